@@ -1,0 +1,66 @@
+//! One error type with the exit codes that scripts rely on.
+
+use std::path::Path;
+
+/// What went wrong, in one paragraph that names the file or key and the remedy.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The command line or the configuration cannot be carried out (exit code 2).
+    #[error("{0}")]
+    Usage(String),
+    /// A data or model file, or the store, cannot be used (exit code 3).
+    #[error("{0}")]
+    Data(String),
+    /// Everything else (exit code 1).
+    #[error("{0}")]
+    Internal(String),
+}
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::Usage(message.into())
+    }
+
+    pub fn data(message: impl Into<String>) -> Self {
+        Self::Data(message.into())
+    }
+
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::Internal(message.into())
+    }
+
+    /// A failed file operation: `what` is the verb ("read", "write", "create").
+    pub fn io(path: &Path, what: &str, error: &std::io::Error) -> Self {
+        use std::io::ErrorKind::*;
+        let remedy = match error.kind() {
+            NotFound => "Check the spelling of the path and that the file exists.",
+            PermissionDenied | ReadOnlyFilesystem => {
+                "Change the permissions, or name a folder that can be written with --store."
+            }
+            StorageFull | QuotaExceeded => "Free some space, or name a folder on another disk with --store.",
+            _ => "Check the path and the disk, then run the same command again.",
+        };
+        Self::Data(format!("cannot {what} {}: {error}. {remedy}", path.display()))
+    }
+
+    /// The documented exit code of the process.
+    pub fn exit_code(&self) -> i32 {
+        match self {
+            Self::Internal(_) => 1,
+            Self::Usage(_) => 2,
+            Self::Data(_) => 3,
+        }
+    }
+}
+
+/// The candidate most like `word`, when one is near enough to be what was meant.
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::jaro_winkler(&word.to_lowercase(), candidate), candidate))
+        .filter(|(similarity, _)| *similarity > 0.7)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}

@@ -1,0 +1,16 @@
+//! Lottery-ticket experiments on pre-trained BERT: fine-tune, score units, search a ticket, rewind, retrain.
+//!
+//! The rooms, in the order in which they may use each other (downwards only):
+//! `cli` → `lottery` → {`prune`, `train`, `store`, `config`} → {`model`, `text`} → {`ops`, `task`} → `error`.
+
+pub mod cli;
+pub mod config;
+pub mod error;
+pub mod lottery;
+pub mod model;
+pub mod ops;
+pub mod prune;
+pub mod store;
+pub mod task;
+pub mod text;
+pub mod train;
