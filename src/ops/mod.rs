@@ -1,1 +1,30 @@
+//! The fused kernels: each operation's forward beside its backward, on plain `f32` slices.
+//!
+//! Matrices are row-major. `T` is the number of tokens of a packed batch, `H` the hidden size, `A` the width of all
+//! heads of a layer together, `F` the FFN's inner width. Sums run in an order that depends only on the shapes, so
+//! results do not depend on the number of threads.
 
+pub mod adamw;
+pub mod attention;
+pub mod dropout;
+pub mod embedding;
+pub mod gelu;
+pub mod layer_norm;
+pub mod linear;
+pub mod loss;
+pub mod rng;
+pub mod simd;
+
+/// Rows that one parallel task handles in the element-wise kernels.
+pub(crate) const ROWS_PER_TASK: usize = 16;
+
+/// Parts into which rows are divided when columns are summed: fixed, so that the order of the sum is.
+pub(crate) const SUM_PARTS: usize = 16;
+
+/// Gives `buffer` at least `len` elements without clearing those it has, and returns exactly `len` of them.
+pub fn fit(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
+    if buffer.len() < len {
+        buffer.resize(len, 0.0);
+    }
+    &mut buffer[..len]
+}

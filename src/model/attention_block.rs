@@ -1,0 +1,247 @@
+//! Self-attention, its output projection, dropout, residual and LayerNorm.
+//!
+//! In the last layer only each sequence's first token is read by the classifier, so that layer computes queries,
+//! context and everything after them for those rows alone; keys and values still cover every token.
+
+use super::{
+    bert::{Layer, Wanted},
+    embeddings::disjoint,
+    gates,
+};
+use crate::ops::{
+    attention::{self, Rows, RowsMut, Shape},
+    fit,
+    layer_norm::{self, Gradients, Norm, Sublayer},
+    linear::{self, Write},
+    rng::Purpose,
+};
+
+/// What the backward pass needs.
+#[derive(Default)]
+pub(super) struct Saved {
+    /// Rows of the input that are queries, when they are not all of them: (B, H).
+    x_first: Vec<f32>,
+    /// (T, 3A); or, for first tokens only, queries (B, A) followed by keys and values (T, 2A).
+    qkv: Vec<f32>,
+    probabilities: Vec<f32>,
+    context: Vec<f32>,
+    x_hat: Vec<f32>,
+    inverse: Vec<f32>,
+    /// (rows, H)
+    pub y: Vec<f32>,
+}
+
+/// Buffers that only live within one block.
+#[derive(Default)]
+pub(super) struct Scratch {
+    d_product: Vec<f32>,
+    d_context: Vec<f32>,
+    d_qkv: Vec<f32>,
+    d_first: Vec<f32>,
+    gated: Vec<f32>,
+}
+
+/// Copies the first row of every sequence: (T, H) → (B, H).
+fn gather_first(x: &[f32], offsets: &[usize], h: usize, out: &mut [f32]) {
+    for (out, at) in out.chunks_mut(h).zip(offsets) {
+        out.copy_from_slice(&x[at * h..(at + 1) * h]);
+    }
+}
+
+/// Queries, keys and values inside the saved buffer.
+fn split_qkv<'a>(layer: &Layer, qkv: &'a [f32]) -> [Rows<'a>; 3] {
+    let a = layer.width();
+    if layer.first_only {
+        let (q, kv) = qkv.split_at(layer.rows() * a);
+        [
+            Rows { data: q, stride: a },
+            Rows { data: kv, stride: 2 * a },
+            Rows { data: &kv[a..], stride: 2 * a },
+        ]
+    } else {
+        [0, a, 2 * a].map(|from| Rows { data: &qkv[from..], stride: 3 * a })
+    }
+}
+
+fn attention_shape<'a>(layer: &Layer<'a>) -> Shape<'a> {
+    Shape {
+        heads: &layer.shape.heads,
+        head_size: layer.head_size,
+        queries: layer.query_offsets,
+        keys: layer.offsets,
+    }
+}
+
+fn sublayer<'a>(layer: &Layer<'a>, residual: Option<&'a [f32]>) -> Sublayer<'a> {
+    Sublayer {
+        bias: Some(layer.params.at(&layer.slots.output_bias)),
+        dropout: layer.dropout.and_then(|p| p.hidden(Purpose::AttentionOutputDropout, layer.number)),
+        gate: 1.0,
+        residual,
+    }
+}
+
+/// x (T, H) → y (rows, H), in `saved`.
+pub(super) fn forward(layer: &Layer, x: &[f32], saved: &mut Saved, scratch: &mut Scratch) {
+    let (t, r, h, a) = (layer.tokens(), layer.rows(), layer.hidden, layer.width());
+    let (params, slots) = (layer.params, layer.slots);
+    let residual: &[f32] = if layer.first_only {
+        gather_first(x, layer.offsets, h, fit(&mut saved.x_first, r * h));
+        &saved.x_first[..r * h]
+    } else {
+        x
+    };
+    let product = fit(&mut saved.x_hat, r * h);
+    if a == 0 {
+        product.fill(0.0);
+    } else {
+        let (weight, bias) = (params.at(&slots.qkv_weight), params.at(&slots.qkv_bias));
+        if layer.first_only {
+            let (q, kv) = fit(&mut saved.qkv, r * a + t * 2 * a).split_at_mut(r * a);
+            // (B, H) · (H, A) and (T, H) · (H, 2A)
+            linear::forward(residual, &weight[..a * h], r, h, a, q);
+            linear::forward(x, &weight[a * h..], t, h, 2 * a, kv);
+            linear::add_bias(q, &bias[..a]);
+            linear::add_bias(kv, &bias[a..]);
+        } else {
+            // (T, H) · (H, 3A)
+            let qkv = fit(&mut saved.qkv, t * 3 * a);
+            linear::forward(x, weight, t, h, 3 * a, qkv);
+            linear::add_bias(qkv, bias);
+        }
+        let shape = attention_shape(layer);
+        let [q, k, v] = split_qkv(layer, &saved.qkv);
+        let probabilities = fit(&mut saved.probabilities, shape.probabilities());
+        let context = fit(&mut saved.context, r * a);
+        let dropout = layer.dropout.map(|plan| (plan, layer.number));
+        attention::forward(q, k, v, &shape, dropout, probabilities, RowsMut { data: context, stride: a });
+        let context: &[f32] = match layer.gates {
+            None => context,
+            Some(g) => {
+                let gated = fit(&mut scratch.gated, r * a);
+                gated.copy_from_slice(context);
+                gates::scale_heads(gated, &g.heads[layer.head_range()], layer.head_size);
+                gated
+            }
+        };
+        // (rows, A) · (A, H)
+        linear::forward(context, params.at(&slots.output_weight), r, a, h, product);
+    }
+    let norm = Norm {
+        gamma: params.at(&slots.attention_gamma),
+        beta: params.at(&slots.attention_beta),
+        epsilon: layer.epsilon,
+    };
+    let (y, inverse) = (fit(&mut saved.y, r * h), fit(&mut saved.inverse, r));
+    layer_norm::forward(product, &sublayer(layer, Some(residual)), &norm, y, inverse, None);
+}
+
+/// dy (rows, H), the gradient of the block's output, becomes dx (T, H), that of its input, in the same buffer.
+/// In the first layer of a pass that wants gates nothing below is needed and `dy` is left unfinished.
+pub(super) fn backward(
+    layer: &Layer,
+    x: &[f32],
+    saved: &Saved,
+    scratch: &mut Scratch,
+    dy: &mut Vec<f32>,
+    wanted: &mut Wanted,
+) {
+    let (t, r, h, a) = (layer.tokens(), layer.rows(), layer.hidden, layer.width());
+    let (params, slots) = (layer.params, layer.slots);
+    let dz = fit(dy, r * h);
+    let d_product = fit(&mut scratch.d_product, r * h);
+    let sums = match wanted {
+        Wanted::Weights(gradient) => {
+            let [gamma, beta, bias] =
+                disjoint(gradient, [&slots.attention_gamma, &slots.attention_beta, &slots.output_bias]);
+            Some(Gradients { gamma, beta, bias: Some(bias) })
+        }
+        Wanted::Gates(_) => None,
+    };
+    let gamma = params.at(&slots.attention_gamma);
+    let end = sublayer(layer, None);
+    layer_norm::backward(dz, &saved.x_hat[..r * h], &saved.inverse[..r], gamma, &end, d_product, sums);
+    // For first tokens only, dz (B, H) has to move to its rows of (T, H); without heads that is all there is.
+    if layer.first_only {
+        fit(&mut scratch.d_first, r * h).copy_from_slice(dz);
+    }
+    if a > 0 {
+        let output_weight = params.at(&slots.output_weight);
+        let context = &saved.context[..r * a];
+        let d_context = fit(&mut scratch.d_context, r * a);
+        linear::backward_input(d_product, output_weight, r, a, h, d_context, Write::Replace);
+        match wanted {
+            Wanted::Weights(gradient) => {
+                linear::backward_weight(
+                    d_product,
+                    context,
+                    r,
+                    a,
+                    h,
+                    &mut gradient[slots.output_weight.clone()],
+                );
+            }
+            Wanted::Gates(out) => {
+                gates::products(context, d_context, layer.head_size, &mut out.layers[layer.number].heads);
+                if layer.number == 0 {
+                    return;
+                }
+                if let Some(g) = layer.gates {
+                    gates::scale_heads(d_context, &g.heads[layer.head_range()], layer.head_size);
+                }
+            }
+        }
+        let shape = attention_shape(layer);
+        let [q, k, v] = split_qkv(layer, &saved.qkv);
+        let attended =
+            attention::Saved { q, k, v, probabilities: &saved.probabilities[..shape.probabilities()] };
+        let (q_width, kv_start) = if layer.first_only { (a, r * a) } else { (3 * a, a) };
+        let d_qkv = fit(&mut scratch.d_qkv, if layer.first_only { r * a + t * 2 * a } else { t * 3 * a });
+        let dropout = layer.dropout.map(|plan| (plan, layer.number));
+        let kv_width = if layer.first_only { 2 * a } else { 3 * a };
+        attention::backward(
+            Rows { data: d_context, stride: a },
+            &attended,
+            &shape,
+            dropout,
+            attention::QkvMut {
+                data: d_qkv,
+                q: (0, q_width),
+                k: (kv_start, kv_width),
+                v: (kv_start + a, kv_width),
+            },
+        );
+        let weight = params.at(&slots.qkv_weight);
+        if let Wanted::Weights(gradient) = wanted {
+            let [d_weight, d_bias] = disjoint(gradient, [&slots.qkv_weight, &slots.qkv_bias]);
+            if layer.first_only {
+                let (d_q, d_kv) = d_qkv.split_at(r * a);
+                let (weight_q, weight_kv) = d_weight.split_at_mut(a * h);
+                let (bias_q, bias_kv) = d_bias.split_at_mut(a);
+                linear::backward_weight(d_q, &saved.x_first[..r * h], r, h, a, weight_q);
+                linear::backward_weight(d_kv, x, t, h, 2 * a, weight_kv);
+                linear::backward_bias(d_q, bias_q);
+                linear::backward_bias(d_kv, bias_kv);
+            } else {
+                linear::backward_weight(d_qkv, x, t, h, 3 * a, d_weight);
+                linear::backward_bias(d_qkv, d_bias);
+            }
+        }
+        if layer.first_only {
+            let (d_q, d_kv) = d_qkv.split_at(r * a);
+            let d_first = &mut scratch.d_first[..r * h];
+            linear::backward_input(d_q, &weight[..a * h], r, h, a, d_first, Write::Add);
+            linear::backward_input(d_kv, &weight[a * h..], t, h, 2 * a, fit(dy, t * h), Write::Replace);
+        } else {
+            linear::backward_input(d_qkv, weight, t, h, 3 * a, dz, Write::Add);
+        }
+    } else if layer.first_only {
+        fit(dy, t * h).fill(0.0);
+    }
+    if layer.first_only {
+        let dx = fit(dy, t * h);
+        for (d, at) in scratch.d_first[..r * h].chunks(h).zip(layer.offsets) {
+            dx[at * h..(at + 1) * h].iter_mut().zip(d).for_each(|(x, d)| *x += d);
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! `config.json` of a Hugging Face BERT folder.
+
+use super::params::LayerShape;
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::path::Path;
+
+/// The shape of a BERT, as its `config.json` gives it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BertConfig {
+    pub vocab_size: usize,
+    pub hidden_size: usize,
+    pub num_hidden_layers: usize,
+    pub num_attention_heads: usize,
+    pub intermediate_size: usize,
+    pub max_position_embeddings: usize,
+    #[serde(default = "two")]
+    pub type_vocab_size: usize,
+    #[serde(default = "published_epsilon")]
+    pub layer_norm_eps: f64,
+    #[serde(default = "published_range")]
+    pub initializer_range: f64,
+    /// The whole file, so that a saved model carries every key of the model it came from.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
+}
+
+fn two() -> usize {
+    2
+}
+
+fn published_epsilon() -> f64 {
+    1e-12
+}
+
+fn published_range() -> f64 {
+    0.02
+}
+
+impl BertConfig {
+    /// A BERT of this shape with the published vocabulary, positions and constants.
+    pub fn of_shape(layers: usize, hidden: usize, heads: usize, ffn: usize) -> Self {
+        Self {
+            vocab_size: 30522,
+            hidden_size: hidden,
+            num_hidden_layers: layers,
+            num_attention_heads: heads,
+            intermediate_size: ffn,
+            max_position_embeddings: 512,
+            type_vocab_size: 2,
+            layer_norm_eps: published_epsilon(),
+            initializer_range: published_range(),
+            rest: Map::new(),
+        }
+    }
+
+    /// Reads and checks `DIR/config.json`.
+    pub fn load(dir: &Path) -> Result<Self> {
+        let path = dir.join("config.json");
+        let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, "read", &e))?;
+        let bad = |what: String| Error::data(format!("{}: {what}", path.display()));
+        let value: Value = serde_json::from_str(&text)
+            .map_err(|e| bad(format!("this is not JSON ({e}). Fetch the file again.")))?;
+        let kind = value.get("model_type").and_then(Value::as_str).unwrap_or("bert");
+        if kind != "bert" {
+            return Err(bad(format!(
+                "model_type is \"{kind}\", and lottery runs BERT only. Choose a model whose config.json says \"model_type\": \"bert\"."
+            )));
+        }
+        let config: Self = serde_json::from_value(value).map_err(|e| {
+            bad(format!("{e}. A BERT's config.json has this key; fetch the model's own file again."))
+        })?;
+        config.check().map_err(bad)?;
+        Ok(config)
+    }
+
+    fn check(&self) -> std::result::Result<(), String> {
+        let sizes = [
+            ("vocab_size", self.vocab_size),
+            ("hidden_size", self.hidden_size),
+            ("num_hidden_layers", self.num_hidden_layers),
+            ("num_attention_heads", self.num_attention_heads),
+            ("intermediate_size", self.intermediate_size),
+            ("max_position_embeddings", self.max_position_embeddings),
+            ("type_vocab_size", self.type_vocab_size),
+        ];
+        for (key, value) in sizes {
+            if value == 0 || value > 1 << 24 {
+                return Err(format!("{key} is {value}; a size between 1 and 16777216 is needed."));
+            }
+        }
+        if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
+            return Err(format!(
+                "hidden_size {} is not a multiple of num_attention_heads {}, so the heads have no whole size.",
+                self.hidden_size, self.num_attention_heads
+            ));
+        }
+        if !(self.layer_norm_eps > 0.0 && self.layer_norm_eps < 1.0) {
+            return Err(format!(
+                "layer_norm_eps is {}; a small positive number is needed.",
+                self.layer_norm_eps
+            ));
+        }
+        let text = |key: &str, expected: &str| match self.rest.get(key).and_then(Value::as_str) {
+            Some(found) if found != expected => {
+                Err(format!("{key} is \"{found}\"; lottery has \"{expected}\" only, the published BERT's."))
+            }
+            _ => Ok(()),
+        };
+        text("hidden_act", "gelu")?;
+        text("position_embedding_type", "absolute")
+    }
+
+    /// Width of one head.
+    pub fn head_size(&self) -> usize {
+        self.hidden_size / self.num_attention_heads
+    }
+
+    /// Every head and every FFN.
+    pub fn full_shape(&self) -> Vec<LayerShape> {
+        let layer = LayerShape { heads: (0..self.num_attention_heads).collect(), ffn: true };
+        vec![layer; self.num_hidden_layers]
+    }
+
+    /// The units that a folder saved by this program still has; `config.json` lists them under `lottery`.
+    pub fn saved_shape(&self) -> Result<Vec<LayerShape>> {
+        match self.rest.get("lottery") {
+            None => Ok(self.full_shape()),
+            Some(value) => {
+                let shape: Vec<LayerShape> =
+                    serde_json::from_value(value["layers"].clone()).map_err(|e| {
+                        Error::data(format!(
+                            "config.json, key lottery.layers: {e}. The stage's folder is damaged; delete it."
+                        ))
+                    })?;
+                let sound = shape.len() == self.num_hidden_layers
+                    && shape.iter().all(|l| {
+                        l.heads.is_sorted_by(|a, b| a < b)
+                            && l.heads.iter().all(|h| *h < self.num_attention_heads)
+                    });
+                if sound {
+                    Ok(shape)
+                } else {
+                    Err(Error::data("config.json, key lottery.layers: not a subset of the model's units."))
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The feed-forward layer (FFN): up, GELU, down, dropout, residual and LayerNorm.
+
+use super::{
+    bert::{Layer, Wanted},
+    embeddings::disjoint,
+};
+use crate::ops::{
+    fit, gelu,
+    layer_norm::{self, Gradients, Norm, Sublayer},
+    linear::{self, Write},
+    rng::Purpose,
+    simd::inner_product,
+};
+
+/// What the backward pass needs.
+#[derive(Default)]
+pub(super) struct Saved {
+    /// (rows, F) before the GELU
+    h: Vec<f32>,
+    /// (rows, F) after it
+    a: Vec<f32>,
+    x_hat: Vec<f32>,
+    inverse: Vec<f32>,
+    /// The FFN's ungated output, kept when gates are wanted: (rows, H).
+    output: Vec<f32>,
+    pub y: Vec<f32>,
+}
+
+/// Buffers that only live within one block.
+#[derive(Default)]
+pub(super) struct Scratch {
+    d_product: Vec<f32>,
+    d_inner: Vec<f32>,
+}
+
+fn sublayer<'a>(layer: &Layer<'a>, residual: Option<&'a [f32]>) -> Sublayer<'a> {
+    if !layer.shape.ffn {
+        return Sublayer { bias: None, dropout: None, gate: 0.0, residual };
+    }
+    Sublayer {
+        bias: Some(layer.params.at(&layer.slots.down_bias)),
+        dropout: layer.dropout.and_then(|p| p.hidden(Purpose::FfnOutputDropout, layer.number)),
+        gate: layer.gates.map_or(1.0, |g| g.ffns[layer.number]),
+        residual,
+    }
+}
+
+/// x (rows, H) → y (rows, H), in `saved`; `keep_output` keeps what the gate multiplies.
+pub(super) fn forward(layer: &Layer, x: &[f32], saved: &mut Saved, keep_output: bool) {
+    let (r, h, f) = (layer.rows(), layer.hidden, layer.inner);
+    let (params, slots) = (layer.params, layer.slots);
+    let product = fit(&mut saved.x_hat, r * h);
+    if layer.shape.ffn {
+        let (inner, a) = (fit(&mut saved.h, r * f), fit(&mut saved.a, r * f));
+        // (rows, H) · (H, F), (rows, F) · (F, H)
+        linear::forward(x, params.at(&slots.up_weight), r, h, f, inner);
+        gelu::forward(inner, params.at(&slots.up_bias), a);
+        linear::forward(a, params.at(&slots.down_weight), r, f, h, product);
+    } else {
+        product.fill(0.0);
+    }
+    let norm =
+        Norm { gamma: params.at(&slots.ffn_gamma), beta: params.at(&slots.ffn_beta), epsilon: layer.epsilon };
+    let (y, inverse) = (fit(&mut saved.y, r * h), fit(&mut saved.inverse, r));
+    let output = (keep_output && layer.shape.ffn).then(|| fit(&mut saved.output, r * h));
+    layer_norm::forward(product, &sublayer(layer, Some(x)), &norm, y, inverse, output);
+}
+
+/// dy (rows, H), the gradient of the block's output, becomes that of its input in place.
+pub(super) fn backward(
+    layer: &Layer,
+    x: &[f32],
+    saved: &Saved,
+    scratch: &mut Scratch,
+    dy: &mut [f32],
+    wanted: &mut Wanted,
+) {
+    let (r, h, f) = (layer.rows(), layer.hidden, layer.inner);
+    let (params, slots) = (layer.params, layer.slots);
+    let d_product = fit(&mut scratch.d_product, r * h);
+    let sums = match wanted {
+        Wanted::Weights(gradient) => {
+            let [gamma, beta, bias] =
+                disjoint(gradient, [&slots.ffn_gamma, &slots.ffn_beta, &slots.down_bias]);
+            Some(Gradients { gamma, beta, bias: layer.shape.ffn.then_some(bias) })
+        }
+        Wanted::Gates(_) => None,
+    };
+    let end = sublayer(layer, None);
+    let gamma = params.at(&slots.ffn_gamma);
+    layer_norm::backward(dy, &saved.x_hat[..r * h], &saved.inverse[..r], gamma, &end, d_product, sums);
+    if !layer.shape.ffn {
+        return;
+    }
+    if let Wanted::Gates(out) = wanted {
+        // ∂L/∂gate = ⟨FFN output, ∂L/∂z⟩, z being what the LayerNorm takes in.
+        let gradients = &mut out.layers[layer.number].ffn;
+        gradients.clear();
+        gradients.extend(saved.output[..r * h].chunks(h).zip(dy.chunks(h)).map(|(o, d)| inner_product(o, d)));
+        if end.gate == 0.0 {
+            return;
+        }
+    }
+    let a = &saved.a[..r * f];
+    let d_inner = fit(&mut scratch.d_inner, r * f);
+    linear::backward_input(d_product, params.at(&slots.down_weight), r, f, h, d_inner, Write::Replace);
+    match wanted {
+        Wanted::Weights(gradient) => {
+            let [d_down, d_up, d_bias] =
+                disjoint(gradient, [&slots.down_weight, &slots.up_weight, &slots.up_bias]);
+            linear::backward_weight(d_product, a, r, f, h, d_down);
+            gelu::backward(&saved.h[..r * f], d_inner, f, Some(d_bias));
+            linear::backward_weight(d_inner, x, r, h, f, d_up);
+        }
+        Wanted::Gates(_) => gelu::backward(&saved.h[..r * f], d_inner, f, None),
+    }
+    linear::backward_input(d_inner, params.at(&slots.up_weight), r, h, f, dy, Write::Add);
+}

@@ -1,0 +1,183 @@
+//! Hugging Face folders: `config.json` and `model.safetensors`, in and out.
+
+use super::{bert::Bert, config::BertConfig, params::LayerShape};
+use crate::error::{Error, Result};
+use candle_core::{DType, Device, Tensor};
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+use std::{collections::HashMap, path::Path};
+
+/// A model's folder, read: the unpruned encoder, before a classifier is chosen.
+#[derive(Clone, Debug)]
+pub struct Pretrained {
+    pub config: BertConfig,
+    pub sha256: String,
+    /// What was read besides what is needed, or drawn because it was missing; worth telling.
+    pub notes: Vec<String>,
+    shape: Vec<LayerShape>,
+    tensors: HashMap<String, Tensor>,
+    file: String,
+}
+
+impl Pretrained {
+    /// Reads `DIR/config.json` and `DIR/model.safetensors`.
+    pub fn load(dir: &Path) -> Result<Self> {
+        let config = BertConfig::load(dir)?;
+        let shape = config.saved_shape()?;
+        let path = dir.join("model.safetensors");
+        if !path.exists() && dir.join("pytorch_model.bin").exists() {
+            return Err(Error::data(format!(
+                "{}: this folder has pytorch_model.bin, a pickle that can run code when read, and no model.safetensors. \
+                 Convert it once in Python: `AutoModel.from_pretrained(FOLDER).save_pretrained(FOLDER, safe_serialization=True)`.",
+                dir.display()
+            )));
+        }
+        let bytes = std::fs::read(&path).map_err(|e| Error::io(&path, "read", &e))?;
+        let file = path.display().to_string();
+        let read = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu).map_err(|e| {
+            Error::data(format!(
+                "{file}: not a whole safetensors file ({}). Fetch it again.",
+                first_line(&e.to_string())
+            ))
+        })?;
+        let tensors = read.into_iter().map(|(name, tensor)| (plain_name(&name), tensor)).collect();
+        let sha256 = format!("{:x}", Sha256::digest(&bytes));
+        Ok(Self { config, sha256, notes: Vec::new(), shape, tensors, file })
+    }
+
+    /// The model with a classifier of `labels` outputs. Tensors of the heads are the file's when it has them for as
+    /// many labels and `fresh_classifier` is false; otherwise they are drawn from `seed`.
+    pub fn build(&mut self, labels: usize, seed: u64, fresh_classifier: bool) -> Result<Bert> {
+        let mut bert = Bert::zeros(self.config.clone(), self.shape.clone(), labels);
+        let (mut missing, mut drawn) = (Vec::new(), Vec::new());
+        let entries = bert.params.layout.entries.clone();
+        for entry in &entries {
+            let name = plain_name(&entry.name);
+            let head = name.starts_with("classifier.");
+            let found = if head && fresh_classifier { None } else { self.tensors.get(&name) };
+            match found {
+                Some(tensor) if tensor.dims() == entry.shape => {
+                    let values = tensor
+                        .to_dtype(DType::F32)
+                        .and_then(|t| t.flatten_all()?.to_vec1::<f32>())
+                        .map_err(|e| {
+                            Error::data(format!(
+                                "{}: tensor {name}: {}",
+                                self.file,
+                                first_line(&e.to_string())
+                            ))
+                        })?;
+                    if let Some(at) = values.iter().position(|v| !v.is_finite()) {
+                        return Err(Error::data(format!(
+                            "{}: tensor {name} holds {} at element {at}. The file is damaged; fetch it again.",
+                            self.file, values[at]
+                        )));
+                    }
+                    bert.params.data[entry.range.clone()].copy_from_slice(&values);
+                }
+                Some(tensor) => {
+                    return Err(Error::data(format!(
+                        "{}: tensor {name} has shape {:?}, and config.json asks for {:?}. The two files are not of one model; fetch both again.",
+                        self.file,
+                        tensor.dims(),
+                        entry.shape
+                    )));
+                }
+                None if head || name.starts_with("pooler.") => drawn.push(entry.name.clone()),
+                None => missing.push(name),
+            }
+        }
+        if !missing.is_empty() {
+            return Err(Error::data(format!(
+                "{}: {} of {} tensors are missing, first {}. Use a BERT checkpoint that fits its config.json.",
+                self.file,
+                missing.len(),
+                entries.len(),
+                missing[0]
+            )));
+        }
+        bert.initialise(seed, |name| drawn.iter().any(|d| d == name));
+        self.notes = self.describe(&entries.iter().map(|e| plain_name(&e.name)).collect::<Vec<_>>(), &drawn);
+        Ok(bert)
+    }
+
+    fn describe(&self, known: &[String], drawn: &[String]) -> Vec<String> {
+        let mut notes = Vec::new();
+        if drawn.iter().any(|n| n.contains("pooler")) {
+            notes.push("the model has no pooler; one was drawn from the run's seed".to_owned());
+        }
+        let mut extra: Vec<&str> = self
+            .tensors
+            .keys()
+            .map(String::as_str)
+            .filter(|n| {
+                !known.iter().any(|k| k == n) && !n.starts_with("classifier.") && !n.ends_with("position_ids")
+            })
+            .collect();
+        extra.sort_unstable();
+        if !extra.is_empty() {
+            notes.push(format!("{} tensors of the model are not used, first {}", extra.len(), extra[0]));
+        }
+        notes
+    }
+}
+
+/// Names without `bert.`, and LayerNorm's old TensorFlow names replaced.
+fn plain_name(name: &str) -> String {
+    let name = name.strip_prefix("bert.").unwrap_or(name);
+    name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}
+
+impl Bert {
+    /// The bytes of `model.safetensors` under Hugging Face's names.
+    pub fn to_safetensors(&self) -> Result<Vec<u8>> {
+        let failed = |e: &dyn std::fmt::Display| Error::internal(format!("cannot serialise the model: {e}"));
+        let bytes_of = |range: std::ops::Range<usize>| -> Vec<u8> {
+            self.params.data[range].iter().flat_map(|v| v.to_le_bytes()).collect()
+        };
+        let mut tensors = Vec::new();
+        for entry in &self.params.layout.entries {
+            tensors.push((entry.name.clone(), entry.shape.clone(), bytes_of(entry.range.clone())));
+        }
+        let views = tensors
+            .iter()
+            .map(|(name, shape, bytes)| {
+                let view =
+                    safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.clone(), bytes);
+                Ok((name.as_str(), view.map_err(|e| failed(&e))?))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        // A program that loads the file expects the format's name in its metadata.
+        let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+        safetensors::serialize(views, Some(metadata)).map_err(|e| failed(&e))
+    }
+
+    /// The text of `config.json`: the source model's, with the label count and, when units were removed, what is left.
+    pub fn to_config_json(&self, label_names: &[&str]) -> Result<String> {
+        let value = serde_json::to_value(&self.config).map_err(|e| Error::internal(e.to_string()))?;
+        let Value::Object(mut map) = value else { return Err(Error::internal("a config is an object")) };
+        map.insert("model_type".into(), json!("bert"));
+        map.insert("architectures".into(), json!(["BertForSequenceClassification"]));
+        map.insert("num_labels".into(), json!(self.labels));
+        if self.labels == 1 {
+            map.insert("problem_type".into(), json!("regression"));
+        }
+        if !label_names.is_empty() {
+            let id2label: Map<String, Value> =
+                label_names.iter().enumerate().map(|(i, name)| (i.to_string(), json!(name))).collect();
+            let label2id: Map<String, Value> =
+                label_names.iter().enumerate().map(|(i, name)| ((*name).to_owned(), json!(i))).collect();
+            map.insert("id2label".into(), Value::Object(id2label));
+            map.insert("label2id".into(), Value::Object(label2id));
+        }
+        map.shift_remove("num_labels").filter(|_| !label_names.is_empty());
+        if self.shape != self.config.full_shape() {
+            map.insert("lottery".into(), json!({ "layers": self.shape }));
+        }
+        serde_json::to_string_pretty(&map).map_err(|e| Error::internal(e.to_string()))
+    }
+}

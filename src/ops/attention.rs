@@ -1,0 +1,445 @@
+//! Scaled dot-product attention of packed sequences, a (sequence, head) at a time, with softmax and dropout inside
+//! (Vaswani et al. 2017, eq. 1): context = dropout(softmax(q kᵀ / √d)) v.
+
+use super::{
+    dropout::DropoutPlan,
+    simd::{dot, exp, max, sum},
+};
+use crate::dispatch;
+use rayon::prelude::*;
+use std::cell::RefCell;
+
+/// Which rows attend to which, and the heads that do it.
+#[derive(Clone, Copy)]
+pub struct Shape<'a> {
+    /// The numbers that the remaining heads had before any was removed: they fix the heads' dropout masks.
+    pub heads: &'a [usize],
+    /// Width of one head.
+    pub head_size: usize,
+    /// Row offsets of each sequence's queries, `sequences + 1` of them.
+    pub queries: &'a [usize],
+    /// Row offsets of each sequence's keys and values.
+    pub keys: &'a [usize],
+}
+
+impl Shape<'_> {
+    fn sequences(&self) -> usize {
+        self.queries.len() - 1
+    }
+
+    fn width(&self) -> usize {
+        self.heads.len() * self.head_size
+    }
+
+    /// Elements of all the probability matrices: Σ queries × keys × heads.
+    pub fn probabilities(&self) -> usize {
+        (0..self.sequences()).map(|s| self.pairs(s)).sum::<usize>() * self.heads.len()
+    }
+
+    fn pairs(&self, s: usize) -> usize {
+        (self.queries[s + 1] - self.queries[s]) * (self.keys[s + 1] - self.keys[s])
+    }
+
+    /// Every (sequence, head) with the place of its probabilities, longest sequences first so that threads finish
+    /// together.
+    fn tasks(&self) -> Vec<Task> {
+        let mut tasks = Vec::with_capacity(self.sequences() * self.heads.len());
+        let mut first = 0;
+        for sequence in 0..self.sequences() {
+            for head in 0..self.heads.len() {
+                tasks.push(Task { sequence, head, first });
+                first += self.pairs(sequence);
+            }
+        }
+        tasks.sort_by_key(|t| std::cmp::Reverse(self.pairs(t.sequence)));
+        tasks
+    }
+}
+
+struct Task {
+    sequence: usize,
+    head: usize,
+    /// Index of the first probability.
+    first: usize,
+}
+
+/// Rows of queries, keys or values (and their gradients) inside a wider matrix: row `r` begins at `r · stride`.
+#[derive(Clone, Copy)]
+pub struct Rows<'a> {
+    pub data: &'a [f32],
+    pub stride: usize,
+}
+
+/// The same, to be written.
+pub struct RowsMut<'a> {
+    pub data: &'a mut [f32],
+    pub stride: usize,
+}
+
+/// A pointer that the tasks of one call share; every task touches elements of its own.
+#[derive(Clone, Copy)]
+struct Shared(*mut f32);
+
+// SAFETY: the pointer is only used inside `forward` and `backward`, whose tasks write disjoint (sequence, head) blocks
+// of buffers that the calls borrow exclusively.
+unsafe impl Send for Shared {}
+// SAFETY: as above.
+unsafe impl Sync for Shared {}
+
+impl Shared {
+    fn at(self, offset: usize) -> *mut f32 {
+        self.0.wrapping_add(offset)
+    }
+}
+
+/// c ← scale · a b on this thread; strides are (row, column).
+///
+/// # Safety
+/// The three matrices must lie inside their buffers and nobody else may touch `c`.
+unsafe fn product(
+    (m, n, k): (usize, usize, usize),
+    (a, a_rows, a_columns): (*const f32, usize, usize),
+    (b, b_rows, b_columns): (*const f32, usize, usize),
+    (c, c_rows): (*mut f32, usize),
+    scale: f32,
+) {
+    // SAFETY: passed on from the caller.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            c,
+            1,
+            c_rows as isize,
+            false,
+            a,
+            a_columns as isize,
+            a_rows as isize,
+            b,
+            b_columns as isize,
+            b_rows as isize,
+            0f32,
+            scale,
+            false,
+            false,
+            false,
+            gemm::Parallelism::None,
+        );
+    }
+}
+
+dispatch! {
+    fn softmax_rows(p: &mut [f32], t: usize) {
+        for row in p.chunks_exact_mut(t) {
+            let peak = max(row);
+            for v in row.iter_mut() { *v = exp(*v - peak); }
+            let scale = 1.0 / sum(row);
+            for v in row.iter_mut() { *v *= scale; }
+        }
+    }
+}
+
+dispatch! {
+    /// dp becomes the gradient before the softmax: p ⊙ (dp - ⟨p, dp⟩).
+    fn softmax_backward_rows(p: &[f32], dp: &mut [f32], t: usize) {
+        for (p, dp) in p.chunks_exact(t).zip(dp.chunks_exact_mut(t)) {
+            let shift = dot(p, dp);
+            for (p, d) in p.iter().zip(dp) { *d = p * (*d - shift); }
+        }
+    }
+}
+
+dispatch! {
+    fn multiply(x: &mut [f32], by: &[f32]) {
+        for (x, b) in x.iter_mut().zip(by) { *x *= b; }
+    }
+}
+
+thread_local! {
+    /// Dropped probabilities and probability gradients of one (sequence, head).
+    static SCRATCH: RefCell<[Vec<f32>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) };
+}
+
+fn check(shape: &Shape, width_of: &[(usize, usize, &[usize])], probabilities: usize) {
+    assert_eq!(shape.queries.len(), shape.keys.len());
+    assert!(probabilities >= shape.probabilities());
+    for (len, stride, offsets) in width_of {
+        let rows = offsets[offsets.len() - 1];
+        assert!(*stride >= shape.width() && (rows == 0 || (rows - 1) * stride + shape.width() <= *len));
+        assert!(offsets.is_sorted());
+    }
+}
+
+/// Writes context (queries, A) and the softmax's probabilities, which the backward pass needs.
+pub fn forward(
+    q: Rows,
+    k: Rows,
+    v: Rows,
+    shape: &Shape,
+    dropout: Option<(&DropoutPlan, usize)>,
+    probabilities: &mut [f32],
+    context: RowsMut,
+) {
+    check(
+        shape,
+        &[
+            (q.data.len(), q.stride, shape.queries),
+            (k.data.len(), k.stride, shape.keys),
+            (v.data.len(), v.stride, shape.keys),
+            (context.data.len(), context.stride, shape.queries),
+        ],
+        probabilities.len(),
+    );
+    let d = shape.head_size;
+    let scale = 1.0 / (d as f32).sqrt();
+    let (p, out) = (Shared(probabilities.as_mut_ptr()), Shared(context.data.as_mut_ptr()));
+    let stride = context.stride;
+    shape.tasks().par_iter().with_max_len(4).for_each(|task| {
+        let block = Block::new(task, shape);
+        let (m, t) = (block.queries, block.keys);
+        // SAFETY: `first` counts the elements of all earlier tasks, so blocks are disjoint and, by `check`, inside.
+        let p = unsafe { std::slice::from_raw_parts_mut(p.at(task.first), m * t) };
+        let (q_at, k_at, v_at) = (block.of_query(q), block.of_key(k), block.of_key(v));
+        // SAFETY: `check` keeps the rows inside their buffers; `p` belongs to this task.
+        unsafe { product((m, t, d), (q_at, q.stride, 1), (k_at, 1, k.stride), (p.as_mut_ptr(), t), scale) };
+        softmax_rows(p, t);
+        SCRATCH.with_borrow_mut(|[dropped, _]| {
+            let mask = dropout
+                .and_then(|(plan, layer)| plan.attention(layer, shape.heads[task.head], task.sequence));
+            let kept = match mask {
+                None => p.as_ptr(),
+                Some(mask) => {
+                    let dropped = super::fit(dropped, m * t);
+                    mask.multipliers(0, dropped);
+                    multiply(dropped, p);
+                    dropped.as_ptr()
+                }
+            };
+            let to = out.at(block.query_row * stride + block.column);
+            // SAFETY: as above; the context's block belongs to this task.
+            unsafe { product((m, d, t), (kept, t, 1), (v_at, v.stride, 1), (to, stride), 1.0) };
+        });
+    });
+}
+
+/// One task's rows and columns.
+struct Block {
+    query_row: usize,
+    key_row: usize,
+    queries: usize,
+    keys: usize,
+    /// First column of the head.
+    column: usize,
+}
+
+impl Block {
+    fn new(task: &Task, shape: &Shape) -> Self {
+        let (query_row, key_row) = (shape.queries[task.sequence], shape.keys[task.sequence]);
+        Self {
+            query_row,
+            key_row,
+            queries: shape.queries[task.sequence + 1] - query_row,
+            keys: shape.keys[task.sequence + 1] - key_row,
+            column: task.head * shape.head_size,
+        }
+    }
+
+    fn of_query(&self, rows: Rows) -> *const f32 {
+        rows.data.as_ptr().wrapping_add(self.query_row * rows.stride + self.column)
+    }
+
+    fn of_key(&self, rows: Rows) -> *const f32 {
+        rows.data.as_ptr().wrapping_add(self.key_row * rows.stride + self.column)
+    }
+}
+
+/// What the backward pass reads.
+#[derive(Clone, Copy)]
+pub struct Saved<'a> {
+    pub q: Rows<'a>,
+    pub k: Rows<'a>,
+    pub v: Rows<'a>,
+    pub probabilities: &'a [f32],
+}
+
+/// Where the gradients of queries, keys and values go in one buffer: (first element, stride between rows) of each.
+pub struct QkvMut<'a> {
+    pub data: &'a mut [f32],
+    pub q: (usize, usize),
+    pub k: (usize, usize),
+    pub v: (usize, usize),
+}
+
+/// The gradients of queries, keys and values from that of the context.
+pub fn backward(
+    d_context: Rows,
+    saved: &Saved,
+    shape: &Shape,
+    dropout: Option<(&DropoutPlan, usize)>,
+    out: QkvMut,
+) {
+    let Saved { q, k, v, probabilities } = *saved;
+    check(
+        shape,
+        &[
+            (q.data.len(), q.stride, shape.queries),
+            (k.data.len(), k.stride, shape.keys),
+            (v.data.len(), v.stride, shape.keys),
+            (d_context.data.len(), d_context.stride, shape.queries),
+            (out.data.len().saturating_sub(out.q.0), out.q.1, shape.queries),
+            (out.data.len().saturating_sub(out.k.0), out.k.1, shape.keys),
+            (out.data.len().saturating_sub(out.v.0), out.v.1, shape.keys),
+        ],
+        probabilities.len(),
+    );
+    let d = shape.head_size;
+    let scale = 1.0 / (d as f32).sqrt();
+    let QkvMut { data, q: (dq, q_stride), k: (dk, k_stride), v: (dv, v_stride) } = out;
+    let to = Shared(data.as_mut_ptr());
+    shape.tasks().par_iter().with_max_len(4).for_each(|task| {
+        let block = Block::new(task, shape);
+        let (m, t) = (block.queries, block.keys);
+        let p = &probabilities[task.first..task.first + m * t];
+        let (q_at, k_at, v_at) = (block.of_query(q), block.of_key(k), block.of_key(v));
+        let d_out = block.of_query(d_context);
+        let mask =
+            dropout.and_then(|(plan, layer)| plan.attention(layer, shape.heads[task.head], task.sequence));
+        SCRATCH.with_borrow_mut(|[dropped, dp]| {
+            let dp = super::fit(dp, m * t);
+            // dP = dC Vᵀ: (m, d) · (d, t)
+            // SAFETY: `check` keeps all rows inside their buffers; scratch belongs to this thread.
+            unsafe {
+                product(
+                    (m, t, d),
+                    (d_out, d_context.stride, 1),
+                    (v_at, 1, v.stride),
+                    (dp.as_mut_ptr(), t),
+                    1.0,
+                );
+            }
+            let kept = match mask {
+                None => p.as_ptr(),
+                Some(mask) => {
+                    let dropped = super::fit(dropped, m * t);
+                    mask.multipliers(0, dropped);
+                    multiply(dp, dropped);
+                    multiply(dropped, p);
+                    dropped.as_ptr()
+                }
+            };
+            softmax_backward_rows(p, dp, t);
+            let (to_q, to_k, to_v) = (
+                to.at(dq + block.query_row * q_stride + block.column),
+                to.at(dk + block.key_row * k_stride + block.column),
+                to.at(dv + block.key_row * v_stride + block.column),
+            );
+            // dV = P̃ᵀ dC: (t, m) · (m, d); dQ = dS K / √d: (m, t) · (t, d); dK = dSᵀ Q / √d: (t, m) · (m, d)
+            // SAFETY: as above; each task writes its own head's columns of its own sequence's rows.
+            unsafe {
+                product((t, d, m), (kept, 1, t), (d_out, d_context.stride, 1), (to_v, v_stride), 1.0);
+                product((m, d, t), (dp.as_ptr(), t, 1), (k_at, k.stride, 1), (to_q, q_stride), scale);
+                product((t, d, m), (dp.as_ptr(), 1, t), (q_at, q.stride, 1), (to_k, k_stride), scale);
+            }
+        });
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(n: usize, seed: usize) -> Vec<f32> {
+        (0..n).map(|i| ((i * 7919 + seed * 104_729) % 1009) as f32 / 504.5 - 1.0).collect()
+    }
+
+    /// Σ dC ⊙ C in f64.
+    fn objective(
+        qkv: &[f32],
+        w: usize,
+        shape: &Shape,
+        dropout: Option<(&DropoutPlan, usize)>,
+        dc: &[f32],
+    ) -> f64 {
+        let (d, at) = (shape.head_size, |r: usize, c: usize| f64::from(qkv[r * 3 * w + c]));
+        let mut total = 0.0;
+        for s in 0..shape.sequences() {
+            let (q0, q1, k0, k1) = (shape.queries[s], shape.queries[s + 1], shape.keys[s], shape.keys[s + 1]);
+            for (h, number) in shape.heads.iter().enumerate() {
+                let mut mask = vec![1f32; (q1 - q0) * (k1 - k0)];
+                if let Some(m) = dropout.and_then(|(plan, layer)| plan.attention(layer, *number, s)) {
+                    m.multipliers(0, &mut mask);
+                }
+                for i in q0..q1 {
+                    let logits: Vec<f64> = (k0..k1)
+                        .map(|j| {
+                            let dot: f64 = (0..d).map(|c| at(i, h * d + c) * at(j, w + h * d + c)).sum();
+                            dot / (d as f64).sqrt()
+                        })
+                        .collect();
+                    let total_exp: f64 = logits.iter().map(|l| l.exp()).sum();
+                    for (j, l) in logits.iter().enumerate() {
+                        let p = l.exp() / total_exp * f64::from(mask[(i - q0) * (k1 - k0) + j]);
+                        for c in 0..d {
+                            total += p * at(k0 + j, 2 * w + h * d + c) * f64::from(dc[i * w + h * d + c]);
+                        }
+                    }
+                }
+            }
+        }
+        total
+    }
+
+    #[test]
+    fn gradients_agree_with_finite_differences_over_odd_shapes() {
+        let all: &[(&[usize], &[usize], usize, f32, bool)] = &[
+            (&[1], &[0], 8, 0.0, false),
+            (&[3, 1, 7], &[0, 2, 5], 5, 0.3, false),
+            (&[3, 9, 2], &[1, 0], 7, 0.2, true),
+            (&[33], &[0], 16, 0.1, false),
+            (&[130, 2], &[3], 128, 0.0, true),
+        ];
+        for &(lengths, heads, d, rate, first_only) in all {
+            let mut keys = vec![0];
+            lengths.iter().for_each(|l| keys.push(keys[keys.len() - 1] + l));
+            // With `first_only` each sequence has one query, as in the last layer of a classifier.
+            let queries = if first_only { (0..=lengths.len()).collect() } else { keys.clone() };
+            let (t, m, w) = (keys[lengths.len()], queries[lengths.len()], heads.len() * d);
+            let shape = Shape { heads, head_size: d, queries: &queries, keys: &keys };
+            let plan = DropoutPlan { seed: 9, step: 2, hidden: 0.0, attention: rate };
+            let dropout = Some((&plan, 3));
+            let mut qkv = numbers(t * 3 * w, 1);
+            let dc = numbers(m * w, 2);
+            let mut p = vec![0.0; shape.probabilities()];
+            let mut context = vec![0.0; m * w];
+            let (mut dqkv, stride) = (vec![0.0; 3 * t * w], 3 * w);
+            {
+                let rows = |from: usize| Rows { data: &qkv[from..], stride };
+                let (q, k, v) = (rows(0), rows(w), rows(2 * w));
+                forward(q, k, v, &shape, dropout, &mut p, RowsMut { data: &mut context, stride: w });
+                let saved = Saved { q, k, v, probabilities: &p };
+                let out = QkvMut { data: &mut dqkv, q: (0, w), k: (t * w, w), v: (2 * t * w, w) };
+                backward(Rows { data: &dc, stride: w }, &saved, &shape, dropout, out);
+            }
+            let value: f64 = context.iter().zip(&dc).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
+            let exact = objective(&qkv, w, &shape, dropout, &dc);
+            assert!((value - exact).abs() < 1e-3, "{value} {exact}");
+            for i in (0..t * stride).step_by(1 + t * stride / 60) {
+                let (row, column) = (i / stride, i % stride);
+                if first_only && column < w && row >= m {
+                    continue;
+                }
+                let old = qkv[i];
+                let (up, down) = (old + 1e-2, old - 1e-2);
+                qkv[i] = up;
+                let high = objective(&qkv, w, &shape, dropout, &dc);
+                qkv[i] = down;
+                let low = objective(&qkv, w, &shape, dropout, &dc);
+                qkv[i] = old;
+                let slope = (high - low) / (f64::from(up) - f64::from(down));
+                let gradient = f64::from(dqkv[column / w * t * w + row * w + column % w]);
+                assert!((slope - gradient).abs() < 1e-3 * slope.abs().max(1.0), "{i}: {slope} {gradient}");
+            }
+        }
+    }
+}

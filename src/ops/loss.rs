@@ -1,0 +1,87 @@
+//! Losses with their gradients: cross-entropy over classes, mean squared error over scores.
+
+/// What the logits are compared with.
+#[derive(Clone, Copy, Debug)]
+pub enum Targets<'a> {
+    /// One class number per example; logits (B, C).
+    Classes(&'a [u32]),
+    /// One score per example; logits (B, 1).
+    Scores(&'a [f32]),
+}
+
+/// The loss of every example, and d loss_x / d logits_x of that example's own loss (not divided by the batch).
+pub fn per_example(logits: &[f32], targets: Targets, d_logits: &mut [f32]) -> Vec<f64> {
+    match targets {
+        Targets::Classes(classes) => {
+            let c = logits.len() / classes.len().max(1);
+            let rows = logits.chunks_exact(c.max(1)).zip(d_logits.chunks_exact_mut(c.max(1))).zip(classes);
+            rows.map(|((x, d), class)| cross_entropy(x, *class as usize, d)).collect()
+        }
+        Targets::Scores(scores) => logits
+            .iter()
+            .zip(d_logits)
+            .zip(scores)
+            .map(|((x, d), score)| {
+                *d = 2.0 * (x - score);
+                f64::from(x - score).powi(2)
+            })
+            .collect(),
+    }
+}
+
+/// -ln softmax(x)[class], with d = softmax(x) - onehot(class).
+fn cross_entropy(x: &[f32], class: usize, d: &mut [f32]) -> f64 {
+    let peak = x.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let total: f64 = x.iter().map(|v| f64::from(v - peak).exp()).sum();
+    for (j, (d, v)) in d.iter_mut().zip(x).enumerate() {
+        let p = f64::from(v - peak).exp() / total;
+        *d = (p - f64::from(u8::from(j == class))) as f32;
+    }
+    total.ln() - f64::from(x[class] - peak)
+}
+
+/// The batch's mean loss; `d_logits` receives its gradient.
+pub fn mean(logits: &[f32], targets: Targets, d_logits: &mut [f32]) -> f64 {
+    let losses = per_example(logits, targets, d_logits);
+    let n = losses.len() as f64;
+    d_logits.iter_mut().for_each(|d| *d /= n as f32);
+    losses.iter().sum::<f64>() / n
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gradients_agree_with_finite_differences() {
+        let classes = [2u32, 0];
+        let scores = [1.5f32, -2.0];
+        let cases: [(Vec<f32>, Targets); 2] = [
+            (vec![0.3, -0.9, 0.2, 1.5, -0.1, 0.4], Targets::Classes(&classes)),
+            (vec![0.5, 0.25], Targets::Scores(&scores)),
+        ];
+        for (mut x, targets) in cases {
+            let mut d = vec![0.0; x.len()];
+            mean(&x, targets, &mut d);
+            let mut unused = d.clone();
+            for i in 0..x.len() {
+                let old = x[i];
+                let (up, down) = (old + 1e-3, old - 1e-3);
+                x[i] = up;
+                let high = mean(&x, targets, &mut unused);
+                x[i] = down;
+                let low = mean(&x, targets, &mut unused);
+                x[i] = old;
+                let slope = (high - low) / (f64::from(up) - f64::from(down));
+                assert!((slope - f64::from(d[i])).abs() < 1e-4, "{slope} {}", d[i]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_cross_entropy_of_large_logits_is_finite_and_of_nan_is_nan() {
+        let mut d = [0.0; 2];
+        assert!((mean(&[1000.0, 0.0], Targets::Classes(&[1]), &mut d) - 1000.0).abs() < 1e-6);
+        assert!(mean(&[f32::NAN, 0.0], Targets::Classes(&[0]), &mut d).is_nan());
+    }
+}
