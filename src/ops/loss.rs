@@ -66,7 +66,7 @@ mod tests {
             let mut unused = d.clone();
             for i in 0..x.len() {
                 let old = x[i];
-                let (up, down) = (old + 1e-3, old - 1e-3);
+                let (up, down) = (old + 1e-2, old - 1e-2);
                 x[i] = up;
                 let high = mean(&x, targets, &mut unused);
                 x[i] = down;

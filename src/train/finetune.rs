@@ -1,0 +1,129 @@
+//! Fine-tuning: epochs of shuffled packed batches, AdamW, global clip, linear schedule; the last weights are kept.
+
+use super::{
+    dataset::{Dataset, input},
+    progress::Progress,
+    schedule::Linear,
+};
+use crate::{
+    error::{Error, Result},
+    model::{Bert, Pass, Wanted, Workspace},
+    ops::{
+        adamw::{self, AdamW, Moments},
+        dropout::DropoutPlan,
+        loss,
+        rng::{Purpose, Stream},
+    },
+};
+use std::time::Instant;
+
+/// How a model is trained.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Recipe {
+    pub learning_rate: f64,
+    pub batch_size: usize,
+    pub epochs: usize,
+    /// Fraction of all steps that warms up.
+    pub warmup: f64,
+    /// Largest global gradient norm; 0 turns clipping off.
+    pub clip: f64,
+    pub optimizer: AdamW,
+    /// Dropout on hidden states, and on attention probabilities.
+    pub dropout: f32,
+    pub attention_dropout: f32,
+    /// Seeds of the data's order and of the dropout masks.
+    pub order_seed: u64,
+    pub dropout_seed: u64,
+}
+
+/// What a training run was like.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Summary {
+    pub steps: u64,
+    pub seconds: f64,
+    pub tokens: u64,
+    /// Mean training loss of every epoch.
+    pub epoch_losses: Vec<f64>,
+}
+
+impl Recipe {
+    /// Steps of the whole run; the last batch of an epoch may be smaller.
+    pub fn steps(&self, examples: usize) -> u64 {
+        (self.epochs * examples.div_ceil(self.batch_size)) as u64
+    }
+
+    /// The order of the examples in one epoch: a plain shuffle that depends on the seed and the epoch alone.
+    pub fn order(&self, examples: usize, epoch: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..examples).collect();
+        Stream::new(self.order_seed, Purpose::DataOrder, epoch as u32).shuffle(&mut order);
+        order
+    }
+}
+
+/// Trains `bert` in place.
+///
+/// # Errors
+/// A loss or gradient that is not finite stops the run and names the step and the learning rate.
+pub fn finetune(
+    bert: &mut Bert,
+    data: &Dataset,
+    recipe: &Recipe,
+    progress: &mut dyn Progress,
+) -> Result<Summary> {
+    let started = Instant::now();
+    let total = recipe.steps(data.len());
+    let schedule = Linear::new(total, recipe.warmup);
+    let decayed = bert.params.layout.decayed();
+    let mut gradient = vec![0f32; bert.params.data.len()];
+    let mut moments = Moments::zeros(gradient.len());
+    let mut workspace = Workspace::default();
+    let mut d_logits = Vec::new();
+    let (mut step, mut tokens, mut epoch_losses) = (0u64, 0u64, Vec::new());
+    let mut recent = None;
+    for epoch in 0..recipe.epochs {
+        let mut epoch_loss = 0.0;
+        for indices in recipe.order(data.len(), epoch).chunks(recipe.batch_size) {
+            let plan = DropoutPlan {
+                seed: recipe.dropout_seed,
+                step: step as u32,
+                hidden: recipe.dropout,
+                attention: recipe.attention_dropout,
+            };
+            let pass = Pass { dropout: Some(&plan), keep: true, ..Pass::default() };
+            let (batch, labels) = data.batch(indices);
+            bert.forward(&input(&batch), &pass, &mut workspace);
+            d_logits.resize(workspace.logits().len(), 0.0);
+            let loss = loss::mean(workspace.logits(), labels.targets(), &mut d_logits);
+            let learning_rate = recipe.learning_rate * schedule.factor(step);
+            let diverged = |what: &str| {
+                Error::internal(format!(
+                    "the {what} is not a finite number at step {} of {total} (learning rate {learning_rate:.3e}): training \
+                     diverged. Lower the peak learning rate with `--set train.learning_rate={:e}` or lengthen the warm-up \
+                     with `--set train.warmup=0.1`.",
+                    step + 1,
+                    recipe.learning_rate / 2.0,
+                ))
+            };
+            if !loss.is_finite() {
+                return Err(diverged("loss"));
+            }
+            bert.backward(&input(&batch), &pass, &mut workspace, &d_logits, Wanted::Weights(&mut gradient));
+            let norm = adamw::norm(&gradient);
+            if !norm.is_finite() {
+                return Err(diverged("gradient's norm"));
+            }
+            let scale = adamw::clip_scale(norm, recipe.clip);
+            let weights = &mut bert.params.data;
+            recipe.optimizer.step(weights, &mut gradient, &mut moments, &decayed, learning_rate, scale);
+            step += 1;
+            tokens += batch.tokens() as u64;
+            epoch_loss += loss * indices.len() as f64;
+            let smooth = recent.map_or(loss, |r: f64| 0.95 * r + 0.05 * loss);
+            recent = Some(smooth);
+            let rate = tokens as f64 / started.elapsed().as_secs_f64();
+            progress.step(step, &format!("loss {smooth:.4}, {rate:.0} tokens/s"));
+        }
+        epoch_losses.push(epoch_loss / data.len() as f64);
+    }
+    Ok(Summary { steps: step, seconds: started.elapsed().as_secs_f64(), tokens, epoch_losses })
+}

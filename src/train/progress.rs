@@ -1,0 +1,23 @@
+//! What long work tells whoever watches.
+
+/// A listener of stages and steps. Talk never goes to stdout.
+pub trait Progress {
+    /// A stage of `total` steps begins.
+    fn begin(&mut self, stage: &str, total: u64);
+    /// `done` steps are behind; `detail` says how it stands.
+    fn step(&mut self, done: u64, detail: &str);
+    /// The stage is over; `summary` is worth keeping.
+    fn end(&mut self, summary: &str);
+    /// A line worth reading.
+    fn say(&mut self, line: &str);
+}
+
+/// Listens to nothing.
+pub struct Silent;
+
+impl Progress for Silent {
+    fn begin(&mut self, _: &str, _: u64) {}
+    fn step(&mut self, _: u64, _: &str) {}
+    fn end(&mut self, _: &str) {}
+    fn say(&mut self, _: &str) {}
+}
