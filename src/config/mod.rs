@@ -1,1 +1,22 @@
+//! What a run means: typed settings, where they came from, and the presets named after papers.
+//!
+//! Layers, each overriding the one before: defaults < preset < file < flags and `--set`.
 
+mod device;
+mod experiment;
+mod keys;
+mod layers;
+mod preset;
+mod source;
+mod split;
+
+pub use device::{Device, Dtype};
+pub use experiment::{
+    ControlConfig, DataConfig, ExperimentConfig, ImportanceConfig, RunConfig, SearchConfig, SeedsConfig,
+    TrainConfig,
+};
+pub use keys::{ESTIMATORS, METHODS, MODES, PRUNED_UNITS, RANDOM_RULES, TASKS};
+pub use layers::Layers;
+pub use preset::{DEFAULT_PRESET, Preset, preset, presets};
+pub use source::{HubSettings, ModelFolder, resolve_model, resolve_model_with};
+pub use split::Split;

@@ -1,1 +1,263 @@
+//! The store: one folder per finished stage, named after what went into it.
+//!
+//!     <store>/stages/<kind>-<hash12>/   stage.json is written last and means "done"
+//!     <store>/locks/<kind>-<hash12>     held by the process that computes the stage
+//!     <store>/results/<task>/<method>/<mode>/seed-<n>.json
+//!
+//! A stage that is done never changes, so reading one takes no lock.
 
+mod atomic;
+mod canonical;
+mod done;
+mod stage;
+mod writer;
+
+#[cfg(test)]
+mod process_tests;
+
+use std::{
+    fs::{self, File, TryLockError},
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
+
+pub use atomic::{atomic_write, atomic_write_with};
+pub use canonical::canonical_json;
+pub use done::Done;
+pub use stage::{FORMAT_VERSION, StageId, stage_id};
+pub use writer::StageWriter;
+
+use crate::error::{Error, Result};
+
+/// A folder that keeps finished stages and results across runs, and is shared by processes.
+#[derive(Clone, Debug)]
+pub struct Store {
+    dir: PathBuf,
+}
+
+/// A stage as it was found.
+#[derive(Debug)]
+pub enum Begin {
+    /// Finished earlier, by this or another process, and its files are as they were recorded.
+    Done(Done),
+    /// To be computed here; other processes wait until the writer is finished or dropped.
+    Compute(StageWriter),
+}
+
+/// One stage of a store.
+#[derive(Clone, Debug)]
+pub struct StageHandle {
+    id: StageId,
+    dir: PathBuf,
+    lock: PathBuf,
+}
+
+impl Store {
+    /// Opens the store, creating it where there is none. A folder that cannot be written is a data error.
+    pub fn open(dir: &Path) -> Result<Self> {
+        let refused = |error: &std::io::Error| {
+            Error::data(format!(
+                "cannot use {} as the store: {error}. Name a folder that can be written with --store or LOTTERY_STORE.",
+                dir.display()
+            ))
+        };
+        for room in ["stages", "locks", "results"] {
+            fs::create_dir_all(dir.join(room)).map_err(|error| refused(&error))?;
+        }
+        // A folder may exist and still be read-only: find out before hours of training.
+        tempfile::tempfile_in(dir.join("stages")).map_err(|error| refused(&error))?;
+        // A relative store stays the same folder should the process change its own.
+        let dir = fs::canonicalize(dir).map_err(|error| refused(&error))?;
+        Ok(Self { dir })
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub fn stage(&self, id: &StageId) -> StageHandle {
+        StageHandle {
+            id: id.clone(),
+            dir: self.dir.join("stages").join(id.as_str()),
+            lock: self.dir.join("locks").join(id.as_str()),
+        }
+    }
+
+    /// Finds the stage done, or takes it. While another process computes it, calls `on_wait` once and waits.
+    ///
+    /// The lock dies with its process. Asking twice from one process without dropping the first writer would wait
+    /// for itself.
+    pub fn begin(&self, id: &StageId, on_wait: &mut dyn FnMut(&StageId)) -> Result<Begin> {
+        let stage = self.stage(id);
+        if let Some(done) = stage.load()? {
+            return Ok(Begin::Done(done));
+        }
+        let lock = stage.lock(on_wait)?;
+        // Whoever held the lock may have finished the stage in the meantime.
+        if let Some(done) = stage.load()? {
+            return Ok(Begin::Done(done));
+        }
+        Ok(Begin::Compute(StageWriter::take(stage.id, stage.dir, lock)?))
+    }
+
+    /// Where the record of a run lies.
+    pub fn results_path(&self, task: &str, method: &str, mode: &str, seed: u64) -> PathBuf {
+        self.dir.join("results").join(task).join(method).join(mode).join(format!("seed-{seed}.json"))
+    }
+}
+
+impl StageHandle {
+    /// The stage's folder, whether it exists or not.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The finished stage, `None` while it is not done. A damaged one is a data error.
+    pub fn load(&self) -> Result<Option<Done>> {
+        Done::load(&self.id, &self.dir)
+    }
+
+    fn lock(&self, on_wait: &mut dyn FnMut(&StageId)) -> Result<File> {
+        let failed = |error: &std::io::Error| Error::io(&self.lock, "lock", error);
+        let file = File::options()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&self.lock)
+            .map_err(|error| failed(&error))?;
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => on_wait(&self.id),
+            Err(TryLockError::Error(error)) => return Err(failed(&error)),
+        }
+        loop {
+            match file.lock() {
+                Ok(()) => return Ok(file),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(failed(&error)),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn compute(store: &Store, id: &StageId) -> StageWriter {
+        match store.begin(id, &mut |_| panic!("nobody else is here")).unwrap() {
+            Begin::Compute(writer) => writer,
+            Begin::Done(done) => panic!("{} is done", done.id()),
+        }
+    }
+
+    fn done(store: &Store, id: &StageId) -> Done {
+        match store.begin(id, &mut |_| panic!("nobody else is here")).unwrap() {
+            Begin::Done(done) => done,
+            Begin::Compute(_) => panic!("{id} is not done"),
+        }
+    }
+
+    fn finished(store: &Store, id: &StageId) -> Done {
+        let writer = compute(store, id);
+        writer.write("metrics.json", br#"{"accuracy": 0.63}"#).unwrap();
+        writer.write_with("model.safetensors", |out| out.write_all(&vec![7; 3 << 20])).unwrap();
+        writer.finish(json!({"device": {"kind": "cpu"}})).unwrap()
+    }
+
+    #[test]
+    fn a_finished_stage_is_found_done_with_its_files_and_its_facts() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("runs")).unwrap();
+        let id = stage_id("finetune", &json!({"seed": 1337}));
+        let first = finished(&store, &id);
+        let again = done(&store, &id);
+        assert_eq!(first.info(), again.info());
+        assert_eq!(again.info()["device"]["kind"], "cpu");
+        assert_eq!(again.info()["format_version"], FORMAT_VERSION);
+        assert_eq!(again.info()["stage"], id.as_str());
+        let metrics: serde_json::Value = again.read_json("metrics.json").unwrap();
+        assert_eq!(metrics, json!({"accuracy": 0.63}));
+        assert_eq!(fs::metadata(again.path("model.safetensors").unwrap()).unwrap().len(), 3 << 20);
+        let missing = again.path("ticket.json").unwrap_err();
+        assert!(missing.to_string().contains("ticket.json"), "{missing}");
+    }
+
+    #[test]
+    fn an_abandoned_stage_is_cleared_but_keeps_its_checkpoint() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let id = stage_id("finetune", &json!({}));
+        let writer = compute(&store, &id);
+        writer.write("metrics.json", b"{}").unwrap();
+        fs::create_dir_all(writer.checkpoint_dir()).unwrap();
+        fs::write(writer.checkpoint_dir().join("step"), "7").unwrap();
+        drop(writer);
+
+        let writer = compute(&store, &id);
+        assert!(!writer.path("metrics.json").unwrap().exists());
+        assert_eq!(fs::read_to_string(writer.checkpoint_dir().join("step")).unwrap(), "7");
+        let checkpoint = writer.checkpoint_dir();
+        let done = writer.finish(json!({})).unwrap();
+        assert!(!checkpoint.exists());
+        assert_eq!(done.info()["files"], json!({}));
+    }
+
+    #[test]
+    fn a_damaged_stage_is_refused_with_the_file_and_the_folder_to_delete() {
+        type Damage = fn(&Path);
+        let damage: [(&str, Damage); 4] = [
+            ("metrics.json", |dir| fs::write(dir.join("metrics.json"), br#"{"accuracy": 0.99}"#).unwrap()),
+            ("metrics.json", |dir| fs::remove_file(dir.join("metrics.json")).unwrap()),
+            ("model.safetensors", |dir| {
+                File::options().write(true).open(dir.join("model.safetensors")).unwrap().set_len(9).unwrap()
+            }),
+            ("stage.json", |dir| fs::write(dir.join("stage.json"), "{").unwrap()),
+        ];
+        for (name, damage) in damage {
+            let folder = tempfile::tempdir().unwrap();
+            let store = Store::open(folder.path()).unwrap();
+            let id = stage_id("finetune", &json!({}));
+            let dir = finished(&store, &id).dir().to_owned();
+            damage(&dir);
+            let error = store.begin(&id, &mut |_| ()).unwrap_err();
+            assert_eq!(error.exit_code(), 3);
+            let message = error.to_string();
+            assert!(
+                message.contains(name) && message.contains(&format!("Delete {}", dir.display())),
+                "{message}"
+            );
+            fs::remove_dir_all(&dir).unwrap();
+            finished(&store, &id);
+        }
+    }
+
+    #[test]
+    fn a_store_that_cannot_be_written_is_refused_with_the_remedy() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        let below_file = Store::open(&file.join("runs")).unwrap_err();
+        // Root may write to every ordinary folder, not to the kernel's.
+        let in_proc = Store::open(Path::new("/proc/runs")).unwrap_err();
+        for error in [below_file, in_proc] {
+            assert_eq!(error.exit_code(), 3);
+            assert!(error.to_string().contains("--store"), "{error}");
+        }
+    }
+
+    #[test]
+    fn results_lie_by_task_method_mode_and_seed() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let path = store.results_path("rte", "heads+ffns", "good", 1337);
+        assert_eq!(
+            path.strip_prefix(store.dir()).unwrap(),
+            Path::new("results/rte/heads+ffns/good/seed-1337.json")
+        );
+        atomic_write(&path, b"{}").unwrap();
+        assert_eq!(fs::read(path).unwrap(), b"{}");
+    }
+}

@@ -1,0 +1,328 @@
+//! What can be typed, and what it means.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, value_parser};
+
+use crate::{
+    config::{ExperimentConfig, Layers},
+    error::Result,
+};
+
+/// Does this subnetwork of a pre-trained BERT, rewound to its pre-trained weights, still learn this task?
+#[derive(Debug, Parser)]
+#[command(
+    name = "lottery",
+    version,
+    propagate_version = true,
+    after_help = "stdout is data, stderr is talk. Exit codes: 0 done, 1 internal error, 2 usage or configuration, \
+                  3 data or model file.",
+    arg_required_else_help = true
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    // The about is the one of `RunArgs`; a doc comment here would hide its long form.
+    Run(Box<RunArgs>),
+    /// What this machine offers: device, kernels, threads, disk, data found
+    Doctor,
+}
+
+const RUN_ABOUT: &str = "\
+One task × mode × seed: the whole experiment.
+
+Fine-tunes the model on the task, scores every attention head and FFN by the gradient of its gate, prunes the least \
+important ones while the score stays at 90 % of the full model's, evaluates what is left (pruned), rewinds it to the \
+pre-trained weights and fine-tunes it again (retrained). The outcome is a record, a JSON file below the store.
+
+Stages that are already in the store are loaded: the same command again trains nothing, and another mode of the same \
+seed shares the fine-tuned model and the search.";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  The good subnetwork of RTE, as in Prasanna et al. 2020:
+    lottery run --task rte --model google-bert/bert-base-uncased --data glue
+
+  Its controls share everything up to the search:
+    lottery run --task rte --model google-bert/bert-base-uncased --data glue --mode bad
+    lottery run --task rte --model google-bert/bert-base-uncased --data glue --mode random
+
+  A smaller model from a folder, another recipe, less data, and only the plan:
+    lottery run --task sst2 --model models/MiniLM --data glue \\
+        --preset small --set data.train_limit=10000 --dry-run
+
+Settings, each over the one before: defaults, preset, --config file, flags, --set.";
+
+/// `lottery run`, as typed.
+#[derive(Args, Clone, Debug, Default)]
+#[command(
+    about = "One experiment: fine-tune, score, search the ticket, prune, rewind, retrain, write the record"
+)]
+#[command(long_about = RUN_ABOUT, after_help = RUN_EXAMPLES)]
+pub struct RunArgs {
+    /// The GLUE task: cola, sst2, mrpc, stsb, qqp, mnli, qnli, rte or wnli
+    ///
+    /// GLUE's own spellings (SST-2, STS-B) are accepted.
+    #[arg(long, value_name = "TASK", help_heading = "What to run")]
+    pub task: Option<String>,
+
+    /// Which subnetwork to retrain: good, bad, random, inverse or full [default: good]
+    ///
+    /// good: the units that survive the search. bad: as many, from the pruned ones first. random: as many, drawn by
+    /// the seed. inverse: all the pruned ones. full: the whole model once more.
+    #[arg(long, value_name = "MODE", help_heading = "What to run")]
+    pub mode: Option<String>,
+
+    /// Decides the order of the examples, the first weights of the classifier and dropout [default: 1337]
+    ///
+    /// The paper's seeds are 1337, 42, 86, 71 and 166. --set seeds.order=N, seeds.init=N and seeds.dropout=N change
+    /// one of the three.
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(..=i64::MAX as u64), help_heading = "What to run")]
+    pub seed: Option<u64>,
+
+    /// What the search may prune: heads+ffns, heads or ffns [default: heads+ffns]
+    #[arg(long, value_name = "METHOD", help_heading = "What to run")]
+    pub method: Option<String>,
+
+    /// A model folder, or a name on the Hugging Face hub (owner/name or owner/name@revision)
+    ///
+    /// A folder holds config.json, model.safetensors and tokenizer.json or vocab.txt. A hub model is looked up in the
+    /// cache first; HF_HOME, HF_ENDPOINT, HF_HUB_OFFLINE and HF_TOKEN are honoured. Without the flag: LOTTERY_MODEL.
+    #[arg(long, value_name = "DIR|OWNER/NAME", help_heading = "What to run")]
+    pub model: Option<String>,
+
+    /// The folder that holds GLUE's folders (RTE/train.tsv, RTE/dev.tsv, …)
+    ///
+    /// Without the flag: LOTTERY_DATA.
+    #[arg(long, value_name = "DIR", help_heading = "What to run")]
+    pub data: Option<String>,
+
+    /// The recipe: prasanna2020, prasanna2020-code or small [default: prasanna2020]
+    ///
+    /// prasanna2020: the paper's protocol with its importance formula. prasanna2020-code: what its published code
+    /// computes. small: a training recipe for models of MiniLM's size.
+    #[arg(long, value_name = "NAME", help_heading = "Settings")]
+    pub preset: Option<String>,
+
+    /// A TOML file of settings, over the preset and below the flags
+    #[arg(long, value_name = "FILE.toml", help_heading = "Settings")]
+    pub config: Option<PathBuf>,
+
+    /// One setting by its dotted key, such as train.epochs=5 or importance.split=heldout:0.1; repeatable
+    ///
+    /// --dry-run shows every key with its value.
+    #[arg(long, value_name = "KEY=VALUE", help_heading = "Settings")]
+    pub set: Vec<String>,
+
+    /// Where finished stages and records are kept [default: LOTTERY_STORE, else runs]
+    #[arg(long, value_name = "DIR", help_heading = "Where and how")]
+    pub store: Option<PathBuf>,
+
+    /// Where to compute: auto, cpu or cuda:N [default: auto]
+    #[arg(long, value_name = "DEVICE", help_heading = "Where and how")]
+    pub device: Option<String>,
+
+    /// The format of the matrix products: f32, or bf16 with f32 weights and sums [default: f32]
+    #[arg(long, value_name = "DTYPE", help_heading = "Where and how")]
+    pub dtype: Option<String>,
+
+    /// CPU threads; the result does not depend on it [default: one per core]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=1024), help_heading = "Where and how")]
+    pub threads: Option<u64>,
+
+    /// Print the record, and nothing else, on stdout
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+
+    /// Print the resolved configuration and the plan, compute nothing
+    #[arg(long, help_heading = "Output")]
+    pub dry_run: bool,
+
+    /// No progress and no talk; errors are still told
+    #[arg(long, short, help_heading = "Output")]
+    pub quiet: bool,
+}
+
+/// What `run` does beside the experiment itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunOptions {
+    pub store: PathBuf,
+    pub json: bool,
+    pub dry_run: bool,
+    pub quiet: bool,
+}
+
+impl RunArgs {
+    /// The validated configuration of the run, with the environment's help.
+    ///
+    /// Usage errors name the key or flag, where its value came from, and the remedy.
+    pub fn resolve(&self) -> Result<(ExperimentConfig, RunOptions)> {
+        self.resolve_in(|name| std::env::var(name).ok())
+    }
+
+    fn resolve_in(&self, env: impl Fn(&str) -> Option<String>) -> Result<(ExperimentConfig, RunOptions)> {
+        let env = |name: &str| env(name).filter(|value| !value.is_empty());
+        let mut layers = Layers::new();
+        // The environment lies below the file: a file says what one experiment is, the environment what is usual here.
+        for (key, name) in [("model", "LOTTERY_MODEL"), ("data.dir", "LOTTERY_DATA")] {
+            if let Some(value) = env(name) {
+                layers.value(key, value, name)?;
+            }
+        }
+        if let Some(path) = &self.config {
+            layers.file(path)?;
+        }
+        for (key, flag, value) in [
+            ("task", "--task", &self.task),
+            ("mode", "--mode", &self.mode),
+            ("method", "--method", &self.method),
+            ("model", "--model", &self.model),
+            ("data.dir", "--data", &self.data),
+            ("preset", "--preset", &self.preset),
+            ("run.device", "--device", &self.device),
+            ("run.dtype", "--dtype", &self.dtype),
+        ] {
+            if let Some(value) = value {
+                layers.value(key, value.as_str(), flag)?;
+            }
+        }
+        for (key, flag, value) in [("seed", "--seed", self.seed), ("run.threads", "--threads", self.threads)]
+        {
+            if let Some(value) = value {
+                // Both were held to a range within i64 when they were read.
+                layers.value(key, i64::try_from(value).unwrap_or(-1), flag)?;
+            }
+        }
+        for assignment in &self.set {
+            layers.set(assignment)?;
+        }
+        let store = self.store.clone().or_else(|| env("LOTTERY_STORE").map(PathBuf::from));
+        let options = RunOptions {
+            store: store.unwrap_or_else(|| "runs".into()),
+            json: self.json,
+            dry_run: self.dry_run,
+            quiet: self.quiet,
+        };
+        Ok((layers.resolve()?, options))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::config::{DEFAULT_PRESET, Device, Dtype, METHODS, MODES, TASKS, presets};
+
+    fn typed(line: &str) -> RunArgs {
+        let cli = Cli::try_parse_from(line.split_whitespace()).unwrap();
+        let Verb::Run(args) = cli.verb else { panic!("not run") };
+        *args
+    }
+
+    fn resolve(line: &str, env: &[(&str, &str)]) -> Result<(ExperimentConfig, RunOptions)> {
+        let env = |name: &str| env.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        typed(line).resolve_in(env)
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_names_every_task_mode_method_and_preset_with_the_defaults() {
+        let mut command = Cli::command();
+        let help = command.find_subcommand_mut("run").unwrap().render_long_help().to_string();
+        assert!(help.starts_with("One task × mode × seed: the whole experiment."), "{help}");
+        let presets = presets().iter().map(|preset| preset.name);
+        for name in TASKS.iter().chain(MODES).chain(METHODS).copied().chain(presets) {
+            assert!(help.contains(name), "{name}");
+        }
+        let config = ExperimentConfig::new("rte", "m", "d");
+        let seed = config.seed.to_string();
+        for default in [&config.mode, &config.method, &seed, DEFAULT_PRESET, "auto", "f32"] {
+            assert!(help.contains(&format!("[default: {default}]")), "{default}");
+        }
+    }
+
+    #[test]
+    fn every_flag_reaches_the_configuration() {
+        let line = "lottery run --task SST-2 --mode bad --seed 42 --method heads --model m --data d --preset small \
+                    --set train.epochs=2 --set seed=43 --store s --device cuda:1 --dtype bf16 --threads 3 --json \
+                    --dry-run --quiet";
+        let (config, options) =
+            resolve(line, &[("LOTTERY_STORE", "other"), ("LOTTERY_MODEL", "other")]).unwrap();
+        assert_eq!(
+            (config.task.as_str(), config.mode.as_str(), config.method.as_str()),
+            ("sst2", "bad", "heads")
+        );
+        assert_eq!((config.model.as_str(), config.data.dir.as_str(), config.seed), ("m", "d", 43));
+        assert_eq!((config.preset.as_deref(), config.train.epochs), (Some("small"), 2));
+        assert_eq!(
+            (config.run.device, config.run.dtype, config.run.threads),
+            (Device::Cuda(1), Dtype::Bf16, Some(3))
+        );
+        assert_eq!(options, RunOptions { store: "s".into(), json: true, dry_run: true, quiet: true });
+    }
+
+    #[test]
+    fn the_environment_supplies_what_was_not_typed_and_the_file_overrides_it() {
+        let env = [("LOTTERY_MODEL", "m"), ("LOTTERY_DATA", "d"), ("LOTTERY_STORE", "s")];
+        let (config, options) = resolve("lottery run --task rte", &env).unwrap();
+        assert_eq!((config.model.as_str(), config.data.dir.as_str()), ("m", "d"));
+        assert_eq!(options.store, PathBuf::from("s"));
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mine.toml");
+        std::fs::write(&path, "task = 'rte'\nmodel = 'other'\n").unwrap();
+        let (config, options) =
+            resolve(&format!("lottery run --config {}", path.display()), &env[..2]).unwrap();
+        assert_eq!((config.model.as_str(), config.data.dir.as_str()), ("other", "d"));
+        assert_eq!(options.store, PathBuf::from("runs"));
+    }
+
+    #[test]
+    fn what_is_missing_is_a_usage_error_that_names_the_flag() {
+        let model = [("LOTTERY_MODEL", "m")];
+        for (line, env, wanted) in [
+            ("lottery run", &model[..], "--task with one of cola, sst2"),
+            ("lottery run --task rte", &[], "--model (or LOTTERY_MODEL)"),
+            ("lottery run --task rte", &model, "--data (or LOTTERY_DATA)"),
+        ] {
+            let error = resolve(line, env).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            assert!(error.to_string().contains(wanted), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_misspelt_name_is_answered_with_the_nearest_one_and_its_flag() {
+        for (wrong, near) in [
+            ("--task mnlli", "mnli"),
+            ("--task rte --mode inverted", "inverse"),
+            ("--task rte --method head", "heads"),
+            ("--task rte --preset smal", "small"),
+            ("--task rte --dtype bf61", "bf16"),
+        ] {
+            let line = format!("lottery run --model m --data d {wrong}");
+            let error = resolve(&line, &[]).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            assert!(error.to_string().contains(&format!("Did you mean {near}?")), "{error}");
+        }
+    }
+
+    #[test]
+    fn clap_refuses_what_is_no_number_or_no_flag_with_exit_code_2() {
+        for line in
+            ["lottery run --seed x", "lottery run --threads 0", "lottery run --moed good", "lottery walk"]
+        {
+            assert_eq!(Cli::try_parse_from(line.split(' ')).unwrap_err().exit_code(), 2, "{line}");
+        }
+        assert_eq!(Cli::try_parse_from(["lottery", "--version"]).unwrap_err().exit_code(), 0);
+    }
+}

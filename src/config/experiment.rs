@@ -1,0 +1,215 @@
+//! The meaning of one run, complete: what the record repeats under `config`.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Device, Dtype, Split};
+
+/// One task × mode × seed. Names (task, mode, …) are validated and in their canonical spelling.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExperimentConfig {
+    /// A GLUE task: `rte`, `sst2`, …
+    pub task: String,
+    /// Which subnetwork is retrained: `good`, `bad`, `random`, `inverse`, `full`.
+    pub mode: String,
+    /// What the search may prune: `heads+ffns`, `heads`, `ffns`.
+    pub method: String,
+    pub seed: u64,
+    /// The preset below the file and the flags.
+    pub preset: Option<String>,
+    /// A folder, or `owner/name[@revision]` on the Hugging Face hub.
+    pub model: String,
+    pub data: DataConfig,
+    pub train: TrainConfig,
+    pub importance: ImportanceConfig,
+    pub search: SearchConfig,
+    pub control: ControlConfig,
+    #[serde(default)]
+    pub seeds: SeedsConfig,
+    /// How, not what: this section enters no stage's hash.
+    pub run: RunConfig,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataConfig {
+    /// The folder with `RTE/train.tsv`, …; relative to the working directory.
+    pub dir: String,
+    /// Tokens per example, `[CLS]` and `[SEP]` included.
+    pub max_length: usize,
+    /// Keep only the first N training examples.
+    pub train_limit: Option<usize>,
+    /// Keep only the first N development examples.
+    pub dev_limit: Option<usize>,
+}
+
+/// The recipe of both fine-tunings: of the full model and of the rewound subnetwork.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainConfig {
+    /// The peak; decays linearly to 0.
+    pub learning_rate: f64,
+    pub batch_size: usize,
+    pub epochs: usize,
+    /// The part of all steps in which the learning rate rises from 0.
+    pub warmup: f64,
+    /// Decoupled; not for biases and LayerNorm.
+    pub weight_decay: f64,
+    /// The largest global L2 norm of the gradient.
+    pub clip: f64,
+    pub beta1: f64,
+    pub beta2: f64,
+    pub epsilon: f64,
+    /// Of the embeddings, both block outputs and the classifier's input.
+    pub dropout: f64,
+    /// Of the attention probabilities.
+    pub attention_dropout: f64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImportanceConfig {
+    /// `token`, `example` (the paper's formula), `batch`, `cumulative` (what the published code computes).
+    pub estimator: String,
+    pub split: Split,
+    /// Whether pruned heads take part in the norms: `excluded`, or `included` as published.
+    pub pruned_units: String,
+    /// Examples per scoring batch; has a meaning for the estimators `batch` and `cumulative` alone.
+    pub batch_size: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SearchConfig {
+    /// Go on while the score is at least this part of the full model's.
+    pub threshold: f64,
+    /// The part of all heads pruned per step.
+    pub head_step: f64,
+    /// Begin a phase with the scores of the mask that was just rejected, as published.
+    pub stale: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ControlConfig {
+    /// How `random` draws: `exact` (the good subnetwork's size) or `bernoulli` (that size on average, as published).
+    pub random: String,
+}
+
+/// Seeds that differ from the run's own.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SeedsConfig {
+    /// Of the order of the training examples.
+    pub order: Option<u64>,
+    /// Of the classifier's first weights.
+    pub init: Option<u64>,
+    pub dropout: Option<u64>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunConfig {
+    pub device: Device,
+    pub dtype: Dtype,
+    /// CPU threads; without a value, one per core.
+    pub threads: Option<usize>,
+}
+
+impl ExperimentConfig {
+    /// The defaults for this task, model and data folder; they are the recipe of `prasanna2020`.
+    pub fn new(task: impl Into<String>, model: impl Into<String>, data_dir: impl Into<String>) -> Self {
+        Self {
+            task: task.into(),
+            mode: "good".into(),
+            method: "heads+ffns".into(),
+            seed: 1337,
+            preset: None,
+            model: model.into(),
+            data: DataConfig { dir: data_dir.into(), max_length: 128, train_limit: None, dev_limit: None },
+            train: TrainConfig::default(),
+            importance: ImportanceConfig::default(),
+            search: SearchConfig::default(),
+            control: ControlConfig::default(),
+            seeds: SeedsConfig::default(),
+            run: RunConfig::default(),
+        }
+    }
+
+    pub fn order_seed(&self) -> u64 {
+        self.seeds.order.unwrap_or(self.seed)
+    }
+
+    pub fn init_seed(&self) -> u64 {
+        self.seeds.init.unwrap_or(self.seed)
+    }
+
+    pub fn dropout_seed(&self) -> u64 {
+        self.seeds.dropout.unwrap_or(self.seed)
+    }
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            learning_rate: 2e-5,
+            batch_size: 32,
+            epochs: 3,
+            warmup: 0.0,
+            weight_decay: 0.0,
+            clip: 1.0,
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+            dropout: 0.1,
+            attention_dropout: 0.1,
+        }
+    }
+}
+
+impl Default for ImportanceConfig {
+    fn default() -> Self {
+        Self {
+            estimator: "example".into(),
+            split: Split::Dev,
+            pruned_units: "excluded".into(),
+            batch_size: 64,
+        }
+    }
+}
+
+impl Default for SearchConfig {
+    fn default() -> Self {
+        Self { threshold: 0.9, head_step: 0.1, stale: false }
+    }
+}
+
+impl Default for ControlConfig {
+    fn default() -> Self {
+        Self { random: "exact".into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_config_reads_back_from_json_as_it_was() {
+        let mut config = ExperimentConfig::new("rte", "model", "glue");
+        config.importance.split = Split::Heldout(0.1);
+        config.run.device = Device::Cuda(1);
+        config.seeds.init = Some(7);
+        let json = serde_json::to_string(&config).unwrap();
+        assert_eq!(serde_json::from_str::<ExperimentConfig>(&json).unwrap(), config);
+        assert!(serde_json::from_str::<ExperimentConfig>(&json.replace("epochs", "epoch")).is_err());
+    }
+
+    #[test]
+    fn seeds_follow_the_run_unless_set() {
+        let mut config = ExperimentConfig::new("rte", "model", "glue");
+        config.seed = 42;
+        config.seeds.order = Some(7);
+        assert_eq!((config.order_seed(), config.init_seed(), config.dropout_seed()), (7, 42, 42));
+    }
+}

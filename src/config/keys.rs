@@ -1,0 +1,224 @@
+//! Every key of the configuration with what it may hold: the one list behind reading, checking and suggesting.
+
+use toml::Value;
+
+use super::{Device, Dtype, Split};
+use crate::error::nearest;
+
+pub const TASKS: &[&str] = &["cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "qnli", "rte", "wnli"];
+pub const MODES: &[&str] = &["good", "bad", "random", "inverse", "full"];
+pub const METHODS: &[&str] = &["heads+ffns", "heads", "ffns"];
+pub const ESTIMATORS: &[&str] = &["token", "example", "batch", "cumulative"];
+pub const PRUNED_UNITS: &[&str] = &["excluded", "included"];
+pub const RANDOM_RULES: &[&str] = &["exact", "bernoulli"];
+
+/// What a key may hold.
+#[derive(Clone, Copy)]
+pub(super) enum Kind {
+    /// One of these names, in any case.
+    Choice(&'static [&'static str]),
+    /// A task, in GLUE's own spellings too (`SST-2`, `STS-B`).
+    Task,
+    Text,
+    /// A whole number between these two, both included.
+    Count(u64, u64),
+    /// A finite number within these bounds.
+    Real(Bound, Bound),
+    Switch,
+    Seed,
+    Device,
+    Split,
+}
+
+/// One end of a range of numbers.
+#[derive(Clone, Copy)]
+pub(super) enum Bound {
+    Included(f64),
+    Excluded(f64),
+    None,
+}
+use Bound::{Excluded, Included};
+
+const MOST: u64 = 1_000_000_000;
+const POSITIVE: Kind = Kind::Real(Excluded(0.0), Bound::None);
+const AT_LEAST_ZERO: Kind = Kind::Real(Included(0.0), Bound::None);
+/// Something of everything: (0, 1].
+const PART: Kind = Kind::Real(Excluded(0.0), Included(1.0));
+/// A share that must leave something: [0, 1).
+const RATE: Kind = Kind::Real(Included(0.0), Excluded(1.0));
+
+/// All keys, dotted, in the order of `ExperimentConfig`.
+pub(super) const KEYS: &[(&str, Kind)] = &[
+    ("task", Kind::Task),
+    ("mode", Kind::Choice(MODES)),
+    ("method", Kind::Choice(METHODS)),
+    ("seed", Kind::Seed),
+    ("preset", Kind::Text),
+    ("model", Kind::Text),
+    ("data.dir", Kind::Text),
+    ("data.max_length", Kind::Count(8, MOST)),
+    ("data.train_limit", Kind::Count(1, MOST)),
+    ("data.dev_limit", Kind::Count(1, MOST)),
+    ("train.learning_rate", POSITIVE),
+    ("train.batch_size", Kind::Count(1, MOST)),
+    ("train.epochs", Kind::Count(1, MOST)),
+    ("train.warmup", Kind::Real(Included(0.0), Included(1.0))),
+    ("train.weight_decay", AT_LEAST_ZERO),
+    ("train.clip", POSITIVE),
+    ("train.beta1", RATE),
+    ("train.beta2", RATE),
+    ("train.epsilon", POSITIVE),
+    ("train.dropout", RATE),
+    ("train.attention_dropout", RATE),
+    ("importance.estimator", Kind::Choice(ESTIMATORS)),
+    ("importance.split", Kind::Split),
+    ("importance.pruned_units", Kind::Choice(PRUNED_UNITS)),
+    ("importance.batch_size", Kind::Count(1, MOST)),
+    ("search.threshold", PART),
+    ("search.head_step", PART),
+    ("search.stale", Kind::Switch),
+    ("control.random", Kind::Choice(RANDOM_RULES)),
+    ("seeds.order", Kind::Seed),
+    ("seeds.init", Kind::Seed),
+    ("seeds.dropout", Kind::Seed),
+    ("run.device", Kind::Device),
+    ("run.dtype", Kind::Choice(Dtype::NAMES)),
+    ("run.threads", Kind::Count(1, 1024)),
+];
+
+pub(super) fn kind_of(key: &str) -> Option<Kind> {
+    KEYS.iter().find(|(name, _)| *name == key).map(|(_, kind)| *kind)
+}
+
+/// The keys that were most likely meant by an unknown one, as the end of a sentence; empty when none is near.
+///
+/// A right name in the wrong section, or without one, is answered with every section that has it.
+pub(super) fn suggest(unknown: &str) -> String {
+    let section = format!("{unknown}.");
+    let inside: Vec<_> = names().filter(|name| name.starts_with(&section)).collect();
+    if !inside.is_empty() {
+        return format!(" It is a section; its keys are {}.", inside.join(", "));
+    }
+    let last = |name: &'_ str| name.rsplit('.').next().unwrap_or_default().to_owned();
+    let same: Vec<_> = names().filter(|name| last(name) == last(unknown)).collect();
+    if !same.is_empty() {
+        return format!(" Did you mean {}?", same.join(" or "));
+    }
+    let by_path = nearest(unknown, names()).map(str::to_owned);
+    let near = if unknown.contains('.') {
+        by_path
+    } else {
+        let lasts: Vec<_> = names().map(last).collect();
+        let by_name = nearest(unknown, lasts.iter().map(String::as_str));
+        by_name.and_then(|near| names().find(|name| last(name) == near)).map(str::to_owned).or(by_path)
+    };
+    near.map(|name| format!(" Did you mean {name}?")).unwrap_or_default()
+}
+
+fn names() -> impl Iterator<Item = &'static str> {
+    KEYS.iter().map(|(name, _)| *name)
+}
+
+impl Kind {
+    /// The value in its canonical form, or what was expected instead.
+    pub(super) fn check(self, value: &Value) -> std::result::Result<Value, String> {
+        let expected = || self.expected();
+        let text = || value.as_str().ok_or_else(expected);
+        match self {
+            Self::Choice(names) => {
+                let word = text()?.to_lowercase();
+                self.choose(&word, names)
+            }
+            Self::Task => {
+                let word = text()?.to_lowercase().replace(['-', '_'], "");
+                self.choose(&word, TASKS)
+            }
+            Self::Text => text().and_then(|text| {
+                if text.trim().is_empty() { Err(expected()) } else { Ok(Value::String(text.to_owned())) }
+            }),
+            Self::Count(least, most) => value
+                .as_integer()
+                .and_then(|count| u64::try_from(count).ok())
+                .filter(|count| (least..=most).contains(count))
+                .map(|_| value.clone())
+                .ok_or_else(expected),
+            Self::Seed => {
+                value.as_integer().filter(|seed| *seed >= 0).map(Value::Integer).ok_or_else(expected)
+            }
+            Self::Real(low, high) => value
+                .as_float()
+                .or_else(|| value.as_integer().map(|whole| whole as f64))
+                .filter(|number| number.is_finite() && above(low, *number) && below(high, *number))
+                .map(Value::Float)
+                .ok_or_else(expected),
+            Self::Switch => value.as_bool().map(Value::Boolean).ok_or_else(expected),
+            Self::Device => canonical::<Device>(text()?).ok_or_else(expected),
+            Self::Split => canonical::<Split>(text()?).ok_or_else(expected),
+        }
+    }
+
+    /// Whether an unquoted word of `--set` is meant as text, whatever TOML would make of it.
+    pub(super) fn is_text(self) -> bool {
+        matches!(self, Self::Choice(_) | Self::Task | Self::Text | Self::Device | Self::Split)
+    }
+
+    fn choose(self, word: &str, names: &[&str]) -> std::result::Result<Value, String> {
+        match names.iter().find(|name| **name == word) {
+            Some(name) => Ok(Value::String((*name).to_owned())),
+            None => {
+                let hint = nearest(word, names.iter().copied());
+                let hint = hint.map(|near| format!(". Did you mean {near}?")).unwrap_or_default();
+                Err(self.expected() + &hint)
+            }
+        }
+    }
+
+    fn expected(self) -> String {
+        match self {
+            Self::Choice(names) => format!("expected one of {}", names.join(", ")),
+            Self::Task => format!("expected one of the GLUE tasks {}", TASKS.join(", ")),
+            Self::Text => "expected a text that is not empty".into(),
+            Self::Count(least, MOST) => format!("expected a whole number, at least {least}"),
+            Self::Count(least, most) => format!("expected a whole number from {least} to {most}"),
+            Self::Seed => format!("expected a whole number from 0 to {}", i64::MAX),
+            Self::Real(low, high) => {
+                let low = match low {
+                    Included(low) => format!("at least {low}"),
+                    Excluded(low) => format!("above {low}"),
+                    Bound::None => String::new(),
+                };
+                match high {
+                    Included(high) => format!("expected a number {low} and at most {high}"),
+                    Excluded(high) => format!("expected a number {low} and below {high}"),
+                    Bound::None => format!("expected a finite number {low}"),
+                }
+            }
+            Self::Switch => "expected true or false".into(),
+            Self::Device => "expected auto, cpu or cuda:N (N counts from 0)".into(),
+            Self::Split => {
+                "expected dev, train:N (N at least 1) or heldout:FRACTION (between 0 and 1, both excluded)"
+                    .into()
+            }
+        }
+    }
+}
+
+fn above(low: Bound, number: f64) -> bool {
+    match low {
+        Included(low) => number >= low,
+        Excluded(low) => number > low,
+        Bound::None => true,
+    }
+}
+
+fn below(high: Bound, number: f64) -> bool {
+    match high {
+        Included(high) => number <= high,
+        Excluded(high) => number < high,
+        Bound::None => true,
+    }
+}
+
+fn canonical<T: std::str::FromStr + ToString>(text: &str) -> Option<Value> {
+    text.parse::<T>().ok().map(|value| Value::String(value.to_string()))
+}

@@ -1,0 +1,192 @@
+//! Settings from several places, one over the other, and the one configuration that they make.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use toml::{Table, Value};
+
+use super::{
+    DEFAULT_PRESET, ExperimentConfig,
+    keys::{self, KEYS},
+    preset,
+};
+use crate::error::{Error, Result};
+
+/// What the user gave, checked key by key on the way in, so that every error can say where a value came from.
+///
+/// Later calls override earlier ones, except that the preset always lies below all of them.
+#[derive(Debug, Default)]
+pub struct Layers {
+    values: BTreeMap<&'static str, Value>,
+}
+
+impl Layers {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A TOML file. Usage errors: it cannot be read, is no TOML, has an unknown key or a value that does not fit.
+    pub fn file(&mut self, path: &Path) -> Result<()> {
+        let text = fs::read_to_string(path).map_err(|error| {
+            Error::usage(format!(
+                "cannot read the configuration file {}: {error}. Check the path given with --config.",
+                path.display()
+            ))
+        })?;
+        self.toml(&text, &format!("file {}", path.display()))
+    }
+
+    /// One setting by its dotted key; `origin` is what the user typed (`--seed`), for errors.
+    pub fn value(&mut self, key: &str, value: impl Into<Value>, origin: &str) -> Result<()> {
+        self.put(key, &value.into(), origin)
+    }
+
+    /// `key=value` as typed behind `--set`: the value is TOML, and a bare word is a text.
+    pub fn set(&mut self, assignment: &str) -> Result<()> {
+        let Some((key, raw)) = assignment.split_once('=') else {
+            return Err(Error::usage(format!(
+                "--set {assignment} has no value. Write --set KEY=VALUE, for example --set train.epochs=5."
+            )));
+        };
+        let (key, raw) = (key.trim(), raw.trim());
+        let bare = || Value::String(raw.to_owned());
+        let value = match parse_value(raw) {
+            Some(value) if value.is_str() || !keys::kind_of(key).is_some_and(keys::Kind::is_text) => value,
+            _ => bare(),
+        };
+        self.put(key, &value, &format!("--set {assignment}"))
+    }
+
+    /// The configuration: defaults, then the preset, then everything given.
+    ///
+    /// Usage errors: an unknown preset; no task, model or data folder.
+    pub fn resolve(self) -> Result<ExperimentConfig> {
+        let name = self.values.get("preset").and_then(Value::as_str).unwrap_or(DEFAULT_PRESET);
+        let preset = preset(name)?;
+        let mut below = Self::default();
+        below.toml(preset.toml, &format!("preset {name}"))?;
+        below.values.insert("preset", Value::String(name.to_owned()));
+
+        let mut table = defaults()?;
+        for (key, value) in below.values.into_iter().chain(self.values) {
+            insert(&mut table, key, value);
+        }
+        require(&table)?;
+        table.try_into().map_err(|error| Error::internal(format!("checked settings do not fit: {error}")))
+    }
+
+    fn toml(&mut self, text: &str, origin: &str) -> Result<()> {
+        let table: Table = text
+            .parse()
+            .map_err(|error| Error::usage(format!("{origin} is not valid TOML: {error}. Mend that line.")))?;
+        for (key, value) in leaves(&table) {
+            self.put(&key, value, origin)?;
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, key: &str, value: &Value, origin: &str) -> Result<()> {
+        let Some((name, kind)) = KEYS.iter().find(|(name, _)| *name == key) else {
+            return Err(Error::usage(format!("unknown key {key} ({origin}).{}", keys::suggest(key))));
+        };
+        let value = kind
+            .check(value)
+            .map_err(|expected| Error::usage(format!("{key} = {value} ({origin}): {expected}.")))?;
+        self.values.insert(name, value);
+        Ok(())
+    }
+}
+
+impl ExperimentConfig {
+    /// Checks every key of a configuration that was not made by [`Layers`] (read from JSON, or built in code).
+    pub fn validate(&self) -> Result<()> {
+        let table = as_table(self)?;
+        let mut checked = Layers::default();
+        for (key, value) in leaves(&table) {
+            checked.put(&key, value, "configuration")?;
+        }
+        require(&table)
+    }
+}
+
+/// The bottom layer. The three keys without a default are absent.
+fn defaults() -> Result<Table> {
+    let mut table = as_table(&ExperimentConfig::new("", "", ""))?;
+    table.remove("task");
+    table.remove("model");
+    if let Some(Value::Table(data)) = table.get_mut("data") {
+        data.remove("dir");
+    }
+    Ok(table)
+}
+
+fn as_table(config: &ExperimentConfig) -> Result<Table> {
+    Table::try_from(config).map_err(|error| {
+        Error::usage(format!(
+            "the configuration cannot be written as TOML: {error}. Seeds end at {}.",
+            i64::MAX
+        ))
+    })
+}
+
+fn require(table: &Table) -> Result<()> {
+    let data_dir = table.get("data").and_then(|data| data.get("dir"));
+    if !table.contains_key("task") {
+        return Err(Error::usage(format!(
+            "no task is named. Give --task with one of {}, for example: \
+             lottery run --task rte --model google-bert/bert-base-uncased --data glue",
+            keys::TASKS.join(", ")
+        )));
+    }
+    if !table.contains_key("model") {
+        return Err(Error::usage(
+            "no model is named. Give --model (or LOTTERY_MODEL) a folder with config.json, model.safetensors and \
+             tokenizer.json, or a name on the Hugging Face hub such as google-bert/bert-base-uncased.",
+        ));
+    }
+    if data_dir.is_none() {
+        return Err(Error::usage(
+            "no data folder is named. Give --data (or LOTTERY_DATA) the folder that holds GLUE's folders \
+             (RTE/train.tsv, RTE/dev.tsv, …).",
+        ));
+    }
+    Ok(())
+}
+
+/// Every value that is no table, by dotted key; an empty table counts as a value so that its name is checked.
+fn leaves(table: &Table) -> Vec<(String, &Value)> {
+    let mut found = Vec::new();
+    for (key, value) in table {
+        match value {
+            Value::Table(inner) if !inner.is_empty() => {
+                found.extend(leaves(inner).into_iter().map(|(rest, value)| (format!("{key}.{rest}"), value)));
+            }
+            Value::Table(_) if KEYS.iter().any(|(name, _)| name.starts_with(&format!("{key}."))) => {}
+            _ => found.push((key.clone(), value)),
+        }
+    }
+    found
+}
+
+fn insert(table: &mut Table, key: &str, value: Value) {
+    match key.split_once('.') {
+        None => {
+            table.insert(key.to_owned(), value);
+        }
+        Some((section, rest)) => {
+            let inner = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
+            if let Value::Table(inner) = inner {
+                insert(inner, rest, value);
+            }
+        }
+    }
+}
+
+fn parse_value(raw: &str) -> Option<Value> {
+    let mut table: Table = format!("value = {raw}").parse().ok()?;
+    let value = table.remove("value");
+    // A line break in the text would have smuggled in further keys.
+    if table.is_empty() { value } else { None }
+}
+
+#[cfg(test)]
+mod tests;

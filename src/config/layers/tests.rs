@@ -1,0 +1,223 @@
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::config::{Device, Split, presets};
+
+fn base() -> Layers {
+    let mut layers = Layers::new();
+    layers.value("task", "rte", "--task").unwrap();
+    layers.value("model", "minilm", "--model").unwrap();
+    layers.value("data.dir", "glue", "--data").unwrap();
+    layers
+}
+
+fn set(assignment: &str) -> Result<ExperimentConfig> {
+    let mut layers = base();
+    layers.set(assignment)?;
+    layers.resolve()
+}
+
+fn refusal(assignment: &str) -> String {
+    let error = set(assignment).expect_err(assignment);
+    assert_eq!(error.exit_code(), 2);
+    error.to_string()
+}
+
+#[test]
+fn the_list_of_keys_is_exactly_what_a_config_holds() {
+    let mut config = ExperimentConfig::new("rte", "m", "d");
+    config.preset = Some("small".into());
+    config.data.train_limit = Some(1);
+    config.data.dev_limit = Some(1);
+    config.run.threads = Some(1);
+    config.seeds.order = Some(1);
+    config.seeds.init = Some(1);
+    config.seeds.dropout = Some(1);
+    let table = as_table(&config).unwrap();
+    let held: BTreeSet<_> = leaves(&table).into_iter().map(|(key, _)| key).collect();
+    let listed: BTreeSet<_> = KEYS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(held, listed);
+    config.validate().unwrap();
+}
+
+#[test]
+fn the_defaults_are_the_recipe_of_the_default_preset() {
+    let mut expected = ExperimentConfig::new("rte", "minilm", "glue");
+    expected.preset = Some(DEFAULT_PRESET.into());
+    assert_eq!(base().resolve().unwrap(), expected);
+}
+
+#[test]
+fn every_preset_resolves_and_says_all_of_its_recipe() {
+    let recipe = |key: &str| {
+        ["train.", "importance.", "search.", "control."].iter().any(|section| key.starts_with(section))
+    };
+    for preset in presets() {
+        let mut layers = base();
+        layers.value("preset", preset.name, "--preset").unwrap();
+        let config = layers.resolve().unwrap();
+        assert_eq!(config.preset.as_deref(), Some(preset.name));
+        config.validate().unwrap();
+        let table: Table = preset.toml.parse().unwrap();
+        let said: BTreeSet<_> = leaves(&table).into_iter().map(|(key, _)| key).collect();
+        for (key, _) in KEYS.iter().filter(|(key, _)| recipe(key)) {
+            assert!(said.contains(*key), "{} does not say {key}", preset.name);
+        }
+    }
+}
+
+#[test]
+fn the_parity_preset_differs_from_the_paper_only_where_the_code_does() {
+    let mut layers = base();
+    layers.value("preset", "prasanna2020-code", "--preset").unwrap();
+    let code = layers.resolve().unwrap();
+    let paper = base().resolve().unwrap();
+    assert_eq!((code.importance.estimator.as_str(), code.search.stale), ("cumulative", true));
+    assert_eq!(
+        (code.importance.pruned_units.as_str(), code.control.random.as_str()),
+        ("included", "bernoulli")
+    );
+    assert_eq!(code.train, paper.train);
+    assert_eq!(code.data, paper.data);
+}
+
+#[test]
+fn flags_override_the_file_which_overrides_the_preset() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mine.toml");
+    fs::write(&path, "preset = 'small'\n[train]\nepochs = 7\nlearning_rate = 3e-5\n").unwrap();
+    let mut layers = base();
+    layers.file(&path).unwrap();
+    layers.set("train.epochs=9").unwrap();
+    let config = layers.resolve().unwrap();
+    assert_eq!(config.preset.as_deref(), Some("small"));
+    assert_eq!((config.train.epochs, config.train.learning_rate), (9, 3e-5));
+    let small = presets().iter().find(|preset| preset.name == "small").unwrap();
+    let small: Table = small.toml.parse().unwrap();
+    assert_eq!(Some(config.train.warmup), small["train"]["warmup"].as_float());
+}
+
+#[test]
+fn set_reads_toml_values_and_bare_words() {
+    assert_eq!(set("train.learning_rate=1").unwrap().train.learning_rate, 1.0);
+    assert_eq!(set("train.learning_rate = 5e-5").unwrap().train.learning_rate, 5e-5);
+    assert!(set("search.stale=true").unwrap().search.stale);
+    assert_eq!(set("importance.split=heldout:0.1").unwrap().importance.split, Split::Heldout(0.1));
+    assert_eq!(set("run.device='cuda:1'").unwrap().run.device, Device::Cuda(1));
+    assert_eq!(set("model=1337").unwrap().model, "1337");
+    assert_eq!(set("model=a=b").unwrap().model, "a=b");
+    assert_eq!(set("task=SST-2").unwrap().task, "sst2");
+    assert_eq!(set("task=STS_B").unwrap().task, "stsb");
+    assert_eq!(set("seeds.dropout=7").unwrap().dropout_seed(), 7);
+}
+
+#[test]
+fn an_unknown_key_is_answered_with_its_origin_and_the_nearest_key() {
+    for (given, near) in [
+        ("train.learning_rat=1", "train.learning_rate?"),
+        ("learning_rate=1", "train.learning_rate?"),
+        ("learnig_rate=1", "train.learning_rate?"),
+        ("trian.epochs=1", "train.epochs?"),
+        ("batch_size=1", "train.batch_size or importance.batch_size?"),
+        ("data=glue", "data.dir, data.max_length"),
+        ("tasks=rte", "task?"),
+    ] {
+        let message = refusal(given);
+        assert!(message.contains(near) && message.contains(&format!("--set {given}")), "{message}");
+    }
+    assert!(!refusal("qqqqqq=1").contains("Did you mean"));
+    assert!(refusal("train.epochs").contains("KEY=VALUE"));
+
+    let folder = tempfile::tempdir().unwrap();
+    for (text, key) in
+        [("[trian]\n", "trian"), ("[task]\nname = 1", "task.name"), ("[train]\nlr = 1\n", "train.lr")]
+    {
+        let path = folder.path().join("mine.toml");
+        fs::write(&path, text).unwrap();
+        let message = base().file(&path).unwrap_err().to_string();
+        assert!(message.contains(key) && message.contains("mine.toml"), "{message}");
+    }
+}
+
+#[test]
+fn a_value_of_the_wrong_type_or_range_is_refused_with_what_was_expected() {
+    for wrong in [
+        "train.batch_size=0",
+        "train.batch_size=32.0",
+        "train.batch_size=many",
+        "train.batch_size=[1]",
+        "train.learning_rate=0",
+        "train.learning_rate=-1e-5",
+        "train.learning_rate=nan",
+        "train.learning_rate=inf",
+        "train.epochs=0",
+        "train.dropout=1.0",
+        "train.attention_dropout=-0.1",
+        "train.warmup=1.5",
+        "train.weight_decay=-1",
+        "train.clip=0",
+        "train.beta2=1",
+        "train.epsilon=0",
+        "data.max_length=7",
+        "data.train_limit=0",
+        "search.threshold=0",
+        "search.threshold=1.1",
+        "search.head_step=0",
+        "search.stale=1",
+        "importance.split=train:0",
+        "importance.split=heldout:1",
+        "importance.estimator=exmple",
+        "control.random=exactly",
+        "run.device=gpu",
+        "run.dtype=f16",
+        "run.threads=0",
+        "seed=-1",
+        "seed=1.5",
+        "mode=god",
+        "task=mnlli",
+        "model=\"\"",
+    ] {
+        let message = refusal(wrong);
+        let key = wrong.split('=').next().unwrap();
+        assert!(message.starts_with(key) && message.contains("expected"), "{message}");
+    }
+    assert!(refusal("mode=god").contains("Did you mean good?"));
+    assert!(refusal("importance.estimator=exmple").contains("Did you mean example?"));
+    let message = refusal("search.threshold=1.1");
+    assert!(message.contains("above 0 and at most 1"), "{message}");
+}
+
+#[test]
+fn what_is_missing_is_named_with_the_flag_that_gives_it() {
+    for (key, flag) in [("task", "--task"), ("model", "--model"), ("data.dir", "--data")] {
+        let mut layers = base();
+        layers.values.remove(key);
+        let error = layers.resolve().unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains(flag), "{error}");
+    }
+}
+
+#[test]
+fn a_file_that_is_missing_or_no_toml_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mine.toml");
+    let missing = base().file(&path).unwrap_err();
+    fs::write(&path, "[train\n").unwrap();
+    let broken = base().file(&path).unwrap_err();
+    for error in [missing, broken] {
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("mine.toml"), "{error}");
+    }
+}
+
+#[test]
+fn a_config_built_in_code_is_checked_by_the_same_rules() {
+    let mut config = ExperimentConfig::new("rte", "m", "d");
+    config.train.learning_rate = f64::NAN;
+    assert!(config.validate().unwrap_err().to_string().contains("train.learning_rate"));
+    config = ExperimentConfig::new("rte", "m", "d");
+    config.seed = u64::MAX;
+    assert_eq!(config.validate().unwrap_err().exit_code(), 2);
+    assert!(ExperimentConfig::new("", "m", "d").validate().is_err());
+}

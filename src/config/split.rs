@@ -1,0 +1,75 @@
+//! Which examples score the units and decide when the search stops.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use super::device::serde_as_text;
+use crate::error::{Error, Result};
+
+/// `dev`, `train:N` or `heldout:FRACTION`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Split {
+    /// The development set, which is also the one reported: as published (Prasanna et al. 2020).
+    Dev,
+    /// N of the training examples. The model was fine-tuned on them.
+    Train(usize),
+    /// This part of the training examples, in (0, 1), kept out of fine-tuning.
+    Heldout(f64),
+}
+
+const EXPECTED: &str =
+    "expected dev, train:N (N at least 1) or heldout:FRACTION (between 0 and 1, both excluded)";
+
+impl fmt::Display for Split {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Dev => f.write_str("dev"),
+            Self::Train(count) => write!(f, "train:{count}"),
+            Self::Heldout(fraction) => write!(f, "heldout:{fraction}"),
+        }
+    }
+}
+
+impl FromStr for Split {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let split = match text.split_once(':') {
+            None if text == "dev" => Some(Self::Dev),
+            Some(("train", count)) => count.parse().ok().filter(|count| *count > 0).map(Self::Train),
+            Some(("heldout", fraction)) => {
+                fraction.parse().ok().filter(|part| *part > 0.0 && *part < 1.0).map(Self::Heldout)
+            }
+            _ => None,
+        };
+        split.ok_or_else(|| Error::usage(EXPECTED))
+    }
+}
+
+serde_as_text!(Split);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_split_reads_back_as_it_is_written() {
+        for (text, split) in
+            [("dev", Split::Dev), ("train:277", Split::Train(277)), ("heldout:0.1", Split::Heldout(0.1))]
+        {
+            assert_eq!(text.parse::<Split>().unwrap(), split);
+            assert_eq!(split.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_split_of_nothing_or_of_everything_is_refused() {
+        for wrong in
+            ["", "test", "train", "train:0", "train:-1", "heldout:0", "heldout:1", "heldout:nan", "dev:1"]
+        {
+            assert!(wrong.parse::<Split>().is_err(), "{wrong:?}");
+        }
+    }
+}

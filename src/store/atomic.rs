@@ -1,0 +1,110 @@
+//! Files that appear whole or not at all, and survive a power cut once they are there.
+
+use std::{
+    fs::{self, File},
+    io::{self, BufWriter, Write},
+    path::Path,
+};
+
+use crate::error::{Error, Result};
+
+/// Names of temporary files begin with this; no reader takes them for data.
+pub(super) const TEMPORARY: &str = ".tmp-";
+
+/// Writes the file, creating its folder: temporary file beside it, fsync, rename, fsync of the folder.
+///
+/// A failure (a full disk, a missing permission) is a data error, and the old file is still there.
+pub fn atomic_write(path: &Path, bytes: &[u8]) -> Result<()> {
+    atomic_write_with(path, |out| out.write_all(bytes))
+}
+
+/// [`atomic_write`] for what is too big to hold in memory as bytes.
+pub fn atomic_write_with(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    fs::create_dir_all(parent).map_err(|error| Error::io(parent, "create", &error))?;
+    write(path, parent, fill).map_err(|error| Error::io(path, "write", &error))
+}
+
+fn write(path: &Path, parent: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(TEMPORARY);
+    // A temporary file is private by default, and a store is often shared within a group: leave it to the umask.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    // Removed again on every way out but `persist`.
+    let temporary = builder.tempfile_in(parent)?;
+    let mut out = BufWriter::with_capacity(1 << 20, temporary.as_file());
+    fill(&mut out)?;
+    out.flush()?;
+    drop(out);
+    temporary.as_file().sync_all()?;
+    temporary.persist(path).map_err(|refused| refused.error)?;
+    sync_folder(parent)
+}
+
+/// Makes renames and removals in this folder lasting.
+pub(super) fn sync_folder(dir: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    File::open(dir)?.sync_all()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(dir: &Path) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(dir)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_write_replaces_the_file_and_leaves_nothing_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new/file.json");
+        atomic_write(&path, b"one").unwrap();
+        atomic_write(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(names(path.parent().unwrap()), ["file.json"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_written_file_is_as_readable_as_the_umask_says() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
+        let (plain, atomic) = (folder.path().join("plain"), folder.path().join("atomic"));
+        fs::write(&plain, "").unwrap();
+        atomic_write(&atomic, b"").unwrap();
+        assert_eq!(mode(&plain), mode(&atomic));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_write_that_the_kernel_refuses_as_full_keeps_the_old_file_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        atomic_write(&path, b"old").unwrap();
+        let error = atomic_write_with(&path, |out| {
+            out.write_all(&vec![1; 3 << 20])?;
+            File::options().write(true).open("/dev/full")?.write_all(b"x")
+        })
+        .unwrap_err();
+        assert_eq!(error.exit_code(), 3);
+        let message = error.to_string();
+        assert!(message.contains("model.safetensors") && message.contains("Free some space"), "{message}");
+        assert_eq!(names(folder.path()), ["model.safetensors"]);
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+    }
+}

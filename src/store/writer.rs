@@ -1,0 +1,141 @@
+//! A stage while it is being computed.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    Done, FORMAT_VERSION, StageId,
+    atomic::{TEMPORARY, atomic_write, atomic_write_with},
+    done::{MANIFEST, hash_file},
+};
+use crate::error::{Error, Result};
+
+const CHECKPOINT: &str = "checkpoint";
+
+/// The right to fill a stage's folder. Dropped without [`finish`](Self::finish), the stage stays to be done.
+#[derive(Debug)]
+pub struct StageWriter {
+    id: StageId,
+    dir: PathBuf,
+    /// Unlocked by the system when it is closed, which is also when the process dies.
+    _lock: File,
+}
+
+impl StageWriter {
+    /// Takes over the folder under its lock; what a killed process left there is cleared, its checkpoint kept.
+    pub(super) fn take(id: StageId, dir: PathBuf, lock: File) -> Result<Self> {
+        fs::create_dir_all(&dir).map_err(|error| Error::io(&dir, "create", &error))?;
+        for (name, path) in entries(&dir)? {
+            if name != CHECKPOINT {
+                remove(&path).map_err(|error| Error::io(&path, "remove", &error))?;
+            }
+        }
+        Ok(Self { id, dir, _lock: lock })
+    }
+
+    pub fn id(&self) -> &StageId {
+        &self.id
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Where a resumable stage keeps its state; removed once the stage is done. Not created here.
+    pub fn checkpoint_dir(&self) -> PathBuf {
+        self.dir.join(CHECKPOINT)
+    }
+
+    /// The path of a file of this stage, for code that writes files itself.
+    pub fn path(&self, name: &str) -> Result<PathBuf> {
+        let plain = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\']);
+        if plain && name != MANIFEST && name != CHECKPOINT {
+            Ok(self.dir.join(name))
+        } else {
+            Err(Error::internal(format!("{name:?} cannot be the name of a stage's file")))
+        }
+    }
+
+    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        atomic_write(&self.path(name)?, bytes)
+    }
+
+    /// [`write`](Self::write) for what is too big to hold in memory as bytes.
+    pub fn write_with(&self, name: &str, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+        atomic_write_with(&self.path(name)?, fill)
+    }
+
+    /// Declares the stage done: writes `stage.json` with `info` (an object: config, inputs, versions, device,
+    /// timing) and the size and BLAKE3 of every file in the folder.
+    pub fn finish(self, info: Value) -> Result<Done> {
+        let Value::Object(mut manifest) = info else {
+            return Err(Error::internal(format!("what is known of stage {} is no JSON object", self.id)));
+        };
+        let mut files = Map::new();
+        for (name, path) in entries(&self.dir)? {
+            if name == CHECKPOINT {
+                continue;
+            }
+            if name.starts_with(TEMPORARY) {
+                remove(&path).map_err(|error| Error::io(&path, "remove", &error))?;
+                continue;
+            }
+            let failed = |error: io::Error| Error::io(&path, "read", &error);
+            let file = File::open(&path).map_err(failed)?;
+            // Files written past this writer have to be on the disk before the stage may count as done.
+            file.sync_all().map_err(failed)?;
+            let size = file.metadata().map_err(failed)?.len();
+            let blake3 = hash_file(&file).map_err(failed)?;
+            files.insert(name, json!({"size": size, "blake3": blake3}));
+        }
+        manifest.insert("format_version".into(), json!(FORMAT_VERSION));
+        manifest.insert("lottery_version".into(), json!(env!("CARGO_PKG_VERSION")));
+        manifest.insert("stage".into(), json!(self.id.as_str()));
+        manifest.insert("files".into(), Value::Object(files));
+        let manifest = Value::Object(manifest);
+        atomic_write(&self.dir.join(MANIFEST), format!("{manifest:#}\n").as_bytes())?;
+
+        let checkpoint = self.checkpoint_dir();
+        if checkpoint.exists() {
+            remove(&checkpoint).map_err(|error| Error::io(&checkpoint, "remove", &error))?;
+        }
+        Ok(Done::new(self.id, self.dir, manifest))
+    }
+}
+
+fn entries(dir: &Path) -> Result<Vec<(String, PathBuf)>> {
+    let failed = |error: io::Error| Error::io(dir, "list", &error);
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        found.push((entry.file_name().to_string_lossy().into_owned(), entry.path()));
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    if fs::symlink_metadata(path)?.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stage_holds_plain_files_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = File::create(folder.path().join("lock")).unwrap();
+        let id = super::super::stage_id("finetune", &json!({}));
+        let writer = StageWriter::take(id, folder.path().join("stage"), lock).unwrap();
+        for wrong in ["", "..", "../model", "a/b", "/etc/passwd", ".hidden", MANIFEST, CHECKPOINT] {
+            assert_eq!(writer.write(wrong, b"").unwrap_err().exit_code(), 1, "{wrong:?}");
+        }
+        assert!(writer.finish(json!([])).is_err());
+    }
+}
