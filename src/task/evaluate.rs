@@ -1,0 +1,118 @@
+//! From a model's logits to a task's metrics, and the score that needs no model.
+
+use std::collections::BTreeMap;
+
+use super::metrics::{MetricId, Predictions, compute};
+use super::{Label, TaskSpec};
+
+/// All metrics of the task by name.
+///
+/// `logits` is row-major, n × `spec.num_labels()`; `labels` has n entries of the task's kind. The predicted class is
+/// the largest logit, the first one on ties. A NaN logit makes every metric NaN.
+///
+/// # Panics
+/// If `logits` and `labels` disagree in length.
+pub fn evaluate(spec: &TaskSpec, logits: &[f32], labels: &[Label]) -> BTreeMap<String, f64> {
+    let width = spec.num_labels();
+    assert_eq!(logits.len(), labels.len() * width, "one row of {width} logits per label");
+    let all = |score: &dyn Fn(MetricId) -> f64| {
+        spec.metrics.iter().map(|&metric| (metric.name().to_owned(), score(metric))).collect()
+    };
+    if logits.iter().any(|logit| logit.is_nan()) {
+        return all(&|_| f64::NAN);
+    }
+    if spec.is_regression() {
+        let labels: Vec<f32> = labels.iter().map(|label| score(*label)).collect();
+        all(&|metric| compute(metric, &Predictions::Scores { predicted: logits, labels: &labels }))
+    } else {
+        let predicted: Vec<u32> = logits.chunks_exact(width).map(argmax).collect();
+        let labels: Vec<u32> = labels.iter().map(|label| class(*label)).collect();
+        all(&|metric| compute(metric, &Predictions::Classes { predicted: &predicted, labels: &labels }))
+    }
+}
+
+/// The deciding metric of always predicting the commonest class of these labels (the lowest one on ties).
+/// A constant score has no correlation: 0 for a regression. No labels: NaN.
+pub fn majority_baseline(spec: &TaskSpec, labels: &[Label]) -> f64 {
+    if labels.is_empty() {
+        return f64::NAN;
+    }
+    if spec.is_regression() {
+        return 0.0;
+    }
+    let labels: Vec<u32> = labels.iter().map(|label| class(*label)).collect();
+    let mut counts = BTreeMap::new();
+    for &label in &labels {
+        *counts.entry(label).or_insert(0usize) += 1;
+    }
+    let commonest = counts.iter().rev().max_by_key(|(_, count)| **count).map_or(0, |(&label, _)| label);
+    let predicted = vec![commonest; labels.len()];
+    compute(spec.metric, &Predictions::Classes { predicted: &predicted, labels: &labels })
+}
+
+fn argmax(row: &[f32]) -> u32 {
+    (0u32..).zip(row).fold((0, f32::NEG_INFINITY), |best, (i, &x)| if x > best.1 { (i, x) } else { best }).0
+}
+
+fn class(label: Label) -> u32 {
+    match label {
+        Label::Class(class) => class,
+        Label::Score(score) => score as u32,
+    }
+}
+
+fn score(label: Label) -> f32 {
+    match label {
+        Label::Class(class) => class as f32,
+        Label::Score(score) => score,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::TaskId;
+
+    fn classes(labels: &[u32]) -> Vec<Label> {
+        labels.iter().map(|&label| Label::Class(label)).collect()
+    }
+
+    #[test]
+    fn the_largest_logit_is_the_predicted_class_and_the_first_one_on_ties() {
+        assert_eq!([argmax(&[0.1, 0.3, 0.2]), argmax(&[2.0, 2.0]), argmax(&[-1.0, -2.0])], [1, 0, 0]);
+    }
+
+    #[test]
+    fn a_classification_reports_all_its_metrics() {
+        let logits = [0.0, 1.0, 2.0, -1.0, 0.0, 3.0, 0.5, 0.4]; // classes 1 0 1 0
+        let found = evaluate(TaskId::Mrpc.spec(), &logits, &classes(&[1, 0, 1, 1]));
+        let expected = BTreeMap::from([("accuracy".to_owned(), 0.75), ("f1".to_owned(), 0.8)]);
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_regression_reports_three_correlations() {
+        let labels = [1.0, 2.0, 4.0].map(Label::Score);
+        let found = evaluate(TaskId::Stsb.spec(), &[1.0, 2.0, 3.0], &labels);
+        assert_eq!(found["spearman"], 1.0);
+        assert_eq!(found["corr"], (found["pearson"] + 1.0) / 2.0);
+        assert!(found["pearson"] > 0.98 && found["pearson"] < 1.0);
+    }
+
+    #[test]
+    fn a_nan_logit_makes_every_metric_nan() {
+        for (task, labels) in [(TaskId::Mrpc, classes(&[1])), (TaskId::Cola, classes(&[0]))] {
+            let found = evaluate(task.spec(), &[f32::NAN, 0.0], &labels);
+            assert!(!found.is_empty() && found.values().all(|value| value.is_nan()));
+        }
+    }
+
+    #[test]
+    fn the_majority_baseline_is_the_share_of_the_commonest_class() {
+        assert_eq!(majority_baseline(TaskId::Rte.spec(), &classes(&[0, 1, 1, 1])), 0.75);
+        assert_eq!(majority_baseline(TaskId::Rte.spec(), &classes(&[1, 0])), 0.5);
+        assert_eq!(majority_baseline(TaskId::Cola.spec(), &classes(&[0, 1, 1])), 0.0);
+        assert_eq!(majority_baseline(TaskId::Stsb.spec(), &[Label::Score(1.0), Label::Score(2.0)]), 0.0);
+        assert!(majority_baseline(TaskId::Rte.spec(), &[]).is_nan());
+    }
+}

@@ -1,0 +1,204 @@
+//! Token ids on disk, so that a second run on the same texts does not tokenise them again.
+//!
+//! A file is named after what it was made from (tokenizer, texts, length), so it is never out of date. Layout, little
+//! endian: the magic, the number of sequences (u64), then per sequence its length (u32), ids (u32 each) and segments
+//! (u8 each), and the BLAKE3 of all that at the end.
+
+use std::io::Write;
+use std::path::Path;
+
+use super::{Encoded, Tokenizer};
+use crate::error::{Error, Result};
+use crate::task::Example;
+
+const MAGIC: &[u8; 8] = b"LTOKENS1";
+const DIGEST: usize = blake3::OUT_LEN;
+
+/// [`Tokenizer::encode_all`], kept in `cache_dir` if there is one. A damaged file is ignored and rewritten.
+///
+/// # Errors
+/// Those of [`Tokenizer::encode_all`], and `Error::Data` if the cache cannot be written.
+pub fn encode_cached(
+    tokenizer: &Tokenizer,
+    examples: &[Example],
+    max_length: usize,
+    cache_dir: Option<&Path>,
+) -> Result<Vec<Encoded>> {
+    let Some(dir) = cache_dir else {
+        return tokenizer.encode_all(examples, max_length);
+    };
+    let path = dir.join(format!("{}.tokens", key(tokenizer, examples, max_length)));
+    let stored = std::fs::read(&path).ok().and_then(|bytes| decode(&bytes));
+    if let Some(encoded) = stored.filter(|encoded| encoded.len() == examples.len()) {
+        return Ok(encoded);
+    }
+    let encoded = tokenizer.encode_all(examples, max_length)?;
+    write_atomically(dir, &path, &to_bytes(&encoded))?;
+    Ok(encoded)
+}
+
+fn key(tokenizer: &Tokenizer, examples: &[Example], max_length: usize) -> String {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(MAGIC).update(tokenizer.hash().as_bytes()).update(&(max_length as u64).to_le_bytes());
+    // Each text with its length before it, so that no two lists of texts run into the same bytes.
+    let mut text = |text: &str| {
+        hasher.update(&(text.len() as u64).to_le_bytes()).update(text.as_bytes());
+    };
+    for example in examples {
+        text(&example.first);
+        match &example.second {
+            Some(second) => {
+                text("pair");
+                text(second);
+            }
+            None => text("single"),
+        }
+    }
+    hasher.finalize().to_hex()[..32].to_owned()
+}
+
+fn to_bytes(encoded: &[Encoded]) -> Vec<u8> {
+    let tokens: usize = encoded.iter().map(|sequence| sequence.ids.len()).sum();
+    let mut bytes = Vec::with_capacity(MAGIC.len() + 8 + 4 * encoded.len() + 5 * tokens + DIGEST);
+    bytes.extend_from_slice(MAGIC);
+    bytes.extend((encoded.len() as u64).to_le_bytes());
+    for sequence in encoded {
+        bytes.extend((sequence.ids.len() as u32).to_le_bytes());
+        bytes.extend(sequence.ids.iter().flat_map(|id| id.to_le_bytes()));
+        bytes.extend_from_slice(&sequence.segments);
+    }
+    let digest = blake3::hash(&bytes);
+    bytes.extend_from_slice(digest.as_bytes());
+    bytes
+}
+
+/// `None` for anything but an undamaged file.
+fn decode(bytes: &[u8]) -> Option<Vec<Encoded>> {
+    let (body, digest) = bytes.split_at_checked(bytes.len().checked_sub(DIGEST)?)?;
+    if blake3::hash(body).as_bytes() != digest {
+        return None;
+    }
+    let mut rest = body.strip_prefix(MAGIC)?;
+    let mut take = |n: usize| {
+        let (taken, after) = rest.split_at_checked(n)?;
+        rest = after;
+        Some(taken)
+    };
+    let word = |bytes: &[u8]| Some(u32::from_le_bytes(bytes.try_into().ok()?));
+    let count = u64::from_le_bytes(take(8)?.try_into().ok()?);
+    let encoded: Vec<Encoded> = (0..count)
+        .map(|_| {
+            let length = word(take(4)?)? as usize;
+            let ids = take(4 * length)?.chunks_exact(4).map(word).collect::<Option<_>>()?;
+            Some(Encoded { ids, segments: take(length)?.to_vec() })
+        })
+        .collect::<Option<_>>()?;
+    rest.is_empty().then_some(encoded)
+}
+
+fn write_atomically(dir: &Path, path: &Path, bytes: &[u8]) -> Result<()> {
+    std::fs::create_dir_all(dir).map_err(|error| Error::io(dir, "create", &error))?;
+    let write = || -> std::io::Result<()> {
+        let mut file = tempfile::NamedTempFile::new_in(dir)?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        file.persist(path)?;
+        Ok(())
+    };
+    write().map_err(|error| Error::io(path, "write", &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::Label;
+
+    fn tokenizer(words: &str) -> Tokenizer {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("vocab.txt"), format!("[PAD]\n[UNK]\n[CLS]\n[SEP]\n{words}"))
+            .unwrap();
+        Tokenizer::from_folder(folder.path()).unwrap()
+    }
+
+    fn examples() -> Vec<Example> {
+        let example = |first: &str, second: Option<&str>| Example {
+            first: first.into(),
+            second: second.map(Into::into),
+            label: Label::Class(0),
+        };
+        vec![example("the run", None), example("run", Some("the the")), example("", Some(""))]
+    }
+
+    fn files(dir: &Path) -> Vec<std::path::PathBuf> {
+        let mut files: Vec<_> = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        files
+    }
+
+    #[test]
+    fn the_cache_gives_back_what_the_tokenizer_gave() {
+        let (tokenizer, dir) = (tokenizer("the\nrun\n"), tempfile::tempdir().unwrap());
+        let dir = dir.path().join("not/yet/there");
+        let fresh = tokenizer.encode_all(&examples(), 8).unwrap();
+        assert_eq!(encode_cached(&tokenizer, &examples(), 8, None).unwrap(), fresh);
+        assert_eq!(encode_cached(&tokenizer, &examples(), 8, Some(&dir)).unwrap(), fresh);
+        assert_eq!(files(&dir).len(), 1);
+
+        // Another content under the same name shows that the second call reads the file.
+        let mut other = fresh.clone();
+        other[0].ids[1] = 3;
+        std::fs::write(&files(&dir)[0], to_bytes(&other)).unwrap();
+        assert_eq!(encode_cached(&tokenizer, &examples(), 8, Some(&dir)).unwrap(), other);
+    }
+
+    #[test]
+    fn a_damaged_file_is_ignored_and_rewritten() {
+        let (tokenizer, dir) = (tokenizer("the\nrun\n"), tempfile::tempdir().unwrap());
+        let fresh = encode_cached(&tokenizer, &examples(), 8, Some(dir.path())).unwrap();
+        let file = files(dir.path()).remove(0);
+        let good = std::fs::read(&file).unwrap();
+        let mut flipped = good.clone();
+        flipped[20] ^= 1;
+        for damaged in [&[][..], b"LTOKENS1", &good[..good.len() - 1], &flipped, &to_bytes(&fresh[..1])] {
+            std::fs::write(&file, damaged).unwrap();
+            assert_eq!(encode_cached(&tokenizer, &examples(), 8, Some(dir.path())).unwrap(), fresh);
+            assert_eq!(std::fs::read(&file).unwrap(), good);
+        }
+        assert_eq!(files(dir.path()), [file]);
+    }
+
+    #[test]
+    fn another_tokenizer_text_or_length_is_another_file() {
+        let tokenizer_a = tokenizer("the\nrun\n");
+        let base = key(&tokenizer_a, &examples(), 8);
+        assert_eq!(base, key(&tokenizer("the\nrun\n"), &examples(), 8));
+        assert_ne!(base, key(&tokenizer("run\nthe\n"), &examples(), 8));
+        assert_ne!(base, key(&tokenizer_a, &examples(), 9));
+        assert_ne!(base, key(&tokenizer_a, &examples()[..2], 8));
+        let mut single = examples();
+        single[2].second = None;
+        assert_ne!(base, key(&tokenizer_a, &single, 8));
+        let mut moved = examples();
+        moved[1].first = "run t".into();
+        moved[1].second = Some("he the".into());
+        assert_ne!(base, key(&tokenizer_a, &moved, 8));
+    }
+
+    #[test]
+    fn labels_do_not_matter_to_the_cache() {
+        let tokenizer = tokenizer("the\nrun\n");
+        let mut other = examples();
+        other[0].label = Label::Score(2.5);
+        assert_eq!(key(&tokenizer, &examples(), 8), key(&tokenizer, &other, 8));
+    }
+
+    #[test]
+    fn a_cache_that_cannot_be_written_is_named() {
+        let (tokenizer, dir) = (tokenizer("the\nrun\n"), tempfile::tempdir().unwrap());
+        let blocked = dir.path().join("file");
+        std::fs::write(&blocked, "").unwrap();
+        let error = encode_cached(&tokenizer, &examples(), 8, Some(&blocked)).unwrap_err();
+        assert_eq!(error.exit_code(), 3);
+        assert!(error.to_string().starts_with(&format!("cannot create {}", blocked.display())), "{error}");
+    }
+}

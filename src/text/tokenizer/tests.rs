@@ -1,0 +1,193 @@
+use super::*;
+use crate::task::Label;
+
+const VOCAB: &str = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nthe\nun\n##aff\n##able\nrun\n##ner\n.\ncafe\n##s\n";
+
+/// [CLS] and [SEP] in `VOCAB`.
+const CLS: u32 = 2;
+const SEP: u32 = 3;
+
+fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, content) in files {
+        std::fs::write(folder.path().join(name), content).unwrap();
+    }
+    folder
+}
+
+fn tokenizer() -> Tokenizer {
+    Tokenizer::from_folder(folder(&[("vocab.txt", VOCAB)]).path()).unwrap()
+}
+
+/// The error of a folder with these files.
+fn refusal(files: &[(&str, &str)]) -> String {
+    let error = Tokenizer::from_folder(folder(files).path()).unwrap_err();
+    assert_eq!(error.exit_code(), 3);
+    error.to_string()
+}
+
+#[test]
+fn words_are_split_into_the_longest_pieces() {
+    let encoded = tokenizer().encode("the unaffable runner.", None, 128).unwrap();
+    assert_eq!(encoded.ids, [CLS, 5, 6, 7, 8, 9, 10, 11, SEP]);
+    assert_eq!(encoded.segments, [0; 9]);
+}
+
+#[test]
+fn an_unknown_word_is_one_unk_token() {
+    assert_eq!(tokenizer().encode("the zebra", None, 128).unwrap().ids, [CLS, 5, 1, SEP]);
+}
+
+#[test]
+fn the_second_sentence_has_segment_1_with_its_sep() {
+    let encoded = tokenizer().encode("the run", Some("runs"), 128).unwrap();
+    assert_eq!(encoded.ids, [CLS, 5, 9, SEP, 9, 13, SEP]);
+    assert_eq!(encoded.segments, [0, 0, 0, 0, 1, 1, 1]);
+}
+
+#[test]
+fn text_is_lower_cased_and_loses_accents_unless_the_config_says_otherwise() {
+    assert_eq!(tokenizer().encode("The CAFÉ", None, 128).unwrap().ids, [CLS, 5, 12, SEP]);
+    let cased =
+        folder(&[("vocab.txt", VOCAB), ("tokenizer_config.json", r#"{"do_lower_case": false, "other": 1}"#)]);
+    let cased = Tokenizer::from_folder(cased.path()).unwrap();
+    assert_eq!(cased.encode("The cafe café", None, 128).unwrap().ids, [CLS, 1, 12, 1, SEP]);
+    assert_ne!(cased.hash(), tokenizer().hash());
+}
+
+#[test]
+fn a_special_token_in_the_text_is_that_token() {
+    assert_eq!(tokenizer().encode("the [MASK] run", None, 128).unwrap().ids, [CLS, 5, 4, 9, SEP]);
+}
+
+#[test]
+fn one_sentence_is_cut_at_its_end() {
+    assert_eq!(tokenizer().encode("the run the run", None, 5).unwrap().ids, [CLS, 5, 9, 5, SEP]);
+}
+
+/// How many tokens of two sentences with these lengths survive in `room` tokens.
+fn survivors(first: usize, second: usize, room: usize) -> (usize, usize) {
+    let text = |n| vec!["the"; n].join(" ");
+    let encoded = tokenizer().encode(&text(first), Some(&text(second)), room + 3).unwrap();
+    assert!(encoded.ids.len() <= room + 3);
+    let seconds = encoded.segments.iter().filter(|&&segment| segment == 1).count();
+    (encoded.ids.len() - seconds - 2, seconds - 1)
+}
+
+#[test]
+fn a_pair_is_cut_from_the_longer_sentence_first() {
+    assert_eq!(survivors(3, 2, 5), (3, 2));
+    assert_eq!(survivors(9, 2, 6), (4, 2));
+    assert_eq!(survivors(2, 9, 6), (2, 4));
+    assert_eq!(survivors(9, 8, 6), (3, 3));
+}
+
+#[test]
+fn an_odd_token_stays_with_the_longer_sentence_and_with_the_second_on_ties() {
+    assert_eq!(survivors(9, 8, 5), (3, 2));
+    assert_eq!(survivors(8, 9, 5), (2, 3));
+    assert_eq!(survivors(8, 8, 5), (2, 3));
+}
+
+#[test]
+fn empty_sentences_are_encoded() {
+    assert_eq!(tokenizer().encode("", None, 8).unwrap().ids, [CLS, SEP]);
+    assert_eq!(tokenizer().encode("", Some(""), 8).unwrap().ids, [CLS, SEP, SEP]);
+}
+
+#[test]
+fn a_length_without_room_for_text_is_a_usage_error() {
+    for (second, length) in [(None, 2), (Some("the"), 3), (None, 0)] {
+        let error = tokenizer().encode("the", second, length).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(
+            error.to_string().starts_with(&format!("a sequence length of {length} leaves no room")),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn all_examples_are_encoded_in_order() {
+    let example = |first: &str, second: Option<&str>| Example {
+        first: first.into(),
+        second: second.map(Into::into),
+        label: Label::Class(0),
+    };
+    let examples = [example("the", None), example("run", Some("the")), example("zebra", None)];
+    let all = tokenizer().encode_all(&examples, 8).unwrap();
+    let ids: Vec<_> = all.into_iter().map(|encoded| encoded.ids).collect();
+    assert_eq!(ids, [vec![CLS, 5, SEP], vec![CLS, 9, SEP, 5, SEP], vec![CLS, 1, SEP]]);
+}
+
+#[test]
+fn a_tokenizer_json_loses_its_own_truncation_and_padding() {
+    let plain = tokenizer();
+    let mut padded = plain.inner.clone();
+    padded.with_padding(Some(tokenizers::PaddingParams {
+        strategy: tokenizers::PaddingStrategy::Fixed(16),
+        ..Default::default()
+    }));
+    padded.with_truncation(Some(TruncationParams { max_length: 4, ..Default::default() })).unwrap();
+    let json = padded.to_string(false).unwrap();
+    let read = Tokenizer::from_folder(folder(&[("tokenizer.json", &json)]).path()).unwrap();
+    for (first, second) in [("the unaffable runner.", Some("Runs")), ("the", None)] {
+        assert_eq!(read.encode(first, second, 128).unwrap(), plain.encode(first, second, 128).unwrap());
+    }
+    assert_eq!(read.vocab_size(), 14);
+}
+
+#[test]
+fn the_files_to_copy_are_those_that_exist() {
+    let folder = folder(&[("vocab.txt", VOCAB), ("special_tokens_map.json", "{}"), ("config.json", "{}")]);
+    let tokenizer = Tokenizer::from_folder(folder.path()).unwrap();
+    assert_eq!(
+        tokenizer.files(),
+        ["vocab.txt", "special_tokens_map.json"].map(|name| folder.path().join(name))
+    );
+    assert_eq!(tokenizer.vocab_size(), 14);
+    assert_eq!(tokenizer.hash().len(), 64);
+}
+
+#[test]
+fn a_folder_without_tokenizer_names_both_files_and_the_remedy() {
+    let text = refusal(&[("config.json", "{}")]);
+    assert!(text.contains("neither tokenizer.json nor vocab.txt"), "{text}");
+    assert!(text.contains("Copy one of them from the model's repository"), "{text}");
+}
+
+#[test]
+fn damaged_tokenizer_files_are_named() {
+    for (files, file, what) in [
+        (vec![("tokenizer.json", "{\"version\": ")], "tokenizer.json", "EOF"),
+        (vec![("vocab.txt", "the\nrun\n")], "vocab.txt", "the token [CLS] is missing"),
+        (vec![("vocab.txt", "[CLS]\n[SEP]\nthe\n")], "vocab.txt", "the token [UNK] is missing"),
+        (
+            vec![("vocab.txt", VOCAB), ("tokenizer_config.json", "{oops")],
+            "tokenizer_config.json",
+            "key must be",
+        ),
+    ] {
+        let text = refusal(&files);
+        assert!(text.contains(&format!("{file}: {what}")) && text.contains("Restore"), "{text}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("vocab.txt"), b"[CLS]\n\xff\n").unwrap();
+    let text = Tokenizer::from_folder(folder.path()).unwrap_err().to_string();
+    assert!(text.contains("vocab.txt: stream did not contain valid UTF-8"), "{text}");
+}
+
+#[test]
+fn a_tokenizer_that_frames_its_text_otherwise_is_refused() {
+    let mut unframed = tokenizer().inner;
+    unframed.with_post_processor(None::<BertProcessing>);
+    let text = refusal(&[("tokenizer.json", &unframed.to_string(false).unwrap())]);
+    assert!(text.contains("does not frame a pair with [CLS] and [SEP]"), "{text}");
+    let dropped =
+        r#"{"model": {"type": "BPE", "vocab": {"[UNK]": 0, "[CLS]": 1, "[SEP]": 2}, "merges": []}}"#;
+    let text = refusal(&[("tokenizer.json", dropped)]);
+    assert!(text.contains("does not frame a pair with [CLS] and [SEP]"), "{text}");
+    let renamed = tokenizer().inner.to_string(false).unwrap().replace("[CLS]", "<s>");
+    let text = refusal(&[("tokenizer.json", &renamed)]);
+    assert!(text.contains("the token [CLS] is missing"), "{text}");
+}

@@ -1,0 +1,175 @@
+//! Tests on real GLUE files and a real tokenizer. They run where `LOTTERY_SHARED` names the folder that holds `glue/`
+//! and `models/all-MiniLM-L6-v2/`; elsewhere each says by name that it was skipped.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use lottery::task::{Label, Labels, TaskData, TaskId, load, majority_baseline};
+use lottery::text::{Encoded, Tokenizer, encode_cached};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+/// The shared folder, or a word on stderr (past the test harness, which would swallow it) and `None`.
+fn shared(test: &str) -> Option<PathBuf> {
+    let folder = std::env::var_os("LOTTERY_SHARED").map(PathBuf::from);
+    if folder.is_none() {
+        let word = format!("skipped: {test}: LOTTERY_SHARED is not set\n");
+        std::io::stderr().write_all(word.as_bytes()).unwrap();
+    }
+    folder
+}
+
+fn task(shared: &Path, id: TaskId) -> TaskData {
+    load(id.spec(), &shared.join("glue")).unwrap()
+}
+
+fn model(shared: &Path) -> PathBuf {
+    shared.join("models/all-MiniLM-L6-v2")
+}
+
+#[test]
+fn every_task_has_the_official_number_of_examples() {
+    let Some(shared) = shared("every_task_has_the_official_number_of_examples") else { return };
+    for (id, train, dev) in [
+        (TaskId::Cola, 8551, 1043),
+        (TaskId::Sst2, 67349, 872),
+        (TaskId::Mrpc, 3668, 408),
+        (TaskId::Stsb, 5749, 1500),
+        (TaskId::Rte, 2490, 277),
+        (TaskId::Wnli, 635, 71),
+    ] {
+        let data = task(&shared, id);
+        assert_eq!((data.train.len(), data.dev.len()), (train, dev), "{id}");
+        assert!(data.dev_mismatched.is_none());
+        assert_eq!(data.sha256.len(), 2);
+        let is_pair = !matches!(id, TaskId::Cola | TaskId::Sst2);
+        for example in data.train.iter().chain(&data.dev) {
+            assert_eq!(example.second.is_some(), is_pair, "{id}");
+            assert!(!example.first.trim().is_empty(), "{id}");
+        }
+    }
+}
+
+#[test]
+fn labels_are_balanced_as_published() {
+    let Some(shared) = shared("labels_are_balanced_as_published") else { return };
+    // Examples of class 1 in train and dev.
+    for (id, train, dev) in [
+        (TaskId::Cola, 6023, 721),
+        (TaskId::Sst2, 37569, 444),
+        (TaskId::Mrpc, 2474, 279),
+        (TaskId::Rte, 1241, 131),
+        (TaskId::Wnli, 312, 31),
+    ] {
+        let data = task(&shared, id);
+        let ones = |examples: &[lottery::task::Example]| {
+            examples.iter().filter(|example| example.label == Label::Class(1)).count()
+        };
+        assert_eq!((ones(&data.train), ones(&data.dev)), (train, dev), "{id}");
+    }
+}
+
+#[test]
+fn the_majority_baseline_of_each_dev_split_is_the_known_one() {
+    let Some(shared) = shared("the_majority_baseline_of_each_dev_split_is_the_known_one") else { return };
+    for (id, expected) in [
+        (TaskId::Cola, 0.0),
+        (TaskId::Sst2, 444.0 / 872.0),
+        (TaskId::Mrpc, 279.0 / 408.0),
+        (TaskId::Stsb, 0.0),
+        (TaskId::Rte, 146.0 / 277.0),
+        (TaskId::Wnli, 40.0 / 71.0),
+    ] {
+        let labels: Vec<Label> = task(&shared, id).dev.iter().map(|example| example.label).collect();
+        assert_eq!(majority_baseline(id.spec(), &labels), expected, "{id}");
+    }
+}
+
+#[test]
+fn similarity_scores_cover_0_to_5() {
+    let Some(shared) = shared("similarity_scores_cover_0_to_5") else { return };
+    assert_eq!(TaskId::Stsb.spec().labels, Labels::Score);
+    let scores: Vec<f32> = task(&shared, TaskId::Stsb)
+        .train
+        .iter()
+        .map(|example| match example.label {
+            Label::Score(score) => score,
+            Label::Class(class) => panic!("class {class} in a regression"),
+        })
+        .collect();
+    let (low, high) = scores.iter().fold((5f32, 0f32), |(low, high), &s| (low.min(s), high.max(s)));
+    let mean = scores.iter().sum::<f32>() / scores.len() as f32;
+    assert_eq!((low, high), (0.0, 5.0));
+    assert!((mean - 2.701).abs() < 0.001, "{mean}");
+}
+
+#[derive(Deserialize)]
+struct Golden {
+    digests: Vec<Tokens>,
+}
+
+#[derive(Deserialize)]
+struct Tokens {
+    folder: String,
+    max_length: usize,
+    examples: usize,
+    tokens: usize,
+    cut: usize,
+    sha256: String,
+}
+
+fn digest(encoded: &[Encoded]) -> String {
+    let mut digest = Sha256::new();
+    for Encoded { ids, segments } in encoded {
+        digest.update((ids.len() as u32).to_le_bytes());
+        ids.iter().for_each(|id| digest.update(id.to_le_bytes()));
+        digest.update(segments);
+    }
+    format!("{:x}", digest.finalize())
+}
+
+fn assert_tokens_equal_transformers(shared: &Path, tokenizer: &Tokenizer) {
+    let golden: Golden = serde_json::from_str(include_str!("golden/tokens.json")).unwrap();
+    assert_eq!(golden.digests.len(), 12);
+    assert!(golden.digests.iter().any(|tokens| tokens.max_length == 128 && tokens.cut > 0));
+    for expected in golden.digests {
+        let data = task(shared, expected.folder.parse().unwrap());
+        let encoded = tokenizer.encode_all(&data.dev, expected.max_length).unwrap();
+        assert_eq!(encoded.len(), expected.examples);
+        let name = format!("{} at {}", expected.folder, expected.max_length);
+        assert_eq!(encoded.iter().map(|e| e.ids.len()).sum::<usize>(), expected.tokens, "{name}");
+        assert_eq!(digest(&encoded), expected.sha256, "{name}");
+    }
+}
+
+#[test]
+fn tokens_from_tokenizer_json_equal_those_of_transformers() {
+    let Some(shared) = shared("tokens_from_tokenizer_json_equal_those_of_transformers") else { return };
+    let tokenizer = Tokenizer::from_folder(&model(&shared)).unwrap();
+    assert_eq!(tokenizer.vocab_size(), 30522);
+    assert_eq!(tokenizer.files().len(), 4);
+    assert_tokens_equal_transformers(&shared, &tokenizer);
+}
+
+#[test]
+fn tokens_from_vocab_txt_equal_those_of_transformers() {
+    let Some(shared) = shared("tokens_from_vocab_txt_equal_those_of_transformers") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::copy(model(&shared).join("vocab.txt"), folder.path().join("vocab.txt")).unwrap();
+    let tokenizer = Tokenizer::from_folder(folder.path()).unwrap();
+    assert_eq!(tokenizer.vocab_size(), 30522);
+    assert_tokens_equal_transformers(&shared, &tokenizer);
+}
+
+#[test]
+fn the_cache_gives_back_the_tokens_of_a_whole_split() {
+    let Some(shared) = shared("the_cache_gives_back_the_tokens_of_a_whole_split") else { return };
+    let tokenizer = Tokenizer::from_folder(&model(&shared)).unwrap();
+    let examples = task(&shared, TaskId::Mrpc).train;
+    let cache = tempfile::tempdir().unwrap();
+    let first = encode_cached(&tokenizer, &examples, 128, Some(cache.path())).unwrap();
+    let second = encode_cached(&tokenizer, &examples, 128, Some(cache.path())).unwrap();
+    assert_eq!(first, second);
+    assert_eq!(first, tokenizer.encode_all(&examples, 128).unwrap());
+    assert_eq!(std::fs::read_dir(cache.path()).unwrap().count(), 1);
+}
