@@ -1,0 +1,425 @@
+//! Replays the published masks and importances of Prasanna, Rogers and Rumshisky 2020 through the code that runs
+//! in an experiment: five GLUE tasks × five seeds on BERT-base.
+//!
+//! The golden folder is no part of this repository. It is `$LOTTERY_SHARED/golden`: JSON re-encodings of the
+//! result files that the authors published with their code (commit f02280f; the importances of the full model
+//! from commit a299327), described by the README beside them. Without the variable every test here says that it
+//! was skipped.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use lottery::error::Result;
+use lottery::prune::control::{bad, bad_from_good, bernoulli, keep_probability};
+use lottery::prune::{
+    Importance, Mask, Method, Mode, Mt19937, Outcome, Phase, PrunedUnits, RandomRule, RawImportance, Scorer,
+    SearchConfig, UnitSizes, control, lowest_heads, normalise, search,
+};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+const LAYERS: usize = 12;
+const HEADS: usize = 12;
+/// The order in which the published random masks were drawn; not all of these tasks are in the golden folder.
+const TASKS: [&str; 9] = ["CoLA", "SST-2", "MRPC", "STS-B", "QQP", "MNLI", "QNLI", "RTE", "WNLI"];
+const SEEDS: [u64; 5] = [1337, 42, 86, 71, 166];
+
+/// The parsed golden file, or nothing (and a word on stderr) without `LOTTERY_SHARED`.
+fn golden<T: DeserializeOwned>(test: &str, file: &str) -> Option<T> {
+    let Some(shared) = std::env::var_os("LOTTERY_SHARED") else {
+        eprintln!("skipped: {test}: LOTTERY_SHARED is not set");
+        return None;
+    };
+    let path = PathBuf::from(shared).join("golden").join(file);
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    Some(serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display())))
+}
+
+fn flags(text: &str) -> Vec<bool> {
+    text.chars().map(|c| c == '1').collect()
+}
+
+fn mask(heads: &str, ffns: &str) -> Mask {
+    let rows: Vec<&str> = (0..LAYERS).map(|layer| &heads[layer * HEADS..(layer + 1) * HEADS]).collect();
+    Mask::from_strings(&rows, ffns).unwrap()
+}
+
+fn raw(heads: Vec<f64>, ffns: Vec<f64>) -> RawImportance {
+    RawImportance { layers: LAYERS, heads_per_layer: HEADS, heads, ffns }
+}
+
+#[derive(Deserialize)]
+struct HeadTransition {
+    task: String,
+    seed: u64,
+    importance: Vec<f32>,
+    mask_before: String,
+    n_to_mask: usize,
+    newly_masked: Vec<usize>,
+    mask_after: String,
+    final_mask: String,
+    heads_left: usize,
+    exact_final: bool,
+}
+
+#[derive(Deserialize)]
+struct JointTransition {
+    task: String,
+    seed: u64,
+    joint_steps_accepted: usize,
+    head_only_steps_accepted: usize,
+    mlp_only_steps_accepted: usize,
+    mask_before: String,
+    n_to_mask: usize,
+    newly_masked: Vec<usize>,
+    final_head_mask: String,
+    final_mlp_mask: String,
+    applicable: bool,
+}
+
+#[derive(Deserialize)]
+struct Normalisation {
+    kind: String,
+    task: String,
+    seed: u64,
+    range: f64,
+    min: f64,
+    published: Option<Vec<f64>>,
+}
+
+#[derive(Deserialize)]
+struct FfnImportance {
+    mlp_importance: Vec<f64>,
+    mlp_mask: String,
+}
+
+#[derive(Deserialize)]
+struct RandomMask {
+    task: String,
+    seed: u64,
+    kind: String,
+    keep_probability: f64,
+    good: String,
+    random: String,
+}
+
+#[derive(Deserialize)]
+struct BadPair {
+    good: String,
+    bad: String,
+    from_good: usize,
+}
+
+#[derive(Deserialize)]
+struct BadMask {
+    task: String,
+    seed: u64,
+    head_mask: BadPair,
+    mlp_mask: BadPair,
+}
+
+#[derive(Deserialize)]
+struct Sizes {
+    params_full: usize,
+    params_left: BTreeMap<String, usize>,
+}
+
+#[derive(Deserialize)]
+struct SuperMask {
+    task: String,
+    super_heads: String,
+    super_mlps: String,
+    n_super_heads: usize,
+    n_super_mlps: usize,
+}
+
+/// A search whose importances are the recovered published ones in the first pass and, from then on, 0 for what
+/// the published ticket pruned and 1 for what it kept; passes listed in `rejected` score below the threshold.
+/// Importances and scores of later passes were never published, so beyond the first step this replays the
+/// schedule and its bookkeeping, not the ranking.
+struct Published {
+    first: RawImportance,
+    last: Mask,
+    rejected: Vec<usize>,
+    passes: usize,
+}
+
+impl Scorer for Published {
+    fn score(&mut self, _: &Mask) -> Result<(f64, RawImportance)> {
+        let pass = self.passes;
+        self.passes += 1;
+        let kept = |flags: &[bool]| flags.iter().map(|kept| f64::from(u8::from(*kept))).collect();
+        let later = raw(kept(&self.last.heads), kept(&self.last.ffns));
+        let score = if self.rejected.contains(&pass) { 0.89 } else { 1.0 };
+        Ok((score, if pass == 0 { self.first.clone() } else { later }))
+    }
+}
+
+/// The unnormalised head importances (rows of unit norm) behind each published full-model importance.
+fn full_model_raw(
+    importances: &[HeadTransition],
+    maps: &[Normalisation],
+) -> BTreeMap<(String, u64), Vec<f64>> {
+    let of_case = |case: &HeadTransition| {
+        let same = |m: &&Normalisation| {
+            m.kind == "iteration0_full_model" && m.task == case.task && m.seed == case.seed
+        };
+        let map = maps.iter().find(same).unwrap();
+        case.importance.iter().map(|h| map.range * f64::from(*h) + map.min).collect()
+    };
+    importances.iter().map(|case| ((case.task.clone(), case.seed), of_case(case))).collect()
+}
+
+fn accepted(outcome: &Outcome, phase: Phase) -> usize {
+    outcome.steps.iter().filter(|step| step.accepted && step.phase == phase).count()
+}
+
+#[test]
+fn the_lowest_heads_are_those_that_the_first_published_step_pruned() {
+    let test = "the_lowest_heads_are_those_that_the_first_published_step_pruned";
+    let Some(cases) = golden::<Vec<HeadTransition>>(test, "transitions_heads_only.json") else { return };
+    assert_eq!(cases.len(), 25);
+    for case in &cases {
+        let name = format!("{}/{}", case.task, case.seed);
+        let before = mask(&case.mask_before, "111111111111");
+        assert_eq!(before, Mask::full(LAYERS, HEADS), "{name}");
+        assert_eq!(SearchConfig::default().heads_per_step(before.heads_total()), case.n_to_mask);
+        let importance = Importance { heads: case.importance.clone(), ffns: vec![0.0; LAYERS] };
+        let lowest = lowest_heads(&importance, &before, case.n_to_mask, false).unwrap();
+        assert_eq!(lowest, case.newly_masked, "{name}");
+        let mut after = before;
+        lowest.iter().for_each(|index| after.heads[*index] = false);
+        assert_eq!(after.heads, flags(&case.mask_after), "{name}");
+        let last = flags(&case.final_mask);
+        assert!(lowest.iter().all(|index| !last[*index]), "{name}");
+        assert_eq!(last.iter().filter(|kept| **kept).count(), case.heads_left, "{name}");
+        assert_eq!(after.heads == last, case.exact_final, "{name}");
+    }
+}
+
+#[test]
+fn a_heads_search_takes_the_published_first_step_and_ends_at_the_published_mask() {
+    let test = "a_heads_search_takes_the_published_first_step_and_ends_at_the_published_mask";
+    let Some(cases) = golden::<Vec<HeadTransition>>(test, "transitions_heads_only.json") else { return };
+    let Some(maps) = golden::<Vec<Normalisation>>(test, "importance_normalisation.json") else { return };
+    let raws = full_model_raw(&cases, &maps);
+    for case in &cases {
+        let name = format!("{}/{}", case.task, case.seed);
+        let last = mask(&case.final_mask, "111111111111");
+        let pruned = last.heads_total() - last.heads_kept();
+        assert_eq!(pruned % case.n_to_mask, 0, "{name}");
+        let steps = pruned / case.n_to_mask;
+        let first = raw(raws[&(case.task.clone(), case.seed)].clone(), vec![1.0; LAYERS]);
+        let mut scorer = Published { first, last: last.clone(), rejected: vec![steps + 1], passes: 0 };
+        let cfg = SearchConfig {
+            method: Method::Heads,
+            pruned_units: PrunedUnits::Included,
+            ..SearchConfig::default()
+        };
+        let outcome = search(&cfg, LAYERS, HEADS, &mut scorer, &mut |_, _| {}).unwrap();
+        let mut first_step: Vec<usize> =
+            outcome.steps[0].pruned_heads.iter().map(|[layer, head]| layer * HEADS + head).collect();
+        first_step.sort_unstable();
+        let mut published = case.newly_masked.clone();
+        published.sort_unstable();
+        assert_eq!(first_step, published, "{name}");
+        assert_eq!(outcome.mask, last, "{name}");
+        assert_eq!(accepted(&outcome, Phase::Heads), steps, "{name}");
+    }
+}
+
+#[test]
+fn three_phases_with_the_published_step_counts_end_at_the_published_mask() {
+    let test = "three_phases_with_the_published_step_counts_end_at_the_published_mask";
+    let Some(cases) = golden::<Vec<JointTransition>>(test, "transitions_heads_mlps.json") else { return };
+    let Some(heads) = golden::<Vec<HeadTransition>>(test, "transitions_heads_only.json") else { return };
+    let Some(maps) = golden::<Vec<Normalisation>>(test, "importance_normalisation.json") else { return };
+    let raws = full_model_raw(&heads, &maps);
+    assert_eq!(cases.len(), 25);
+    for case in &cases {
+        let name = format!("{}/{}", case.task, case.seed);
+        assert_eq!(mask(&case.mask_before, "111111111111"), Mask::full(LAYERS, HEADS), "{name}");
+        let (a, b, c) =
+            (case.joint_steps_accepted, case.head_only_steps_accepted, case.mlp_only_steps_accepted);
+        let last = mask(&case.final_head_mask, &case.final_mlp_mask);
+        let kept = |flags: &[bool]| flags.iter().map(|kept| f64::from(u8::from(*kept))).collect();
+        // FFN importances of the full model were not published: the first pass gives those of the final mask.
+        let first = raw(raws[&(case.task.clone(), case.seed)].clone(), kept(&last.ffns));
+        let rejected = vec![a + 1, a + b + 2, a + b + c + 3];
+        let mut scorer = Published { first, last: last.clone(), rejected, passes: 0 };
+        let cfg =
+            SearchConfig { stale: true, pruned_units: PrunedUnits::Included, ..SearchConfig::default() };
+        let outcome = search(&cfg, LAYERS, HEADS, &mut scorer, &mut |_, _| {}).unwrap();
+        let counts = [Phase::Joint, Phase::Heads, Phase::Ffns].map(|phase| accepted(&outcome, phase));
+        assert_eq!(counts, [a, b, c], "{name}");
+        assert_eq!(outcome.mask, last, "{name}");
+        assert_eq!(outcome.mask.heads_kept(), 144 - 14 * a - 7 * b, "{name}");
+        assert_eq!(outcome.mask.ffns_kept(), 12 - a - c, "{name}");
+        assert_eq!(outcome.passes, 1 + (a + 1) + (b + 1) + (c + 1), "{name}");
+
+        let first_step = &outcome.steps[0];
+        assert_eq!(first_step.pruned_heads.len(), case.n_to_mask, "{name}");
+        assert_eq!(first_step.accepted, case.applicable, "{name}");
+        let tried: Vec<usize> = first_step.pruned_heads.iter().map(|[l, h]| l * HEADS + h).collect();
+        assert!(tried.iter().all(|index| case.newly_masked.contains(index)), "{name}");
+    }
+}
+
+#[test]
+fn normalisation_gives_the_published_head_importances_back() {
+    let test = "normalisation_gives_the_published_head_importances_back";
+    let Some(maps) = golden::<Vec<Normalisation>>(test, "importance_normalisation.json") else { return };
+    let Some(heads) = golden::<Vec<HeadTransition>>(test, "transitions_heads_only.json") else { return };
+    assert_eq!(maps.len(), 100);
+    for case in &maps {
+        let name = format!("{} {}/{}", case.kind, case.task, case.seed);
+        let published: Vec<f64> = case.published.clone().unwrap_or_else(|| {
+            assert_eq!(case.kind, "iteration0_full_model", "{name}");
+            let same = |h: &&HeadTransition| h.task == case.task && h.seed == case.seed;
+            heads.iter().find(same).unwrap().importance.iter().map(|v| f64::from(*v)).collect()
+        });
+        // Undo the min-max, then stretch every layer differently, as gradients of different layers are.
+        let stretched = published.iter().enumerate().map(|(i, h)| {
+            let layer = (i / HEADS) as i32;
+            (case.range * h + case.min) * 3f64.powi(layer - 9)
+        });
+        // The published masks of these passes do not matter: masked heads were included.
+        let mut pruned = Mask::full(LAYERS, HEADS);
+        pruned.heads.iter_mut().step_by(3).for_each(|kept| *kept = false);
+        let ours = normalise(&raw(stretched.collect(), vec![1.0; 12]), &pruned, PrunedUnits::Included);
+        for (ours, published) in ours.heads.iter().zip(&published) {
+            assert!((f64::from(*ours) - published).abs() < 5e-7, "{name}: {ours} {published}");
+        }
+    }
+}
+
+#[test]
+fn normalisation_gives_the_published_ffn_importances_back() {
+    let test = "normalisation_gives_the_published_ffn_importances_back";
+    let Some(cases) = golden::<Vec<FfnImportance>>(test, "mlp_importance.json") else { return };
+    assert_eq!(cases.len(), 50);
+    for case in &cases {
+        let at = Mask { ffns: flags(&case.mlp_mask), ..Mask::full(LAYERS, HEADS) };
+        let published: Vec<f32> = case.mlp_importance.iter().map(|v| *v as f32).collect();
+        let ours = |ffns: Vec<f64>| normalise(&raw(vec![1.0; 144], ffns), &at, PrunedUnits::Included).ffns;
+        // Min-max twice is min-max once, and its input's scale and offset do not matter.
+        assert_eq!(ours(case.mlp_importance.clone()), published);
+        let moved = ours(case.mlp_importance.iter().map(|v| 3e-4 * v + 2e-5).collect());
+        assert!(moved.iter().zip(&published).all(|(a, b)| (a - b).abs() < 1e-6));
+    }
+}
+
+#[test]
+fn bernoulli_draws_are_the_published_random_masks_bit_for_bit() {
+    let test = "bernoulli_draws_are_the_published_random_masks_bit_for_bit";
+    let Some(cases) = golden::<Vec<RandomMask>>(test, "random_masks.json") else { return };
+    assert_eq!(cases.len(), 50);
+    let mut generator = Mt19937::new(13);
+    let mut replayed = 0;
+    for task in TASKS {
+        for seed in SEEDS {
+            let find = |kind| cases.iter().find(|c| c.task == task && c.seed == seed && c.kind == kind);
+            let (Some(heads), Some(ffns)) = (find("head_mask"), find("mlp_mask")) else {
+                // The draws of a task that is not in the folder still took their uniforms.
+                for _ in 0..LAYERS * HEADS + LAYERS {
+                    generator.next_f64();
+                }
+                continue;
+            };
+            let good = mask(&heads.good, &ffns.good);
+            assert_eq!(f64::from(keep_probability(&good.heads)), heads.keep_probability);
+            assert_eq!(f64::from(keep_probability(&good.ffns)), ffns.keep_probability);
+            assert_eq!(bernoulli(&good, &mut generator), mask(&heads.random, &ffns.random), "{task}/{seed}");
+            replayed += 2;
+        }
+    }
+    assert_eq!(replayed, cases.len());
+    // The control of seed 13 is the first draw of that stream.
+    let first = |kind| cases.iter().find(|c| c.task == "CoLA" && c.seed == 1337 && c.kind == kind).unwrap();
+    let (heads, ffns) = (first("head_mask"), first("mlp_mask"));
+    assert_eq!(
+        control(Mode::Random, &mask(&heads.good, &ffns.good), 13, RandomRule::Bernoulli),
+        mask(&heads.random, &ffns.random)
+    );
+}
+
+#[test]
+fn bad_masks_share_with_good_exactly_what_the_published_ones_share() {
+    let test = "bad_masks_share_with_good_exactly_what_the_published_ones_share";
+    let Some(cases) = golden::<Vec<BadMask>>(test, "bad_masks.json") else { return };
+    assert_eq!(cases.len(), 25);
+    for case in &cases {
+        let name = format!("{}/{}", case.task, case.seed);
+        let good = mask(&case.head_mask.good, &case.mlp_mask.good);
+        let published = mask(&case.head_mask.bad, &case.mlp_mask.bad);
+        let from_good = (case.head_mask.from_good, case.mlp_mask.from_good);
+        assert_eq!(bad_from_good(good.heads_kept(), good.heads_total()), from_good.0, "{name}");
+        assert_eq!(bad_from_good(good.ffns_kept(), good.ffns_total()), from_good.1, "{name}");
+        let ours = [
+            control(Mode::Bad, &good, case.seed, RandomRule::Exact),
+            bad(&good, &mut Mt19937::new(case.seed as u32)),
+        ];
+        for bad in ours.iter().chain([&published]) {
+            assert_eq!(bad.heads_kept(), good.heads_kept(), "{name}");
+            assert_eq!(bad.ffns_kept(), good.ffns_kept(), "{name}");
+            let shared = bad.intersect(&good).unwrap();
+            assert_eq!((shared.heads_kept(), shared.ffns_kept()), from_good, "{name}");
+        }
+    }
+}
+
+/// The published good masks by task and seed.
+fn good_masks(test: &str) -> Option<BTreeMap<(String, u64), Mask>> {
+    let cases = golden::<Vec<BadMask>>(test, "bad_masks.json")?;
+    let entry = |case: BadMask| ((case.task, case.seed), mask(&case.head_mask.good, &case.mlp_mask.good));
+    Some(cases.into_iter().map(entry).collect())
+}
+
+#[test]
+fn super_survivors_are_the_published_intersections_over_seeds() {
+    let test = "super_survivors_are_the_published_intersections_over_seeds";
+    let Some(good) = good_masks(test) else { return };
+    let Some(supers) = golden::<Vec<SuperMask>>(test, "super_masks.json") else { return };
+    let mut tasks = 0;
+    for published in &supers {
+        let of_task = good.iter().filter(|((task, _), _)| *task == published.task);
+        let Some(ours) = of_task.map(|(_, mask)| mask.clone()).reduce(|a, b| a.intersect(&b).unwrap()) else {
+            continue;
+        };
+        assert_eq!(ours, mask(&published.super_heads, &published.super_mlps), "{}", published.task);
+        assert_eq!((ours.heads_kept(), ours.ffns_kept()), (published.n_super_heads, published.n_super_mlps));
+        tasks += 1;
+    }
+    assert_eq!(tasks, 5);
+}
+
+#[test]
+fn the_parameters_left_are_the_published_ones_but_for_the_output_bias_of_empty_layers() {
+    let test = "the_parameters_left_are_the_published_ones_but_for_the_output_bias_of_empty_layers";
+    let Some(good) = good_masks(test) else { return };
+    let Some(supers) = golden::<Vec<SuperMask>>(test, "super_masks.json") else { return };
+    let Some(sizes) = golden::<BTreeMap<String, Sizes>>(test, "sizes.json") else { return };
+    let hidden = 768;
+    let units = UnitSizes::new(hidden, hidden / HEADS, 3072);
+    let mut empty_layers = 0;
+    for (key, size) in &sizes {
+        let (kind, task) = key.split_once('/').unwrap();
+        for (seed, left) in &size.params_left {
+            let ticket = match kind {
+                "good" => good[&(task.to_string(), seed.parse().unwrap())].clone(),
+                _ => {
+                    let published = supers.iter().find(|s| s.task == task).unwrap();
+                    mask(&published.super_heads, &published.super_mlps)
+                }
+            };
+            // The published removal drops the output projection's bias with the last head of a layer; here it
+            // stays, so that a removed ticket computes what the masked one computes.
+            let empty = (0..LAYERS).filter(|layer| ticket.kept_heads(*layer).is_empty()).count();
+            let ours = size.params_full - ticket.pruned_parameters(&units);
+            assert_eq!(ours - empty * hidden, *left, "{key}/{seed}");
+            empty_layers += empty;
+        }
+    }
+    assert_eq!(sizes.len(), 10);
+    assert!(empty_layers > 0);
+}
