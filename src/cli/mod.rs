@@ -1,3 +1,24 @@
-//! The command line: the only place that knows clap.
+//! The command line: one file for each verb. Nothing below this folder knows clap.
 
 pub mod args;
+mod doctor;
+mod run;
+mod talk;
+
+use args::{Cli, Verb};
+use clap::Parser;
+
+/// Parses, dispatches, tells the error; the process's exit code.
+pub fn main() -> i32 {
+    let outcome = match Cli::parse().verb {
+        Verb::Run(arguments) => run::run(&arguments),
+        Verb::Doctor => doctor::run(),
+    };
+    match outcome {
+        Ok(()) => 0,
+        Err(error) => {
+            eprintln!("error: {error}");
+            error.exit_code()
+        }
+    }
+}

@@ -66,6 +66,17 @@ pub enum PrunedUnits {
     Included,
 }
 
+const PRUNED_UNITS: [(&str, PrunedUnits); 2] =
+    [("excluded", PrunedUnits::Excluded), ("included", PrunedUnits::Included)];
+
+impl std::str::FromStr for PrunedUnits {
+    type Err = Error;
+
+    fn from_str(word: &str) -> Result<Self> {
+        choose("setting of importance.pruned_units", word, &PRUNED_UNITS)
+    }
+}
+
 /// Normalised importances; NaN for units that took no part.
 ///
 /// Written as `{"heads": [[…one row per layer]], "ffns": […]}` with `null` for NaN.

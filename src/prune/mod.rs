@@ -1,15 +1,17 @@
 //! Structured pruning: what can be removed, how it is scored, how a ticket is searched, what it is compared with.
 //!
-//! Nothing in these files knows a model: the search asks a [`Scorer`] for a score and for raw importances.
+//! The search knows no model: it asks a [`Scorer`] for a score and for raw importances; [`scorer`] is the real one.
 
 pub mod accumulate;
 pub mod control;
 pub mod importance;
 pub mod mask;
 pub mod mt19937;
+pub mod scorer;
 pub mod search;
 pub mod select;
 pub mod unit;
+mod units_of_model;
 
 pub use accumulate::Accumulator;
 pub use control::{Mode, RandomRule, control};

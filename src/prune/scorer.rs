@@ -6,11 +6,7 @@ use crate::{
     model::{Bert, GateGradients, Gates, Pass, Wanted, Workspace},
     ops::loss,
     task::{self, TaskSpec},
-    train::{
-        Dataset, Progress,
-        dataset::input,
-        evaluate::BATCH,
-    },
+    train::{Dataset, Progress, dataset::input, evaluate::BATCH},
 };
 
 /// Scores masks of one fine-tuned model.
@@ -56,7 +52,13 @@ impl ModelScorer<'_> {
             logits.extend_from_slice(self.workspace.logits());
             d_logits.resize(self.workspace.logits().len(), 0.0);
             loss::per_example(self.workspace.logits(), labels.targets(), &mut d_logits);
-            bert.backward(&input(&batch), &pass, &mut self.workspace, &d_logits, Wanted::Gates(&mut gradients));
+            bert.backward(
+                &input(&batch),
+                &pass,
+                &mut self.workspace,
+                &d_logits,
+                Wanted::Gates(&mut gradients),
+            );
             for sequence in 0..batch.len() {
                 sums.collect(bert, &gradients, &batch.offsets, sequence);
                 accumulator.add_example(&sums.heads, &sums.heads_abs, &sums.ffns, &sums.ffns_abs);

@@ -50,7 +50,8 @@ pub fn majority_baseline(spec: &TaskSpec, labels: &[Label]) -> f64 {
     compute(spec.metric, &Predictions::Classes { predicted: &predicted, labels: &labels })
 }
 
-fn argmax(row: &[f32]) -> u32 {
+/// The class of the largest logit, the first on ties.
+pub fn argmax(row: &[f32]) -> u32 {
     (0u32..).zip(row).fold((0, f32::NEG_INFINITY), |best, (i, &x)| if x > best.1 { (i, x) } else { best }).0
 }
 

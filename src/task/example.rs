@@ -7,6 +7,24 @@ pub enum Label {
     Score(f32),
 }
 
+impl Label {
+    /// The class, unless the task is a regression.
+    pub fn class(self) -> Option<u32> {
+        match self {
+            Self::Class(class) => Some(class),
+            Self::Score(_) => None,
+        }
+    }
+
+    /// The number to be predicted: the score, or the class's index.
+    pub fn value(self) -> f32 {
+        match self {
+            Self::Class(class) => class as f32,
+            Self::Score(score) => score,
+        }
+    }
+}
+
 /// One sentence, or a pair of sentences, with its label. The texts are as the file has them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Example {

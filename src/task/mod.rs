@@ -8,7 +8,7 @@ mod metrics;
 mod tsv;
 
 pub use data::{TaskData, load};
-pub use evaluate::{evaluate, majority_baseline};
+pub use evaluate::{argmax, evaluate, majority_baseline};
 pub use example::{Example, Label};
 pub use glue::{Columns, Labels, TaskId, TaskSpec};
 pub use metrics::{MetricId, Predictions, compute};

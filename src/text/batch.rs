@@ -8,7 +8,7 @@ pub struct Batch {
     /// Token ids, (T).
     pub ids: Vec<u32>,
     /// Segment of each token, 0 or 1, (T).
-    pub segments: Vec<u8>,
+    pub segments: Vec<u32>,
     /// Place of each token in its own sequence, from 0, (T).
     pub positions: Vec<u32>,
     /// Where each sequence begins, and T at the end, (B + 1).
@@ -35,7 +35,7 @@ impl Batch {
         for &index in indices {
             let sequence = &encoded[index];
             batch.ids.extend_from_slice(&sequence.ids);
-            batch.segments.extend_from_slice(&sequence.segments);
+            batch.segments.extend(sequence.segments.iter().map(|s| u32::from(*s)));
             batch.positions.extend((0..).take(sequence.ids.len()));
             batch.offsets.push(batch.ids.len());
         }

@@ -1,0 +1,76 @@
+//! `lottery run`: one task × mode × seed.
+
+use super::{args::RunArgs, talk::Talk};
+use crate::{
+    error::{Error, Result},
+    lottery::{self, Experiment, Record},
+    store::Store,
+    train::Progress,
+};
+use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
+use std::{io::Write, path::Path};
+
+pub fn run(arguments: &RunArgs) -> Result<()> {
+    let (config, options) = arguments.resolve()?;
+    if let Some(threads) = config.run.threads {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+        pool.map_err(|e| Error::internal(format!("cannot start {threads} threads: {e}")))?;
+    }
+    let mut talk = Talk::new(options.quiet);
+    let store = Store::open(&options.store)?;
+    let experiment = Experiment::load(config, &store.dir().join("cache"), &mut talk)?;
+    if options.dry_run {
+        let text = toml::to_string(&experiment.config).map_err(|e| Error::internal(e.to_string()))?;
+        let plan = lottery::plan(&experiment, &store)?;
+        let lines: String = plan.iter().map(|line| format!("# {line}\n")).collect();
+        return print(&format!("{text}\n{lines}"));
+    }
+    let (record, path) = lottery::run(&experiment, &store, &mut talk)?;
+    record.warnings.iter().for_each(|warning| talk.say(&format!("warning: {warning}")));
+    if options.json {
+        let text = serde_json::to_string_pretty(&record).map_err(|e| Error::internal(e.to_string()))?;
+        return print(&format!("{text}\n"));
+    }
+    print(&summary(&record, &path))
+}
+
+/// stdout may be a pipe that its reader closed: that is no failure of the run.
+fn print(text: &str) -> Result<()> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Error::data(format!("cannot write to stdout: {e}. The record is in the store.")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn summary(record: &Record, path: &Path) -> String {
+    let mut table = Table::new();
+    table.load_style(UTF8_FULL_CONDENSED);
+    let names: Vec<&String> = record.full.metrics.keys().collect();
+    let mut header = vec![format!("{} {} seed {}", record.task, record.mode, record.seed)];
+    header.extend(names.iter().map(|n| n.to_string()));
+    header.extend(["heads", "FFNs", "encoder weights"].map(str::to_owned));
+    table.set_header(header);
+    let ticket = &record.ticket;
+    let of = |kept: &str, total: &str| format!("{}/{}", ticket[kept], ticket[total]);
+    let all = |total: &str| format!("{0}/{0}", ticket[total]);
+    let left = format!("{:.1} %", 100.0 * ticket["encoder_weights_kept"].as_f64().unwrap_or(f64::NAN));
+    let kept = [of("heads_kept", "heads_total"), of("ffns_kept", "ffns_total"), left];
+    let whole = [all("heads_total"), all("ffns_total"), "100.0 %".to_owned()];
+    for (name, scores, units) in [
+        ("full", &record.full, &whole),
+        ("pruned", &record.pruned, &kept),
+        ("retrained", &record.retrained, &kept),
+    ] {
+        let mut row = vec![name.to_owned()];
+        row.extend(names.iter().map(|n| format!("{:.4}", scores.metrics[*n])));
+        row.extend(units.iter().cloned());
+        table.add_row(row);
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    let baseline = record.full.baseline.unwrap_or(f64::NAN);
+    format!("{table}\nmajority baseline: {} {baseline:.4}\nrecord: {}\n", record.metric, path.display())
+}

@@ -1,0 +1,53 @@
+//! Progress for people, on stderr: bars on a terminal, a line for each finished stage elsewhere.
+
+use crate::train::Progress;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::IsTerminal;
+
+/// Talks unless told to be quiet.
+pub struct Talk {
+    quiet: bool,
+    bar: ProgressBar,
+}
+
+impl Talk {
+    pub fn new(quiet: bool) -> Self {
+        Self { quiet, bar: ProgressBar::hidden() }
+    }
+}
+
+impl Progress for Talk {
+    fn begin(&mut self, stage: &str, total: u64) {
+        if self.quiet || !std::io::stderr().is_terminal() {
+            return;
+        }
+        self.bar = ProgressBar::with_draw_target(
+            (total > 0).then_some(total),
+            ProgressDrawTarget::stderr_with_hz(8),
+        );
+        let template = if total > 0 {
+            "{prefix:<9} {bar:30} {pos}/{len} {msg}, ETA {eta}"
+        } else {
+            "{prefix:<9} {spinner} {msg}, {elapsed}"
+        };
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        self.bar.set_style(style);
+        self.bar.set_prefix(stage.to_owned());
+    }
+
+    fn step(&mut self, done: u64, detail: &str) {
+        self.bar.set_position(done);
+        self.bar.set_message(detail.to_owned());
+    }
+
+    fn end(&mut self, summary: &str) {
+        self.bar.finish_and_clear();
+        self.say(summary);
+    }
+
+    fn say(&mut self, line: &str) {
+        if !self.quiet {
+            self.bar.suspend(|| eprintln!("{line}"));
+        }
+    }
+}

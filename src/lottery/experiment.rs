@@ -1,0 +1,216 @@
+//! Everything a run reads, loaded and checked before anything is computed.
+
+use crate::{
+    config::{Device, Dtype, ExperimentConfig, Split, resolve_model},
+    error::{Error, Result},
+    model::weights::Pretrained,
+    ops::adamw::AdamW,
+    prune::{Estimator, Method, Mode, PrunedUnits, RandomRule, SearchConfig},
+    task::{self, Example, TaskId, TaskSpec},
+    text::{Tokenizer, encode_cached},
+    train::{Dataset, Progress, Recipe},
+};
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, path::Path};
+
+/// A run's inputs and settings, typed.
+pub struct Experiment {
+    pub config: ExperimentConfig,
+    pub task: &'static TaskSpec,
+    pub mode: Mode,
+    pub method: Method,
+    pub estimator: Estimator,
+    pub random: RandomRule,
+    pub search: SearchConfig,
+    pub recipe: Recipe,
+    pub model_name: String,
+    pub model: Pretrained,
+    pub tokenizer: Tokenizer,
+    /// What the model is trained on.
+    pub train: Dataset,
+    pub dev: Dataset,
+    /// MNLI's second development set.
+    pub dev_mismatched: Option<Dataset>,
+    /// What scores units and stops the search, when it is not `dev`.
+    pub scoring: Option<Dataset>,
+    data_hashes: BTreeMap<String, String>,
+}
+
+impl Experiment {
+    /// Reads the model, the tokenizer and the data. `cache` is where encoded texts are kept.
+    pub fn load(config: ExperimentConfig, cache: &Path, progress: &mut dyn Progress) -> Result<Self> {
+        check_device(&config)?;
+        let task = config.task.parse::<TaskId>()?.spec();
+        let folder = resolve_model(&config.model)?;
+        let model = Pretrained::load(&folder.dir)?;
+        let positions = model.config.max_position_embeddings;
+        if config.data.max_length > positions {
+            return Err(Error::usage(format!(
+                "data.max_length is {}, and {} has {positions} positions (max_position_embeddings in its config.json). \
+                 Use `--set data.max_length={positions}` or less.",
+                config.data.max_length, folder.name
+            )));
+        }
+        let tokenizer = Tokenizer::from_folder(&folder.dir)?;
+        let data = task::load(task, Path::new(&config.data.dir))?;
+        let encode = |examples: &[Example], limit: Option<usize>| -> Result<Dataset> {
+            let examples = &examples[..limit.unwrap_or(usize::MAX).min(examples.len())];
+            let encoded = encode_cached(&tokenizer, examples, config.data.max_length, Some(cache))?;
+            let labels = examples.iter().map(|e| e.label).collect();
+            Ok(Dataset { encoded, labels })
+        };
+        let all = encode(&data.train, config.data.train_limit)?;
+        let dev = encode(&data.dev, config.data.dev_limit)?;
+        let dev_mismatched =
+            data.dev_mismatched.as_deref().map(|d| encode(d, config.data.dev_limit)).transpose()?;
+        check_ids(&all, &model, &folder.name)?;
+        check_ids(&dev, &model, &folder.name)?;
+        let (train, scoring) = split(all, &config)?;
+        progress.say(&format!(
+            "{}: {} training and {} development examples, {:.1} tokens on average; {}: {} layers × {} heads, hidden size {}",
+            task.folder,
+            train.len(),
+            dev.len(),
+            train.tokens() as f64 / train.len() as f64,
+            folder.name,
+            model.config.num_hidden_layers,
+            model.config.num_attention_heads,
+            model.config.hidden_size,
+        ));
+        Ok(Self {
+            task,
+            mode: config.mode.parse()?,
+            method: config.method.parse()?,
+            estimator: config.importance.estimator.parse()?,
+            random: config.control.random.parse()?,
+            search: search_config(&config)?,
+            recipe: recipe(&config),
+            model_name: folder.name,
+            model,
+            tokenizer,
+            train,
+            dev,
+            dev_mismatched,
+            scoring,
+            data_hashes: data.sha256,
+            config,
+        })
+    }
+
+    /// The examples that score units and stop the search.
+    pub fn scoring_data(&self) -> &Dataset {
+        self.scoring.as_ref().unwrap_or(&self.dev)
+    }
+
+    /// What a fine-tuning's outcome depends on, besides the units it has.
+    pub fn training_inputs(&self) -> Value {
+        let config = &self.config;
+        let heldout = match config.importance.split {
+            Split::Heldout(fraction) => json!({ "fraction": fraction, "seed": config.seed }),
+            Split::Dev | Split::Train(_) => Value::Null,
+        };
+        json!({
+            "model": self.model.sha256,
+            "tokenizer": self.tokenizer.hash(),
+            "task": self.task.name,
+            "data": self.data_hashes,
+            "max_length": config.data.max_length,
+            "train_limit": config.data.train_limit,
+            "dev_limit": config.data.dev_limit,
+            "heldout": heldout,
+            "train": config.train,
+            "seeds": { "order": config.order_seed(), "init": config.init_seed(), "dropout": config.dropout_seed() },
+            "dtype": config.run.dtype,
+        })
+    }
+}
+
+fn check_device(config: &ExperimentConfig) -> Result<()> {
+    if let Device::Cuda(n) = config.run.device {
+        return Err(Error::usage(format!(
+            "--device cuda:{n}: this build computes on the CPU only. Use `--device cpu` or leave the flag out."
+        )));
+    }
+    if config.run.dtype == Dtype::Bf16 {
+        return Err(Error::usage(
+            "--dtype bf16: the CPU kernels of this build compute in f32. Use `--dtype f32`.",
+        ));
+    }
+    Ok(())
+}
+
+fn check_ids(data: &Dataset, model: &Pretrained, name: &str) -> Result<()> {
+    let largest = data.encoded.iter().flat_map(|e| e.ids.iter().copied()).max().unwrap_or(0) as usize;
+    if largest >= model.config.vocab_size {
+        return Err(Error::data(format!(
+            "{name}: the tokenizer gives word id {largest}, and the model has {} words (vocab_size in its config.json). \
+             Tokenizer and model are not of one folder; fetch both again.",
+            model.config.vocab_size
+        )));
+    }
+    Ok(())
+}
+
+/// Training data, and the scoring split when it is not the development set.
+fn split(all: Dataset, config: &ExperimentConfig) -> Result<(Dataset, Option<Dataset>)> {
+    match config.importance.split {
+        Split::Dev => Ok((all, None)),
+        Split::Train(n) => {
+            if n > all.len() {
+                return Err(Error::usage(format!(
+                    "importance.split=train:{n} asks for more examples than the {} of the training set. Use \
+                     train:{} or less.",
+                    all.len(),
+                    all.len()
+                )));
+            }
+            let (chosen, _) = all.choose(n, config.seed);
+            let scoring = all.subset(&chosen);
+            Ok((all, Some(scoring)))
+        }
+        Split::Heldout(fraction) => {
+            let n = (all.len() as f64 * fraction).round() as usize;
+            if n == 0 || n == all.len() {
+                return Err(Error::usage(format!(
+                    "importance.split=heldout:{fraction} of {} training examples leaves nothing on one side. Use a \
+                     fraction such as 0.1.",
+                    all.len()
+                )));
+            }
+            let (chosen, rest) = all.choose(n, config.seed);
+            Ok((all.subset(&rest), Some(all.subset(&chosen))))
+        }
+    }
+}
+
+fn search_config(config: &ExperimentConfig) -> Result<SearchConfig> {
+    Ok(SearchConfig {
+        method: config.method.parse()?,
+        threshold: config.search.threshold,
+        head_step: config.search.head_step,
+        stale: config.search.stale,
+        pruned_units: config.importance.pruned_units.parse::<PrunedUnits>()?,
+        keep_last_head: false,
+    })
+}
+
+fn recipe(config: &ExperimentConfig) -> Recipe {
+    let train = &config.train;
+    Recipe {
+        learning_rate: train.learning_rate,
+        batch_size: train.batch_size,
+        epochs: train.epochs,
+        warmup: train.warmup,
+        clip: train.clip,
+        optimizer: AdamW {
+            beta1: train.beta1,
+            beta2: train.beta2,
+            epsilon: train.epsilon,
+            weight_decay: train.weight_decay,
+        },
+        dropout: train.dropout as f32,
+        attention_dropout: train.attention_dropout as f32,
+        order_seed: config.order_seed(),
+        dropout_seed: config.dropout_seed(),
+    }
+}

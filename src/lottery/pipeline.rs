@@ -1,0 +1,109 @@
+//! One run, top to bottom.
+
+use super::{
+    Experiment, Record,
+    record::{self, Scores},
+    stages,
+    warnings::warnings,
+};
+use crate::{
+    error::{Error, Result},
+    prune::{Mode, control},
+    store::{Done, Store, atomic_write},
+    task,
+    train::Progress,
+};
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, path::PathBuf};
+
+/// Fine-tune, score and search, apply the control, evaluate pruned, rewind and retrain; the record is written last.
+pub fn run(experiment: &Experiment, store: &Store, progress: &mut dyn Progress) -> Result<(Record, PathBuf)> {
+    let whole = stages::full_mask(experiment);
+    let finetuned = stages::train(experiment, &whole, store, progress)?;
+    let found = match experiment.mode {
+        Mode::Full => None,
+        _ => Some(stages::find_ticket(experiment, &finetuned, store, progress)?),
+    };
+    let mask = match &found {
+        None => whole,
+        Some((ticket, _)) => {
+            control(experiment.mode, &ticket.mask, experiment.config.seed, experiment.random)
+        }
+    };
+    let pruned = stages::evaluate_pruned(experiment, &finetuned, &mask, store, progress)?;
+    let retrained = stages::train(experiment, &mask, store, progress)?;
+
+    let (full, after) = (stages::metrics(&finetuned)?, stages::metrics(&retrained)?);
+    let baseline = task::majority_baseline(experiment.task, &experiment.dev.labels);
+    let ticket = found.as_ref().map(|(ticket, _)| ticket);
+    let search = found.as_ref().map(|(_, stage)| stage);
+    let mut stage_ids = BTreeMap::from([
+        ("finetune", finetuned.id().to_string()),
+        ("evaluate", pruned.id().to_string()),
+        ("retrain", retrained.id().to_string()),
+    ]);
+    stage_ids.extend(search.map(|s| ("search", s.id().to_string())));
+    let record = Record {
+        format_version: 1,
+        lottery_version: env!("CARGO_PKG_VERSION"),
+        task: experiment.task.name,
+        metric: experiment.task.metric.name(),
+        model: record::model(experiment),
+        method: experiment.method,
+        mode: experiment.mode,
+        seed: experiment.config.seed,
+        preset: experiment.config.preset.clone(),
+        warnings: warnings(experiment, &full, &after, baseline, ticket, &mask),
+        full: Scores { metrics: full, baseline: Some(baseline) },
+        ticket: record::ticket(experiment, &mask, search.map(Done::id)),
+        pruned: Scores { metrics: stages::metrics(&pruned)?, baseline: None },
+        retrained: Scores { metrics: after, baseline: None },
+        importance: json!({
+            "estimator": experiment.estimator,
+            "norm": ticket.map(|t| t.norm.as_str()),
+            "split": experiment.config.importance.split,
+        }),
+        timing: timing(&finetuned, search, &pruned, &retrained),
+        device: record::device(),
+        config: experiment.config.clone(),
+        stages: stage_ids,
+    };
+    let config = &experiment.config;
+    let path = store.results_path(&config.task, &config.method, &config.mode, config.seed);
+    let text = serde_json::to_string_pretty(&record).map_err(|e| Error::internal(e.to_string()))?;
+    atomic_write(&path, format!("{text}\n").as_bytes())?;
+    Ok((record, path))
+}
+
+/// Seconds of every stage as it was computed, now or earlier.
+fn timing(finetuned: &Done, search: Option<&Done>, pruned: &Done, retrained: &Done) -> Value {
+    let seconds = |stage: &Done| stage.info()["seconds"].clone();
+    json!({
+        "finetune_s": seconds(finetuned),
+        "search_s": search.map(seconds),
+        "evaluate_s": seconds(pruned),
+        "retrain_s": seconds(retrained),
+        "train_tokens_per_s": finetuned.info()["train_tokens_per_s"],
+    })
+}
+
+/// What [`run`] would do, stage by stage, and what of it is in the store already. Computes nothing.
+pub fn plan(experiment: &Experiment, store: &Store) -> Result<Vec<String>> {
+    let whole = stages::full_mask(experiment);
+    let state = |id: &crate::store::StageId| -> Result<&'static str> {
+        Ok(if store.stage(id).load()?.is_some() { "in the store" } else { "to be computed" })
+    };
+    let steps = experiment.recipe.steps(experiment.train.len());
+    let finetune = stages::train_id(experiment, &whole);
+    let mut lines = vec![format!("{finetune}: {steps} steps, {}", state(&finetune)?)];
+    if experiment.mode != Mode::Full {
+        let search = stages::search_id(experiment, &finetune);
+        lines.push(format!("{search}: {}, {}", experiment.method, state(&search)?));
+        lines.push(format!("evaluate: the {} subnetwork, pruned", experiment.mode));
+        lines.push(format!("retrain: {steps} steps from the pre-trained weights"));
+    }
+    let config = &experiment.config;
+    let path = store.results_path(&config.task, &config.method, &config.mode, config.seed);
+    lines.push(format!("record: {}", path.display()));
+    Ok(lines)
+}

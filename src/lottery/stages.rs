@@ -1,0 +1,282 @@
+//! The stages of a run. Each is found in the store or computed once; `stage.json` is its last file.
+
+use super::{
+    Experiment,
+    record::{Ticket, TicketStep},
+};
+use crate::{
+    error::{Error, Result},
+    model::{Bert, Workspace, weights::Pretrained},
+    prune::{Mask, PrunedUnits, scorer::ModelScorer, search},
+    store::{Begin, Done, StageId, StageWriter, Store, stage_id},
+    task::{self, Label, Labels},
+    train::{Dataset, Progress, finetune, logits},
+};
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, time::Instant};
+
+/// Scores of one model on the development set, by metric.
+pub type Metrics = BTreeMap<String, f64>;
+
+/// Loads the stage or computes it. The closure writes the stage's files and returns what `stage.json` adds.
+fn once(
+    store: &Store,
+    id: &StageId,
+    inputs: &Value,
+    progress: &mut dyn Progress,
+    compute: impl FnOnce(&StageWriter, &mut dyn Progress) -> Result<Value>,
+) -> Result<Done> {
+    let begun =
+        store.begin(id, &mut |id| progress.say(&format!("{id}: another process computes it; waiting")))?;
+    match begun {
+        Begin::Done(done) => {
+            progress.say(&format!("{id}: found in the store, nothing computed"));
+            Ok(done)
+        }
+        Begin::Compute(writer) => {
+            let started = Instant::now();
+            let mut info = compute(&writer, progress)?;
+            info["seconds"] = json!(started.elapsed().as_secs_f64());
+            info["inputs"] = inputs.clone();
+            info["device"] = super::record::device();
+            writer.finish(info)
+        }
+    }
+}
+
+/// Fine-tunes the pre-trained model with the units of `mask`, and evaluates it. The full mask gives the stage that all
+/// modes of a seed share.
+pub fn train(
+    experiment: &Experiment,
+    mask: &Mask,
+    store: &Store,
+    progress: &mut dyn Progress,
+) -> Result<Done> {
+    let (kind, inputs) = train_inputs(experiment, mask);
+    let id = stage_id(kind, &inputs);
+    once(store, &id, &inputs, progress, |writer, progress| {
+        let labels = experiment.task.num_labels();
+        let mut pretrained = experiment.model.clone();
+        let whole = pretrained.build(labels, experiment.config.init_seed(), true)?;
+        pretrained.notes.iter().for_each(|note| progress.say(note));
+        let mut bert = whole.shrunk(&mask.layer_shapes());
+        drop(whole);
+        progress.begin(kind, experiment.recipe.steps(experiment.train.len()));
+        let summary = finetune(&mut bert, &experiment.train, &experiment.recipe, progress)?;
+        let metrics = evaluate_into(experiment, &bert, writer)?;
+        write_model(experiment, &bert, writer)?;
+        let rate = summary.tokens as f64 / summary.seconds;
+        progress.end(&format!(
+            "{id}: {} steps in {:.1} s, {rate:.0} tokens/s, {}",
+            summary.steps,
+            summary.seconds,
+            said(experiment, &metrics)
+        ));
+        Ok(json!({
+            "train_seconds": summary.seconds,
+            "train_tokens_per_s": rate,
+            "steps": summary.steps,
+            "epoch_losses": summary.epoch_losses,
+        }))
+    })
+}
+
+fn train_inputs(experiment: &Experiment, mask: &Mask) -> (&'static str, Value) {
+    let mut inputs = experiment.training_inputs();
+    if *mask == full_mask(experiment) {
+        return ("finetune", inputs);
+    }
+    inputs["mask"] = json!(mask);
+    ("retrain", inputs)
+}
+
+/// Every unit of the pre-trained model.
+pub fn full_mask(experiment: &Experiment) -> Mask {
+    Mask::full(experiment.model.config.num_hidden_layers, experiment.model.config.num_attention_heads)
+}
+
+/// The id of the stage that [`train`] would load or compute.
+pub fn train_id(experiment: &Experiment, mask: &Mask) -> StageId {
+    let (kind, inputs) = train_inputs(experiment, mask);
+    stage_id(kind, &inputs)
+}
+
+/// What a search's outcome depends on.
+fn search_inputs(experiment: &Experiment, finetuned: &StageId) -> Value {
+    let config = &experiment.config;
+    json!({
+        "finetune": finetuned.as_str(),
+        "method": config.method,
+        "importance": config.importance,
+        "search": config.search,
+        "split_seed": experiment.scoring.as_ref().map(|_| config.seed),
+    })
+}
+
+pub fn search_id(experiment: &Experiment, finetuned: &StageId) -> StageId {
+    stage_id("search", &search_inputs(experiment, finetuned))
+}
+
+/// Searches the good ticket of the fine-tuned model.
+pub fn find_ticket(
+    experiment: &Experiment,
+    finetuned: &Done,
+    store: &Store,
+    progress: &mut dyn Progress,
+) -> Result<(Ticket, Done)> {
+    let inputs = search_inputs(experiment, finetuned.id());
+    let id = stage_id("search", &inputs);
+    let done = once(store, &id, &inputs, progress, |writer, progress| {
+        let bert = load_model(experiment, finetuned)?;
+        let (layers, heads) = (bert.config.num_hidden_layers, bert.config.num_attention_heads);
+        progress.begin("search", 0);
+        let pruned_units =
+            if experiment.search.stale { PrunedUnits::Included } else { experiment.search.pruned_units };
+        let mut scorer = ModelScorer {
+            bert: &bert,
+            data: experiment.scoring_data(),
+            task: experiment.task,
+            estimator: experiment.estimator,
+            pruned_units,
+            batch_size: experiment.config.importance.batch_size,
+            workspace: Workspace::default(),
+            progress: &mut *progress,
+            passes: 0,
+        };
+        let outcome = search(&experiment.search, layers, heads, &mut scorer, &mut |_, _| {})?;
+        progress.end(&format!(
+            "{id}: {} passes, {} of {} heads and {} of {} FFNs kept, {} {:.4} of {:.4}",
+            outcome.passes,
+            outcome.mask.heads_kept(),
+            outcome.mask.heads_total(),
+            outcome.mask.ffns_kept(),
+            outcome.mask.ffns_total(),
+            experiment.task.metric.name(),
+            outcome.score,
+            outcome.full_score
+        ));
+        let passes = outcome.passes;
+        let ticket = Ticket::new(experiment, outcome);
+        write_json(writer, "ticket.json", &ticket)?;
+        Ok(json!({ "passes": passes }))
+    })?;
+    Ok((done.read_json("ticket.json")?, done))
+}
+
+/// Evaluates the fine-tuned model without the units that `mask` prunes, untrained.
+pub fn evaluate_pruned(
+    experiment: &Experiment,
+    finetuned: &Done,
+    mask: &Mask,
+    store: &Store,
+    progress: &mut dyn Progress,
+) -> Result<Done> {
+    let inputs = json!({ "finetune": finetuned.id().as_str(), "mask": mask });
+    let id = stage_id("evaluate", &inputs);
+    once(store, &id, &inputs, progress, |writer, progress| {
+        let bert = load_model(experiment, finetuned)?.shrunk(&mask.layer_shapes());
+        let metrics = evaluate_into(experiment, &bert, writer)?;
+        progress.say(&format!("{id}: {}", said(experiment, &metrics)));
+        Ok(json!({}))
+    })
+}
+
+/// The scores that a stage wrote.
+pub fn metrics(stage: &Done) -> Result<Metrics> {
+    stage.read_json("metrics.json")
+}
+
+fn load_model(experiment: &Experiment, stage: &Done) -> Result<Bert> {
+    Pretrained::load(stage.dir())?.build(experiment.task.num_labels(), 0, false)
+}
+
+fn said(experiment: &Experiment, metrics: &Metrics) -> String {
+    let name = experiment.task.metric.name();
+    format!("{name} {:.4}", metrics[name])
+}
+
+fn evaluate_into(experiment: &Experiment, bert: &Bert, writer: &StageWriter) -> Result<Metrics> {
+    let mut workspace = Workspace::default();
+    let outputs = logits(bert, &experiment.dev, None, &mut workspace);
+    let mut metrics = task::evaluate(experiment.task, &outputs, &experiment.dev.labels);
+    write_predictions(writer, "predictions.jsonl", &outputs, &experiment.dev)?;
+    if let Some(second) = &experiment.dev_mismatched {
+        let outputs = logits(bert, second, None, &mut workspace);
+        write_predictions(writer, "predictions_mismatched.jsonl", &outputs, second)?;
+        for (name, value) in task::evaluate(experiment.task, &outputs, &second.labels) {
+            metrics.insert(format!("{name}_mismatched"), value);
+        }
+    }
+    if let Some((name, value)) = metrics.iter().find(|(_, v)| !v.is_finite()) {
+        return Err(Error::internal(format!(
+            "{name} on the development set is {value}: the model's outputs are not finite. Lower the learning rate \
+             with `--set train.learning_rate=…`."
+        )));
+    }
+    write_json(writer, "metrics.json", &metrics)?;
+    Ok(metrics)
+}
+
+fn write_predictions(writer: &StageWriter, name: &str, outputs: &[f32], data: &Dataset) -> Result<()> {
+    let width = outputs.len() / data.len().max(1);
+    writer.write_with(name, |out| {
+        for (index, (row, label)) in outputs.chunks(width).zip(&data.labels).enumerate() {
+            let (label, prediction) = match label {
+                Label::Class(class) => (json!(class), json!(task::argmax(row))),
+                Label::Score(score) => (json!(score), json!(row[0])),
+            };
+            let line = json!({ "index": index, "label": label, "prediction": prediction, "logits": row });
+            writeln!(out, "{line}")?;
+        }
+        Ok(())
+    })
+}
+
+/// A folder that Hugging Face's `BertForSequenceClassification.from_pretrained` loads, when no unit is missing.
+fn write_model(experiment: &Experiment, bert: &Bert, writer: &StageWriter) -> Result<()> {
+    writer.write("model.safetensors", &bert.to_safetensors()?)?;
+    let names: &[&str] = match experiment.task.labels {
+        Labels::Classes(names) => names,
+        Labels::Score => &[],
+    };
+    writer.write("config.json", bert.to_config_json(names)?.as_bytes())?;
+    for path in experiment.tokenizer.files() {
+        let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read", &e))?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        writer.write(&name, &bytes)?;
+    }
+    Ok(())
+}
+
+fn write_json(writer: &StageWriter, name: &str, value: &impl serde::Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(value).map_err(|e| Error::internal(e.to_string()))?;
+    writer.write(name, format!("{text}\n").as_bytes())
+}
+
+impl Ticket {
+    fn new(experiment: &Experiment, outcome: crate::prune::Outcome) -> Self {
+        let norm = match experiment.search.pruned_units {
+            PrunedUnits::Excluded => "layer-l2+minmax",
+            PrunedUnits::Included => "layer-l2+minmax, pruned units included",
+        };
+        Self {
+            format_version: 1,
+            task: experiment.task.name.to_owned(),
+            method: experiment.method,
+            seed: experiment.config.seed,
+            layers: outcome.mask.layers,
+            heads_per_layer: outcome.mask.heads_per_layer,
+            estimator: experiment.estimator,
+            norm: norm.to_owned(),
+            split: experiment.config.importance.split,
+            metric: experiment.task.metric.name().to_owned(),
+            full_score: outcome.full_score,
+            score: outcome.score,
+            threshold: experiment.search.threshold,
+            exhausted: outcome.exhausted,
+            note: outcome.note,
+            mask: outcome.mask,
+            steps: outcome.steps.into_iter().map(TicketStep::from).collect(),
+        }
+    }
+}

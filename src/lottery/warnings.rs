@@ -1,0 +1,66 @@
+//! What a reader of the record must know before believing it.
+
+use super::{Experiment, record::Ticket, stages::Metrics};
+use crate::{
+    config::Split,
+    prune::{Mask, Mode},
+    task::MetricId,
+};
+
+/// Whether a score is within one standard error of what the commonest class gives.
+fn at_baseline(experiment: &Experiment, score: f64, baseline: f64) -> bool {
+    let n = experiment.dev.len() as f64;
+    let error = match experiment.task.metric {
+        MetricId::Accuracy | MetricId::F1 => (baseline * (1.0 - baseline) / n).sqrt(),
+        // Of a correlation of unrelated variables.
+        MetricId::Matthews | MetricId::Pearson | MetricId::Spearman | MetricId::Corr => 1.0 / n.sqrt(),
+    };
+    score <= baseline + error
+}
+
+/// The warnings of one run, most general first.
+pub fn warnings(
+    experiment: &Experiment,
+    full: &Metrics,
+    retrained: &Metrics,
+    baseline: f64,
+    ticket: Option<&Ticket>,
+    mask: &Mask,
+) -> Vec<String> {
+    let mut out = Vec::new();
+    let name = experiment.task.metric.name();
+    if experiment.config.importance.split == Split::Dev && ticket.is_some() {
+        out.push("importance and report share the dev split".to_owned());
+    }
+    if at_baseline(experiment, full[name], baseline) {
+        out.push(format!(
+            "the full model is at the majority baseline: {name} {:.4} against {baseline:.4}; what survives pruning says nothing about the task",
+            full[name]
+        ));
+    } else if at_baseline(experiment, retrained[name], baseline) {
+        out.push(format!(
+            "the retrained model is at the majority baseline: {name} {:.4} against {baseline:.4}",
+            retrained[name]
+        ));
+    }
+    if let Some(ticket) = ticket {
+        if ticket.exhausted {
+            out.push(
+                "the search ran out of units to prune before the score fell below the threshold".to_owned(),
+            );
+        }
+        out.extend(ticket.note.clone());
+        let (good, same) = (&ticket.mask, |a: usize, b: usize| a == b);
+        let equal = same(good.heads_kept(), mask.heads_kept()) && same(good.ffns_kept(), mask.ffns_kept());
+        if !equal && experiment.mode != Mode::Full {
+            out.push(format!(
+                "this control is not of the good ticket's size: {} heads and {} FFNs against {} and {}",
+                mask.heads_kept(),
+                mask.ffns_kept(),
+                good.heads_kept(),
+                good.ffns_kept()
+            ));
+        }
+    }
+    out
+}
