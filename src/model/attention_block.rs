@@ -81,6 +81,15 @@ fn sublayer<'a>(layer: &Layer<'a>, residual: Option<&'a [f32]>) -> Sublayer<'a> 
     }
 }
 
+/// The context (rows, A) behind the heads' gates, in `buffer` when there are gates.
+fn gated<'a>(layer: &Layer, context: &'a [f32], buffer: &'a mut Vec<f32>) -> &'a [f32] {
+    let Some(gates) = layer.gates else { return context };
+    let gated = fit(buffer, context.len());
+    gated.copy_from_slice(context);
+    gates::scale_heads(gated, &gates.heads[layer.head_range()], layer.head_size);
+    gated
+}
+
 /// x (T, H) → y (rows, H), in `saved`.
 pub(super) fn forward(layer: &Layer, x: &[f32], saved: &mut Saved, scratch: &mut Scratch) {
     let (t, r, h, a) = (layer.tokens(), layer.rows(), layer.hidden, layer.width());
@@ -115,15 +124,7 @@ pub(super) fn forward(layer: &Layer, x: &[f32], saved: &mut Saved, scratch: &mut
         let context = fit(&mut saved.context, r * a);
         let dropout = layer.dropout.map(|plan| (plan, layer.number));
         attention::forward(q, k, v, &shape, dropout, probabilities, RowsMut { data: context, stride: a });
-        let context: &[f32] = match layer.gates {
-            None => context,
-            Some(g) => {
-                let gated = fit(&mut scratch.gated, r * a);
-                gated.copy_from_slice(context);
-                gates::scale_heads(gated, &g.heads[layer.head_range()], layer.head_size);
-                gated
-            }
-        };
+        let context = gated(layer, context, &mut scratch.gated);
         // (rows, A) · (A, H)
         linear::forward(context, params.at(&slots.output_weight), r, a, h, product);
     }
@@ -172,24 +173,19 @@ pub(super) fn backward(
         linear::backward_input(d_product, output_weight, r, a, h, d_context, Write::Replace);
         match wanted {
             Wanted::Weights(gradient) => {
-                linear::backward_weight(
-                    d_product,
-                    context,
-                    r,
-                    a,
-                    h,
-                    &mut gradient[slots.output_weight.clone()],
-                );
+                let context = gated(layer, context, &mut scratch.gated);
+                let d_weight = &mut gradient[slots.output_weight.clone()];
+                linear::backward_weight(d_product, context, r, a, h, d_weight);
             }
             Wanted::Gates(out) => {
                 gates::products(context, d_context, layer.head_size, &mut out.layers[layer.number].heads);
                 if layer.number == 0 {
                     return;
                 }
-                if let Some(g) = layer.gates {
-                    gates::scale_heads(d_context, &g.heads[layer.head_range()], layer.head_size);
-                }
             }
+        }
+        if let Some(g) = layer.gates {
+            gates::scale_heads(d_context, &g.heads[layer.head_range()], layer.head_size);
         }
         let shape = attention_shape(layer);
         let [q, k, v] = split_qkv(layer, &saved.qkv);

@@ -3,7 +3,7 @@
 use super::{bert::Bert, config::BertConfig, params::LayerShape};
 use crate::error::{Error, Result};
 use candle_core::{DType, Device, Tensor};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::{collections::HashMap, path::Path};
 
@@ -75,6 +75,8 @@ impl Pretrained {
                     }
                     bert.params.data[entry.range.clone()].copy_from_slice(&values);
                 }
+                // A classifier for another number of labels belongs to another task.
+                Some(_) if head => drawn.push(entry.name.clone()),
                 Some(tensor) => {
                     return Err(Error::data(format!(
                         "{}: tensor {name} has shape {:?}, and config.json asks for {:?}. The two files are not of one model; fetch both again.",
@@ -98,6 +100,11 @@ impl Pretrained {
         }
         bert.initialise(seed, |name| drawn.iter().any(|d| d == name));
         self.notes = self.describe(&entries.iter().map(|e| plain_name(&e.name)).collect::<Vec<_>>(), &drawn);
+        if !fresh_classifier && drawn.iter().any(|n| n.starts_with("classifier.")) {
+            self.notes.push(format!(
+                "the model has no classifier for {labels} labels; one was drawn from the run's seed"
+            ));
+        }
         Ok(bert)
     }
 
@@ -156,25 +163,32 @@ impl Bert {
         safetensors::serialize(views, Some(metadata)).map_err(|e| failed(&e))
     }
 
-    /// The text of `config.json`: the source model's, with the label count and, when units were removed, what is left.
+    /// The text of `config.json`: the source model's, with the labels (`LABEL_i` when no names are given) and, when
+    /// units were removed, what is left.
     pub fn to_config_json(&self, label_names: &[&str]) -> Result<String> {
         let value = serde_json::to_value(&self.config).map_err(|e| Error::internal(e.to_string()))?;
         let Value::Object(mut map) = value else { return Err(Error::internal("a config is an object")) };
         map.insert("model_type".into(), json!("bert"));
         map.insert("architectures".into(), json!(["BertForSequenceClassification"]));
-        map.insert("num_labels".into(), json!(self.labels));
+        // What the source model said of its own task and number format must not stay.
+        for key in ["dtype", "torch_dtype"].iter().filter(|key| self.config.rest.contains_key(**key)) {
+            map.insert((*key).into(), json!("float32"));
+        }
         if self.labels == 1 {
             map.insert("problem_type".into(), json!("regression"));
+        } else {
+            map.shift_remove("problem_type");
         }
-        if !label_names.is_empty() {
-            let id2label: Map<String, Value> =
-                label_names.iter().enumerate().map(|(i, name)| (i.to_string(), json!(name))).collect();
-            let label2id: Map<String, Value> =
-                label_names.iter().enumerate().map(|(i, name)| ((*name).to_owned(), json!(i))).collect();
-            map.insert("id2label".into(), Value::Object(id2label));
-            map.insert("label2id".into(), Value::Object(label2id));
-        }
-        map.shift_remove("num_labels").filter(|_| !label_names.is_empty());
+        // transformers counts the labels of `id2label`.
+        map.shift_remove("num_labels");
+        let names: Vec<String> = match label_names {
+            [] => (0..self.labels).map(|i| format!("LABEL_{i}")).collect(),
+            names => names.iter().map(|name| (*name).to_owned()).collect(),
+        };
+        let by_number = names.iter().enumerate().map(|(i, name)| (i.to_string(), json!(name)));
+        map.insert("id2label".into(), Value::Object(by_number.collect()));
+        let by_name = names.iter().enumerate().map(|(i, name)| (name.clone(), json!(i)));
+        map.insert("label2id".into(), Value::Object(by_name.collect()));
         if self.shape != self.config.full_shape() {
             map.insert("lottery".into(), json!({ "layers": self.shape }));
         }

@@ -390,16 +390,20 @@ mod tests {
         total
     }
 
+    /// Lengths, heads, head size, dropout rate, first tokens only.
+    type Case = (&'static [usize], &'static [usize], usize, f32, bool);
+
+    const CASES: &[Case] = &[
+        (&[1], &[0], 8, 0.0, false),
+        (&[3, 1, 7], &[0, 2, 5], 5, 0.3, false),
+        (&[3, 9, 2], &[1, 0], 7, 0.2, true),
+        (&[33], &[0], 16, 0.1, false),
+        (&[130, 2], &[3], 128, 0.0, true),
+    ];
+
     #[test]
     fn gradients_agree_with_finite_differences_over_odd_shapes() {
-        let all: &[(&[usize], &[usize], usize, f32, bool)] = &[
-            (&[1], &[0], 8, 0.0, false),
-            (&[3, 1, 7], &[0, 2, 5], 5, 0.3, false),
-            (&[3, 9, 2], &[1, 0], 7, 0.2, true),
-            (&[33], &[0], 16, 0.1, false),
-            (&[130, 2], &[3], 128, 0.0, true),
-        ];
-        for &(lengths, heads, d, rate, first_only) in all {
+        for &(lengths, heads, d, rate, first_only) in CASES {
             let mut keys = vec![0];
             lengths.iter().for_each(|l| keys.push(keys[keys.len() - 1] + l));
             // With `first_only` each sequence has one query, as in the last layer of a classifier.

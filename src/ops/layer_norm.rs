@@ -231,9 +231,9 @@ mod tests {
                 .collect();
             let mean = z.iter().sum::<f64>() / c.h as f64;
             let variance = z.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / c.h as f64;
-            for j in 0..c.h {
-                let y =
-                    (z[j] - mean) / (variance + 1e-12).sqrt() * f64::from(c.gamma[j]) + f64::from(c.beta[j]);
+            for (j, z) in z.iter().enumerate() {
+                let x_hat = (z - mean) / (variance + 1e-12).sqrt();
+                let y = x_hat * f64::from(c.gamma[j]) + f64::from(c.beta[j]);
                 total += y * at(dy, j);
             }
         }
@@ -272,8 +272,8 @@ mod tests {
             forward(&mut x_hat, &sublayer, &norm, &mut y, &mut inverse, Some(&mut output));
             let value: f64 = y.iter().zip(&dy).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
             assert!((value - objective(&c, &dy)).abs() < 2e-3, "{value} {}", objective(&c, &dy));
-            for i in 0..n * h {
-                assert_eq!(output[i], (c.x[i] + c.bias[i % h]) * c.mask[i]);
+            for (i, out) in output.iter().enumerate() {
+                assert_eq!(*out, (c.x[i] + c.bias[i % h]) * c.mask[i]);
             }
             let (mut dz, mut dx) = (dy.clone(), vec![0.0; n * h]);
             let (mut dg, mut db, mut dbias) = (vec![0.0; h], vec![0.0; h], vec![0.0; h]);

@@ -47,7 +47,14 @@ pub enum Write {
 }
 
 /// c (m × n, rows `stride` apart) ← a (m × k) · b (k × n) on all threads of the pool.
-pub fn matmul(m: usize, n: usize, k: usize, a: View, b: View, c: &mut [f32], stride: usize, write: Write) {
+pub fn matmul(
+    (m, n, k): (usize, usize, usize),
+    a: View,
+    b: View,
+    c: &mut [f32],
+    stride: usize,
+    write: Write,
+) {
     if m == 0 || n == 0 {
         return;
     }
@@ -84,17 +91,17 @@ pub fn matmul(m: usize, n: usize, k: usize, a: View, b: View, c: &mut [f32], str
 
 /// y ← x Wᵀ without the bias, which the next kernel adds: (n, i) · (i, o) → (n, o), W as (o, i).
 pub fn forward(x: &[f32], w: &[f32], n: usize, i: usize, o: usize, y: &mut [f32]) {
-    matmul(n, o, i, View::rows(x, i), View::rows(w, i).t(), y, o, Write::Replace);
+    matmul((n, o, i), View::rows(x, i), View::rows(w, i).t(), y, o, Write::Replace);
 }
 
 /// dx ← dy W, or dx += dy W: (n, o) · (o, i) → (n, i).
 pub fn backward_input(dy: &[f32], w: &[f32], n: usize, i: usize, o: usize, dx: &mut [f32], write: Write) {
-    matmul(n, i, o, View::rows(dy, o), View::rows(w, i), dx, i, write);
+    matmul((n, i, o), View::rows(dy, o), View::rows(w, i), dx, i, write);
 }
 
 /// dW += dyᵀ x: (o, n) · (n, i) → (o, i).
 pub fn backward_weight(dy: &[f32], x: &[f32], n: usize, i: usize, o: usize, dw: &mut [f32]) {
-    matmul(o, i, n, View::rows(dy, o).t(), View::rows(x, i), dw, i, Write::Add);
+    matmul((o, i, n), View::rows(dy, o).t(), View::rows(x, i), dw, i, Write::Add);
 }
 
 dispatch! {

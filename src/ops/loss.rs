@@ -22,8 +22,9 @@ pub fn per_example(logits: &[f32], targets: Targets, d_logits: &mut [f32]) -> Ve
             .zip(d_logits)
             .zip(scores)
             .map(|((x, d), score)| {
-                *d = 2.0 * (x - score);
-                f64::from(x - score).powi(2)
+                let difference = f64::from(*x) - f64::from(*score);
+                *d = (2.0 * difference) as f32;
+                difference.powi(2)
             })
             .collect(),
     }

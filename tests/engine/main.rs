@@ -1,0 +1,15 @@
+//! The training engine against independent references: candle's autograd on a BERT composed of primitive operations,
+//! finite differences, candle-transformers' BERT, and numbers dumped by PyTorch.
+
+mod adamw_golden;
+mod folders;
+mod forward;
+mod forward_golden;
+mod gates;
+mod gradients;
+mod packing;
+mod plain_bert;
+mod real_model;
+mod shrinking;
+mod support;
+mod threads;

@@ -1,0 +1,85 @@
+//! A unit behind a gate of 0 and a unit that was removed are the same thing.
+
+use crate::support::{Packed, assert_close, config, logits, random_bert, stream, train_pass};
+use lottery::{
+    model::{BertConfig, Gates, LayerShape, Pass, Workspace},
+    ops::{dropout::DropoutPlan, rng::Stream},
+};
+
+/// The gates of 0 and 1 that leave these units.
+pub fn gates_of(config: &BertConfig, shape: &[LayerShape]) -> Gates {
+    let mut heads = vec![0.0; shape.len() * config.num_attention_heads];
+    for (l, layer) in shape.iter().enumerate() {
+        layer.heads.iter().for_each(|h| heads[l * config.num_attention_heads + h] = 1.0);
+    }
+    Gates { heads, ffns: shape.iter().map(|l| f32::from(l.ffn)).collect() }
+}
+
+fn random_shape(config: &BertConfig, draw: &mut Stream) -> Vec<LayerShape> {
+    let chance = draw.uniform();
+    (0..config.num_hidden_layers)
+        .map(|_| LayerShape {
+            heads: (0..config.num_attention_heads).filter(|_| draw.uniform() < chance).collect(),
+            ffn: draw.uniform() < chance,
+        })
+        .collect()
+}
+
+fn some_shapes(config: &BertConfig) -> Vec<Vec<LayerShape>> {
+    let mut draw = stream(77);
+    let mut shapes: Vec<_> = (0..12).map(|_| random_shape(config, &mut draw)).collect();
+    let kind = |heads: &[usize], ffn| LayerShape { heads: heads.to_vec(), ffn };
+    let n = config.num_hidden_layers;
+    shapes.push(vec![kind(&[], false); n]);
+    shapes.push(vec![kind(&[], true); n]);
+    shapes.push(vec![kind(&[1], false); n]);
+    shapes.push(config.full_shape());
+    shapes
+}
+
+#[test]
+fn masked_logits_equal_shrunk_logits_for_random_masks_and_emptied_layers() {
+    let config = config(4, 40, 5, 64);
+    let bert = random_bert(config.clone(), config.full_shape(), 3, 1);
+    let packed = Packed::random(&config, &[12, 1, 40, 7], 3, 2);
+    let full = logits(&bert, &packed, &Pass::default());
+    for shape in some_shapes(&config) {
+        let gates = gates_of(&config, &shape);
+        let masked = logits(&bert, &packed, &Pass { gates: Some(&gates), ..Pass::default() });
+        let small = bert.shrunk(&shape);
+        assert_close(&masked, &logits(&small, &packed, &Pass::default()), 1e-5, &format!("{shape:?}"));
+        let unpruned = shape == config.full_shape();
+        assert_eq!(masked == full, unpruned, "a mask changes the logits: {shape:?}");
+        assert_eq!(small.params.layout.parameters() < bert.params.layout.parameters(), !unpruned);
+    }
+}
+
+#[test]
+fn a_masked_model_and_the_shrunk_one_have_the_same_weight_gradients_under_the_same_dropout() {
+    let config = config(3, 24, 3, 32);
+    let bert = random_bert(config.clone(), config.full_shape(), 2, 3);
+    let packed = Packed::random(&config, &[6, 1, 15], 2, 4);
+    let plan = DropoutPlan { seed: 1, step: 5, hidden: 0.1, attention: 0.1 };
+    let mut workspace = Workspace::default();
+    for shape in some_shapes(&config) {
+        let gates = gates_of(&config, &shape);
+        let pass = Pass { gates: Some(&gates), dropout: Some(&plan), ..Pass::default() };
+        let mut masked = bert.clone();
+        masked.params.data = train_pass(&bert, &packed, &pass, &mut workspace).1;
+        let small = bert.shrunk(&shape);
+        let pass = Pass { dropout: Some(&plan), ..Pass::default() };
+        let gradient = train_pass(&small, &packed, &pass, &mut workspace).1;
+        // Shrinking the gradient as if it were weights leaves the gradients of what remains.
+        assert_close(&masked.shrunk(&shape).params.data, &gradient, 2e-5, &format!("{shape:?}"));
+    }
+}
+
+#[test]
+fn shrinking_in_two_steps_equals_shrinking_at_once() {
+    let config = config(2, 40, 5, 16);
+    let bert = random_bert(config.clone(), config.full_shape(), 2, 5);
+    let kind = |heads: &[usize], ffn| LayerShape { heads: heads.to_vec(), ffn };
+    let halfway = bert.shrunk(&[kind(&[0, 2, 4], true), kind(&[1, 2, 3], true)]);
+    let end = [kind(&[2, 4], false), kind(&[1], true)];
+    assert_eq!(halfway.shrunk(&end), bert.shrunk(&end));
+}
