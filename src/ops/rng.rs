@@ -7,20 +7,20 @@ const MULTIPLIER: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
 const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
 const ROUNDS: usize = 10;
 
-/// Counters that one call of [`philox_lanes`] handles side by side.
+/// Counters that dropout handles side by side.
 pub const LANES: usize = 16;
 
-/// Philox 4×32-10 for `LANES` counters that differ in their first word: `[word][lane]`.
+/// Philox 4×32-10 for `N` counters that differ in their first word: `[word][lane]`.
 #[inline(always)]
-pub fn philox_lanes(first: [u32; LANES], rest: [u32; 3], seed: u64) -> [[u32; LANES]; 4] {
+pub fn philox_lanes<const N: usize>(first: [u32; N], rest: [u32; 3], seed: u64) -> [[u32; N]; 4] {
     let mut key = [seed as u32, (seed >> 32) as u32];
-    let mut c = [first, [rest[0]; LANES], [rest[1]; LANES], [rest[2]; LANES]];
+    let mut c = [first, [rest[0]; N], [rest[1]; N], [rest[2]; N]];
     for round in 0..ROUNDS {
         if round > 0 {
             key = [key[0].wrapping_add(WEYL[0]), key[1].wrapping_add(WEYL[1])];
         }
-        let mut next = [[0u32; LANES]; 4];
-        for lane in 0..LANES {
+        let mut next = [[0u32; N]; 4];
+        for lane in 0..N {
             let p0 = u64::from(MULTIPLIER[0]) * u64::from(c[0][lane]);
             let p1 = u64::from(MULTIPLIER[1]) * u64::from(c[2][lane]);
             next[0][lane] = (p1 >> 32) as u32 ^ c[1][lane] ^ key[0];
@@ -35,8 +35,8 @@ pub fn philox_lanes(first: [u32; LANES], rest: [u32; 3], seed: u64) -> [[u32; LA
 
 /// Philox 4×32-10 for one counter.
 pub fn philox(counter: [u32; 4], seed: u64) -> [u32; 4] {
-    let words = philox_lanes([counter[0]; LANES], [counter[1], counter[2], counter[3]], seed);
-    words.map(|lanes| lanes[0])
+    let words = philox_lanes([counter[0]], [counter[1], counter[2], counter[3]], seed);
+    words.map(|[word]| word)
 }
 
 /// What random numbers are for; part of the counter, so that no two purposes share a stream.
