@@ -17,7 +17,7 @@ pub fn main() -> i32 {
     match outcome {
         Ok(()) => 0,
         Err(error) => {
-            eprintln!("error: {error}");
+            talk::to_stderr(&format!("error: {error}"));
             error.exit_code()
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::train::Progress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 
 /// Talks unless told to be quiet.
 pub struct Talk {
@@ -14,6 +14,11 @@ impl Talk {
     pub fn new(quiet: bool) -> Self {
         Self { quiet, bar: ProgressBar::hidden() }
     }
+}
+
+/// One line. stderr may be a pipe that its reader closed: then nobody listens, and the run goes on.
+pub fn to_stderr(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 impl Progress for Talk {
@@ -47,7 +52,7 @@ impl Progress for Talk {
 
     fn say(&mut self, line: &str) {
         if !self.quiet {
-            self.bar.suspend(|| eprintln!("{line}"));
+            self.bar.suspend(|| to_stderr(line));
         }
     }
 }

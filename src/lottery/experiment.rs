@@ -63,8 +63,9 @@ impl Experiment {
         let dev = encode(&data.dev, config.data.dev_limit)?;
         let dev_mismatched =
             data.dev_mismatched.as_deref().map(|d| encode(d, config.data.dev_limit)).transpose()?;
-        check_ids(&all, &model, &folder.name)?;
-        check_ids(&dev, &model, &folder.name)?;
+        for data in [&all, &dev].into_iter().chain(&dev_mismatched) {
+            check_ids(data, &model, &folder.name)?;
+        }
         let (train, scoring) = split(all, &config)?;
         progress.say(&format!(
             "{}: {} training and {} development examples, {:.1} tokens on average; {}: {} layers × {} heads, hidden size {}",
@@ -146,6 +147,16 @@ fn check_ids(data: &Dataset, model: &Pretrained, name: &str) -> Result<()> {
             "{name}: the tokenizer gives word id {largest}, and the model has {} words (vocab_size in its config.json). \
              Tokenizer and model are not of one folder; fetch both again.",
             model.config.vocab_size
+        )));
+    }
+    let segments =
+        data.encoded.iter().flat_map(|e| e.segments.iter().copied()).max().unwrap_or(0) as usize + 1;
+    if segments > model.config.type_vocab_size {
+        return Err(Error::data(format!(
+            "{name}: the task has pairs of sentences, and the model knows {} segment (type_vocab_size in its \
+             config.json) where {segments} are needed. Choose a task of single sentences, or a model with \
+             type_vocab_size {segments}.",
+            model.config.type_vocab_size
         )));
     }
     Ok(())
