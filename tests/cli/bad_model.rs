@@ -1,0 +1,198 @@
+//! Model folders that cannot be used.
+
+use std::fs;
+
+use lottery::model::{Bert, BertConfig};
+use serde_json::{Value, json};
+
+use crate::fixture::{Bench, assert_nothing_half_written, json_file, lottery, refused, succeeded, tiny};
+
+/// The run must be refused with exit code 3 and leave nothing.
+fn refuse(bench: &Bench, wanted: &[&str]) {
+    refused(&mut bench.run("rte", &[]), 3, wanted);
+    assert_nothing_half_written(&bench.path("runs"));
+}
+
+fn change_config(bench: &Bench, key: &str, value: Value) {
+    let mut config = json_file(&bench.path("model/config.json"));
+    match value {
+        Value::Null => config.as_object_mut().unwrap().shift_remove(key),
+        value => config.as_object_mut().unwrap().insert(key.into(), value),
+    };
+    bench.write("model/config.json", config.to_string());
+}
+
+#[test]
+fn a_folder_without_safetensors_names_the_file() {
+    let bench = Bench::new("RTE");
+    bench.remove("model/model.safetensors");
+    refuse(&bench, &["model/model.safetensors", "Check the spelling of the path"]);
+}
+
+#[test]
+fn a_folder_with_a_pickle_alone_says_how_to_convert_it() {
+    let bench = Bench::new("RTE");
+    fs::rename(bench.path("model/model.safetensors"), bench.path("model/pytorch_model.bin")).unwrap();
+    refuse(&bench, &["pytorch_model.bin", "safe_serialization=True"]);
+}
+
+#[test]
+fn truncated_safetensors_are_refused_wherever_they_end() {
+    let bench = Bench::new("RTE");
+    let whole = fs::read(bench.path("model/model.safetensors")).unwrap();
+    for length in [0, 4, 8, 100, whole.len() / 2, whole.len() - 1] {
+        bench.write("model/model.safetensors", &whole[..length]);
+        refuse(&bench, &["model/model.safetensors", "Fetch it again"]);
+    }
+    bench.write("model/model.safetensors", vec![0xff; 4096]);
+    refuse(&bench, &["model/model.safetensors", "Fetch it again"]);
+}
+
+#[test]
+fn weights_of_another_shape_than_the_config_says_are_named() {
+    let bench = Bench::new("RTE");
+    let mut other = tiny();
+    other.intermediate_size = 48;
+    bench.write("model/config.json", Bert::random(other, 2, 7).to_config_json(&[]).unwrap());
+    refuse(&bench, &["intermediate.dense", "[64, 32]", "[48, 32]", "config.json"]);
+}
+
+#[test]
+fn weights_of_fewer_layers_than_the_config_says_are_named() {
+    let bench = Bench::new("RTE");
+    change_config(&bench, "num_hidden_layers", json!(3));
+    refuse(&bench, &["model.safetensors", "encoder.layer.2.", "missing"]);
+}
+
+#[test]
+fn weights_that_are_not_numbers_are_named() {
+    let bench = Bench::new("RTE");
+    let mut bert = Bert::random(tiny(), 2, 7);
+    bert.params.data[5] = f32::NAN;
+    bench.write("model/model.safetensors", bert.to_safetensors().unwrap());
+    refuse(&bench, &["model.safetensors", "word_embeddings", "NaN"]);
+}
+
+#[test]
+fn a_config_of_another_architecture_is_named() {
+    let bench = Bench::new("RTE");
+    change_config(&bench, "model_type", json!("roberta"));
+    refuse(&bench, &["model/config.json", "roberta", "\"model_type\": \"bert\""]);
+    change_config(&bench, "model_type", json!("bert"));
+    change_config(&bench, "hidden_act", json!("relu"));
+    refuse(&bench, &["model/config.json", "hidden_act", "relu"]);
+}
+
+#[test]
+fn a_config_that_is_missing_or_no_json_or_lacks_a_key_is_named() {
+    let bench = Bench::new("RTE");
+    change_config(&bench, "num_attention_heads", json!(5));
+    refuse(&bench, &["model/config.json", "hidden_size 32", "num_attention_heads 5"]);
+    change_config(&bench, "num_attention_heads", json!(0));
+    refuse(&bench, &["model/config.json", "num_attention_heads"]);
+    change_config(&bench, "num_attention_heads", json!("four"));
+    refuse(&bench, &["model/config.json", "four"]);
+    change_config(&bench, "num_attention_heads", Value::Null);
+    refuse(&bench, &["model/config.json", "num_attention_heads"]);
+    for content in ["{\"model_type\": \"bert\",", "[]", "", "null"] {
+        bench.write("model/config.json", content);
+        refuse(&bench, &["model/config.json"]);
+    }
+    bench.remove("model/config.json");
+    refuse(&bench, &["model/config.json", "Check the spelling of the path"]);
+}
+
+#[test]
+fn a_folder_without_tokenizer_says_what_to_copy() {
+    let bench = Bench::new("RTE");
+    bench.remove("model/vocab.txt");
+    refuse(&bench, &["no tokenizer in", "tokenizer.json nor vocab.txt"]);
+    bench.write("model/tokenizer.json", "{\"version\": \"1.0\"");
+    refuse(&bench, &["model/tokenizer.json", "Restore the file"]);
+    bench.remove("model/tokenizer.json");
+    bench.write("model/vocab.txt", "a\nb\n");
+    refuse(&bench, &["model/vocab.txt", "[CLS]"]);
+}
+
+#[test]
+fn a_vocabulary_larger_than_the_embedding_table_is_refused() {
+    for (folder, task) in [("RTE", "rte"), ("MNLI", "mnli")] {
+        let bench = Bench::new(folder);
+        let words = fs::read_to_string(bench.path("model/vocab.txt")).unwrap();
+        bench.write("model/vocab.txt", words + "beyond\n");
+        // The word stands in the last file alone.
+        let last = if folder == "MNLI" { "dev_mismatched.tsv" } else { "dev.tsv" };
+        let path = format!("glue/{folder}/{last}");
+        let rows = fs::read_to_string(bench.path(&path)).unwrap();
+        bench.write(&path, rows.replacen("the", "beyond", 1).replacen("dull", "beyond", 1));
+        refused(&mut bench.run(task, &[]), 3, &["word id 28", "28 words", "vocab_size"]);
+        assert_nothing_half_written(&bench.path("runs"));
+    }
+}
+
+#[test]
+fn a_model_with_one_segment_cannot_take_a_task_of_pairs() {
+    let bench = Bench::new("RTE");
+    bench.write_task("SST-2");
+    let mut config = tiny();
+    config.type_vocab_size = 1;
+    bench.write_model(&config);
+    succeeded(&mut bench.run("sst2", &["--mode", "full", "--set", "train.epochs=1"]));
+    refused(&mut bench.run("rte", &[]), 3, &["type_vocab_size"]);
+}
+
+#[test]
+fn heads_of_any_whole_width_are_computed() {
+    let bench = Bench::new("SST-2");
+    for (hidden, heads, ffn) in [(20, 4, 30), (15, 3, 17), (8, 1, 1)] {
+        let mut config = BertConfig::of_shape(2, hidden, heads, ffn);
+        (config.vocab_size, config.max_position_embeddings) = (tiny().vocab_size, 32);
+        bench.write_model(&config);
+        let record = bench.record("sst2", &["--mode", "inverse", "--set", "train.epochs=1"]);
+        assert_eq!(record["model"]["heads"], heads);
+    }
+}
+
+#[test]
+fn a_file_in_place_of_the_folder_and_a_folder_that_is_not_there_are_told_apart() {
+    let bench = Bench::new("RTE");
+    let with = |model: &str| bench.run("rte", &["--model", model]);
+    refused(&mut with("model/model.safetensors"), 3, &["is a file", "Give --model the folder"]);
+    refused(&mut with("models"), 3, &["there is no model folder models", "owner/name"]);
+    refused(&mut with("./no/such/folder"), 3, &["there is no model folder ./no/such/folder"]);
+    refused(&mut with("../no/such"), 3, &["there is no model folder"]);
+    assert_nothing_half_written(&bench.path("runs"));
+}
+
+#[test]
+fn a_hub_name_without_a_network_says_how_to_get_the_files() {
+    let bench = Bench::new("RTE");
+    let mut command = bench.run("rte", &["--model", "google-bert/bert-base-uncased@main"]);
+    command.env("HF_HOME", bench.path("hf")).env("HF_HUB_OFFLINE", "1");
+    let wanted = ["google-bert/bert-base-uncased", "HF_HUB_OFFLINE", "hf download", "--model DIR", "HF_HOME"];
+    refused(&mut command, 3, &wanted);
+    // A hub that does not answer is no other case for whoever has no network.
+    let mut command = bench.run("rte", &["--model", "google-bert/bert-base-uncased"]);
+    command
+        .env("HF_HOME", bench.path("hf"))
+        .env_remove("HF_HUB_OFFLINE")
+        .env("HF_ENDPOINT", "http://127.0.0.1:9");
+    refused(&mut command, 3, &["127.0.0.1:9", "hf download"]);
+    assert_nothing_half_written(&bench.path("runs"));
+}
+
+#[test]
+fn a_model_in_the_hub_cache_needs_no_network() {
+    let bench = Bench::new("SST-2");
+    let snapshot = "hf/hub/models--owner--tiny/snapshots/abc123";
+    fs::create_dir_all(bench.path(snapshot)).unwrap();
+    for name in ["config.json", "model.safetensors", "vocab.txt"] {
+        fs::copy(bench.path("model").join(name), bench.path(snapshot).join(name)).unwrap();
+    }
+    bench.write("hf/hub/models--owner--tiny/refs/main", "abc123");
+    let mut command = lottery();
+    command.args(bench.arguments("runs", "sst2", &["--model", "owner/tiny", "--mode", "full", "--json"]));
+    let output = succeeded(command.current_dir(bench.root.path()).env("HF_HOME", bench.path("hf")));
+    let record: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(record["model"]["name"], "owner/tiny");
+}

@@ -1,0 +1,133 @@
+//! Command lines and configurations that cannot be carried out: exit code 2, and nothing is begun.
+
+use crate::fixture::{Bench, assert_nothing_half_written, lottery, refused, stderr, succeeded};
+
+fn refuse(arguments: &[&str], wanted: &[&str]) {
+    let bench = Bench::new("RTE");
+    refused(&mut bench.run("rte", arguments), 2, wanted);
+    assert_nothing_half_written(&bench.path("runs"));
+}
+
+#[test]
+fn an_unknown_name_is_answered_with_the_nearest_one() {
+    for (flag, word, near) in [
+        ("--task", "rtee", "rte"),
+        ("--mode", "goood", "good"),
+        ("--preset", "prasanna2021", "prasanna2020"),
+        ("--method", "head", "heads"),
+        ("--dtype", "bf61", "bf16"),
+    ] {
+        refuse(&[flag, word], &[word, &format!("Did you mean {near}")]);
+    }
+    refuse(&["--set", "train.epoch=3"], &["unknown key train.epoch", "Did you mean train.epochs?"]);
+    refuse(
+        &["--set", "learning_rate=3"],
+        &["unknown key learning_rate", "Did you mean train.learning_rate?"],
+    );
+    refuse(&["--set", "importance.estimator=tokens"], &["importance.estimator", "Did you mean token?"]);
+    refuse(&["--mode", "zzz"], &["zzz", "good, bad, random, inverse, full"]);
+}
+
+#[test]
+fn a_setting_without_a_value_or_with_one_that_does_not_fit_is_told_with_what_fits() {
+    for (setting, wanted) in [
+        ("train.epochs", "Write --set KEY=VALUE"),
+        ("=3", "unknown key"),
+        ("train.epochs=", "a whole number, at least 1"),
+        ("train.epochs=0", "a whole number, at least 1"),
+        ("train.epochs=2.5", "a whole number, at least 1"),
+        ("train.epochs=three", "a whole number, at least 1"),
+        ("train.dropout=1", "below 1"),
+        ("train.learning_rate=-1", "above 0"),
+        ("train.learning_rate=nan", "above 0"),
+        ("search.stale=maybe", "true or false"),
+        ("seed=-1", "whole number"),
+        ("importance.split=heldout:2", "heldout:FRACTION"),
+        ("data.max_length=4", "data.max_length"),
+        ("data.max_length=0", "data.max_length"),
+    ] {
+        let key = setting.split('=').next().unwrap();
+        refuse(&["--set", setting], &[key, wanted, "--set"]);
+    }
+}
+
+#[test]
+fn flags_that_do_not_exist_and_numbers_that_are_none_are_usage_errors() {
+    let bench = Bench::new("RTE");
+    for arguments in [&["--thread", "1"][..], &["--seed", "many"], &["--threads", "0"], &["--seed=-1"]] {
+        let output = bench.run("rte", arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        assert!(
+            output.stdout.is_empty() && stderr(&output).contains(arguments[0].split('=').next().unwrap()),
+            "{}",
+            stderr(&output)
+        );
+    }
+    assert!(!bench.path("runs").exists());
+}
+
+#[test]
+fn what_a_run_cannot_do_without_is_asked_for() {
+    for (arguments, wanted) in [
+        (&["run"][..], "--task"),
+        (&["run", "--task", "rte"], "--model"),
+        (&["run", "--task", "rte", "--model", "model"], "--data"),
+    ] {
+        let bench = Bench::new("RTE");
+        refused(lottery().args(arguments).current_dir(bench.root.path()), 2, &[wanted]);
+        assert!(!bench.path("runs").exists());
+    }
+}
+
+#[test]
+fn a_configuration_file_is_named_in_its_errors() {
+    let bench = Bench::new("RTE");
+    refused(&mut bench.run("rte", &["--config", "none.toml"]), 2, &["none.toml", "--config"]);
+    for (content, wanted) in [
+        ("[train]\nepoch = 3\n", "unknown key train.epoch"),
+        ("[train]\nepochs = 'three'\n", "train.epochs"),
+        ("[train\n", "not valid TOML"),
+        ("trian = {}\n", "unknown key trian"),
+    ] {
+        bench.write("mine.toml", content);
+        refused(&mut bench.run("rte", &["--config", "mine.toml"]), 2, &["mine.toml", wanted]);
+    }
+    bench.write("mine.toml", [0xff, 0xfe]);
+    refused(&mut bench.run("rte", &["--config", "mine.toml"]), 2, &["mine.toml"]);
+    assert_nothing_half_written(&bench.path("runs"));
+}
+
+#[test]
+fn a_sequence_longer_than_the_position_table_is_refused_before_anything_is_read_of_the_data() {
+    let wanted = ["data.max_length is 65", "64 positions", "--set data.max_length=64"];
+    refuse(&["--set", "data.max_length=65", "--data", "nowhere"], &wanted);
+    let bench = Bench::new("RTE");
+    for length in ["64", "8"] {
+        let set = format!("data.max_length={length}");
+        succeeded(&mut bench.run("rte", &["--mode", "full", "--set", "train.epochs=1", "--set", &set]));
+    }
+}
+
+#[test]
+fn a_scoring_split_that_the_data_cannot_give_is_refused() {
+    refuse(&["--set", "importance.split=train:161"], &["train:161", "160", "train:160 or less"]);
+    refuse(&["--set", "importance.split=heldout:0.001"], &["heldout:0.001", "160 training examples"]);
+}
+
+#[test]
+fn a_device_and_a_number_format_that_this_build_has_not_are_refused() {
+    refuse(&["--device", "cuda:0"], &["--device cuda:0", "--device cpu"]);
+    refuse(&["--dtype", "bf16"], &["--dtype bf16", "--dtype f32"]);
+    refuse(&["--device", "gpu"], &["gpu", "auto, cpu or cuda:N"]);
+}
+
+#[test]
+fn the_help_is_data_and_names_the_exit_codes() {
+    let output = succeeded(lottery().arg("--help"));
+    let help = String::from_utf8(output.stdout).unwrap();
+    // However the terminal's width breaks it.
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(help.contains("2 usage or configuration") && help.contains("3 data or model file"), "{help}");
+    let output = succeeded(lottery().arg("doctor"));
+    assert!(String::from_utf8(output.stdout).unwrap().contains("threads"));
+}

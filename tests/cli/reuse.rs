@@ -1,0 +1,93 @@
+//! What the store saves: nothing is computed twice, and the outcome does not depend on who computed it.
+
+use std::{fs, time::SystemTime};
+
+use serde_json::Value;
+
+use crate::fixture::{Bench, done_stages, files, stderr, succeeded};
+
+const FOUND: &str = "found in the store, nothing computed";
+
+/// Every file of the store's stages with the time of its last change.
+fn changes(bench: &Bench) -> Vec<(String, SystemTime)> {
+    let stages = bench.path("runs/stages");
+    let time = |path: &std::path::Path| fs::metadata(stages.join(path)).unwrap().modified().unwrap();
+    files(&stages).into_iter().map(|path| (path.to_string_lossy().into_owned(), time(&path))).collect()
+}
+
+#[test]
+fn the_same_command_again_trains_nothing_and_says_so() {
+    let bench = Bench::new("SST-2");
+    let record = bench.record("sst2", &[]);
+    let before = changes(&bench);
+    assert_eq!(done_stages(&bench.path("runs")).len(), 4);
+
+    let output = succeeded(bench.run("sst2", &[]).arg("--json"));
+    let said = stderr(&output);
+    assert_eq!(said.matches(FOUND).count(), 4, "{said}");
+    assert!(!said.contains("steps in"), "{said}");
+    assert_eq!(serde_json::from_slice::<Value>(&output.stdout).unwrap(), record);
+    assert_eq!(changes(&bench), before);
+}
+
+#[test]
+fn a_control_after_the_good_ticket_reuses_the_model_and_the_search() {
+    let bench = Bench::new("SST-2");
+    let good = bench.record("sst2", &[]);
+    let output = succeeded(bench.run("sst2", &["--mode", "bad"]).arg("--json"));
+    let bad: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let said = stderr(&output);
+    for stage in ["finetune", "search"] {
+        assert_eq!(bad["stages"][stage], good["stages"][stage]);
+        let id = good["stages"][stage].as_str().unwrap();
+        assert!(said.contains(&format!("{id}: {FOUND}")), "{said}");
+    }
+    assert_eq!(said.matches(FOUND).count(), 2, "{said}");
+    assert_ne!(bad["stages"]["retrain"], good["stages"]["retrain"]);
+    assert_eq!(bench.stored_record("runs", &good), good, "the other mode's record was touched");
+}
+
+#[test]
+fn a_setting_that_changes_the_outcome_changes_the_stages_it_reaches_and_no_other() {
+    let bench = Bench::new("SST-2");
+    let same = |a: &Value, b: &Value, stage: &str| a["stages"][stage] == b["stages"][stage];
+    let usual = bench.record("sst2", &[]);
+    let threshold = bench.record("sst2", &["--set", "search.threshold=0.8"]);
+    assert!(same(&usual, &threshold, "finetune") && !same(&usual, &threshold, "search"));
+    for changed in ["seed=42", "train.dropout=0.2", "data.max_length=16", "seeds.dropout=7"] {
+        let record = bench.record("sst2", &["--mode", "full", "--set", changed]);
+        assert!(!same(&usual, &record, "finetune"), "{changed}");
+    }
+    bench.write("glue/SST-2/train.tsv", crate::fixture::table("SST-2", 1000, 160));
+    assert!(!same(&usual, &bench.record("sst2", &["--mode", "full"]), "finetune"), "other data");
+}
+
+#[test]
+fn one_and_two_threads_give_identical_files() {
+    let bench = Bench::new("MRPC");
+    let one = bench.record_in("one", "mrpc", &["--threads", "1"]);
+    let two = bench.record_in("two", "mrpc", &["--threads", "2"]);
+    assert_eq!((one["device"]["threads"].as_u64(), two["device"]["threads"].as_u64()), (Some(1), Some(2)));
+    assert_eq!(one["stages"], two["stages"]);
+    for (stage, names) in [
+        ("finetune", &["model.safetensors", "predictions.jsonl", "metrics.json", "config.json"][..]),
+        ("search", &["ticket.json"]),
+        ("evaluate", &["predictions.jsonl", "metrics.json"]),
+        ("retrain", &["model.safetensors", "predictions.jsonl", "metrics.json", "config.json"]),
+    ] {
+        for name in names {
+            let [one, two] = [("one", &one), ("two", &two)]
+                .map(|(store, record)| bench.stage_file(store, record, stage, name));
+            assert!(one == two, "{stage}: {name} differs");
+        }
+    }
+}
+
+#[test]
+fn the_fine_tuned_model_is_a_model_folder_that_can_be_run_again() {
+    let bench = Bench::new("SST-2");
+    let record = bench.record("sst2", &["--mode", "full"]);
+    let folder = format!("runs/stages/{}", record["stages"]["finetune"].as_str().unwrap());
+    let again = bench.record_in("second", "sst2", &["--model", &folder, "--mode", "full"]);
+    assert_eq!(again["model"]["layers"], 2);
+}
