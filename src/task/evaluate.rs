@@ -22,11 +22,11 @@ pub fn evaluate(spec: &TaskSpec, logits: &[f32], labels: &[Label]) -> BTreeMap<S
         return all(&|_| f64::NAN);
     }
     if spec.is_regression() {
-        let labels: Vec<f32> = labels.iter().map(|label| score(*label)).collect();
+        let labels: Vec<f32> = labels.iter().map(|label| label.value()).collect();
         all(&|metric| compute(metric, &Predictions::Scores { predicted: logits, labels: &labels }))
     } else {
         let predicted: Vec<u32> = logits.chunks_exact(width).map(argmax).collect();
-        let labels: Vec<u32> = labels.iter().map(|label| class(*label)).collect();
+        let labels: Vec<u32> = labels.iter().filter_map(|label| label.class()).collect();
         all(&|metric| compute(metric, &Predictions::Classes { predicted: &predicted, labels: &labels }))
     }
 }
@@ -40,7 +40,7 @@ pub fn majority_baseline(spec: &TaskSpec, labels: &[Label]) -> f64 {
     if spec.is_regression() {
         return 0.0;
     }
-    let labels: Vec<u32> = labels.iter().map(|label| class(*label)).collect();
+    let labels: Vec<u32> = labels.iter().filter_map(|label| label.class()).collect();
     let mut counts = BTreeMap::new();
     for &label in &labels {
         *counts.entry(label).or_insert(0usize) += 1;
@@ -53,20 +53,6 @@ pub fn majority_baseline(spec: &TaskSpec, labels: &[Label]) -> f64 {
 /// The class of the largest logit, the first on ties.
 pub fn argmax(row: &[f32]) -> u32 {
     (0u32..).zip(row).fold((0, f32::NEG_INFINITY), |best, (i, &x)| if x > best.1 { (i, x) } else { best }).0
-}
-
-fn class(label: Label) -> u32 {
-    match label {
-        Label::Class(class) => class,
-        Label::Score(score) => score as u32,
-    }
-}
-
-fn score(label: Label) -> f32 {
-    match label {
-        Label::Class(class) => class as f32,
-        Label::Score(score) => score,
-    }
 }
 
 #[cfg(test)]
