@@ -43,6 +43,13 @@ impl Experiment {
         let task = config.task.parse::<TaskId>()?.spec();
         let folder = resolve_model(&config.model)?;
         let model = Pretrained::load(&folder.dir)?;
+        if model.config.saved_shape()? != model.config.full_shape() {
+            return Err(Error::data(format!(
+                "{}: units were already removed from this model (key lottery in its config.json), and an experiment \
+                 begins with a whole one. Give --model the pre-trained model.",
+                folder.dir.join("config.json").display()
+            )));
+        }
         let positions = model.config.max_position_embeddings;
         if config.data.max_length > positions {
             return Err(Error::usage(format!(
@@ -112,6 +119,7 @@ impl Experiment {
         };
         json!({
             "model": self.model.sha256,
+            "model_config": self.model.config,
             "tokenizer": self.tokenizer.hash(),
             "task": self.task.name,
             "data": self.data_hashes,

@@ -1,9 +1,6 @@
 //! The stages of a run. Each is found in the store or computed once; `stage.json` is its last file.
 
-use super::{
-    Experiment,
-    record::{Ticket, TicketStep},
-};
+use super::{Experiment, record::Ticket};
 use crate::{
     error::{Error, Result},
     model::{Bert, Workspace, weights::Pretrained},
@@ -276,7 +273,7 @@ impl Ticket {
             exhausted: outcome.exhausted,
             note: outcome.note,
             mask: outcome.mask,
-            steps: outcome.steps.into_iter().map(TicketStep::from).collect(),
+            steps: outcome.steps,
         }
     }
 }

@@ -86,8 +86,9 @@ impl BertConfig {
             ("type_vocab_size", self.type_vocab_size),
         ];
         for (key, value) in sizes {
-            if value == 0 || value > 1 << 24 {
-                return Err(format!("{key} is {value}; a size between 1 and 16777216 is needed."));
+            let most = if key == "num_hidden_layers" { 1 << 12 } else { 1 << 24 };
+            if value == 0 || value > most {
+                return Err(format!("{key} is {value}; a size between 1 and {most} is needed."));
             }
         }
         if !self.hidden_size.is_multiple_of(self.num_attention_heads) {

@@ -1,6 +1,10 @@
 //! Hugging Face folders: `config.json` and `model.safetensors`, in and out.
 
-use super::{bert::Bert, config::BertConfig, params::LayerShape};
+use super::{
+    bert::Bert,
+    config::BertConfig,
+    params::{Entry, LayerShape, Layout},
+};
 use crate::error::{Error, Result};
 use candle_core::{DType, Device, Tensor};
 use serde_json::{Value, json};
@@ -48,15 +52,32 @@ impl Pretrained {
     /// The model with a classifier of `labels` outputs. Tensors of the heads are the file's when it has them for as
     /// many labels and `fresh_classifier` is false; otherwise they are drawn from `seed`.
     pub fn build(&mut self, labels: usize, seed: u64, fresh_classifier: bool) -> Result<Bert> {
-        let mut bert = Bert::zeros(self.config.clone(), self.shape.clone(), labels);
-        let (mut missing, mut drawn) = (Vec::new(), Vec::new());
-        let entries = bert.params.layout.entries.clone();
-        for entry in &entries {
+        let entries = Layout::new(&self.config, &self.shape, labels).entries;
+        let find = |entry: &Entry| {
             let name = plain_name(&entry.name);
             let head = name.starts_with("classifier.");
-            let found = if head && fresh_classifier { None } else { self.tensors.get(&name) };
-            match found {
-                Some(tensor) if tensor.dims() == entry.shape => {
+            let tensor = self.tensors.get(&name);
+            // A classifier for another number of labels belongs to another task.
+            (name, tensor.filter(|t| !head || (!fresh_classifier && t.dims() == entry.shape)))
+        };
+        // Before a buffer is allocated whose size is what config.json says.
+        for entry in &entries {
+            if let (name, Some(tensor)) = find(entry)
+                && tensor.dims() != entry.shape
+            {
+                return Err(Error::data(format!(
+                    "{}: tensor {name} has shape {:?}, and config.json asks for {:?}. The two files are not of one model; fetch both again.",
+                    self.file,
+                    tensor.dims(),
+                    entry.shape
+                )));
+            }
+        }
+        let mut bert = Bert::zeros(self.config.clone(), self.shape.clone(), labels);
+        let (mut missing, mut drawn) = (Vec::new(), Vec::new());
+        for entry in &entries {
+            match find(entry) {
+                (name, Some(tensor)) => {
                     let values = tensor
                         .to_dtype(DType::F32)
                         .and_then(|t| t.flatten_all()?.to_vec1::<f32>())
@@ -75,18 +96,10 @@ impl Pretrained {
                     }
                     bert.params.data[entry.range.clone()].copy_from_slice(&values);
                 }
-                // A classifier for another number of labels belongs to another task.
-                Some(_) if head => drawn.push(entry.name.clone()),
-                Some(tensor) => {
-                    return Err(Error::data(format!(
-                        "{}: tensor {name} has shape {:?}, and config.json asks for {:?}. The two files are not of one model; fetch both again.",
-                        self.file,
-                        tensor.dims(),
-                        entry.shape
-                    )));
+                (name, None) if name.starts_with("classifier.") || name.starts_with("pooler.") => {
+                    drawn.push(entry.name.clone());
                 }
-                None if head || name.starts_with("pooler.") => drawn.push(entry.name.clone()),
-                None => missing.push(name),
+                (name, None) => missing.push(name),
             }
         }
         if !missing.is_empty() {
