@@ -58,6 +58,20 @@ fn weights_of_another_shape_than_the_config_says_are_named() {
 }
 
 #[test]
+fn sizes_beyond_all_memory_are_refused_before_they_are_allocated() {
+    let bench = Bench::new("RTE");
+    for (key, wanted) in [
+        ("hidden_size", "tensor embeddings.word_embeddings.weight has shape [28, 32]"),
+        ("intermediate_size", "intermediate.dense.weight has shape [64, 32]"),
+        ("num_hidden_layers", "num_hidden_layers is 16777216"),
+    ] {
+        bench.write_model(&tiny());
+        change_config(&bench, key, json!(1 << 24));
+        refuse(&bench, &[wanted, "config.json"]);
+    }
+}
+
+#[test]
 fn weights_of_fewer_layers_than_the_config_says_are_named() {
     let bench = Bench::new("RTE");
     change_config(&bench, "num_hidden_layers", json!(3));

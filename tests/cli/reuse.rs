@@ -4,7 +4,7 @@ use std::{fs, time::SystemTime};
 
 use serde_json::Value;
 
-use crate::fixture::{Bench, done_stages, files, stderr, succeeded};
+use crate::fixture::{Bench, done_stages, files, refused, stderr, succeeded, tiny};
 
 const FOUND: &str = "found in the store, nothing computed";
 
@@ -81,6 +81,29 @@ fn one_and_two_threads_give_identical_files() {
             assert!(one == two, "{stage}: {name} differs");
         }
     }
+}
+
+#[test]
+fn the_models_configuration_is_part_of_what_a_stage_depends_on() {
+    let bench = Bench::new("SST-2");
+    let finetune = |bench: &Bench| {
+        bench.record("sst2", &["--mode", "full", "--set", "train.epochs=1"])["stages"]["finetune"].clone()
+    };
+    let four_heads = finetune(&bench);
+    // The same weights, cut into other heads.
+    let mut config = tiny();
+    config.num_attention_heads = 8;
+    bench.write_model(&config);
+    assert_ne!(finetune(&bench), four_heads);
+}
+
+#[test]
+fn a_retrained_model_has_no_units_to_search_and_is_refused() {
+    let bench = Bench::new("SST-2");
+    let record = bench.record("sst2", &[]);
+    let folder = format!("runs/stages/{}", record["stages"]["retrain"].as_str().unwrap());
+    let wanted = [&folder, "config.json", "units were already removed", "Give --model"];
+    refused(&mut bench.run("sst2", &["--model", &folder]), 3, &wanted);
 }
 
 #[test]
