@@ -1,8 +1,10 @@
 //! The store: one folder per finished stage, named after what went into it.
 //!
-//!     <store>/stages/<kind>-<hash12>/   stage.json is written last and means "done"
-//!     <store>/locks/<kind>-<hash12>     held by the process that computes the stage
-//!     <store>/results/<task>/<method>/<mode>/seed-<n>.json
+//! ```text
+//! <store>/stages/<kind>-<hash12>/   stage.json is written last and means "done"
+//! <store>/locks/<kind>-<hash12>     held by the process that computes the stage
+//! <store>/results/<task>/<method>/<mode>/seed-<n>.json
+//! ```
 //!
 //! A stage that is done never changes, so reading one takes no lock.
 
