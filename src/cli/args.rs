@@ -28,7 +28,7 @@ pub struct Cli {
 pub enum Verb {
     // The about is the one of `RunArgs`; a doc comment here would hide its long form.
     Run(Box<RunArgs>),
-    /// What this machine offers: device, kernels, threads, disk, data found
+    /// What this machine offers: device, kernels, threads
     Doctor,
 }
 

@@ -88,9 +88,10 @@ impl Layers {
         let Some((name, kind)) = KEYS.iter().find(|(name, _)| *name == key) else {
             return Err(Error::usage(format!("unknown key {key} ({origin}).{}", keys::suggest(key))));
         };
-        let value = kind
-            .check(value)
-            .map_err(|expected| Error::usage(format!("{key} = {value} ({origin}): {expected}.")))?;
+        let value = kind.check(value).map_err(|expected| {
+            let stop = if expected.ends_with('?') { "" } else { "." };
+            Error::usage(format!("{key} = {value} ({origin}): {expected}{stop}"))
+        })?;
         self.values.insert(name, value);
         Ok(())
     }
