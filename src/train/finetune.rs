@@ -60,6 +60,17 @@ impl Recipe {
     }
 }
 
+/// `step` is counted from 0.
+fn diverged(recipe: &Recipe, what: &str, step: u64, total: u64, learning_rate: f64) -> Error {
+    Error::internal(format!(
+        "the {what} is not a finite number at step {} of {total} (learning rate {learning_rate:.3e}): training \
+         diverged. Lower the peak learning rate with `--set train.learning_rate={:e}` or lengthen the warm-up with \
+         `--set train.warmup=0.1`.",
+        step + 1,
+        recipe.learning_rate / 2.0,
+    ))
+}
+
 /// Trains `bert` in place.
 ///
 /// # Errors
@@ -95,15 +106,7 @@ pub fn finetune(
             d_logits.resize(workspace.logits().len(), 0.0);
             let loss = loss::mean(workspace.logits(), labels.targets(), &mut d_logits);
             let learning_rate = recipe.learning_rate * schedule.factor(step);
-            let diverged = |what: &str| {
-                Error::internal(format!(
-                    "the {what} is not a finite number at step {} of {total} (learning rate {learning_rate:.3e}): training \
-                     diverged. Lower the peak learning rate with `--set train.learning_rate={:e}` or lengthen the warm-up \
-                     with `--set train.warmup=0.1`.",
-                    step + 1,
-                    recipe.learning_rate / 2.0,
-                ))
-            };
+            let diverged = |what: &str| diverged(recipe, what, step, total, learning_rate);
             if !loss.is_finite() {
                 return Err(diverged("loss"));
             }
@@ -124,6 +127,17 @@ pub fn finetune(
             progress.step(step, &format!("loss {smooth:.4}, {rate:.0} tokens/s"));
         }
         epoch_losses.push(epoch_loss / data.len() as f64);
+    }
+    // The last update has no loss after it.
+    let last = total.saturating_sub(1);
+    if !adamw::norm(&bert.params.data).is_finite() {
+        return Err(diverged(
+            recipe,
+            "norm of the weights",
+            last,
+            total,
+            recipe.learning_rate * schedule.factor(last),
+        ));
     }
     Ok(Summary { steps: step, seconds: started.elapsed().as_secs_f64(), tokens, epoch_losses })
 }
