@@ -10,9 +10,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// One tried step of a search.
-pub type TicketStep = Step;
-
 /// `ticket.json`: a mask and how it was found.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Ticket {
@@ -37,7 +34,7 @@ pub struct Ticket {
     #[serde(flatten)]
     pub mask: Mask,
     /// Every step, accepted or not, with the importances that chose its units.
-    pub steps: Vec<TicketStep>,
+    pub steps: Vec<Step>,
 }
 
 /// The outcome of one task × mode × seed.

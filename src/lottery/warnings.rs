@@ -1,11 +1,7 @@
 //! What a reader of the record must know before believing it.
 
 use super::{Experiment, record::Ticket, stages::Metrics};
-use crate::{
-    config::Split,
-    prune::{Mask, Mode},
-    task::MetricId,
-};
+use crate::{config::Split, prune::Mask, task::MetricId};
 
 /// Whether a score is within one standard error of what the commonest class gives.
 fn at_baseline(experiment: &Experiment, score: f64, baseline: f64) -> bool {
@@ -50,9 +46,8 @@ pub fn warnings(
             );
         }
         out.extend(ticket.note.clone());
-        let (good, same) = (&ticket.mask, |a: usize, b: usize| a == b);
-        let equal = same(good.heads_kept(), mask.heads_kept()) && same(good.ffns_kept(), mask.ffns_kept());
-        if !equal && experiment.mode != Mode::Full {
+        let good = &ticket.mask;
+        if (good.heads_kept(), good.ffns_kept()) != (mask.heads_kept(), mask.ffns_kept()) {
             out.push(format!(
                 "this control is not of the good ticket's size: {} heads and {} FFNs against {} and {}",
                 mask.heads_kept(),

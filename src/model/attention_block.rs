@@ -5,8 +5,8 @@
 
 use super::{
     bert::{Layer, Wanted},
-    embeddings::disjoint,
     gates,
+    params::disjoint,
 };
 use crate::ops::{
     attention::{self, Rows, RowsMut, Shape},

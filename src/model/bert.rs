@@ -151,8 +151,8 @@ impl Bert {
         bert
     }
 
-    /// Draws the tensors whose name `chosen` accepts. A tensor's numbers depend on the seed and its name's place among
-    /// the chosen ones' kinds only through its own stream, so the classifier of a seed is the same for every ticket.
+    /// Draws the tensors whose name `chosen` accepts. Each has a stream of its own, keyed by the seed and its name, so
+    /// the classifier of a seed is the same for every ticket.
     pub fn initialise(&mut self, seed: u64, chosen: impl Fn(&str) -> bool) {
         let deviation = self.config.initializer_range;
         for entry in self.params.layout.entries.iter().filter(|e| chosen(&e.name)) {

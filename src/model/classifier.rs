@@ -1,9 +1,6 @@
 //! Pooler and classifier: logits = W dropout(tanh(P x_first + p)) + b.
 
-use super::{
-    embeddings::disjoint,
-    params::{Layout, Params},
-};
+use super::params::{Layout, Params, disjoint};
 use crate::ops::{
     dropout::DropoutPlan,
     fit,

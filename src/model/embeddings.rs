@@ -3,7 +3,7 @@
 use super::{
     bert::Input,
     config::BertConfig,
-    params::{Layout, Params},
+    params::{Layout, Params, disjoint},
 };
 use crate::ops::{
     dropout::DropoutPlan,
@@ -73,14 +73,4 @@ pub(super) fn backward(
     for (rows, table) in [(input.ids, words), (input.positions, positions), (input.segments, segments)] {
         embedding::backward(rows, dy, h, &mut gradient[table.clone()]);
     }
-}
-
-/// Several tensors of one buffer at once. The layout's ranges never overlap.
-pub(super) fn disjoint<'a, const N: usize>(
-    buffer: &'a mut [f32],
-    slots: [&std::ops::Range<usize>; N],
-) -> [&'a mut [f32]; N] {
-    buffer
-        .get_disjoint_mut(slots.map(Clone::clone))
-        .expect("the layout's ranges are disjoint and inside the buffer")
 }

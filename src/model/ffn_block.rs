@@ -2,7 +2,7 @@
 
 use super::{
     bert::{Layer, Wanted},
-    embeddings::disjoint,
+    params::disjoint,
 };
 use crate::ops::{
     fit, gelu,

@@ -165,3 +165,13 @@ impl Params {
         self.layout.entries.iter().find(|e| e.name == name).map(|e| (e, &self.data[e.range.clone()]))
     }
 }
+
+/// Several tensors of one buffer at once. The layout's ranges never overlap.
+pub(super) fn disjoint<'a, const N: usize>(
+    buffer: &'a mut [f32],
+    slots: [&Range<usize>; N],
+) -> [&'a mut [f32]; N] {
+    buffer
+        .get_disjoint_mut(slots.map(Clone::clone))
+        .expect("the layout's ranges are disjoint and inside the buffer")
+}

@@ -4,11 +4,11 @@
 //! endian: the magic, the number of sequences (u64), then per sequence its length (u32), ids (u32 each) and segments
 //! (u8 each), and the BLAKE3 of all that at the end.
 
-use std::io::Write;
 use std::path::Path;
 
 use super::{Encoded, Tokenizer};
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::store::atomic_write;
 use crate::task::Example;
 
 const MAGIC: &[u8; 8] = b"LTOKENS1";
@@ -33,7 +33,7 @@ pub fn encode_cached(
         return Ok(encoded);
     }
     let encoded = tokenizer.encode_all(examples, max_length)?;
-    write_atomically(dir, &path, &to_bytes(&encoded))?;
+    atomic_write(&path, &to_bytes(&encoded))?;
     Ok(encoded)
 }
 
@@ -94,18 +94,6 @@ fn decode(bytes: &[u8]) -> Option<Vec<Encoded>> {
         })
         .collect::<Option<_>>()?;
     rest.is_empty().then_some(encoded)
-}
-
-fn write_atomically(dir: &Path, path: &Path, bytes: &[u8]) -> Result<()> {
-    std::fs::create_dir_all(dir).map_err(|error| Error::io(dir, "create", &error))?;
-    let write = || -> std::io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(dir)?;
-        file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(path)?;
-        Ok(())
-    };
-    write().map_err(|error| Error::io(path, "write", &error))
 }
 
 #[cfg(test)]
