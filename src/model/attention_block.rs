@@ -12,7 +12,8 @@ use crate::ops::{
     attention::{self, Rows, RowsMut, Shape},
     fit,
     layer_norm::{self, Gradients, Norm, Sublayer},
-    linear::{self, Write},
+    linear,
+    product::Write,
     rng::Purpose,
 };
 

@@ -1,12 +1,7 @@
 //! Pooler and classifier: logits = W dropout(tanh(P x_first + p)) + b.
 
 use super::params::{Layout, Params, disjoint};
-use crate::ops::{
-    dropout::DropoutPlan,
-    fit,
-    linear::{self, Write},
-    rng::Purpose,
-};
+use crate::ops::{dropout::DropoutPlan, fit, linear, product::Write, rng::Purpose};
 
 /// What the backward pass needs.
 #[derive(Default)]

@@ -7,7 +7,8 @@ use super::{
 use crate::ops::{
     fit, gelu,
     layer_norm::{self, Gradients, Norm, Sublayer},
-    linear::{self, Write},
+    linear,
+    product::Write,
     rng::Purpose,
     simd::inner_product,
 };

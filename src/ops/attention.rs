@@ -2,6 +2,7 @@
 //! (Vaswani et al. 2017, eq. 1): context = dropout(softmax(q kᵀ / √d)) v.
 
 use super::{
+    Shared,
     dropout::DropoutPlan,
     simd::{dot, exp, max, sum},
 };
@@ -74,22 +75,6 @@ pub struct Rows<'a> {
 pub struct RowsMut<'a> {
     pub data: &'a mut [f32],
     pub stride: usize,
-}
-
-/// A pointer that the tasks of one call share; every task touches elements of its own.
-#[derive(Clone, Copy)]
-struct Shared(*mut f32);
-
-// SAFETY: the pointer is only used inside `forward` and `backward`, whose tasks write disjoint (sequence, head) blocks
-// of buffers that the calls borrow exclusively.
-unsafe impl Send for Shared {}
-// SAFETY: as above.
-unsafe impl Sync for Shared {}
-
-impl Shared {
-    fn at(self, offset: usize) -> *mut f32 {
-        self.0.wrapping_add(offset)
-    }
 }
 
 /// c ← scale · a b on this thread; strides are (row, column).

@@ -1,93 +1,11 @@
-//! Matrix products and the linear layer: y = x Wᵀ + b, and both its gradients.
-//!
-//! The `gemm` crate splits the inner dimension by shape alone, so a product has the same bits on any number of threads.
+//! The linear layer: y = x Wᵀ + b, and both its gradients.
 
-use super::SUM_PARTS;
+use super::{
+    SUM_PARTS,
+    product::{View, Write, matmul},
+};
 use crate::dispatch;
 use rayon::prelude::*;
-
-/// A matrix in memory: element (i, j) lies at `i · row_stride + j · column_stride`.
-#[derive(Clone, Copy)]
-pub struct View<'a> {
-    data: &'a [f32],
-    row_stride: usize,
-    column_stride: usize,
-}
-
-impl<'a> View<'a> {
-    /// A row-major matrix whose rows are `stride` elements apart.
-    pub fn rows(data: &'a [f32], stride: usize) -> Self {
-        Self { data, row_stride: stride, column_stride: 1 }
-    }
-
-    /// The transpose.
-    pub fn t(self) -> Self {
-        Self { row_stride: self.column_stride, column_stride: self.row_stride, ..self }
-    }
-
-    pub(super) fn as_ptr(&self) -> *const f32 {
-        self.data.as_ptr()
-    }
-
-    pub(super) fn strides(&self) -> (isize, isize) {
-        (self.row_stride as isize, self.column_stride as isize)
-    }
-
-    /// The number of elements from the first to the last of an m × n matrix.
-    fn reach(&self, m: usize, n: usize) -> usize {
-        if m == 0 || n == 0 { 0 } else { (m - 1) * self.row_stride + (n - 1) * self.column_stride + 1 }
-    }
-}
-
-/// Whether a product replaces what the destination holds or is added to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Write {
-    Replace,
-    Add,
-}
-
-/// c (m × n, rows `stride` apart) ← a (m × k) · b (k × n) on all threads of the pool.
-pub fn matmul(
-    (m, n, k): (usize, usize, usize),
-    a: View,
-    b: View,
-    c: &mut [f32],
-    stride: usize,
-    write: Write,
-) {
-    if m == 0 || n == 0 {
-        return;
-    }
-    assert!(a.reach(m, k) <= a.data.len() && b.reach(k, n) <= b.data.len());
-    assert!(n <= stride && (m - 1) * stride + n <= c.len());
-    let threads = rayon::current_num_threads();
-    let parallelism = if threads > 1 { gemm::Parallelism::Rayon(threads) } else { gemm::Parallelism::None };
-    let ((a_rows, a_columns), (b_rows, b_columns)) = (a.strides(), b.strides());
-    // SAFETY: the assertions above keep every access inside the slices, and `c` is borrowed exclusively.
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            c.as_mut_ptr(),
-            1,
-            stride as isize,
-            write == Write::Add,
-            a.as_ptr(),
-            a_columns,
-            a_rows,
-            b.as_ptr(),
-            b_columns,
-            b_rows,
-            1f32,
-            1f32,
-            false,
-            false,
-            false,
-            parallelism,
-        );
-    }
-}
 
 /// y ← x Wᵀ without the bias, which the next kernel adds: (n, i) · (i, o) → (n, o), W as (o, i).
 pub fn forward(x: &[f32], w: &[f32], n: usize, i: usize, o: usize, y: &mut [f32]) {

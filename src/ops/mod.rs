@@ -12,6 +12,7 @@ pub mod gelu;
 pub mod layer_norm;
 pub mod linear;
 pub mod loss;
+pub mod product;
 pub mod rng;
 pub mod simd;
 
@@ -27,4 +28,19 @@ pub fn fit(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
         buffer.resize(len, 0.0);
     }
     &mut buffer[..len]
+}
+
+/// A pointer that the parallel tasks of one kernel share; every task touches elements of its own.
+#[derive(Clone, Copy)]
+struct Shared(*mut f32);
+
+// SAFETY: only used inside kernels that borrow the buffer exclusively and whose tasks write disjoint parts of it.
+unsafe impl Send for Shared {}
+// SAFETY: as above.
+unsafe impl Sync for Shared {}
+
+impl Shared {
+    fn at(self, offset: usize) -> *mut f32 {
+        self.0.wrapping_add(offset)
+    }
 }
