@@ -64,9 +64,9 @@ Settings, each over the one before: defaults, preset, --config file, flags, --se
 )]
 #[command(long_about = RUN_ABOUT, after_help = RUN_EXAMPLES)]
 pub struct RunArgs {
-    /// The GLUE task: cola, sst2, mrpc, stsb, qqp, mnli, qnli, rte or wnli
+    /// The task: cola, sst2, mrpc, stsb, qqp, mnli, qnli, rte, wnli or demo
     ///
-    /// GLUE's own spellings (SST-2, STS-B) are accepted.
+    /// GLUE's own spellings (SST-2, STS-B) are accepted. demo is generated and needs no data folder.
     #[arg(long, value_name = "TASK", help_heading = "What to run")]
     pub task: Option<String>,
 
@@ -95,7 +95,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "DIR|OWNER/NAME", help_heading = "What to run")]
     pub model: Option<String>,
 
-    /// The folder that holds GLUE's folders (RTE/train.tsv, RTE/dev.tsv, …)
+    /// The folder that holds GLUE's folders (RTE/train.tsv, RTE/dev.tsv, …); not for demo
     ///
     /// Without the flag: LOTTERY_DATA.
     #[arg(long, value_name = "DIR", help_heading = "What to run")]
@@ -261,7 +261,7 @@ mod tests {
             (config.task.as_str(), config.mode.as_str(), config.method.as_str()),
             ("sst2", "bad", "heads")
         );
-        assert_eq!((config.model.as_str(), config.data.dir.as_str(), config.seed), ("m", "d", 43));
+        assert_eq!((config.model.as_str(), config.data.dir.as_deref().unwrap(), config.seed), ("m", "d", 43));
         assert_eq!((config.preset.as_deref(), config.train.epochs), (Some("small"), 2));
         assert_eq!(
             (config.run.device, config.run.dtype, config.run.threads),
@@ -274,7 +274,7 @@ mod tests {
     fn the_environment_supplies_what_was_not_typed_and_the_file_overrides_it() {
         let env = [("LOTTERY_MODEL", "m"), ("LOTTERY_DATA", "d"), ("LOTTERY_STORE", "s")];
         let (config, options) = resolve("lottery run --task rte", &env).unwrap();
-        assert_eq!((config.model.as_str(), config.data.dir.as_str()), ("m", "d"));
+        assert_eq!((config.model.as_str(), config.data.dir.as_deref().unwrap()), ("m", "d"));
         assert_eq!(options.store, PathBuf::from("s"));
 
         let folder = tempfile::tempdir().unwrap();
@@ -282,7 +282,7 @@ mod tests {
         std::fs::write(&path, "task = 'rte'\nmodel = 'other'\n").unwrap();
         let (config, options) =
             resolve(&format!("lottery run --config {}", path.display()), &env[..2]).unwrap();
-        assert_eq!((config.model.as_str(), config.data.dir.as_str()), ("other", "d"));
+        assert_eq!((config.model.as_str(), config.data.dir.as_deref().unwrap()), ("other", "d"));
         assert_eq!(options.store, PathBuf::from("runs"));
     }
 

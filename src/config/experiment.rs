@@ -8,7 +8,7 @@ use super::{Device, Dtype, Split};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExperimentConfig {
-    /// A GLUE task: `rte`, `sst2`, …
+    /// A GLUE task (`rte`, `sst2`, …) or `demo`.
     pub task: String,
     /// Which subnetwork is retrained: `good`, `bad`, `random`, `inverse`, `full`.
     pub mode: String,
@@ -33,8 +33,8 @@ pub struct ExperimentConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
-    /// The folder with `RTE/train.tsv`, …; relative to the working directory.
-    pub dir: String,
+    /// The folder with `RTE/train.tsv`, …; relative to the working directory. `demo` needs none.
+    pub dir: Option<String>,
     /// Tokens per example, `[CLS]` and `[SEP]` included.
     pub max_length: usize,
     /// Keep only the first N training examples.
@@ -126,7 +126,12 @@ impl ExperimentConfig {
             seed: 1337,
             preset: None,
             model: model.into(),
-            data: DataConfig { dir: data_dir.into(), max_length: 128, train_limit: None, dev_limit: None },
+            data: DataConfig {
+                dir: Some(data_dir.into()),
+                max_length: 128,
+                train_limit: None,
+                dev_limit: None,
+            },
             train: TrainConfig::default(),
             importance: ImportanceConfig::default(),
             search: SearchConfig::default(),

@@ -5,7 +5,9 @@ use toml::Value;
 use super::{Device, Dtype, Split};
 use crate::error::nearest;
 
-pub const TASKS: &[&str] = &["cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "qnli", "rte", "wnli"];
+pub const TASKS: &[&str] = &["cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "qnli", "rte", "wnli", "demo"];
+/// The task that needs no data folder.
+pub(super) const GENERATED: &str = "demo";
 pub const MODES: &[&str] = &["good", "bad", "random", "inverse", "full"];
 pub const METHODS: &[&str] = &["heads+ffns", "heads", "ffns"];
 pub const ESTIMATORS: &[&str] = &["token", "example", "batch", "cumulative"];
@@ -176,7 +178,7 @@ impl Kind {
     fn expected(self) -> String {
         match self {
             Self::Choice(names) => format!("expected one of {}", names.join(", ")),
-            Self::Task => format!("expected one of the GLUE tasks {}", TASKS.join(", ")),
+            Self::Task => format!("expected one of the tasks {}", TASKS.join(", ")),
             Self::Text => "expected a text that is not empty".into(),
             Self::Count(least, MOST) => format!("expected a whole number, at least {least}"),
             Self::Count(least, most) => format!("expected a whole number from {least} to {most}"),

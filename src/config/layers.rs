@@ -131,23 +131,23 @@ fn as_table(config: &ExperimentConfig) -> Result<Table> {
 
 fn require(table: &Table) -> Result<()> {
     let data_dir = table.get("data").and_then(|data| data.get("dir"));
-    if !table.contains_key("task") {
+    let Some(task) = table.get("task") else {
         return Err(Error::usage(format!(
             "no task is named. Give --task with one of {}, for example: \
              lottery run --task rte --model google-bert/bert-base-uncased --data glue",
             keys::TASKS.join(", ")
         )));
-    }
+    };
     if !table.contains_key("model") {
         return Err(Error::usage(
             "no model is named. Give --model (or LOTTERY_MODEL) a folder with config.json, model.safetensors and \
              tokenizer.json, or a name on the Hugging Face hub such as google-bert/bert-base-uncased.",
         ));
     }
-    if data_dir.is_none() {
+    if data_dir.is_none() && task.as_str() != Some(keys::GENERATED) {
         return Err(Error::usage(
             "no data folder is named. Give --data (or LOTTERY_DATA) the folder that holds GLUE's folders \
-             (RTE/train.tsv, RTE/dev.tsv, …).",
+             (RTE/train.tsv, RTE/dev.tsv, …), or try --task demo, which needs none.",
         ));
     }
     Ok(())

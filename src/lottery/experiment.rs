@@ -37,8 +37,8 @@ pub struct Experiment {
 }
 
 impl Experiment {
-    /// Reads the model, the tokenizer and the data. `cache` is where encoded texts are kept.
-    pub fn load(config: ExperimentConfig, cache: &Path, progress: &mut dyn Progress) -> Result<Self> {
+    /// Reads the model, the tokenizer and the data. `cache` is where encoded texts are kept, if they are.
+    pub fn load(config: ExperimentConfig, cache: Option<&Path>, progress: &mut dyn Progress) -> Result<Self> {
         check_device(&config)?;
         let task = config.task.parse::<TaskId>()?.spec();
         let folder = resolve_model(&config.model)?;
@@ -59,10 +59,10 @@ impl Experiment {
             )));
         }
         let tokenizer = Tokenizer::from_folder(&folder.dir)?;
-        let data = task::load(task, Path::new(&config.data.dir))?;
+        let data = task::load(task, Path::new(config.data.dir.as_deref().unwrap_or_default()))?;
         let encode = |examples: &[Example], limit: Option<usize>| -> Result<Dataset> {
             let examples = &examples[..limit.unwrap_or(usize::MAX).min(examples.len())];
-            let encoded = encode_cached(&tokenizer, examples, config.data.max_length, Some(cache))?;
+            let encoded = encode_cached(&tokenizer, examples, config.data.max_length, cache)?;
             let labels = examples.iter().map(|e| e.label).collect();
             Ok(Dataset { encoded, labels })
         };

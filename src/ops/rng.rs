@@ -52,6 +52,7 @@ pub enum Purpose {
     DataOrder = 17,
     Split = 18,
     Control = 19,
+    DemoTask = 20,
 }
 
 /// A sequential reader of one stream, for the few uses that want numbers one after another.

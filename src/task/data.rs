@@ -6,7 +6,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::tsv::{parse, read};
-use super::{Example, TaskSpec};
+use super::{Example, TaskId, TaskSpec, demo};
 use crate::error::{Error, Result};
 
 /// The labelled splits of one task.
@@ -17,16 +17,19 @@ pub struct TaskData {
     pub dev: Vec<Example>,
     /// MNLI only.
     pub dev_mismatched: Option<Vec<Example>>,
-    /// File name → SHA-256 (hex) of the bytes that were read.
+    /// File name → SHA-256 (hex) of the bytes that were read; of the demo task, split → that of its examples.
     pub sha256: BTreeMap<String, String>,
 }
 
-/// Reads `<data_dir>/<folder>/train.tsv` and the task's dev files.
+/// Reads `<data_dir>/<folder>/train.tsv` and the task's dev files; the demo task is generated and reads nothing.
 ///
 /// # Errors
 /// `Error::Data`: a missing folder (with the layout that is expected and what is there instead), a missing file, and
 /// everything that [`super::read_tsv`] refuses.
 pub fn load(spec: &TaskSpec, data_dir: &Path) -> Result<TaskData> {
+    if spec.id == TaskId::Demo {
+        return Ok(demo::data());
+    }
     let folder = data_dir.join(spec.folder);
     if !folder.is_dir() {
         return Err(missing_folder(spec, data_dir));
@@ -72,7 +75,6 @@ fn missing_folder(spec: &TaskSpec, data_dir: &Path) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::task::TaskId;
 
     const MNLI: &str = "sentence1\tsentence2\tgold_label\na\tb\tneutral\n";
 

@@ -1,4 +1,4 @@
-//! The nine GLUE tasks (Wang et al. 2019): their folders, columns, label names and metrics.
+//! The registry: the nine GLUE tasks (Wang et al. 2019) and `demo`, with folders, columns, label names and metrics.
 
 use std::fmt;
 use std::str::FromStr;
@@ -21,6 +21,8 @@ pub enum TaskId {
     Qnli,
     Rte,
     Wnli,
+    /// Generated; reads no files.
+    Demo,
 }
 
 /// Where a file keeps the texts and the label of a row.
@@ -79,7 +81,7 @@ const BASE: TaskSpec = TaskSpec {
 };
 
 // In the order of `TaskId`, so that a task's number is its place here (held by a test).
-static SPECS: [TaskSpec; 9] = [
+static SPECS: [TaskSpec; 10] = [
     TaskSpec {
         id: TaskId::Cola,
         name: "cola",
@@ -145,6 +147,7 @@ static SPECS: [TaskSpec; 9] = [
     },
     TaskSpec { id: TaskId::Rte, ..BASE },
     TaskSpec { id: TaskId::Wnli, name: "wnli", folder: "WNLI", labels: BINARY, ..BASE },
+    TaskSpec { id: TaskId::Demo, name: "demo", folder: "demo", dev_files: &[], ..BASE },
 ];
 
 impl TaskId {
@@ -152,10 +155,10 @@ impl TaskId {
         &SPECS[self as usize]
     }
 
-    /// All nine, in GLUE's order.
+    /// GLUE's nine in its order, and the demo.
     pub fn all() -> &'static [TaskId] {
         use TaskId::*;
-        &[Cola, Sst2, Mrpc, Stsb, Qqp, Mnli, Qnli, Rte, Wnli]
+        &[Cola, Sst2, Mrpc, Stsb, Qqp, Mnli, Qnli, Rte, Wnli, Demo]
     }
 }
 
@@ -244,7 +247,7 @@ mod tests {
         assert_eq!(error.exit_code(), 2);
         let text = error.to_string();
         assert!(text.contains("unknown task \"mrcp\". Did you mean \"mrpc\"?"), "{text}");
-        assert!(text.contains("cola, sst2, mrpc, stsb, qqp, mnli, qnli, rte, wnli"), "{text}");
+        assert!(text.contains("cola, sst2, mrpc, stsb, qqp, mnli, qnli, rte, wnli, demo"), "{text}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
-//! What a task *is*: the GLUE registry, its files, its metrics.
+//! What a task *is*: the registry, GLUE's files and the generated demo task, the metrics.
 
 mod data;
+mod demo;
 mod evaluate;
 mod example;
 mod glue;

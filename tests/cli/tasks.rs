@@ -70,3 +70,17 @@ fn mnli_reports_its_second_development_set_too() {
         serde_json::from_slice(&bench.stage_file("runs", &record, "finetune", "config.json")).unwrap();
     assert_eq!(config["label2id"]["neutral"], 2);
 }
+
+#[test]
+fn the_demo_task_needs_no_data_folder() {
+    let bench = Bench::new("SST-2");
+    let mut command = crate::fixture::lottery();
+    let quick = ["--set", "train.epochs=1", "--set", "data.max_length=64", "--set", "data.train_limit=64"];
+    command.args(["run", "--task", "demo", "--model", "model", "--json"]).args(quick);
+    let output = crate::fixture::succeeded(command.current_dir(bench.root.path()));
+    let record: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((record["task"].as_str(), record["full"]["baseline"].as_f64()), (Some("demo"), Some(0.5)));
+    assert_eq!(record["config"]["data"]["dir"], Value::Null);
+    let predictions = String::from_utf8(bench.stage_file("runs", &record, "finetune", "predictions.jsonl"));
+    assert_eq!(predictions.unwrap().lines().count(), 800);
+}
