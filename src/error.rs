@@ -11,6 +11,9 @@ pub enum Error {
     /// A data or model file, or the store, cannot be used (exit code 3).
     #[error("{0}")]
     Data(String),
+    /// Stopped on request; the same command goes on (exit code 4).
+    #[error("{0}")]
+    Stopped(String),
     /// Everything else (exit code 1).
     #[error("{0}")]
     Internal(String),
@@ -29,6 +32,11 @@ impl Error {
 
     pub fn internal(message: impl Into<String>) -> Self {
         Self::Internal(message.into())
+    }
+
+    /// `what` is what was interrupted, and where.
+    pub fn stopped(what: &str) -> Self {
+        Self::Stopped(format!("stopped {what}; nothing that was finished is lost"))
     }
 
     /// A failed file operation: `what` is the verb ("read", "write", "create").
@@ -51,6 +59,7 @@ impl Error {
             Self::Internal(_) => 1,
             Self::Usage(_) => 2,
             Self::Data(_) => 3,
+            Self::Stopped(_) => 4,
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     version,
     propagate_version = true,
     after_help = "stdout is data, stderr is talk. Exit codes: 0 done, 1 internal error, 2 usage or configuration, \
-                  3 data or model file.",
+                  3 data or model file, 4 stopped by a signal (the same command goes on).",
     arg_required_else_help = true
 )]
 pub struct Cli {
@@ -40,7 +40,8 @@ important ones while the score stays at 90 % of the full model's, evaluates what
 pre-trained weights and fine-tunes it again (retrained). The outcome is a record, a JSON file below the store.
 
 Stages that are already in the store are loaded: the same command again trains nothing, and another mode of the same \
-seed shares the fine-tuned model and the search.";
+seed shares the fine-tuned model and the search. A training that was stopped or killed goes on from its last \
+checkpoint, with the same outcome.";
 
 const RUN_EXAMPLES: &str = "\
 Examples:

@@ -3,22 +3,30 @@
 pub mod args;
 mod doctor;
 mod run;
+mod signals;
 mod talk;
 
+use crate::{error::Error, ops::simd};
 use args::{Cli, Verb};
 use clap::Parser;
 
 /// Parses, dispatches, tells the error; the process's exit code.
 pub fn main() -> i32 {
-    let outcome = match Cli::parse().verb {
+    let verb = Cli::parse().verb;
+    let outcome = simd::limit().and_then(|_| match verb {
         Verb::Run(arguments) => run::run(&arguments),
         Verb::Doctor => doctor::run(),
-    };
-    match outcome {
-        Ok(()) => 0,
-        Err(error) => {
-            talk::to_stderr(&format!("error: {error}"));
-            error.exit_code()
-        }
+    });
+    let Err(error) = outcome else { return 0 };
+    match &error {
+        Error::Stopped(_) => talk::to_stderr(&format!("{error}. To go on: {}", typed())),
+        _ => talk::to_stderr(&format!("error: {error}")),
     }
+    error.exit_code()
+}
+
+/// The command line of this process, as a shell takes it.
+fn typed() -> String {
+    let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| "the same command".to_owned())
 }

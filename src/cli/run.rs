@@ -1,6 +1,6 @@
 //! `lottery run`: one task × mode × seed.
 
-use super::{args::RunArgs, talk::Talk};
+use super::{args::RunArgs, signals, talk::Talk};
 use crate::{
     error::{Error, Result},
     lottery::{self, Experiment, Record},
@@ -16,15 +16,17 @@ pub fn run(arguments: &RunArgs) -> Result<()> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
         pool.map_err(|e| Error::internal(format!("cannot start {threads} threads: {e}")))?;
     }
-    let mut talk = Talk::new(options.quiet);
-    let store = Store::open(&options.store)?;
-    let experiment = Experiment::load(config, &store.dir().join("cache"), &mut talk)?;
+    let mut talk = Talk::new(options.quiet, signals::stop_flag()?);
     if options.dry_run {
+        let store = Store::at(&options.store)?;
+        let experiment = Experiment::load(config, None, &mut talk)?;
         let text = toml::to_string(&experiment.config).map_err(|e| Error::internal(e.to_string()))?;
         let plan = lottery::plan(&experiment, &store)?;
         let lines: String = plan.iter().map(|line| format!("# {line}\n")).collect();
         return print(&format!("{text}\n{lines}"));
     }
+    let store = Store::open(&options.store)?;
+    let experiment = Experiment::load(config, Some(&store.dir().join("cache")), &mut talk)?;
     let (record, path) = lottery::run(&experiment, &store, &mut talk)?;
     record.warnings.iter().for_each(|warning| talk.say(&format!("warning: {warning}")));
     if options.json {

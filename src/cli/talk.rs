@@ -2,17 +2,25 @@
 
 use crate::train::Progress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::io::{IsTerminal, Write};
+use std::{
+    io::{IsTerminal, Write},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 /// Talks unless told to be quiet.
 pub struct Talk {
     quiet: bool,
+    stop: Arc<AtomicBool>,
     bar: ProgressBar,
 }
 
 impl Talk {
-    pub fn new(quiet: bool) -> Self {
-        Self { quiet, bar: ProgressBar::hidden() }
+    /// `stop` becomes true when the work shall stop.
+    pub fn new(quiet: bool, stop: Arc<AtomicBool>) -> Self {
+        Self { quiet, stop, bar: ProgressBar::hidden() }
     }
 }
 
@@ -54,5 +62,9 @@ impl Progress for Talk {
         if !self.quiet {
             self.bar.suspend(|| to_stderr(line));
         }
+    }
+
+    fn stop_wanted(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
     }
 }

@@ -107,13 +107,21 @@ pub struct SeedsConfig {
     pub dropout: Option<u64>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunConfig {
     pub device: Device,
     pub dtype: Dtype,
     /// CPU threads; without a value, one per core.
     pub threads: Option<usize>,
+    /// Seconds between checkpoints of a training; 0 asks for one after every step.
+    pub checkpoint_every: f64,
+}
+
+impl Default for RunConfig {
+    fn default() -> Self {
+        Self { device: Device::default(), dtype: Dtype::default(), threads: None, checkpoint_every: 60.0 }
+    }
 }
 
 impl ExperimentConfig {

@@ -86,6 +86,7 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("run.device", Kind::Device),
     ("run.dtype", Kind::Choice(Dtype::NAMES)),
     ("run.threads", Kind::Count(1, 1024)),
+    ("run.checkpoint_every", Kind::Real(Included(0.0), Included(1e9))),
 ];
 
 pub(super) fn kind_of(key: &str) -> Option<Kind> {

@@ -4,6 +4,7 @@ pub mod experiment;
 pub mod pipeline;
 pub mod record;
 pub mod stages;
+pub mod ticket;
 pub mod warnings;
 
 pub use experiment::Experiment;

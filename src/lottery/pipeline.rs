@@ -9,7 +9,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     prune::{Mode, control},
-    store::{Done, Store, atomic_write},
+    store::{Done, Store},
     task,
     train::Progress,
 };
@@ -68,11 +68,17 @@ pub fn run(experiment: &Experiment, store: &Store, progress: &mut dyn Progress) 
         config: experiment.config.clone(),
         stages: stage_ids,
     };
-    let config = &experiment.config;
-    let path = store.results_path(&config.task, &config.method, &config.mode, config.seed);
+    let path = record_path(experiment, store);
     let text = serde_json::to_string_pretty(&record).map_err(|e| Error::internal(e.to_string()))?;
-    atomic_write(&path, format!("{text}\n").as_bytes())?;
+    if let Some(moved) = store.write_record(&path, &format!("{text}\n"))? {
+        progress.say(&format!("the earlier record, of other settings, is now {}", moved.display()));
+    }
     Ok((record, path))
+}
+
+fn record_path(experiment: &Experiment, store: &Store) -> PathBuf {
+    let config = &experiment.config;
+    store.results_path(&config.task, &config.method, &config.mode, config.seed)
 }
 
 /// Seconds of every stage as it was computed, now or earlier.
@@ -102,8 +108,6 @@ pub fn plan(experiment: &Experiment, store: &Store) -> Result<Vec<String>> {
         lines.push(format!("evaluate: the {} subnetwork, pruned", experiment.mode));
         lines.push(format!("retrain: {steps} steps from the pre-trained weights"));
     }
-    let config = &experiment.config;
-    let path = store.results_path(&config.task, &config.method, &config.mode, config.seed);
-    lines.push(format!("record: {}", path.display()));
+    lines.push(format!("record: {}", record_path(experiment, store).display()));
     Ok(lines)
 }

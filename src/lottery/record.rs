@@ -1,41 +1,14 @@
-//! The record of one run, and the ticket that its search found. Field names are fixed: other programs read them.
+//! The record of one run. Field names are fixed: other programs read them.
 
 use super::{Experiment, stages::Metrics};
 use crate::{
-    config::{ExperimentConfig, Split},
-    prune::{Estimator, Mask, Method, Mode, Step},
+    config::ExperimentConfig,
+    prune::{Mask, Method, Mode},
     store::StageId,
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-
-/// `ticket.json`: a mask and how it was found.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Ticket {
-    pub format_version: u32,
-    pub task: String,
-    pub method: Method,
-    pub seed: u64,
-    pub layers: usize,
-    pub heads_per_layer: usize,
-    pub estimator: Estimator,
-    pub norm: String,
-    pub split: Split,
-    pub metric: String,
-    /// The full model's score on `split`.
-    pub full_score: f64,
-    /// The score of the mask on `split`.
-    pub score: f64,
-    pub threshold: f64,
-    /// Nothing was left to prune before the score fell below the threshold.
-    pub exhausted: bool,
-    pub note: Option<String>,
-    #[serde(flatten)]
-    pub mask: Mask,
-    /// Every step, accepted or not, with the importances that chose its units.
-    pub steps: Vec<Step>,
-}
 
 /// The outcome of one task × mode × seed.
 #[derive(Clone, Debug, Serialize)]

@@ -1,16 +1,19 @@
 //! The stages of a run. Each is found in the store or computed once; `stage.json` is its last file.
 
-use super::{Experiment, record::Ticket};
+use super::{Experiment, ticket::Ticket};
 use crate::{
     error::{Error, Result},
     model::{Bert, Workspace, weights::Pretrained},
     prune::{Mask, PrunedUnits, scorer::ModelScorer, search},
     store::{Begin, Done, StageId, StageWriter, Store, stage_id},
     task::{self, Label, Labels},
-    train::{Dataset, Progress, finetune, logits},
+    train::{Checkpoints, Dataset, Progress, finetune, logits},
 };
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, time::Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 /// Scores of one model on the development set, by metric.
 pub type Metrics = BTreeMap<String, f64>;
@@ -23,13 +26,23 @@ fn once(
     progress: &mut dyn Progress,
     compute: impl FnOnce(&StageWriter, &mut dyn Progress) -> Result<Value>,
 ) -> Result<Done> {
-    let begun =
-        store.begin(id, &mut |id| progress.say(&format!("{id}: another process computes it; waiting")))?;
+    let mut told = false;
+    let begun = store.begin(id, &mut |id| {
+        if progress.stop_wanted() {
+            return Err(Error::stopped(&format!("while another process computes {id}")));
+        }
+        if !told {
+            progress.say(&format!("{id}: another process computes it; waiting"));
+        }
+        told = true;
+        Ok(())
+    })?;
     match begun {
         Begin::Done(done) => {
             progress.say(&format!("{id}: found in the store, nothing computed"));
             Ok(done)
         }
+        Begin::Compute(_) if progress.stop_wanted() => Err(Error::stopped(&format!("before {id}"))),
         Begin::Compute(writer) => {
             let started = Instant::now();
             let mut info = compute(&writer, progress)?;
@@ -59,7 +72,9 @@ pub fn train(
         let mut bert = whole.shrunk(&mask.layer_shapes());
         drop(whole);
         progress.begin(kind, experiment.recipe.steps(experiment.train.len()));
-        let summary = finetune(&mut bert, &experiment.train, &experiment.recipe, progress)?;
+        let every = Duration::from_secs_f64(experiment.config.run.checkpoint_every);
+        let mut checkpoints = Checkpoints::new(writer.checkpoint_dir(), every);
+        let summary = finetune(&mut bert, &experiment.train, &experiment.recipe, &mut checkpoints, progress)?;
         let metrics = evaluate_into(experiment, &bert, writer)?;
         write_model(experiment, &bert, writer)?;
         let rate = summary.tokens as f64 / summary.seconds;
@@ -184,6 +199,7 @@ pub fn metrics(stage: &Done) -> Result<Metrics> {
 }
 
 fn load_model(experiment: &Experiment, stage: &Done) -> Result<Bert> {
+    stage.verified_path("model.safetensors")?;
     Pretrained::load(stage.dir())?.build(experiment.task.num_labels(), 0, false)
 }
 
@@ -248,32 +264,4 @@ fn write_model(experiment: &Experiment, bert: &Bert, writer: &StageWriter) -> Re
 fn write_json(writer: &StageWriter, name: &str, value: &impl serde::Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(value).map_err(|e| Error::internal(e.to_string()))?;
     writer.write(name, format!("{text}\n").as_bytes())
-}
-
-impl Ticket {
-    fn new(experiment: &Experiment, outcome: crate::prune::Outcome) -> Self {
-        let norm = match experiment.search.pruned_units {
-            PrunedUnits::Excluded => "layer-l2+minmax",
-            PrunedUnits::Included => "layer-l2+minmax, pruned units included",
-        };
-        Self {
-            format_version: 1,
-            task: experiment.task.name.to_owned(),
-            method: experiment.method,
-            seed: experiment.config.seed,
-            layers: outcome.mask.layers,
-            heads_per_layer: outcome.mask.heads_per_layer,
-            estimator: experiment.estimator,
-            norm: norm.to_owned(),
-            split: experiment.config.importance.split,
-            metric: experiment.task.metric.name().to_owned(),
-            full_score: outcome.full_score,
-            score: outcome.score,
-            threshold: experiment.search.threshold,
-            exhausted: outcome.exhausted,
-            note: outcome.note,
-            mask: outcome.mask,
-            steps: outcome.steps,
-        }
-    }
 }

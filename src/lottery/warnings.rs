@@ -1,6 +1,6 @@
 //! What a reader of the record must know before believing it.
 
-use super::{Experiment, record::Ticket, stages::Metrics};
+use super::{Experiment, stages::Metrics, ticket::Ticket};
 use crate::{config::Split, prune::Mask, task::MetricId};
 
 /// Whether a score is within one standard error of what the commonest class gives.

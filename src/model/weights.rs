@@ -44,7 +44,16 @@ impl Pretrained {
                 first_line(&e.to_string())
             ))
         })?;
-        let tensors = read.into_iter().map(|(name, tensor)| (plain_name(&name), tensor)).collect();
+        let mut tensors = HashMap::with_capacity(read.len());
+        for (name, tensor) in read {
+            let plain = plain_name(&name);
+            if tensors.insert(plain.clone(), tensor).is_some() {
+                return Err(Error::data(format!(
+                    "{file}: holds tensor {plain} twice, under its own name and another spelling of it (such as bert.{plain}). \
+                     Which of the two is the model's cannot be told; save it again with one of them."
+                )));
+            }
+        }
         let sha256 = format!("{:x}", Sha256::digest(&bytes));
         Ok(Self { config, sha256, notes: Vec::new(), shape, tensors, file })
     }

@@ -4,17 +4,33 @@
 //! build's base target, and picks when called. Every fused multiply-add is written as `mul_add`, so the element-wise
 //! results are the same bits on every path.
 
-use std::sync::LazyLock;
+use crate::error::{Error, Result};
+use std::{env, sync::LazyLock};
 
-/// Instruction sets with a compiled copy of every kernel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Names the best instruction set that may be used: `avx512`, `avx2` or `base`.
+const LIMIT: &str = "LOTTERY_KERNELS";
+
+/// Instruction sets with a compiled copy of every kernel, the best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     Avx512,
     Avx2,
     Base,
 }
 
-static LEVEL: LazyLock<Level> = LazyLock::new(detect);
+static LEVEL: LazyLock<Level> =
+    LazyLock::new(|| limit().ok().flatten().map_or_else(detect, |limit| limit.max(detect())));
+
+/// What the environment allows at most; a usage error for a value that is no level.
+pub fn limit() -> Result<Option<Level>> {
+    let Some(value) = env::var_os(LIMIT) else { return Ok(None) };
+    match value.to_str() {
+        Some("avx512") => Ok(Some(Level::Avx512)),
+        Some("avx2") => Ok(Some(Level::Avx2)),
+        Some("base") => Ok(Some(Level::Base)),
+        _ => Err(Error::usage(format!("{LIMIT} is {value:?}. Set it to avx512, avx2 or base, or unset it."))),
+    }
+}
 
 fn detect() -> Level {
     #[cfg(target_arch = "x86_64")]
@@ -33,7 +49,7 @@ fn detect() -> Level {
     Level::Base
 }
 
-/// What this machine offers.
+/// What this machine offers and the environment allows.
 pub fn level() -> Level {
     *LEVEL
 }

@@ -2,7 +2,7 @@
 
 use super::{Accumulator, Estimator, Mask, PrunedUnits, RawImportance, Scorer};
 use crate::{
-    error::Result,
+    error::{Error, Result},
     model::{Bert, GateGradients, Gates, Pass, Wanted, Workspace},
     ops::loss,
     task::{self, TaskSpec},
@@ -30,15 +30,15 @@ impl Scorer for ModelScorer<'_> {
             // A pruned unit's own gradient is wanted, so every unit has to be computed.
             PrunedUnits::Included => {
                 let gates = mask.gates();
-                Ok(self.pass(self.bert, Some(&gates)))
+                self.pass(self.bert, Some(&gates))
             }
-            PrunedUnits::Excluded => Ok(self.pass(&self.bert.shrunk(&mask.layer_shapes()), None)),
+            PrunedUnits::Excluded => self.pass(&self.bert.shrunk(&mask.layer_shapes()), None),
         }
     }
 }
 
 impl ModelScorer<'_> {
-    fn pass(&mut self, bert: &Bert, gates: Option<&Gates>) -> (f64, RawImportance) {
+    fn pass(&mut self, bert: &Bert, gates: Option<&Gates>) -> Result<(f64, RawImportance)> {
         let (layers, heads) = (bert.config.num_hidden_layers, bert.config.num_attention_heads);
         let mut accumulator = Accumulator::new(self.estimator, layers, heads, self.batch_size);
         let mut gradients = GateGradients::default();
@@ -65,9 +65,15 @@ impl ModelScorer<'_> {
             }
             let detail = format!("pass {}, {} heads, {} FFNs", self.passes, bert.heads(), bert.ffns());
             self.progress.step(self.passes as u64, &detail);
+            if self.progress.stop_wanted() {
+                return Err(Error::stopped(&format!(
+                    "in pass {} of the search, which begins anew",
+                    self.passes
+                )));
+            }
         }
         let metrics = task::evaluate(self.task, &logits, &self.data.labels);
-        (metrics[self.task.metric.name()], accumulator.finish())
+        Ok((metrics[self.task.metric.name()], accumulator.finish()))
     }
 }
 

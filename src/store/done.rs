@@ -15,7 +15,8 @@ use crate::error::{Error, Result};
 /// Written last: a folder without it is no finished stage.
 pub(super) const MANIFEST: &str = "stage.json";
 
-/// Up to this size a file's hash is checked whenever its stage is loaded; above, its size alone.
+/// Up to this size a file's hash is checked whenever its stage is found; above, when the file is wanted
+/// ([`Done::verified_path`]).
 const HASHED_ON_LOAD: u64 = 1 << 20;
 
 /// A stage whose files are all there, with what `stage.json` says about them.
@@ -71,6 +72,16 @@ impl Done {
         }
     }
 
+    /// [`path`](Self::path) of a file whose hash was compared now, however big it is.
+    pub fn verified_path(&self, name: &str) -> Result<PathBuf> {
+        let path = self.path(name)?;
+        let hash = File::open(&path).and_then(|file| hash_file(&file));
+        if self.info["files"][name]["blake3"] != hash.map_err(|e| Error::io(&path, "read", &e))?.as_str() {
+            return Err(changed(&self.dir, name));
+        }
+        Ok(path)
+    }
+
     pub fn read(&self, name: &str) -> Result<Vec<u8>> {
         let path = self.path(name)?;
         fs::read(&path).map_err(|error| Error::io(&path, "read", &error))
@@ -111,11 +122,15 @@ impl Done {
                 return Err(damaged(&self.dir, name, &what));
             }
             if size < HASHED_ON_LOAD && facts["blake3"] != hash_file(&file).map_err(failed)?.as_str() {
-                return Err(damaged(&self.dir, name, "was changed after it was written"));
+                return Err(changed(&self.dir, name));
             }
         }
         Ok(())
     }
+}
+
+fn changed(dir: &Path, name: &str) -> Error {
+    damaged(dir, name, "was changed after it was written")
 }
 
 fn damaged(dir: &Path, name: &str, what: &str) -> Error {

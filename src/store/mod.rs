@@ -3,7 +3,7 @@
 //! ```text
 //! <store>/stages/<kind>-<hash12>/   stage.json is written last and means "done"
 //! <store>/locks/<kind>-<hash12>     held by the process that computes the stage
-//! <store>/results/<task>/<method>/<mode>/seed-<n>.json
+//! <store>/results/<task>/<method>/<mode>/seed-<n>.json, and seed-<n>.<hash12>.json of other settings
 //! ```
 //!
 //! A stage that is done never changes, so reading one takes no lock.
@@ -11,6 +11,7 @@
 mod atomic;
 mod canonical;
 mod done;
+mod results;
 mod stage;
 mod writer;
 
@@ -21,6 +22,7 @@ use std::{
     fs::{self, File, TryLockError},
     io::ErrorKind,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 pub use atomic::{atomic_write, atomic_write_with};
@@ -30,6 +32,9 @@ pub use stage::{FORMAT_VERSION, StageId, stage_id};
 pub use writer::StageWriter;
 
 use crate::error::{Error, Result};
+
+/// How often whoever waits for another process looks whether it is done.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// A folder that keeps finished stages and results across runs, and is shared by processes.
 #[derive(Clone, Debug)]
@@ -73,6 +78,12 @@ impl Store {
         Ok(Self { dir })
     }
 
+    /// The store at this place as it is, for reading: nothing is created, and there may be none yet.
+    pub fn at(dir: &Path) -> Result<Self> {
+        let dir = std::path::absolute(dir).map_err(|error| Error::io(dir, "find", &error))?;
+        Ok(Self { dir })
+    }
+
     pub fn dir(&self) -> &Path {
         &self.dir
     }
@@ -85,11 +96,12 @@ impl Store {
         }
     }
 
-    /// Finds the stage done, or takes it. While another process computes it, calls `on_wait` once and waits.
+    /// Finds the stage done, or takes it. While another process computes it, waits and calls `on_wait`
+    /// again and again, which may end the waiting with an error.
     ///
     /// The lock dies with its process. Asking twice from one process without dropping the first writer would wait
     /// for itself.
-    pub fn begin(&self, id: &StageId, on_wait: &mut dyn FnMut(&StageId)) -> Result<Begin> {
+    pub fn begin(&self, id: &StageId, on_wait: &mut dyn FnMut(&StageId) -> Result<()>) -> Result<Begin> {
         let stage = self.stage(id);
         if let Some(done) = stage.load()? {
             return Ok(Begin::Done(done));
@@ -100,11 +112,6 @@ impl Store {
             return Ok(Begin::Done(done));
         }
         Ok(Begin::Compute(StageWriter::take(stage.id, stage.dir, lock)?))
-    }
-
-    /// Where the record of a run lies.
-    pub fn results_path(&self, task: &str, method: &str, mode: &str, seed: u64) -> PathBuf {
-        self.dir.join("results").join(task).join(method).join(mode).join(format!("seed-{seed}.json"))
     }
 }
 
@@ -119,7 +126,7 @@ impl StageHandle {
         Done::load(&self.id, &self.dir)
     }
 
-    fn lock(&self, on_wait: &mut dyn FnMut(&StageId)) -> Result<File> {
+    fn lock(&self, on_wait: &mut dyn FnMut(&StageId) -> Result<()>) -> Result<File> {
         let failed = |error: &std::io::Error| Error::io(&self.lock, "lock", error);
         let file = File::options()
             .write(true)
@@ -127,17 +134,14 @@ impl StageHandle {
             .truncate(false)
             .open(&self.lock)
             .map_err(|error| failed(&error))?;
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(TryLockError::WouldBlock) => on_wait(&self.id),
-            Err(TryLockError::Error(error)) => return Err(failed(&error)),
-        }
         loop {
-            match file.lock() {
+            match file.try_lock() {
                 Ok(()) => return Ok(file),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(failed(&error)),
+                Err(TryLockError::WouldBlock) => on_wait(&self.id)?,
+                Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Interrupted => {}
+                Err(TryLockError::Error(error)) => return Err(failed(&error)),
             }
+            std::thread::sleep(LOOK_AGAIN);
         }
     }
 }
@@ -224,7 +228,7 @@ mod tests {
             let id = stage_id("finetune", &json!({}));
             let dir = finished(&store, &id).dir().to_owned();
             damage(&dir);
-            let error = store.begin(&id, &mut |_| ()).unwrap_err();
+            let error = store.begin(&id, &mut |_| Ok(())).unwrap_err();
             assert_eq!(error.exit_code(), 3);
             let message = error.to_string();
             assert!(
@@ -234,6 +238,21 @@ mod tests {
             fs::remove_dir_all(&dir).unwrap();
             finished(&store, &id);
         }
+    }
+
+    #[test]
+    fn weights_that_changed_are_found_when_they_are_wanted() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let stage = finished(&store, &stage_id("finetune", &json!({})));
+        stage.verified_path("model.safetensors").unwrap();
+        let mut weights = vec![7; 3 << 20];
+        weights[1 << 21] = 8;
+        fs::write(stage.dir().join("model.safetensors"), weights).unwrap();
+        let error = done(&store, stage.id()).verified_path("model.safetensors").unwrap_err();
+        assert_eq!(error.exit_code(), 3);
+        let message = error.to_string();
+        assert!(message.contains("model.safetensors") && message.contains("Delete "), "{message}");
     }
 
     #[test]
@@ -248,18 +267,5 @@ mod tests {
             assert_eq!(error.exit_code(), 3);
             assert!(error.to_string().contains("--store"), "{error}");
         }
-    }
-
-    #[test]
-    fn results_lie_by_task_method_mode_and_seed() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).unwrap();
-        let path = store.results_path("rte", "heads+ffns", "good", 1337);
-        assert_eq!(
-            path.strip_prefix(store.dir()).unwrap(),
-            Path::new("results/rte/heads+ffns/good/seed-1337.json")
-        );
-        atomic_write(&path, b"{}").unwrap();
-        assert_eq!(fs::read(path).unwrap(), b"{}");
     }
 }

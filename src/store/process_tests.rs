@@ -80,7 +80,7 @@ fn wait_until_let_go_on() {
 fn helper_that_stops_in_the_middle_of_a_file() {
     let Some(dir) = store_to_use() else { return };
     let store = Store::open(&dir).unwrap();
-    let Begin::Compute(writer) = store.begin(&id(), &mut |_| ()).unwrap() else { panic!("done already") };
+    let Begin::Compute(writer) = store.begin(&id(), &mut |_| Ok(())).unwrap() else { panic!("done already") };
     writer.write("metrics.json", b"{}").unwrap();
     fs::create_dir_all(writer.checkpoint_dir()).unwrap();
     fs::write(writer.checkpoint_dir().join("step"), "7").unwrap();
@@ -98,7 +98,14 @@ fn helper_that_stops_in_the_middle_of_a_file() {
 fn helper_that_computes_or_loads() {
     let Some(dir) = store_to_use() else { return };
     let store = Store::open(&dir).unwrap();
-    match store.begin(&id(), &mut |_| say("waiting")).unwrap() {
+    let mut told = false;
+    let waiting = &mut |_: &StageId| {
+        if !std::mem::replace(&mut told, true) {
+            say("waiting");
+        }
+        Ok(())
+    };
+    match store.begin(&id(), waiting).unwrap() {
         Begin::Compute(writer) => {
             say("computing");
             wait_until_let_go_on();
@@ -117,13 +124,13 @@ fn helper_that_computes_or_loads() {
 fn helper_that_fills_its_disk() {
     let Some(dir) = store_to_use() else { return };
     let store = Store::open(&dir).unwrap();
-    let Begin::Compute(writer) = store.begin(&id(), &mut |_| ()).unwrap() else { panic!("done already") };
+    let Begin::Compute(writer) = store.begin(&id(), &mut |_| Ok(())).unwrap() else { panic!("done already") };
     let error = writer.write("model.safetensors", &vec![7; 4 << 20]).unwrap_err();
     assert_eq!(error.exit_code(), 3);
     assert!(error.to_string().contains("Free some space"), "{error}");
     assert_eq!(fs::read_dir(writer.dir()).unwrap().count(), 0, "a temporary file was left");
     drop(writer);
-    assert!(matches!(store.begin(&id(), &mut |_| ()).unwrap(), Begin::Compute(_)));
+    assert!(matches!(store.begin(&id(), &mut |_| Ok(())).unwrap(), Begin::Compute(_)));
     say("refused as full");
 }
 

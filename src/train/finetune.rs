@@ -1,6 +1,7 @@
 //! Fine-tuning: epochs of shuffled packed batches, AdamW, global clip, linear schedule; the last weights are kept.
 
 use super::{
+    checkpoint::{Checkpoints, Position},
     dataset::{Dataset, input},
     progress::Progress,
     schedule::Linear,
@@ -71,14 +72,16 @@ fn diverged(recipe: &Recipe, what: &str, step: u64, total: u64, learning_rate: f
     ))
 }
 
-/// Trains `bert` in place.
+/// Trains `bert` in place, from the last checkpoint when there is one: the outcome has the same bits then.
 ///
 /// # Errors
-/// A loss or gradient that is not finite stops the run and names the step and the learning rate.
+/// A loss or gradient that is not finite stops the run and names the step and the learning rate. `Error::Stopped` when
+/// `progress` asks for it, after the present step and a checkpoint.
 pub fn finetune(
     bert: &mut Bert,
     data: &Dataset,
     recipe: &Recipe,
+    checkpoints: &mut Checkpoints,
     progress: &mut dyn Progress,
 ) -> Result<Summary> {
     let started = Instant::now();
@@ -89,11 +92,17 @@ pub fn finetune(
     let mut moments = Moments::zeros(gradient.len());
     let mut workspace = Workspace::default();
     let mut d_logits = Vec::new();
-    let (mut step, mut tokens, mut epoch_losses) = (0u64, 0u64, Vec::new());
-    let mut recent = None;
-    for epoch in 0..recipe.epochs {
-        let mut epoch_loss = 0.0;
-        for indices in recipe.order(data.len(), epoch).chunks(recipe.batch_size) {
+    let found = checkpoints.restore(&mut bert.params.data, &mut moments, progress)?;
+    if let Some(at) = &found {
+        progress.say(&format!("goes on after step {} of {total}", at.step));
+    }
+    let mut at = found.unwrap_or_default();
+    let seconds_before = at.seconds;
+    let steps_per_epoch = data.len().div_ceil(recipe.batch_size);
+    for epoch in at.epoch_losses.len()..recipe.epochs {
+        let taken = at.step as usize - epoch * steps_per_epoch;
+        for indices in recipe.order(data.len(), epoch).chunks(recipe.batch_size).skip(taken) {
+            let step = at.step;
             let plan = DropoutPlan {
                 seed: recipe.dropout_seed,
                 step: step as u32,
@@ -118,15 +127,25 @@ pub fn finetune(
             let scale = adamw::clip_scale(norm, recipe.clip);
             let weights = &mut bert.params.data;
             recipe.optimizer.step(weights, &mut gradient, &mut moments, &decayed, learning_rate, scale);
-            step += 1;
-            tokens += batch.tokens() as u64;
-            epoch_loss += loss * indices.len() as f64;
-            let smooth = recent.map_or(loss, |r: f64| 0.95 * r + 0.05 * loss);
-            recent = Some(smooth);
-            let rate = tokens as f64 / started.elapsed().as_secs_f64();
-            progress.step(step, &format!("loss {smooth:.4}, {rate:.0} tokens/s"));
+            at.step += 1;
+            at.tokens += batch.tokens() as u64;
+            at.seconds = seconds_before + started.elapsed().as_secs_f64();
+            at.epoch_loss += loss * indices.len() as f64;
+            let smooth = at.recent.map_or(loss, |r| 0.95 * r + 0.05 * loss);
+            at.recent = Some(smooth);
+            let rate = at.tokens as f64 / at.seconds;
+            progress.step(at.step, &format!("loss {smooth:.4}, {rate:.0} tokens/s"));
+            let weights = &bert.params.data;
+            if progress.stop_wanted() {
+                checkpoints.save(&at, weights, &moments)?;
+                return Err(Error::stopped(&format!("after step {} of {total}", at.step)));
+            }
+            if checkpoints.due() {
+                save_if_possible(checkpoints, &at, weights, &moments, progress);
+            }
         }
-        epoch_losses.push(epoch_loss / data.len() as f64);
+        at.epoch_losses.push(at.epoch_loss / data.len() as f64);
+        at.epoch_loss = 0.0;
     }
     // The last update has no loss after it.
     let last = total.saturating_sub(1);
@@ -139,5 +158,21 @@ pub fn finetune(
             recipe.learning_rate * schedule.factor(last),
         ));
     }
-    Ok(Summary { steps: step, seconds: started.elapsed().as_secs_f64(), tokens, epoch_losses })
+    let Position { step, tokens, epoch_losses, .. } = at;
+    let seconds = seconds_before + started.elapsed().as_secs_f64();
+    Ok(Summary { steps: step, seconds, tokens, epoch_losses })
+}
+
+/// A run without checkpoints is better than none.
+fn save_if_possible(
+    checkpoints: &mut Checkpoints,
+    at: &Position,
+    weights: &[f32],
+    moments: &Moments,
+    progress: &mut dyn Progress,
+) {
+    if let Err(error) = checkpoints.save(at, weights, moments) {
+        progress.say(&format!("warning: no checkpoint at step {}: {error}", at.step));
+        checkpoints.postpone();
+    }
 }

@@ -1,4 +1,4 @@
-//! What long work tells whoever watches.
+//! What long work tells whoever watches, and what it asks them.
 
 /// A listener of stages and steps. Talk never goes to stdout.
 pub trait Progress {
@@ -10,6 +10,10 @@ pub trait Progress {
     fn end(&mut self, summary: &str);
     /// A line worth reading.
     fn say(&mut self, line: &str);
+    /// Whether the work shall stop where it can be taken up again.
+    fn stop_wanted(&self) -> bool {
+        false
+    }
 }
 
 /// Listens to nothing.

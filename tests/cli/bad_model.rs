@@ -88,6 +88,18 @@ fn weights_that_are_not_numbers_are_named() {
 }
 
 #[test]
+fn a_tensor_under_two_spellings_is_named() {
+    use candle_core::{Device, safetensors};
+    let bench = Bench::new("RTE");
+    let path = bench.path("model/model.safetensors");
+    let mut tensors = safetensors::load(&path, &Device::Cpu).unwrap();
+    let word = tensors["bert.embeddings.word_embeddings.weight"].clone();
+    tensors.insert("embeddings.word_embeddings.weight".into(), word);
+    safetensors::save(&tensors, &path).unwrap();
+    refuse(&bench, &["model.safetensors", "embeddings.word_embeddings.weight twice"]);
+}
+
+#[test]
 fn a_config_of_another_architecture_is_named() {
     let bench = Bench::new("RTE");
     change_config(&bench, "model_type", json!("roberta"));

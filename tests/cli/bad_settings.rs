@@ -131,3 +131,16 @@ fn the_help_is_data_and_names_the_exit_codes() {
     let output = succeeded(lottery().arg("doctor"));
     assert!(String::from_utf8(output.stdout).unwrap().contains("threads"));
 }
+
+#[test]
+fn the_kernels_can_be_limited_and_a_limit_that_is_none_is_refused() {
+    let bench = Bench::new("SST-2");
+    let with = |limit: &str| {
+        let mut command = bench.run("sst2", &["--mode", "full", "--json", "--set", "train.epochs=1"]);
+        command.env("LOTTERY_KERNELS", limit);
+        command
+    };
+    refused(&mut with("avx1024"), 2, &["LOTTERY_KERNELS", "avx1024", "avx512, avx2 or base"]);
+    let record: serde_json::Value = serde_json::from_slice(&succeeded(&mut with("base")).stdout).unwrap();
+    assert_eq!(record["device"]["kernels"], "base");
+}

@@ -141,6 +141,7 @@ pub const ENVIRONMENT: &[(&str, Option<&str>)] = &[
     ("LOTTERY_MODEL", None),
     ("LOTTERY_DATA", None),
     ("LOTTERY_STORE", None),
+    ("LOTTERY_KERNELS", None),
     ("HF_HUB_OFFLINE", Some("1")),
     ("RUST_BACKTRACE", None),
 ];

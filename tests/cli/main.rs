@@ -9,5 +9,6 @@ mod fixture;
 mod modes;
 mod output;
 mod processes;
+mod resume;
 mod reuse;
 mod tasks;

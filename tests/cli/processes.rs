@@ -18,13 +18,13 @@ use crate::{
 /// Training that takes long enough to be caught in the middle.
 const LONGER: &[&str] = &["--json", "--set", "train.epochs=12"];
 
-fn start(bench: &Bench, store: &str, arguments: &[&str]) -> Child {
+pub fn start(bench: &Bench, store: &str, arguments: &[&str]) -> Child {
     let mut command = plain(bench, &bench.arguments(store, "sst2", arguments));
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
 /// Looks until `seen`; false when the process ends before.
-fn wait_until(child: &mut Child, mut seen: impl FnMut() -> bool) -> bool {
+pub fn wait_until(child: &mut Child, mut seen: impl FnMut() -> bool) -> bool {
     let patience = Instant::now() + Duration::from_secs(60);
     loop {
         if seen() {
@@ -39,7 +39,7 @@ fn wait_until(child: &mut Child, mut seen: impl FnMut() -> bool) -> bool {
 }
 
 /// Whether a stage of this kind has been begun; with `file`, whether it has that file.
-fn has(store: &Path, kind: &str, file: Option<&str>) -> bool {
+pub fn has(store: &Path, kind: &str, file: Option<&str>) -> bool {
     let stages = fs::read_dir(store.join("stages")).into_iter().flatten().flatten();
     stages
         .filter(|entry| entry.file_name().to_string_lossy().starts_with(kind))
@@ -121,7 +121,7 @@ fn of_two_processes_on_one_store_one_waits_and_every_stage_is_computed_once() {
 }
 
 #[cfg(unix)]
-fn signal(child: &Child, signal: i32) {
+pub fn signal(child: &Child, signal: i32) {
     // SAFETY: kill(2) takes no pointers, and the child has not been waited for, so its id is still its own.
     assert_eq!(unsafe { libc::kill(child.id() as i32, signal) }, 0);
 }

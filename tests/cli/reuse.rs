@@ -4,7 +4,7 @@ use std::{fs, time::SystemTime};
 
 use serde_json::Value;
 
-use crate::fixture::{Bench, done_stages, files, refused, stderr, succeeded, tiny};
+use crate::fixture::{Bench, done_stages, files, json_file, refused, stderr, succeeded, tiny};
 
 const FOUND: &str = "found in the store, nothing computed";
 
@@ -45,6 +45,23 @@ fn a_control_after_the_good_ticket_reuses_the_model_and_the_search() {
     assert_eq!(said.matches(FOUND).count(), 2, "{said}");
     assert_ne!(bad["stages"]["retrain"], good["stages"]["retrain"]);
     assert_eq!(bench.stored_record("runs", &good), good, "the other mode's record was touched");
+}
+
+#[test]
+fn a_record_of_other_settings_is_kept_beside_the_last_one() {
+    let bench = Bench::new("SST-2");
+    let quick = ["--mode", "full", "--set", "train.epochs=1"];
+    let first = bench.record("sst2", &quick);
+    let output = succeeded(&mut bench.run("sst2", &["--mode", "full", "--set", "train.epochs=2"]));
+    let said = stderr(&output);
+    let results = bench.path("runs/results/sst2/heads+ffns/full");
+    let kept = files(&results).into_iter().find(|name| name != "seed-1337.json").unwrap();
+    assert!(said.contains(&format!("of other settings, is now {}", results.join(&kept).display())), "{said}");
+    assert_eq!(json_file(&results.join(&kept)), first);
+    // Both are there once, whichever came last.
+    assert_eq!(bench.record("sst2", &quick), first);
+    assert_eq!(files(&results).len(), 2);
+    assert!(!results.join(&kept).exists());
 }
 
 #[test]

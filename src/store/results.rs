@@ -1,0 +1,104 @@
+//! Records: the last one of each task × method × mode × seed at a fixed place, those of other settings beside it.
+
+use super::{Store, atomic_write, canonical::canonical};
+use crate::error::{Error, Result};
+use serde_json::Value;
+use std::{
+    fs::{self, File},
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
+
+impl Store {
+    /// Where the record of a run lies.
+    pub fn results_path(&self, task: &str, method: &str, mode: &str, seed: u64) -> PathBuf {
+        self.dir.join("results").join(task).join(method).join(mode).join(format!("seed-{seed}.json"))
+    }
+
+    /// Writes a run's record, a JSON object with its `stages`. A record of other stages (other settings, another
+    /// model) that lies there moves to `seed-<n>.<hash of its stages>.json`, which is returned.
+    pub fn write_record(&self, path: &Path, record: &str) -> Result<Option<PathBuf>> {
+        let lock = self.dir.join("locks").join("records");
+        // Two runs of different settings may end at the same moment.
+        let _held = File::create(&lock)
+            .and_then(|file| file.lock().map(|()| file))
+            .map_err(|e| Error::io(&lock, "lock", &e))?;
+        let own = beside(path, record.as_bytes());
+        let moved = match fs::read(path) {
+            Ok(earlier) => {
+                let to = beside(path, &earlier);
+                let other = to != own;
+                if other {
+                    atomic_write(&to, &earlier)?;
+                }
+                other.then_some(to)
+            }
+            Err(e) if e.kind() == ErrorKind::NotFound => None,
+            Err(e) => return Err(Error::io(path, "read", &e)),
+        };
+        atomic_write(path, record.as_bytes())?;
+        // These settings may have been moved aside by others in the meantime.
+        match fs::remove_file(&own) {
+            Err(e) if e.kind() != ErrorKind::NotFound => Err(Error::io(&own, "remove", &e)),
+            _ => Ok(moved),
+        }
+    }
+}
+
+/// The name that a record has beside the last one.
+fn beside(path: &Path, record: &[u8]) -> PathBuf {
+    let stages = serde_json::from_slice::<Value>(record).ok().map(|record| record["stages"].clone());
+    let hash = match stages {
+        Some(stages) if !stages.is_null() => blake3::hash(canonical(&stages).as_bytes()),
+        // Not a record of ours: kept under its bytes' hash.
+        _ => blake3::hash(record),
+    };
+    path.with_extension(format!("{}.json", &hash.to_hex().as_str()[..12]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_lie_by_task_method_mode_and_seed() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let path = store.results_path("rte", "heads+ffns", "good", 1337);
+        assert_eq!(
+            path.strip_prefix(store.dir()).unwrap(),
+            Path::new("results/rte/heads+ffns/good/seed-1337.json")
+        );
+    }
+
+    #[test]
+    fn a_record_replaces_its_own_kind_and_moves_another_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let path = store.results_path("rte", "heads+ffns", "good", 1337);
+        let files = || {
+            let mut names: Vec<_> = fs::read_dir(path.parent().unwrap())
+                .unwrap()
+                .map(|e| fs::read_to_string(e.unwrap().path()).unwrap())
+                .collect();
+            names.sort();
+            names
+        };
+        let (slow, slow_again) =
+            (r#"{"stages":{"finetune":"a"},"t":1}"#, r#"{"stages":{"finetune":"a"},"t":2}"#);
+        let fast = r#"{"stages":{"finetune":"b"}}"#;
+        assert_eq!(store.write_record(&path, slow).unwrap(), None);
+        assert_eq!(store.write_record(&path, slow_again).unwrap(), None);
+        assert_eq!(files(), [slow_again]);
+        let moved = store.write_record(&path, fast).unwrap().unwrap();
+        assert_eq!(fs::read_to_string(moved).unwrap(), slow_again);
+        assert_eq!(fs::read_to_string(&path).unwrap(), fast);
+        // Back to the first settings: each kind is there once.
+        assert!(store.write_record(&path, slow).unwrap().is_some());
+        assert_eq!(files(), [slow, fast]);
+        // What is no record is not destroyed either.
+        fs::write(&path, "notes").unwrap();
+        store.write_record(&path, slow).unwrap();
+        assert_eq!(files(), ["notes", slow, fast]);
+    }
+}

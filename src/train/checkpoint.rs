@@ -1,0 +1,279 @@
+//! A training run between two steps, on disk: what a stopped or killed run goes on from.
+//!
+//! A file has a magic, the length of a JSON header (u64), the header, the weights and both moments (f32 each), all
+//! little endian, and the BLAKE3 of everything before. It is written beside the one before, read back, and only then
+//! is the older one removed.
+
+use super::progress::Progress;
+use crate::{
+    error::{Error, Result},
+    ops::adamw::Moments,
+    store::atomic_write_with,
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    fs::{self, File},
+    io::{self, BufReader, ErrorKind, Read, Write},
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+const MAGIC: &[u8; 8] = b"LTRAIN01";
+const DIGEST: u64 = blake3::OUT_LEN as u64;
+const PREFIX: &str = "step-";
+
+/// Writing takes at most this part of the time, however slow the disk is.
+const SHARE: u32 = 50;
+
+/// How far a run has come; weights and moments apart.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Position {
+    /// Steps taken.
+    pub step: u64,
+    pub tokens: u64,
+    /// Spent on these steps, by all processes together.
+    pub seconds: f64,
+    /// Mean training loss of every finished epoch.
+    pub epoch_losses: Vec<f64>,
+    /// Sum of the losses of the examples seen in the present epoch.
+    pub epoch_loss: f64,
+    /// The smoothed loss that is shown.
+    pub recent: Option<f64>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Header {
+    position: Position,
+    parameters: usize,
+    moment_steps: u32,
+}
+
+/// The checkpoints of one training run, in a folder of their own.
+pub struct Checkpoints {
+    dir: PathBuf,
+    every: Duration,
+    last: Instant,
+    cost: Duration,
+}
+
+impl Checkpoints {
+    /// `every`: time between two, lengthened where writing is slow; zero asks for one after every step.
+    pub fn new(dir: PathBuf, every: Duration) -> Self {
+        Self { dir, every, last: Instant::now(), cost: Duration::ZERO }
+    }
+
+    /// Whether it is time for the next one.
+    pub fn due(&self) -> bool {
+        let pause = if self.every.is_zero() { Duration::ZERO } else { self.every.max(self.cost * SHARE) };
+        self.last.elapsed() >= pause
+    }
+
+    /// Begins the pause anew.
+    pub fn postpone(&mut self) {
+        self.last = Instant::now();
+    }
+
+    /// Writes one, reads it back, and removes all others.
+    pub fn save(&mut self, position: &Position, weights: &[f32], moments: &Moments) -> Result<()> {
+        let started = Instant::now();
+        let header =
+            Header { position: position.clone(), parameters: weights.len(), moment_steps: moments.steps };
+        let header = serde_json::to_vec(&header).map_err(|e| Error::internal(e.to_string()))?;
+        let path = self.dir.join(format!("{PREFIX}{:010}", position.step));
+        atomic_write_with(&path, |out| {
+            let mut out = Hashed { out, hasher: blake3::Hasher::new() };
+            out.put(MAGIC)?;
+            out.put(&(header.len() as u64).to_le_bytes())?;
+            out.put(&header)?;
+            for values in [weights, &moments.first, &moments.second] {
+                for values in values.chunks(1 << 16) {
+                    let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+                    out.put(&bytes)?;
+                }
+            }
+            let digest = out.hasher.finalize();
+            out.out.write_all(digest.as_bytes())
+        })?;
+        if !is_whole(&path).map_err(|e| Error::io(&path, "read", &e))? {
+            let _ = fs::remove_file(&path);
+            return Err(Error::data(format!(
+                "{} reads back otherwise than it was written. Check the disk, or name a folder on another one with \
+                 --store.",
+                path.display()
+            )));
+        }
+        // Older checkpoints, damaged ones, and what a killed process was writing.
+        for other in self.files()?.into_iter().filter(|other| *other != path) {
+            fs::remove_file(&other).map_err(|e| Error::io(&other, "remove", &e))?;
+        }
+        (self.last, self.cost) = (Instant::now(), started.elapsed());
+        Ok(())
+    }
+
+    /// Fills weights and moments from the newest checkpoint that is whole; tells of those that are not.
+    pub fn restore(
+        &self,
+        weights: &mut [f32],
+        moments: &mut Moments,
+        progress: &mut dyn Progress,
+    ) -> Result<Option<Position>> {
+        let is_checkpoint =
+            |path: &&PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(PREFIX));
+        for path in self.files()?.iter().filter(is_checkpoint).rev() {
+            let read = is_whole(path).and_then(|whole| match whole {
+                true => read(path, weights, moments),
+                false => Err(ErrorKind::InvalidData.into()),
+            });
+            match read {
+                Ok(position) => return Ok(Some(position)),
+                Err(e) if matches!(e.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) => {
+                    progress.say(&format!("warning: {} is damaged and is passed over", path.display()));
+                }
+                Err(e) => return Err(Error::io(path, "read", &e)),
+            }
+        }
+        Ok(None)
+    }
+
+    /// All files, older checkpoints before newer ones.
+    fn files(&self) -> Result<Vec<PathBuf>> {
+        let failed = |e: io::Error| Error::io(&self.dir, "list", &e);
+        let entries = match fs::read_dir(&self.dir) {
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(failed)?,
+        };
+        let mut found = Vec::new();
+        for entry in entries {
+            found.push(entry.map_err(failed)?.path());
+        }
+        found.sort();
+        Ok(found)
+    }
+}
+
+/// Writes and hashes what passes through.
+struct Hashed<'a> {
+    out: &'a mut dyn Write,
+    hasher: blake3::Hasher,
+}
+
+impl Hashed<'_> {
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.hasher.update(bytes);
+        self.out.write_all(bytes)
+    }
+}
+
+/// Whether the file's end is the hash of what comes before.
+fn is_whole(path: &Path) -> io::Result<bool> {
+    let mut file = File::open(path)?;
+    let Some(body) = file.metadata()?.len().checked_sub(DIGEST) else { return Ok(false) };
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(Read::by_ref(&mut file).take(body))?;
+    let mut digest = [0; blake3::OUT_LEN];
+    file.read_exact(&mut digest)?;
+    Ok(hasher.finalize() == digest)
+}
+
+fn read(path: &Path, weights: &mut [f32], moments: &mut Moments) -> io::Result<Position> {
+    let mut file = BufReader::with_capacity(1 << 20, File::open(path)?);
+    let mut word = [0; 8];
+    file.read_exact(&mut word)?;
+    if word != *MAGIC {
+        return Err(ErrorKind::InvalidData.into());
+    }
+    file.read_exact(&mut word)?;
+    let mut header = Vec::new();
+    file.by_ref().take(u64::from_le_bytes(word)).read_to_end(&mut header)?;
+    let header: Header = serde_json::from_slice(&header)?;
+    if header.parameters != weights.len() {
+        return Err(ErrorKind::InvalidData.into());
+    }
+    for values in [weights, &mut moments.first, &mut moments.second] {
+        let mut bytes = vec![0; 4 << 16];
+        for values in values.chunks_mut(1 << 16) {
+            let bytes = &mut bytes[..4 * values.len()];
+            file.read_exact(bytes)?;
+            for (value, bytes) in values.iter_mut().zip(bytes.chunks_exact(4)) {
+                *value = f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+            }
+        }
+    }
+    moments.steps = header.moment_steps;
+    Ok(header.position)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::Silent;
+
+    fn state(seed: u32, len: usize) -> (Position, Vec<f32>, Moments) {
+        let values = |k: u32| (0..len as u32).map(|i| f32::from_bits(i * 7 + k + seed)).collect::<Vec<_>>();
+        let position = Position {
+            step: u64::from(seed),
+            tokens: 99,
+            seconds: 0.1 + f64::from(seed),
+            epoch_losses: vec![2.0 / 3.0],
+            epoch_loss: 1e-300,
+            recent: Some(0.3),
+        };
+        (position, values(1), Moments { first: values(2), second: values(3), steps: seed })
+    }
+
+    fn restored(checkpoints: &Checkpoints, len: usize) -> Option<(Position, Vec<f32>, Moments)> {
+        let (mut weights, mut moments) = (vec![0.0; len], Moments::zeros(len));
+        let position = checkpoints.restore(&mut weights, &mut moments, &mut Silent).unwrap()?;
+        Some((position, weights, moments))
+    }
+
+    #[test]
+    fn what_is_restored_is_what_was_saved_and_only_the_last_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("checkpoint");
+        let mut checkpoints = Checkpoints::new(dir.clone(), Duration::ZERO);
+        assert!(restored(&checkpoints, 3).is_none() && checkpoints.due());
+        // More than one block of values, and an odd number of them.
+        let len = (1 << 16) + 77;
+        for step in [3, 12] {
+            let (position, weights, moments) = state(step, len);
+            checkpoints.save(&position, &weights, &moments).unwrap();
+            assert_eq!(restored(&checkpoints, len).unwrap(), (position, weights, moments));
+            assert_eq!(fs::read_dir(&dir).unwrap().count(), 1);
+        }
+    }
+
+    #[test]
+    fn a_damaged_checkpoint_is_passed_over_wherever_it_is_damaged() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut checkpoints = Checkpoints::new(folder.path().to_owned(), Duration::ZERO);
+        let (position, weights, moments) = state(5, 9);
+        checkpoints.save(&position, &weights, &moments).unwrap();
+        let whole = fs::read(folder.path().join("step-0000000005")).unwrap();
+        let newer = folder.path().join("step-0000000006");
+        for at in 0..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1;
+            fs::write(&newer, &bytes).unwrap();
+            assert_eq!(restored(&checkpoints, 9).unwrap().0, position, "flipped at {at}");
+            fs::write(&newer, &whole[..at]).unwrap();
+            assert_eq!(restored(&checkpoints, 9).unwrap().0, position, "cut at {at}");
+        }
+        // A model of another size, whose checkpoint is whole.
+        assert!(restored(&checkpoints, 10).is_none());
+        // The next one removes the damaged one too.
+        let (position, weights, moments) = state(6, 9);
+        checkpoints.save(&position, &weights, &moments).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert_eq!(restored(&checkpoints, 9).unwrap().0, position);
+    }
+
+    #[test]
+    fn slow_writing_lengthens_the_pause() {
+        let mut checkpoints = Checkpoints::new(PathBuf::new(), Duration::from_secs(1));
+        checkpoints.last = Instant::now() - Duration::from_secs(2);
+        assert!(checkpoints.due());
+        checkpoints.cost = Duration::from_secs(1);
+        assert!(!checkpoints.due());
+    }
+}
