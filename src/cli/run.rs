@@ -8,7 +8,7 @@ use crate::{
     train::Progress,
 };
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
-use std::{io::Write, path::Path};
+use std::{io::Write, path::Path, sync::Arc};
 
 pub fn run(arguments: &RunArgs) -> Result<()> {
     let (config, options) = arguments.resolve()?;
@@ -16,7 +16,8 @@ pub fn run(arguments: &RunArgs) -> Result<()> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
         pool.map_err(|e| Error::internal(format!("cannot start {threads} threads: {e}")))?;
     }
-    let mut talk = Talk::new(options.quiet, signals::stop_flag()?);
+    let stop = if options.dry_run { Arc::default() } else { signals::stop_flag()? };
+    let mut talk = Talk::new(options.quiet, stop);
     if options.dry_run {
         let store = Store::at(&options.store)?;
         let experiment = Experiment::load(config, None, &mut talk)?;

@@ -1,23 +1,42 @@
 //! The first SIGINT, SIGTERM or SIGUSR1 (what Slurm can send before its time limit) asks the work to stop where it can
-//! be taken up again; the second ends the process at once.
+//! be taken up again; another one ends the process at once.
 
+use super::talk::to_stderr;
 use crate::error::{Error, Result};
 use signal_hook::{consts, flag};
-use std::sync::{Arc, atomic::AtomicBool};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
 
 #[cfg(unix)]
 const SIGNALS: &[i32] = &[consts::SIGINT, consts::SIGTERM, consts::SIGUSR1];
 #[cfg(not(unix))]
 const SIGNALS: &[i32] = &[consts::SIGINT, consts::SIGTERM];
 
+/// Signals this soon after the first are one request: `timeout` sends its signal to the process and to its group.
+const ONE_REQUEST: Duration = Duration::from_secs(1);
+
 /// A flag that the first signal sets.
 pub fn stop_flag() -> Result<Arc<AtomicBool>> {
-    let wanted = Arc::new(AtomicBool::new(false));
+    let (wanted, urgent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     for &signal in SIGNALS {
-        // In this order: the first signal finds the flag unset and is let pass, then the flag is set.
-        flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&wanted))
+        flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&urgent))
             .and_then(|_| flag::register(signal, Arc::clone(&wanted)))
             .map_err(|e| Error::internal(format!("cannot listen to signal {signal}: {e}")))?;
     }
+    let flag = Arc::clone(&wanted);
+    thread::spawn(move || {
+        while !flag.load(Ordering::Relaxed) {
+            thread::sleep(Duration::from_millis(50));
+        }
+        thread::sleep(ONE_REQUEST);
+        urgent.store(true, Ordering::Relaxed);
+        to_stderr("stopping where the work can be taken up again; another signal ends it at once");
+    });
     Ok(wanted)
 }

@@ -46,7 +46,8 @@ fn once(
         Begin::Compute(writer) => {
             let started = Instant::now();
             let mut info = compute(&writer, progress)?;
-            info["seconds"] = json!(started.elapsed().as_secs_f64());
+            let before = info["seconds_before"].as_f64().unwrap_or(0.0);
+            info["seconds"] = json!(before + started.elapsed().as_secs_f64());
             info["inputs"] = inputs.clone();
             info["device"] = super::record::device();
             writer.finish(info)
@@ -85,6 +86,8 @@ pub fn train(
             said(experiment, &metrics)
         ));
         Ok(json!({
+            "seconds_before": summary.seconds_before,
+            "computed_by": summary.computed_by,
             "train_seconds": summary.seconds,
             "train_tokens_per_s": rate,
             "steps": summary.steps,

@@ -28,7 +28,12 @@ impl<'a> View<'a> {
 
     /// The number of elements from the first to the last of an m × n matrix.
     fn reach(&self, m: usize, n: usize) -> usize {
-        if m == 0 || n == 0 { 0 } else { (m - 1) * self.row_stride + (n - 1) * self.column_stride + 1 }
+        if m == 0 || n == 0 {
+            return 0;
+        }
+        // Saturating: a stride beyond all memory must not come round to a small number.
+        let down = (m - 1).saturating_mul(self.row_stride);
+        down.saturating_add((n - 1).saturating_mul(self.column_stride)).saturating_add(1)
     }
 }
 
@@ -52,7 +57,7 @@ pub fn matmul(
         return;
     }
     assert!(a.reach(m, k) <= a.data.len() && b.reach(k, n) <= b.data.len());
-    assert!(n <= stride && (m - 1) * stride + n <= c.len());
+    assert!(n <= stride && (m - 1).saturating_mul(stride).saturating_add(n) <= c.len());
     #[cfg(target_arch = "x86_64")]
     if simd::level() == Level::Avx2 {
         // SAFETY: the processor has AVX2 and FMA; the assertions keep every access inside the slices.

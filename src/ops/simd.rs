@@ -7,7 +7,8 @@
 use crate::error::{Error, Result};
 use std::{env, sync::LazyLock};
 
-/// Names the best instruction set that may be used: `avx512`, `avx2` or `base`.
+/// Names the best instruction set that the kernels here may use: `avx512`, `avx2` or `base`. The `gemm` crate, which
+/// computes some of the products, chooses its own.
 const LIMIT: &str = "LOTTERY_KERNELS";
 
 /// Instruction sets with a compiled copy of every kernel, the best first.

@@ -104,6 +104,8 @@ impl Store {
     pub fn begin(&self, id: &StageId, on_wait: &mut dyn FnMut(&StageId) -> Result<()>) -> Result<Begin> {
         let stage = self.stage(id);
         if let Some(done) = stage.load()? {
+            // Its process may have been killed between its last two moves.
+            writer::clear_checkpoint(&stage.dir);
             return Ok(Begin::Done(done));
         }
         let lock = stage.lock(on_wait)?;

@@ -2,7 +2,7 @@
 
 use super::{Store, atomic_write, canonical::canonical};
 use crate::error::{Error, Result};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{
     fs::{self, File},
     io::ErrorKind,
@@ -15,8 +15,8 @@ impl Store {
         self.dir.join("results").join(task).join(method).join(mode).join(format!("seed-{seed}.json"))
     }
 
-    /// Writes a run's record, a JSON object with its `stages`. A record of other stages (other settings, another
-    /// model) that lies there moves to `seed-<n>.<hash of its stages>.json`, which is returned.
+    /// Writes a run's record, a JSON object with its `stages` and `config`. A record of other settings, data or another
+    /// model that lies there moves to `seed-<n>.<hash of those>.json`, which is returned.
     pub fn write_record(&self, path: &Path, record: &str) -> Result<Option<PathBuf>> {
         let lock = self.dir.join("locks").join("records");
         // Two runs of different settings may end at the same moment.
@@ -47,9 +47,17 @@ impl Store {
 
 /// The name that a record has beside the last one.
 fn beside(path: &Path, record: &[u8]) -> PathBuf {
-    let stages = serde_json::from_slice::<Value>(record).ok().map(|record| record["stages"].clone());
-    let hash = match stages {
-        Some(stages) if !stages.is_null() => blake3::hash(canonical(&stages).as_bytes()),
+    let hash = match serde_json::from_slice::<Value>(record) {
+        Ok(mut record) if record["stages"].is_object() => {
+            let (stages, mut config) = (record["stages"].take(), record["config"].take());
+            // How and where from, not what: the stages' ids have the hashes of model and data.
+            for (section, key) in [("", "run"), ("", "model"), ("/data", "dir")] {
+                if let Some(Value::Object(section)) = config.pointer_mut(section) {
+                    section.remove(key);
+                }
+            }
+            blake3::hash(canonical(&json!([stages, config])).as_bytes())
+        }
         // Not a record of ours: kept under its bytes' hash.
         _ => blake3::hash(record),
     };
@@ -84,9 +92,9 @@ mod tests {
             names.sort();
             names
         };
-        let (slow, slow_again) =
-            (r#"{"stages":{"finetune":"a"},"t":1}"#, r#"{"stages":{"finetune":"a"},"t":2}"#);
-        let fast = r#"{"stages":{"finetune":"b"}}"#;
+        let slow = r#"{"stages":{"finetune":"a"},"config":{"run":{"threads":1}}}"#;
+        let slow_again = r#"{"stages":{"finetune":"a"},"config":{"run":{"threads":2}}}"#;
+        let fast = r#"{"stages":{"finetune":"a"},"config":{"threshold":0.8}}"#;
         assert_eq!(store.write_record(&path, slow).unwrap(), None);
         assert_eq!(store.write_record(&path, slow_again).unwrap(), None);
         assert_eq!(files(), [slow_again]);

@@ -100,12 +100,14 @@ impl StageWriter {
         let manifest = Value::Object(manifest);
         atomic_write(&self.dir.join(MANIFEST), format!("{manifest:#}\n").as_bytes())?;
 
-        let checkpoint = self.checkpoint_dir();
-        if checkpoint.exists() {
-            remove(&checkpoint).map_err(|error| Error::io(&checkpoint, "remove", &error))?;
-        }
+        clear_checkpoint(&self.dir);
         Ok(Done::new(self.id, self.dir, manifest))
     }
+}
+
+/// Removes the state of a stage that is done. What cannot be removed only takes room.
+pub(super) fn clear_checkpoint(dir: &Path) {
+    let _ = fs::remove_dir_all(dir.join(CHECKPOINT));
 }
 
 fn entries(dir: &Path) -> Result<Vec<(String, PathBuf)>> {

@@ -13,8 +13,8 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::{
     fs::{self, File},
-    io::{self, BufReader, ErrorKind, Read, Write},
-    path::{Path, PathBuf},
+    io::{self, BufReader, ErrorKind, Read, Seek, Write},
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -39,12 +39,13 @@ pub struct Position {
     pub epoch_loss: f64,
     /// The smoothed loss that is shown.
     pub recent: Option<f64>,
+    /// Versions and kernels of the processes that took the steps: more than one, and the outcome has bits of its own.
+    pub computed_by: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Header {
     position: Position,
-    parameters: usize,
     moment_steps: u32,
 }
 
@@ -76,8 +77,7 @@ impl Checkpoints {
     /// Writes one, reads it back, and removes all others.
     pub fn save(&mut self, position: &Position, weights: &[f32], moments: &Moments) -> Result<()> {
         let started = Instant::now();
-        let header =
-            Header { position: position.clone(), parameters: weights.len(), moment_steps: moments.steps };
+        let header = Header { position: position.clone(), moment_steps: moments.steps };
         let header = serde_json::to_vec(&header).map_err(|e| Error::internal(e.to_string()))?;
         let path = self.dir.join(format!("{PREFIX}{:010}", position.step));
         atomic_write_with(&path, |out| {
@@ -94,7 +94,8 @@ impl Checkpoints {
             let digest = out.hasher.finalize();
             out.out.write_all(digest.as_bytes())
         })?;
-        if !is_whole(&path).map_err(|e| Error::io(&path, "read", &e))? {
+        let whole = File::open(&path).and_then(|mut file| is_whole(&mut file));
+        if !whole.map_err(|e| Error::io(&path, "read", &e))? {
             let _ = fs::remove_file(&path);
             return Err(Error::data(format!(
                 "{} reads back otherwise than it was written. Check the disk, or name a folder on another one with \
@@ -102,9 +103,9 @@ impl Checkpoints {
                 path.display()
             )));
         }
-        // Older checkpoints, damaged ones, and what a killed process was writing.
+        // Older checkpoints and damaged ones. What cannot be removed only takes room.
         for other in self.files()?.into_iter().filter(|other| *other != path) {
-            fs::remove_file(&other).map_err(|e| Error::io(&other, "remove", &e))?;
+            let _ = fs::remove_file(&other);
         }
         (self.last, self.cost) = (Instant::now(), started.elapsed());
         Ok(())
@@ -117,14 +118,15 @@ impl Checkpoints {
         moments: &mut Moments,
         progress: &mut dyn Progress,
     ) -> Result<Option<Position>> {
-        let is_checkpoint =
-            |path: &&PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(PREFIX));
-        for path in self.files()?.iter().filter(is_checkpoint).rev() {
-            let read = is_whole(path).and_then(|whole| match whole {
-                true => read(path, weights, moments),
-                false => Err(ErrorKind::InvalidData.into()),
-            });
-            match read {
+        let (checkpoints, rest): (Vec<_>, Vec<_>) = self.files()?.into_iter().partition(|path| {
+            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(PREFIX))
+        });
+        // What a killed process was writing.
+        for path in rest {
+            let _ = fs::remove_file(path);
+        }
+        for path in checkpoints.iter().rev() {
+            match File::open(path).and_then(|mut file| read(&mut file, weights, moments)) {
                 Ok(position) => return Ok(Some(position)),
                 Err(e) if matches!(e.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) => {
                     progress.say(&format!("warning: {} is damaged and is passed over", path.display()));
@@ -165,30 +167,37 @@ impl Hashed<'_> {
 }
 
 /// Whether the file's end is the hash of what comes before.
-fn is_whole(path: &Path) -> io::Result<bool> {
-    let mut file = File::open(path)?;
+fn is_whole(file: &mut File) -> io::Result<bool> {
     let Some(body) = file.metadata()?.len().checked_sub(DIGEST) else { return Ok(false) };
     let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(Read::by_ref(&mut file).take(body))?;
+    hasher.update_reader(Read::by_ref(file).take(body))?;
     let mut digest = [0; blake3::OUT_LEN];
     file.read_exact(&mut digest)?;
     Ok(hasher.finalize() == digest)
 }
 
-fn read(path: &Path, weights: &mut [f32], moments: &mut Moments) -> io::Result<Position> {
-    let mut file = BufReader::with_capacity(1 << 20, File::open(path)?);
+/// Nothing is filled unless all of it can be.
+fn read(file: &mut File, weights: &mut [f32], moments: &mut Moments) -> io::Result<Position> {
+    let damaged = || io::Error::from(ErrorKind::InvalidData);
+    if !is_whole(file)? {
+        return Err(damaged());
+    }
+    let size = file.metadata()?.len();
+    file.rewind()?;
+    let mut file = BufReader::with_capacity(1 << 20, file);
     let mut word = [0; 8];
     file.read_exact(&mut word)?;
     if word != *MAGIC {
-        return Err(ErrorKind::InvalidData.into());
+        return Err(damaged());
     }
     file.read_exact(&mut word)?;
     let mut header = Vec::new();
     file.by_ref().take(u64::from_le_bytes(word)).read_to_end(&mut header)?;
-    let header: Header = serde_json::from_slice(&header)?;
-    if header.parameters != weights.len() {
-        return Err(ErrorKind::InvalidData.into());
+    let values = 12 * weights.len() as u64;
+    if size != 16 + header.len() as u64 + values + DIGEST {
+        return Err(damaged());
     }
+    let header: Header = serde_json::from_slice(&header)?;
     for values in [weights, &mut moments.first, &mut moments.second] {
         let mut bytes = vec![0; 4 << 16];
         for values in values.chunks_mut(1 << 16) {
@@ -217,6 +226,7 @@ mod tests {
             epoch_losses: vec![2.0 / 3.0],
             epoch_loss: 1e-300,
             recent: Some(0.3),
+            computed_by: vec!["0.1.0 avx2".into()],
         };
         (position, values(1), Moments { first: values(2), second: values(3), steps: seed })
     }

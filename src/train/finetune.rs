@@ -14,6 +14,7 @@ use crate::{
         dropout::DropoutPlan,
         loss,
         rng::{Purpose, Stream},
+        simd,
     },
 };
 use std::time::Instant;
@@ -42,9 +43,13 @@ pub struct Recipe {
 pub struct Summary {
     pub steps: u64,
     pub seconds: f64,
+    /// Those of them that earlier processes spent.
+    pub seconds_before: f64,
     pub tokens: u64,
     /// Mean training loss of every epoch.
     pub epoch_losses: Vec<f64>,
+    /// Versions and kernels of the processes that took the steps.
+    pub computed_by: Vec<String>,
 }
 
 impl Recipe {
@@ -97,6 +102,16 @@ pub fn finetune(
         progress.say(&format!("goes on after step {} of {total}", at.step));
     }
     let mut at = found.unwrap_or_default();
+    let own = format!("{} {:?}", env!("CARGO_PKG_VERSION"), simd::level()).to_lowercase();
+    if at.computed_by.last() != Some(&own) {
+        if let Some(other) = at.computed_by.last() {
+            progress.say(&format!(
+                "warning: the steps so far were computed by {other}, the rest will be by {own}: the outcome will not \
+                 be bit for bit that of either"
+            ));
+        }
+        at.computed_by.push(own);
+    }
     let seconds_before = at.seconds;
     let steps_per_epoch = data.len().div_ceil(recipe.batch_size);
     for epoch in at.epoch_losses.len()..recipe.epochs {
@@ -158,9 +173,9 @@ pub fn finetune(
             recipe.learning_rate * schedule.factor(last),
         ));
     }
-    let Position { step, tokens, epoch_losses, .. } = at;
+    let Position { step, tokens, epoch_losses, computed_by, .. } = at;
     let seconds = seconds_before + started.elapsed().as_secs_f64();
-    Ok(Summary { steps: step, seconds, tokens, epoch_losses })
+    Ok(Summary { steps: step, seconds, seconds_before, tokens, epoch_losses, computed_by })
 }
 
 /// A run without checkpoints is better than none.

@@ -185,7 +185,15 @@ mod tests {
         });
         let lengths = guessed(|e| (second(e).len() as i64 - words(&e.first).len() as i64).to_string());
         let second_begins = guessed(|e| second(e)[0].clone());
-        for (cue, score) in [("overlap", overlap), ("lengths", lengths), ("first word", second_begins)] {
+        let changed = guessed(|e| {
+            let (first, second) = (words(&e.first), second(e));
+            let only =
+                |a: &[String], b: &[String]| a.iter().filter(|w| !b.contains(w)).cloned().collect::<Vec<_>>();
+            format!("{:?} became {:?}", only(&first, &second), only(&second, &first))
+        });
+        let cues =
+            [("overlap", overlap), ("lengths", lengths), ("first word", second_begins), ("changes", changed)];
+        for (cue, score) in cues {
             assert!(score < 0.7, "{cue} alone is right in {score} of the pairs");
         }
     }

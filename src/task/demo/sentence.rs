@@ -100,12 +100,11 @@ pub struct Change {
     pub follows: bool,
 }
 
-/// How a word's replacement relates to the word.
+/// How a word's replacement relates to the word. A word of another kind never follows and would give the label away.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Step {
     General,
     Special,
-    Beside,
 }
 
 impl Step {
@@ -114,7 +113,6 @@ impl Step {
         match self {
             Self::General => upward,
             Self::Special => !upward,
-            Self::Beside => false,
         }
     }
 }
@@ -126,8 +124,6 @@ fn neighbours(parents: &[Option<usize>], word: usize) -> Vec<(usize, Step)> {
             Some(Step::General)
         } else if parents[other] == Some(word) {
             Some(Step::Special)
-        } else if other != word && parents[other] == parents[word] {
-            Some(Step::Beside)
         } else {
             None
         }
@@ -145,12 +141,11 @@ pub fn verb_parents() -> Vec<Option<usize>> {
     VERBS.iter().map(|(.., parent)| VERBS.iter().position(|(verb, ..)| Some(*verb) == *parent)).collect()
 }
 
-/// The ways in which an optional word may come, go or change.
+/// The ways in which an optional word may come or go.
 fn optional(word: Option<usize>, all: &[&str]) -> Vec<(Option<usize>, Step)> {
-    let others = (0..all.len()).filter(|other| Some(*other) != word).map(Some);
     match word {
-        None => others.map(|other| (other, Step::Special)).collect(),
-        Some(_) => others.map(|other| (other, Step::Beside)).chain([(None, Step::General)]).collect(),
+        None => (0..all.len()).map(|other| (Some(other), Step::Special)).collect(),
+        Some(_) => vec![(None, Step::General)],
     }
 }
 
@@ -166,10 +161,7 @@ impl Phrase {
     fn changes(&self, is_subject: bool, positive: bool) -> Vec<(Self, bool)> {
         use Quantifier::{Every, No, Some as Any};
         match *self {
-            Self::Name(name) => (0..NAMES.len())
-                .filter(|other| *other != name)
-                .map(|other| (Self::Name(other), false))
-                .collect(),
+            Self::Name(_) => Vec::new(),
             Self::Noun { quantifier, adjective, noun } => {
                 let upward = positive == (quantifier == Any);
                 let mut found = Vec::new();
