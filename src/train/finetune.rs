@@ -97,21 +97,7 @@ pub fn finetune(
     let mut moments = Moments::zeros(gradient.len());
     let mut workspace = Workspace::default();
     let mut d_logits = Vec::new();
-    let found = checkpoints.restore(&mut bert.params.data, &mut moments, progress)?;
-    if let Some(at) = &found {
-        progress.say(&format!("goes on after step {} of {total}", at.step));
-    }
-    let mut at = found.unwrap_or_default();
-    let own = format!("{} {:?}", env!("CARGO_PKG_VERSION"), simd::level()).to_lowercase();
-    if at.computed_by.last() != Some(&own) {
-        if let Some(other) = at.computed_by.last() {
-            progress.say(&format!(
-                "warning: the steps so far were computed by {other}, the rest will be by {own}: the outcome will not \
-                 be bit for bit that of either"
-            ));
-        }
-        at.computed_by.push(own);
-    }
+    let mut at = begin(&mut bert.params.data, &mut moments, checkpoints, total, progress)?;
     let seconds_before = at.seconds;
     let steps_per_epoch = data.len().div_ceil(recipe.batch_size);
     for epoch in at.epoch_losses.len()..recipe.epochs {
@@ -176,6 +162,32 @@ pub fn finetune(
     let Position { step, tokens, epoch_losses, computed_by, .. } = at;
     let seconds = seconds_before + started.elapsed().as_secs_f64();
     Ok(Summary { steps: step, seconds, seconds_before, tokens, epoch_losses, computed_by })
+}
+
+/// The last checkpoint, or the first step.
+fn begin(
+    weights: &mut [f32],
+    moments: &mut Moments,
+    checkpoints: &Checkpoints,
+    total: u64,
+    progress: &mut dyn Progress,
+) -> Result<Position> {
+    let found = checkpoints.restore(weights, moments, progress)?;
+    if let Some(at) = &found {
+        progress.say(&format!("goes on after step {} of {total}", at.step));
+    }
+    let mut at = found.unwrap_or_default();
+    let own = format!("{} {:?}", env!("CARGO_PKG_VERSION"), simd::level()).to_lowercase();
+    if at.computed_by.last() != Some(&own) {
+        if let Some(other) = at.computed_by.last() {
+            progress.say(&format!(
+                "warning: the steps so far were computed by {other}, the rest will be by {own}: the outcome will not \
+                 be bit for bit that of either"
+            ));
+        }
+        at.computed_by.push(own);
+    }
+    Ok(at)
 }
 
 /// A run without checkpoints is better than none.
