@@ -38,6 +38,15 @@ pub fn wait_until(child: &mut Child, mut seen: impl FnMut() -> bool) -> bool {
     }
 }
 
+/// What was said up to and with the line that has `wanted`.
+pub fn read_until(lines: &mut impl BufRead, wanted: &str) -> String {
+    let mut said = String::new();
+    while !said.contains(wanted) {
+        assert_ne!(lines.read_line(&mut said).unwrap(), 0, "{wanted:?} is not in {said}");
+    }
+    said
+}
+
 /// Whether a stage of this kind has been begun; with `file`, whether it has that file.
 pub fn has(store: &Path, kind: &str, file: Option<&str>) -> bool {
     let stages = fs::read_dir(store.join("stages")).into_iter().flatten().flatten();
@@ -97,10 +106,7 @@ fn of_two_processes_on_one_store_one_waits_and_every_stage_is_computed_once() {
     signal(&first, libc::SIGSTOP);
     let mut second = start(&bench, "runs", LONGER);
     let mut lines = BufReader::new(second.stderr.take().unwrap());
-    let mut said_by_second = String::new();
-    while !said_by_second.contains("another process computes it; waiting") {
-        assert_ne!(lines.read_line(&mut said_by_second).unwrap(), 0, "{said_by_second}");
-    }
+    let mut said_by_second = read_until(&mut lines, "another process computes it; waiting");
     signal(&first, libc::SIGCONT);
     lines.read_to_string(&mut said_by_second).unwrap();
 

@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufReader, Read, Write},
     path::PathBuf,
     process::{Child, Output},
     time::Duration,
@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::{
     fixture::{Bench, assert_no_temporary_file, files, stderr, succeeded},
     output::plain,
-    processes::{has, signal, start, wait_until},
+    processes::{has, read_until, signal, start, wait_until},
 };
 
 /// Long enough to be caught in the middle, with a checkpoint after every step.
@@ -162,15 +162,6 @@ fn two_signals_at_once_are_one_and_a_later_one_ends_the_process() {
     child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
     assert_eq!(end(child).status.code(), Some(4), "{said}");
     assert!(said.contains("stopped before finetune-"), "{said}");
-}
-
-/// What was said up to and with the line that has `wanted`.
-fn read_until(lines: &mut impl BufRead, wanted: &str) -> String {
-    let mut said = String::new();
-    while !said.contains(wanted) {
-        assert_ne!(lines.read_line(&mut said).unwrap(), 0, "{wanted:?} is not in {said}");
-    }
-    said
 }
 
 #[test]
