@@ -6,7 +6,7 @@
 //! process. A benchmark prints; it never passes or fails.
 
 use lottery::{
-    model::{Bert, BertConfig, GateGradients, Input, Pass, Wanted, Workspace},
+    model::{Bert, BertConfig, GateGradients, Head, Input, Pass, Wanted, Workspace},
     ops::{
         adamw::{self, AdamW, Moments},
         dropout::DropoutPlan,
@@ -77,7 +77,7 @@ fn bench(name: &str, config: BertConfig, steps: usize, batch: usize, length: usi
         (config.hidden_size as f64, config.intermediate_size as f64, config.num_hidden_layers as f64);
     // Products of a forward pass over all rows of all layers, the convention of the peer's benchmark.
     let flop = 2.0 * tokens as f64 * l * (4.0 * h * h + 2.0 * h * f) + 4.0 * (tokens * length) as f64 * h * l;
-    let mut bert = Bert::random(config, 2, 0);
+    let mut bert = Bert::random(config, Head::Classifier { labels: 2 }, 0);
     let mut stream = Stream::new(1, Purpose::Split, 0);
     let ids: Vec<u32> = (0..tokens).map(|_| stream.below(30522)).collect();
     let positions: Vec<u32> = (0..tokens).map(|t| (t % length) as u32).collect();

@@ -3,7 +3,7 @@
 use crate::{
     config::{Device, Dtype, ExperimentConfig, Split, resolve_model},
     error::{Error, Result},
-    model::weights::Pretrained,
+    model::{Head, weights::Pretrained},
     ops::adamw::AdamW,
     prune::{Estimator, Method, Mode, PrunedUnits, RandomRule, SearchConfig},
     task::{self, Example, TaskId, TaskSpec},
@@ -103,6 +103,11 @@ impl Experiment {
             data_hashes: data.sha256,
             config,
         })
+    }
+
+    /// What the task needs on the encoder.
+    pub fn head(&self) -> Head {
+        Head::Classifier { labels: self.task.num_labels() }
     }
 
     /// The examples that score units and stop the search.

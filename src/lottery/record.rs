@@ -59,9 +59,8 @@ pub fn model(experiment: &Experiment) -> Value {
 pub fn ticket(experiment: &Experiment, mask: &Mask, search: Option<&StageId>) -> Value {
     use crate::model::params::Layout;
     let config = &experiment.model.config;
-    let labels = experiment.task.num_labels();
-    let full = Layout::new(config, &config.full_shape(), labels);
-    let left = Layout::new(config, &mask.layer_shapes(), labels);
+    let full = Layout::new(config, &config.full_shape(), experiment.head());
+    let left = Layout::new(config, &mask.layer_shapes(), experiment.head());
     let share = |a: usize, b: usize| a as f64 / b as f64;
     json!({
         "heads": mask.head_strings(),

@@ -66,9 +66,8 @@ pub fn train(
     let (kind, inputs) = train_inputs(experiment, mask);
     let id = stage_id(kind, &inputs);
     once(store, &id, &inputs, progress, |writer, progress| {
-        let labels = experiment.task.num_labels();
         let mut pretrained = experiment.model.clone();
-        let whole = pretrained.build(labels, experiment.config.init_seed(), true)?;
+        let whole = pretrained.build(experiment.head(), experiment.config.init_seed(), true)?;
         pretrained.notes.iter().for_each(|note| progress.say(note));
         let mut bert = whole.shrunk(&mask.layer_shapes());
         drop(whole);
@@ -203,7 +202,7 @@ pub fn metrics(stage: &Done) -> Result<Metrics> {
 
 fn load_model(experiment: &Experiment, stage: &Done) -> Result<Bert> {
     stage.verified_path("model.safetensors")?;
-    Pretrained::load(stage.dir())?.build(experiment.task.num_labels(), 0, false)
+    Pretrained::load(stage.dir())?.build(experiment.head(), 0, false)
 }
 
 fn said(experiment: &Experiment, metrics: &Metrics) -> String {

@@ -1,10 +1,11 @@
 //! Self-attention, its output projection, dropout, residual and LayerNorm.
 //!
-//! In the last layer only each sequence's first token is read by the classifier, so that layer computes queries,
-//! context and everything after them for those rows alone; keys and values still cover every token.
+//! In the last layer only the rows that the model's head reads matter (each sequence's first token, or the masked
+//! tokens), so that layer computes queries, context and everything after them for those rows alone; keys and values
+//! still cover every token.
 
 use super::{
-    bert::{Layer, Wanted},
+    encoder::{Layer, Wanted},
     gates,
     params::disjoint,
 };
@@ -20,9 +21,9 @@ use crate::ops::{
 /// What the backward pass needs.
 #[derive(Default)]
 pub(super) struct Saved {
-    /// Rows of the input that are queries, when they are not all of them: (B, H).
-    x_first: Vec<f32>,
-    /// (T, 3A); or, for first tokens only, queries (B, A) followed by keys and values (T, 2A).
+    /// Rows of the input that are queries, when they are not all of them: (rows, H).
+    x_chosen: Vec<f32>,
+    /// (T, 3A); or, for chosen rows only, queries (rows, A) followed by keys and values (T, 2A).
     qkv: Vec<f32>,
     probabilities: Vec<f32>,
     context: Vec<f32>,
@@ -38,13 +39,13 @@ pub(super) struct Scratch {
     d_product: Vec<f32>,
     d_context: Vec<f32>,
     d_qkv: Vec<f32>,
-    d_first: Vec<f32>,
+    d_chosen: Vec<f32>,
     gated: Vec<f32>,
 }
 
-/// Copies the first row of every sequence: (T, H) → (B, H).
-fn gather_first(x: &[f32], offsets: &[usize], h: usize, out: &mut [f32]) {
-    for (out, at) in out.chunks_mut(h).zip(offsets) {
+/// Copies the chosen rows: (T, H) → (rows, H).
+fn gather(x: &[f32], rows: &[usize], h: usize, out: &mut [f32]) {
+    for (out, at) in out.chunks_mut(h).zip(rows) {
         out.copy_from_slice(&x[at * h..(at + 1) * h]);
     }
 }
@@ -52,7 +53,7 @@ fn gather_first(x: &[f32], offsets: &[usize], h: usize, out: &mut [f32]) {
 /// Queries, keys and values inside the saved buffer.
 fn split_qkv<'a>(layer: &Layer, qkv: &'a [f32]) -> [Rows<'a>; 3] {
     let a = layer.width();
-    if layer.first_only {
+    if layer.chosen.is_some() {
         let (q, kv) = qkv.split_at(layer.rows() * a);
         [
             Rows { data: q, stride: a },
@@ -95,20 +96,21 @@ fn gated<'a>(layer: &Layer, context: &'a [f32], buffer: &'a mut Vec<f32>) -> &'a
 pub(super) fn forward(layer: &Layer, x: &[f32], saved: &mut Saved, scratch: &mut Scratch) {
     let (t, r, h, a) = (layer.tokens(), layer.rows(), layer.hidden, layer.width());
     let (params, slots) = (layer.params, layer.slots);
-    let residual: &[f32] = if layer.first_only {
-        gather_first(x, layer.offsets, h, fit(&mut saved.x_first, r * h));
-        &saved.x_first[..r * h]
-    } else {
-        x
+    let residual: &[f32] = match layer.chosen {
+        Some(rows) => {
+            gather(x, rows, h, fit(&mut saved.x_chosen, r * h));
+            &saved.x_chosen[..r * h]
+        }
+        None => x,
     };
     let product = fit(&mut saved.x_hat, r * h);
     if a == 0 {
         product.fill(0.0);
     } else {
         let (weight, bias) = (params.at(&slots.qkv_weight), params.at(&slots.qkv_bias));
-        if layer.first_only {
+        if layer.chosen.is_some() {
             let (q, kv) = fit(&mut saved.qkv, r * a + t * 2 * a).split_at_mut(r * a);
-            // (B, H) · (H, A) and (T, H) · (H, 2A)
+            // (rows, H) · (H, A) and (T, H) · (H, 2A)
             linear::forward(residual, &weight[..a * h], r, h, a, q);
             linear::forward(x, &weight[a * h..], t, h, 2 * a, kv);
             linear::add_bias(q, &bias[..a]);
@@ -163,9 +165,9 @@ pub(super) fn backward(
     let gamma = params.at(&slots.attention_gamma);
     let end = sublayer(layer, None);
     layer_norm::backward(dz, &saved.x_hat[..r * h], &saved.inverse[..r], gamma, &end, d_product, sums);
-    // For first tokens only, dz (B, H) has to move to its rows of (T, H); without heads that is all there is.
-    if layer.first_only {
-        fit(&mut scratch.d_first, r * h).copy_from_slice(dz);
+    // Of chosen rows, dz (rows, H) has to move to its places in (T, H); without heads that is all there is.
+    if layer.chosen.is_some() {
+        fit(&mut scratch.d_chosen, r * h).copy_from_slice(dz);
     }
     if a > 0 {
         let output_weight = params.at(&slots.output_weight);
@@ -192,10 +194,11 @@ pub(super) fn backward(
         let [q, k, v] = split_qkv(layer, &saved.qkv);
         let attended =
             attention::Saved { q, k, v, probabilities: &saved.probabilities[..shape.probabilities()] };
-        let (q_width, kv_start) = if layer.first_only { (a, r * a) } else { (3 * a, a) };
-        let d_qkv = fit(&mut scratch.d_qkv, if layer.first_only { r * a + t * 2 * a } else { t * 3 * a });
+        let (q_width, kv_start) = if layer.chosen.is_some() { (a, r * a) } else { (3 * a, a) };
+        let d_qkv =
+            fit(&mut scratch.d_qkv, if layer.chosen.is_some() { r * a + t * 2 * a } else { t * 3 * a });
         let dropout = layer.dropout.map(|plan| (plan, layer.number));
-        let kv_width = if layer.first_only { 2 * a } else { 3 * a };
+        let kv_width = if layer.chosen.is_some() { 2 * a } else { 3 * a };
         attention::backward(
             Rows { data: d_context, stride: a },
             &attended,
@@ -211,11 +214,11 @@ pub(super) fn backward(
         let weight = params.at(&slots.qkv_weight);
         if let Wanted::Weights(gradient) = wanted {
             let [d_weight, d_bias] = disjoint(gradient, [&slots.qkv_weight, &slots.qkv_bias]);
-            if layer.first_only {
+            if layer.chosen.is_some() {
                 let (d_q, d_kv) = d_qkv.split_at(r * a);
                 let (weight_q, weight_kv) = d_weight.split_at_mut(a * h);
                 let (bias_q, bias_kv) = d_bias.split_at_mut(a);
-                linear::backward_weight(d_q, &saved.x_first[..r * h], r, h, a, weight_q);
+                linear::backward_weight(d_q, &saved.x_chosen[..r * h], r, h, a, weight_q);
                 linear::backward_weight(d_kv, x, t, h, 2 * a, weight_kv);
                 linear::backward_bias(d_q, bias_q);
                 linear::backward_bias(d_kv, bias_kv);
@@ -224,20 +227,20 @@ pub(super) fn backward(
                 linear::backward_bias(d_qkv, d_bias);
             }
         }
-        if layer.first_only {
+        if layer.chosen.is_some() {
             let (d_q, d_kv) = d_qkv.split_at(r * a);
-            let d_first = &mut scratch.d_first[..r * h];
-            linear::backward_input(d_q, &weight[..a * h], r, h, a, d_first, Write::Add);
+            let d_chosen = &mut scratch.d_chosen[..r * h];
+            linear::backward_input(d_q, &weight[..a * h], r, h, a, d_chosen, Write::Add);
             linear::backward_input(d_kv, &weight[a * h..], t, h, 2 * a, fit(dy, t * h), Write::Replace);
         } else {
             linear::backward_input(d_qkv, weight, t, h, 3 * a, dz, Write::Add);
         }
-    } else if layer.first_only {
+    } else if layer.chosen.is_some() {
         fit(dy, t * h).fill(0.0);
     }
-    if layer.first_only {
+    if let Some(rows) = layer.chosen {
         let dx = fit(dy, t * h);
-        for (d, at) in scratch.d_first[..r * h].chunks(h).zip(layer.offsets) {
+        for (d, at) in scratch.d_chosen[..r * h].chunks(h).zip(rows) {
             dx[at * h..(at + 1) * h].iter_mut().zip(d).for_each(|(x, d)| *x += d);
         }
     }

@@ -1,8 +1,8 @@
 //! Word, position and segment embeddings, LayerNorm, dropout.
 
 use super::{
-    bert::Input,
     config::BertConfig,
+    encoder::Input,
     params::{Layout, Params, disjoint},
 };
 use crate::ops::{

@@ -1,7 +1,7 @@
 //! The feed-forward layer (FFN): up, GELU, down, dropout, residual and LayerNorm.
 
 use super::{
-    bert::{Layer, Wanted},
+    encoder::{Layer, Wanted},
     params::disjoint,
 };
 use crate::ops::{

@@ -5,13 +5,16 @@ pub mod bert;
 pub mod classifier;
 pub mod config;
 pub mod embeddings;
+pub mod encoder;
 pub mod ffn_block;
 pub mod gates;
+pub mod masked_lm;
 pub mod params;
 pub mod shrink;
 pub mod weights;
 
-pub use bert::{Bert, Input, Pass, Wanted, Workspace};
+pub use bert::{Bert, Workspace};
 pub use config::BertConfig;
+pub use encoder::{Input, Pass, Wanted};
 pub use gates::{GateGradients, Gates};
-pub use params::{LayerShape, Params};
+pub use params::{Head, LayerShape, Params};

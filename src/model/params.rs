@@ -15,10 +15,19 @@ pub struct LayerShape {
     pub ffn: bool,
 }
 
+/// What stands on the encoder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Head {
+    /// Pooler and classifier on each sequence's first token: `BertForSequenceClassification`.
+    Classifier { labels: usize },
+    /// Words for masked tokens: `BertForMaskedLM`.
+    MaskedLm,
+}
+
 /// A tensor of the buffer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// The name in Hugging Face's `BertForSequenceClassification`.
+    /// The name in Hugging Face's `BertForSequenceClassification` or `BertForMaskedLM`.
     pub name: String,
     pub shape: Vec<usize>,
     pub range: Range<usize>,
@@ -64,11 +73,17 @@ pub struct Layout {
     pub pooler_bias: Range<usize>,
     pub classifier_weight: Range<usize>,
     pub classifier_bias: Range<usize>,
+    pub transform_weight: Range<usize>,
+    pub transform_bias: Range<usize>,
+    pub transform_gamma: Range<usize>,
+    pub transform_beta: Range<usize>,
+    /// The decoder's weight is the word embeddings' table.
+    pub decoder_bias: Range<usize>,
 }
 
 impl Layout {
-    /// The layout of a classifier with `labels` outputs on a BERT whose layers have these units.
-    pub fn new(config: &BertConfig, shape: &[LayerShape], labels: usize) -> Self {
+    /// The layout of a BERT with this head, whose layers have these units. A head's slots are empty in the other's.
+    pub fn new(config: &BertConfig, shape: &[LayerShape], head: Head) -> Self {
         let (h, f) = (config.hidden_size, config.intermediate_size);
         let mut layout = Self::default();
         layout.words = layout.add("bert.embeddings.word_embeddings.weight", &[config.vocab_size, h]);
@@ -103,10 +118,22 @@ impl Layout {
             slots.ffn_beta = layout.add(&name("output.LayerNorm.bias"), &[h]);
             layout.layers.push(slots);
         }
-        layout.pooler_weight = layout.add("bert.pooler.dense.weight", &[h, h]);
-        layout.pooler_bias = layout.add("bert.pooler.dense.bias", &[h]);
-        layout.classifier_weight = layout.add("classifier.weight", &[labels, h]);
-        layout.classifier_bias = layout.add("classifier.bias", &[labels]);
+        match head {
+            Head::Classifier { labels } => {
+                layout.pooler_weight = layout.add("bert.pooler.dense.weight", &[h, h]);
+                layout.pooler_bias = layout.add("bert.pooler.dense.bias", &[h]);
+                layout.classifier_weight = layout.add("classifier.weight", &[labels, h]);
+                layout.classifier_bias = layout.add("classifier.bias", &[labels]);
+            }
+            Head::MaskedLm => {
+                let name = |rest: &str| format!("cls.predictions.{rest}");
+                layout.transform_weight = layout.add(&name("transform.dense.weight"), &[h, h]);
+                layout.transform_bias = layout.add(&name("transform.dense.bias"), &[h]);
+                layout.transform_gamma = layout.add(&name("transform.LayerNorm.weight"), &[h]);
+                layout.transform_beta = layout.add(&name("transform.LayerNorm.bias"), &[h]);
+                layout.decoder_bias = layout.add(&name("bias"), &[config.vocab_size]);
+            }
+        }
         layout
     }
 

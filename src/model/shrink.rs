@@ -8,7 +8,7 @@ use super::{bert::Bert, params::LayerShape};
 impl Bert {
     /// A copy that has only the units of `shape`, each of which must be present.
     pub fn shrunk(&self, shape: &[LayerShape]) -> Self {
-        let mut small = Self::zeros(self.config.clone(), shape.to_vec(), self.labels);
+        let mut small = Self::zeros(self.config.clone(), shape.to_vec(), self.head);
         let Self { params, .. } = &mut small;
         for entry in &params.layout.entries {
             let to = &mut params.data[entry.range.clone()];

@@ -3,13 +3,21 @@
 use super::{
     bert::Bert,
     config::BertConfig,
-    params::{Entry, LayerShape, Layout},
+    params::{Entry, Head, LayerShape, Layout},
 };
 use crate::error::{Error, Result};
 use candle_core::{DType, Device, Tensor};
-use serde_json::{Value, json};
+use half::f16;
+use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use std::{collections::HashMap, path::Path};
+
+/// How weights are stored in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stored {
+    F32,
+    F16,
+}
 
 /// A model's folder, read: the unpruned encoder, before a classifier is chosen.
 #[derive(Clone, Debug)]
@@ -58,16 +66,19 @@ impl Pretrained {
         Ok(Self { config, sha256, notes: Vec::new(), shape, tensors, file })
     }
 
-    /// The model with a classifier of `labels` outputs. Tensors of the heads are the file's when it has them for as
-    /// many labels and `fresh_classifier` is false; otherwise they are drawn from `seed`.
-    pub fn build(&mut self, labels: usize, seed: u64, fresh_classifier: bool) -> Result<Bert> {
-        let entries = Layout::new(&self.config, &self.shape, labels).entries;
+    /// The model with this head. The head's tensors are the file's when it has them, for as many labels if it is a
+    /// classifier, and `fresh_head` is false; otherwise they are drawn from `seed`. A missing pooler is always drawn.
+    pub fn build(&mut self, head: Head, seed: u64, fresh_head: bool) -> Result<Bert> {
+        let entries = Layout::new(&self.config, &self.shape, head).entries;
         let find = |entry: &Entry| {
             let name = plain_name(&entry.name);
-            let head = name.starts_with("classifier.");
             let tensor = self.tensors.get(&name);
             // A classifier for another number of labels belongs to another task.
-            (name, tensor.filter(|t| !head || (!fresh_classifier && t.dims() == entry.shape)))
+            let wanted = |t: &&Tensor| {
+                !is_of_head(&name) || (!fresh_head && (name.starts_with("cls.") || t.dims() == entry.shape))
+            };
+            let tensor = tensor.filter(wanted);
+            (name, tensor)
         };
         // Before a buffer is allocated whose size is what config.json says.
         for entry in &entries {
@@ -82,7 +93,7 @@ impl Pretrained {
                 )));
             }
         }
-        let mut bert = Bert::zeros(self.config.clone(), self.shape.clone(), labels);
+        let mut bert = Bert::zeros(self.config.clone(), self.shape.clone(), head);
         let (mut missing, mut drawn) = (Vec::new(), Vec::new());
         for entry in &entries {
             match find(entry) {
@@ -105,7 +116,7 @@ impl Pretrained {
                     }
                     bert.params.data[entry.range.clone()].copy_from_slice(&values);
                 }
-                (name, None) if name.starts_with("classifier.") || name.starts_with("pooler.") => {
+                (name, None) if is_of_head(&name) || name.starts_with("pooler.") => {
                     drawn.push(entry.name.clone());
                 }
                 (name, None) => missing.push(name),
@@ -122,10 +133,13 @@ impl Pretrained {
         }
         bert.initialise(seed, |name| drawn.iter().any(|d| d == name));
         self.notes = self.describe(&entries.iter().map(|e| plain_name(&e.name)).collect::<Vec<_>>(), &drawn);
-        if !fresh_classifier && drawn.iter().any(|n| n.starts_with("classifier.")) {
-            self.notes.push(format!(
-                "the model has no classifier for {labels} labels; one was drawn from the run's seed"
-            ));
+        if !fresh_head && drawn.iter().any(|n| is_of_head(n)) {
+            let what = match head {
+                Head::Classifier { labels } => format!("classifier for {labels} labels"),
+                Head::MaskedLm => "whole masked-LM head".to_owned(),
+            };
+            self.notes
+                .push(format!("the model has no {what}; what is missing was drawn from the run's seed"));
         }
         Ok(bert)
     }
@@ -140,7 +154,8 @@ impl Pretrained {
             .keys()
             .map(String::as_str)
             .filter(|n| {
-                !known.iter().any(|k| k == n) && !n.starts_with("classifier.") && !n.ends_with("position_ids")
+                let usual = is_of_head(n) || n.starts_with("pooler.") || n.ends_with("position_ids");
+                !usual && !known.iter().any(|k| k == n)
             })
             .collect();
         extra.sort_unstable();
@@ -157,6 +172,11 @@ fn plain_name(name: &str) -> String {
     name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
 }
 
+/// Whether a tensor belongs to what stands on the encoder; a file may have other heads than the one that is wanted.
+fn is_of_head(name: &str) -> bool {
+    name.starts_with("classifier.") || name.starts_with("cls.")
+}
+
 fn first_line(text: &str) -> &str {
     text.lines().next().unwrap_or_default()
 }
@@ -164,9 +184,22 @@ fn first_line(text: &str) -> &str {
 impl Bert {
     /// The bytes of `model.safetensors` under Hugging Face's names.
     pub fn to_safetensors(&self) -> Result<Vec<u8>> {
+        self.to_safetensors_as(Stored::F32)
+    }
+
+    /// The same with the weights in this format.
+    pub fn to_safetensors_as(&self, stored: Stored) -> Result<Vec<u8>> {
         let failed = |e: &dyn std::fmt::Display| Error::internal(format!("cannot serialise the model: {e}"));
         let bytes_of = |range: std::ops::Range<usize>| -> Vec<u8> {
-            self.params.data[range].iter().flat_map(|v| v.to_le_bytes()).collect()
+            let values = self.params.data[range].iter();
+            match stored {
+                Stored::F32 => values.flat_map(|v| v.to_le_bytes()).collect(),
+                Stored::F16 => values.flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect(),
+            }
+        };
+        let dtype = match stored {
+            Stored::F32 => safetensors::Dtype::F32,
+            Stored::F16 => safetensors::Dtype::F16,
         };
         let mut tensors = Vec::new();
         for entry in &self.params.layout.entries {
@@ -175,8 +208,7 @@ impl Bert {
         let views = tensors
             .iter()
             .map(|(name, shape, bytes)| {
-                let view =
-                    safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.clone(), bytes);
+                let view = safetensors::tensor::TensorView::new(dtype, shape.clone(), bytes);
                 Ok((name.as_str(), view.map_err(|e| failed(&e))?))
             })
             .collect::<Result<Vec<_>>>()?;
@@ -191,29 +223,41 @@ impl Bert {
         let value = serde_json::to_value(&self.config).map_err(|e| Error::internal(e.to_string()))?;
         let Value::Object(mut map) = value else { return Err(Error::internal("a config is an object")) };
         map.insert("model_type".into(), json!("bert"));
-        map.insert("architectures".into(), json!(["BertForSequenceClassification"]));
+        let architecture = match self.head {
+            Head::Classifier { .. } => "BertForSequenceClassification",
+            Head::MaskedLm => "BertForMaskedLM",
+        };
+        map.insert("architectures".into(), json!([architecture]));
         // What the source model said of its own task and number format must not stay.
         for key in ["dtype", "torch_dtype"].iter().filter(|key| self.config.rest.contains_key(**key)) {
             map.insert((*key).into(), json!("float32"));
         }
-        if self.labels == 1 {
-            map.insert("problem_type".into(), json!("regression"));
-        } else {
-            map.shift_remove("problem_type");
+        // transformers counts the labels of `id2label`. All of these are written anew, or not at all.
+        for key in ["problem_type", "num_labels", "id2label", "label2id", "lottery"] {
+            map.shift_remove(key);
         }
-        // transformers counts the labels of `id2label`.
-        map.shift_remove("num_labels");
-        let names: Vec<String> = match label_names {
-            [] => (0..self.labels).map(|i| format!("LABEL_{i}")).collect(),
-            names => names.iter().map(|name| (*name).to_owned()).collect(),
-        };
-        let by_number = names.iter().enumerate().map(|(i, name)| (i.to_string(), json!(name)));
-        map.insert("id2label".into(), Value::Object(by_number.collect()));
-        let by_name = names.iter().enumerate().map(|(i, name)| (name.clone(), json!(i)));
-        map.insert("label2id".into(), Value::Object(by_name.collect()));
+        match self.head {
+            Head::Classifier { labels } => describe_labels(&mut map, labels, label_names),
+            // The decoder is the word embeddings.
+            Head::MaskedLm => _ = map.insert("tie_word_embeddings".into(), json!(true)),
+        }
         if self.shape != self.config.full_shape() {
             map.insert("lottery".into(), json!({ "layers": self.shape }));
         }
         serde_json::to_string_pretty(&map).map_err(|e| Error::internal(e.to_string()))
     }
+}
+
+fn describe_labels(map: &mut Map<String, Value>, labels: usize, label_names: &[&str]) {
+    if labels == 1 {
+        map.insert("problem_type".into(), json!("regression"));
+    }
+    let names: Vec<String> = match label_names {
+        [] => (0..labels).map(|i| format!("LABEL_{i}")).collect(),
+        names => names.iter().map(|name| (*name).to_owned()).collect(),
+    };
+    let by_number = names.iter().enumerate().map(|(i, name)| (i.to_string(), json!(name)));
+    map.insert("id2label".into(), Value::Object(by_number.collect()));
+    let by_name = names.iter().enumerate().map(|(i, name)| (name.clone(), json!(i)));
+    map.insert("label2id".into(), Value::Object(by_name.collect()));
 }

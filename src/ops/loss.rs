@@ -1,4 +1,8 @@
-//! Losses with their gradients: cross-entropy over classes, mean squared error over scores.
+//! Losses with their gradients: cross-entropy over classes or words, mean squared error over scores.
+
+use super::simd::{exp, max};
+use crate::dispatch;
+use rayon::prelude::*;
 
 /// What the logits are compared with.
 #[derive(Clone, Copy, Debug)]
@@ -49,9 +53,77 @@ pub fn mean(logits: &[f32], targets: Targets, d_logits: &mut [f32]) -> f64 {
     losses.iter().sum::<f64>() / n
 }
 
+/// How well one masked token was predicted.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Prediction {
+    /// -ln p(word), in nats
+    pub loss: f64,
+    /// Whether no word is likelier.
+    pub correct: bool,
+}
+
+dispatch! {
+    /// x (V) becomes scale · (softmax(x) - onehot(word)).
+    fn word_row(x: &mut [f32], word: usize, scale: f32) -> Prediction {
+        let peak = max(x);
+        let at_word = x[word] - peak;
+        // In f64, in lanes: V may be 30 000 and more.
+        let mut lanes = [0f64; 8];
+        for block in x.chunks_mut(8) {
+            for (v, lane) in block.iter_mut().zip(&mut lanes) {
+                *v = exp(*v - peak);
+                *lane += f64::from(*v);
+            }
+        }
+        let total: f64 = lanes.iter().sum();
+        let factor = (f64::from(scale) / total) as f32;
+        for v in x.iter_mut() { *v *= factor; }
+        x[word] -= scale;
+        Prediction { loss: total.ln() - f64::from(at_word), correct: at_word >= 0.0 }
+    }
+}
+
+/// Cross-entropy over a vocabulary: logits (M, V) become the gradient of their mean loss, in place.
+///
+/// # Panics
+/// If a word is not in the vocabulary.
+pub fn words(logits: &mut [f32], words: &[u32]) -> Vec<Prediction> {
+    let v = logits.len() / words.len().max(1);
+    let scale = 1.0 / words.len() as f32;
+    let rows = logits.par_chunks_mut(v.max(1)).zip(words);
+    rows.map(|(x, word)| word_row(x, *word as usize, scale)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_loss_over_words_is_the_loss_over_classes() {
+        let (m, v) = (7, 1003);
+        let numbers = |seed: u32| (0..m * v).map(move |i| ((i as u32 * 7919 + seed) % 4099) as f32 / 300.0);
+        let classes: Vec<u32> = (0..m as u32).map(|i| i * 151 % v as u32).collect();
+        let logits: Vec<f32> = numbers(5).collect();
+        let mut expected = vec![0.0; m * v];
+        let losses = per_example(&logits, Targets::Classes(&classes), &mut expected);
+        let mut found = logits.clone();
+        let predictions = words(&mut found, &classes);
+        for (a, b) in found.iter().zip(&expected) {
+            assert!((a * m as f32 - b).abs() < 1e-6, "{a} {b}");
+        }
+        for (i, (p, loss)) in predictions.iter().zip(losses).enumerate() {
+            assert!((p.loss - loss).abs() < 1e-5, "{} {loss}", p.loss);
+            let row = &logits[i * v..(i + 1) * v];
+            assert_eq!(p.correct, row.iter().all(|x| *x <= row[classes[i] as usize]));
+        }
+        assert!(predictions.iter().any(|p| !p.correct));
+        let mut sure = vec![0.0; v];
+        sure[9] = 50.0;
+        let [one] = words(&mut sure, &[9])[..] else { panic!() };
+        assert!(one.correct && one.loss.abs() < 1e-6);
+        let mut nan = vec![f32::NAN; 3];
+        assert!(words(&mut nan, &[0])[0].loss.is_nan());
+    }
 
     #[test]
     fn gradients_agree_with_finite_differences() {

@@ -8,7 +8,7 @@ pub const BATCH: usize = 32;
 
 /// (examples, labels), in the dataset's order. `gates` masks units of an unpruned model.
 pub fn logits(bert: &Bert, data: &Dataset, gates: Option<&Gates>, workspace: &mut Workspace) -> Vec<f32> {
-    let mut out = Vec::with_capacity(data.len() * bert.labels);
+    let mut out = Vec::with_capacity(data.len() * bert.labels());
     let all: Vec<usize> = (0..data.len()).collect();
     for indices in all.chunks(BATCH) {
         let (batch, _) = data.batch(indices);

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use lottery::model::{Bert, BertConfig};
+use lottery::model::{Bert, BertConfig, Head};
 use serde_json::{Value, json};
 
 use crate::fixture::{Bench, assert_nothing_half_written, json_file, lottery, refused, succeeded, tiny};
@@ -53,7 +53,10 @@ fn weights_of_another_shape_than_the_config_says_are_named() {
     let bench = Bench::new("RTE");
     let mut other = tiny();
     other.intermediate_size = 48;
-    bench.write("model/config.json", Bert::random(other, 2, 7).to_config_json(&[]).unwrap());
+    bench.write(
+        "model/config.json",
+        Bert::random(other, Head::Classifier { labels: 2 }, 7).to_config_json(&[]).unwrap(),
+    );
     refuse(&bench, &["intermediate.dense", "[64, 32]", "[48, 32]", "config.json"]);
 }
 
@@ -81,7 +84,7 @@ fn weights_of_fewer_layers_than_the_config_says_are_named() {
 #[test]
 fn weights_that_are_not_numbers_are_named() {
     let bench = Bench::new("RTE");
-    let mut bert = Bert::random(tiny(), 2, 7);
+    let mut bert = Bert::random(tiny(), Head::Classifier { labels: 2 }, 7);
     bert.params.data[5] = f32::NAN;
     bench.write("model/model.safetensors", bert.to_safetensors().unwrap());
     refuse(&bench, &["model.safetensors", "word_embeddings", "NaN"]);

@@ -7,7 +7,7 @@ use std::{
 };
 
 use assert_cmd::Command;
-use lottery::model::{Bert, BertConfig};
+use lottery::model::{Bert, BertConfig, Head};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -52,7 +52,7 @@ impl Bench {
 
     /// `model/`: config, random weights, vocabulary.
     pub fn write_model(&self, config: &BertConfig) {
-        let bert = Bert::random(config.clone(), 2, 7);
+        let bert = Bert::random(config.clone(), Head::Classifier { labels: 2 }, 7);
         self.write("model/config.json", bert.to_config_json(&[]).unwrap());
         self.write("model/model.safetensors", bert.to_safetensors().unwrap());
         self.write("model/vocab.txt", vocabulary().join("\n") + "\n");

@@ -1,10 +1,13 @@
 //! Model folders: saved and read back, in every form found in the wild, and broken in every way.
 
-use crate::support::{config, random_bert};
+use crate::support::{config, random_bert, random_bert_with};
 use candle_core::{DType, Device, Tensor};
 use lottery::{
     error::Error,
-    model::{Bert, LayerShape, weights::Pretrained},
+    model::{
+        Bert, Head, LayerShape,
+        weights::{Pretrained, Stored},
+    },
 };
 use serde_json::{Value, json};
 use std::{collections::HashMap, fs, path::Path};
@@ -51,12 +54,14 @@ fn renamed(tensors: &mut Tensors, name: impl Fn(&str) -> String) {
 }
 
 fn build(dir: &TempDir, labels: usize) -> Bert {
-    Pretrained::load(dir.path()).unwrap().build(labels, 5, false).unwrap()
+    Pretrained::load(dir.path()).unwrap().build(Head::Classifier { labels }, 5, false).unwrap()
 }
 
 #[track_caller]
 fn assert_refused(dir: &Path, words: &[&str]) {
-    let error = Pretrained::load(dir).and_then(|mut p| p.build(3, 5, false)).unwrap_err();
+    let error = Pretrained::load(dir)
+        .and_then(|mut p| p.build(Head::Classifier { labels: 3 }, 5, false))
+        .unwrap_err();
     assert!(matches!(error, Error::Data(_)) && error.exit_code() == 3);
     let text = error.to_string();
     for word in words {
@@ -72,7 +77,7 @@ fn a_saved_model_reads_back_with_identical_bytes() {
         .shrunk(&[LayerShape { heads: vec![0, 2], ffn: false }, LayerShape { heads: vec![], ffn: true }]);
     for bert in [whole, thin, small(1)] {
         let dir = save(&bert, &[]);
-        let back = build(&dir, bert.labels);
+        let back = build(&dir, bert.labels());
         assert_eq!((&back.params, &back.shape), (&bert.params, &bert.shape));
         assert_eq!(back.to_safetensors().unwrap(), bert.to_safetensors().unwrap());
         assert_eq!(back.to_config_json(&[]).unwrap(), bert.to_config_json(&[]).unwrap());
@@ -93,7 +98,7 @@ fn a_saved_config_states_the_labels_so_that_other_programs_build_the_same_classi
     assert_eq!(score["problem_type"], "regression");
     // A classifier trained from a regression model is none.
     let dir = save(&small(1), &[]);
-    let bert = Pretrained::load(dir.path()).unwrap().build(2, 5, true).unwrap();
+    let bert = Pretrained::load(dir.path()).unwrap().build(Head::Classifier { labels: 2 }, 5, true).unwrap();
     let reused = config_of(&save(&bert, &["no", "yes"]));
     assert_eq!(reused.get("problem_type"), None);
     assert_eq!(reused["id2label"].as_object().unwrap().len(), 2);
@@ -143,42 +148,44 @@ fn a_missing_pooler_is_drawn_from_the_seed_and_told() {
     let bert = small(3);
     let dir = save_changed(&bert, |tensors| tensors.retain(|name, _| !name.contains("pooler")));
     let mut pretrained = Pretrained::load(dir.path()).unwrap();
-    let one = pretrained.build(3, 5, false).unwrap();
+    let one = pretrained.build(Head::Classifier { labels: 3 }, 5, false).unwrap();
     assert!(pretrained.notes.iter().any(|n| n.contains("pooler")), "{:?}", pretrained.notes);
     let pooler = |bert: &Bert| bert.params.named("bert.pooler.dense.weight").unwrap().1.to_vec();
     assert!(pooler(&one).iter().any(|v| *v != 0.0));
-    assert_eq!(pooler(&one), pooler(&pretrained.build(3, 5, false).unwrap()));
-    assert_ne!(pooler(&one), pooler(&pretrained.build(3, 6, false).unwrap()));
+    assert_eq!(pooler(&one), pooler(&pretrained.build(Head::Classifier { labels: 3 }, 5, false).unwrap()));
+    assert_ne!(pooler(&one), pooler(&pretrained.build(Head::Classifier { labels: 3 }, 6, false).unwrap()));
     assert_eq!(one.params.named("classifier.weight"), bert.params.named("classifier.weight"));
 }
 
 #[test]
-fn tensors_of_other_heads_are_passed_over_and_told() {
+fn tensors_of_other_heads_are_passed_over_and_unknown_ones_told() {
     let bert = small(3);
     let dir = save_changed(&bert, |tensors| {
         let extra = Tensor::zeros(24, DType::F32, &Device::Cpu).unwrap();
         tensors.insert("cls.predictions.transform.dense.bias".into(), extra.clone());
-        tensors.insert("cls.seq_relationship.bias".into(), extra);
+        tensors.insert("cls.seq_relationship.bias".into(), extra.clone());
+        tensors.insert("adapter.bias".into(), extra);
         let ids = Tensor::arange(0i64, 160, &Device::Cpu).unwrap();
         tensors.insert("bert.embeddings.position_ids".into(), ids);
     });
     let mut pretrained = Pretrained::load(dir.path()).unwrap();
-    assert_eq!(pretrained.build(3, 5, false).unwrap().params, bert.params);
+    assert_eq!(pretrained.build(Head::Classifier { labels: 3 }, 5, false).unwrap().params, bert.params);
     let notes = pretrained.notes.join("\n");
-    assert!(notes.contains("2 tensors") && notes.contains("cls.predictions"), "{notes}");
+    assert!(notes.contains("1 tensors") && notes.contains("adapter.bias"), "{notes}");
+    assert!(!notes.contains("cls."), "{notes}");
 }
 
 #[test]
 fn a_classifier_for_another_number_of_labels_is_drawn_anew_and_told() {
     let dir = save(&small(3), &[]);
     let mut pretrained = Pretrained::load(dir.path()).unwrap();
-    let bert = pretrained.build(2, 5, false).unwrap();
+    let bert = pretrained.build(Head::Classifier { labels: 2 }, 5, false).unwrap();
     assert!(
         pretrained.notes.iter().any(|n| n.contains("no classifier for 2 labels")),
         "{:?}",
         pretrained.notes
     );
-    assert_eq!(bert, pretrained.build(2, 5, true).unwrap());
+    assert_eq!(bert, pretrained.build(Head::Classifier { labels: 2 }, 5, true).unwrap());
     assert!(pretrained.notes.is_empty(), "{:?}", pretrained.notes);
 }
 
@@ -187,13 +194,13 @@ fn a_fresh_classifier_depends_on_the_seed_alone() {
     let bert = small(3);
     let dir = save(&bert, &[]);
     let mut pretrained = Pretrained::load(dir.path()).unwrap();
-    let mut draw = |labels, seed| pretrained.build(labels, seed, true).unwrap();
+    let mut draw = |labels, seed| pretrained.build(Head::Classifier { labels }, seed, true).unwrap();
     let (one, again, other, wide) = (draw(3, 1), draw(3, 1), draw(3, 2), draw(7, 1));
     let classifier = |b: &Bert| b.params.named("classifier.weight").unwrap().1.to_vec();
     assert_eq!(one, again);
     assert_ne!(classifier(&one), classifier(&bert));
     assert_ne!(classifier(&one), classifier(&other));
-    assert_eq!(wide.labels, 7);
+    assert_eq!(wide.labels(), 7);
     let rest = |b: &Bert| b.params.data[..b.params.layout.classifier_weight.start].to_vec();
     assert_eq!(rest(&one), rest(&bert));
     let ticket = one.shrunk(&vec![LayerShape { heads: vec![1], ffn: false }; 2]);
@@ -281,5 +288,47 @@ fn configs_of_other_models_are_refused_with_their_key() {
     assert_refused(dir.path(), &["config.json", "not JSON"]);
     for layers in [json!([]), json!(3), json!([{"heads": [1, 0], "ffn": true}, {"heads": [], "ffn": true}])] {
         refused("lottery", json!({ "layers": layers }), &["lottery.layers"]);
+    }
+}
+
+#[test]
+fn a_masked_lm_reads_back_and_gives_a_classifier_its_encoder() {
+    let config = config(2, 24, 3, 40);
+    let bert = random_bert_with(config.clone(), config.full_shape(), Head::MaskedLm, 4);
+    let dir = save(&bert, &[]);
+    let mut pretrained = Pretrained::load(dir.path()).unwrap();
+    let back = pretrained.build(Head::MaskedLm, 5, false).unwrap();
+    assert_eq!((&back.params, &pretrained.notes), (&bert.params, &vec![]));
+    let json: Value = serde_json::from_str(&bert.to_config_json(&[]).unwrap()).unwrap();
+    assert_eq!(json["architectures"], json!(["BertForMaskedLM"]));
+    assert!(json.get("id2label").is_none());
+
+    // Fresh: the head alone is drawn. A classifier draws its pooler too.
+    let fresh = pretrained.build(Head::MaskedLm, 5, true).unwrap();
+    let classifier = pretrained.build(Head::Classifier { labels: 3 }, 5, false).unwrap();
+    for entry in &bert.params.layout.entries {
+        let own = &bert.params.data[entry.range.clone()];
+        let head = entry.name.starts_with("cls.");
+        assert_eq!(fresh.params.named(&entry.name).unwrap().1 == own, !head, "{}", entry.name);
+        assert_eq!(classifier.params.named(&entry.name).is_some(), !head, "{}", entry.name);
+        if !head {
+            assert_eq!(classifier.params.named(&entry.name).unwrap().1, own, "{}", entry.name);
+        }
+    }
+    // A classifier's folder has no masked-LM head: one is drawn, and told.
+    let dir = save(&small(3), &[]);
+    let mut pretrained = Pretrained::load(dir.path()).unwrap();
+    pretrained.build(Head::MaskedLm, 5, false).unwrap();
+    assert!(pretrained.notes.join("\n").contains("masked-LM head"), "{:?}", pretrained.notes);
+}
+
+#[test]
+fn half_precision_files_hold_the_nearest_numbers() {
+    let bert = small(3);
+    let dir = save(&bert, &[]);
+    fs::write(dir.path().join("model.safetensors"), bert.to_safetensors_as(Stored::F16).unwrap()).unwrap();
+    let back = build(&dir, 3);
+    for (a, b) in back.params.data.iter().zip(&bert.params.data) {
+        assert!((a - b).abs() <= b.abs() / 2048.0 + 3e-8, "{a} {b}");
     }
 }

@@ -1,7 +1,7 @@
 //! Logits, losses and gradients against PyTorch's numbers (`tests/golden/forward.py`).
 
 use crate::support::{Packed, assert_close, distance, logits, norm, train_pass};
-use lottery::model::{Bert, Pass, Workspace, weights::Pretrained};
+use lottery::model::{Bert, Head, Pass, Workspace, weights::Pretrained};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ pub fn golden_json(name: &str) -> Value {
 }
 
 pub fn golden_model(folder: &str, labels: usize) -> Bert {
-    Pretrained::load(&golden(folder)).unwrap().build(labels, 0, false).unwrap()
+    Pretrained::load(&golden(folder)).unwrap().build(Head::Classifier { labels }, 0, false).unwrap()
 }
 
 pub fn integers(value: &Value) -> Vec<u32> {

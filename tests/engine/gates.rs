@@ -27,7 +27,7 @@ fn gate_gradients(
     let pass = Pass { gates, keep: true, gate_gradients: true, dropout: None };
     bert.forward(&packed.input(), &pass, workspace);
     let mut d_logits = vec![0.0; workspace.logits().len()];
-    loss::per_example(workspace.logits(), packed.targets(bert.labels), &mut d_logits);
+    loss::per_example(workspace.logits(), packed.targets(bert.labels()), &mut d_logits);
     bert.backward(&packed.input(), &pass, workspace, &d_logits, Wanted::Gates(out));
     let (layers, total) = (bert.shape.len(), bert.config.num_attention_heads);
     let (b, t) = (packed.sequences(), packed.ids.len());

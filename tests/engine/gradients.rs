@@ -2,11 +2,13 @@
 
 use crate::{
     plain_bert::{PlainBert, scalar, values},
-    support::{Packed, config, distance, norm, random_bert, stream, train_pass},
+    support::{
+        Packed, config, distance, masked_pass, norm, random_bert, random_bert_with, stream, train_pass,
+    },
 };
 use candle_core::{DType, Tensor};
 use lottery::{
-    model::{Bert, BertConfig, LayerShape, Pass, Workspace},
+    model::{Bert, BertConfig, Head, LayerShape, Pass, Workspace},
     ops::dropout::DropoutPlan,
 };
 
@@ -28,7 +30,11 @@ fn thinned(config: &BertConfig) -> Vec<LayerShape> {
 }
 
 fn compare(bert: &Bert, packed: &Packed, dropout: Option<&DropoutPlan>, workspace: &mut Workspace) -> f64 {
-    let (loss, gradient) = train_pass(bert, packed, &Pass { dropout, ..Pass::default() }, workspace);
+    let pass = Pass { dropout, ..Pass::default() };
+    let (loss, gradient) = match bert.head {
+        Head::Classifier { .. } => train_pass(bert, packed, &pass, workspace),
+        Head::MaskedLm => masked_pass(bert, packed, &pass, workspace),
+    };
     let plain = PlainBert::new(bert, DType::F64, dropout.copied());
     let (expected_loss, expected) = plain.gradients(packed);
     assert!((loss - expected_loss).abs() < 1e-5 * expected_loss.max(1.0), "{loss} {expected_loss}");
@@ -87,6 +93,11 @@ fn every_gradient_equals_autograd_on_the_plain_bert() {
                 for dropout in [None, Some(&plan)] {
                     worst = worst.max(compare(&bert, &packed, dropout, &mut workspace));
                 }
+                // The same batch again, for a model that predicts masked words.
+                let bert = random_bert_with(config.clone(), shape.clone(), Head::MaskedLm, seed);
+                for dropout in [None, Some(&plan)] {
+                    worst = worst.max(compare(&bert, &packed, dropout, &mut workspace));
+                }
             }
         }
     }
@@ -134,8 +145,10 @@ fn each_kind_of_emptied_layer_may_stand_first_and_last() {
 fn autograd_of_the_plain_bert_agrees_with_finite_differences() {
     let config = config(2, 12, 3, 10);
     let shape = vec![config.full_shape()[0].clone(), LayerShape { heads: vec![0, 2], ffn: true }];
-    for labels in [1, 3] {
-        let bert = random_bert(config.clone(), shape.clone(), labels, 31);
+    for (labels, head) in
+        [(1, Head::Classifier { labels: 1 }), (3, Head::Classifier { labels: 3 }), (3, Head::MaskedLm)]
+    {
+        let bert = random_bert_with(config.clone(), shape.clone(), head, 31);
         let packed = Packed::random(&config, &[5, 1, 3], labels, 32);
         let plan = DropoutPlan { seed: 6, step: 2, hidden: 0.1, attention: 0.2 };
         let plain = PlainBert::new(&bert, DType::F64, Some(plan));

@@ -5,7 +5,7 @@
 use crate::support::Packed;
 use candle_core::{DType, Device, Result, Tensor, Var, backprop::GradStore};
 use lottery::{
-    model::{Bert, BertConfig, LayerShape},
+    model::{Bert, BertConfig, Head, LayerShape},
     ops::{
         dropout::{Dropout, DropoutPlan},
         rng::Purpose,
@@ -21,7 +21,7 @@ pub struct PlainBert {
     dropout: Option<DropoutPlan>,
     config: BertConfig,
     shape: Vec<LayerShape>,
-    labels: usize,
+    head: Head,
     dtype: DType,
 }
 
@@ -62,7 +62,7 @@ impl PlainBert {
             dropout,
             config,
             shape: bert.shape.clone(),
-            labels: bert.labels,
+            head: bert.head,
             dtype,
         }
     }
@@ -94,18 +94,19 @@ impl PlainBert {
         self.dropped(x, mask, row * self.config.hidden_size)
     }
 
-    /// Σ over heads of gate · dropout(softmax(q kᵀ / √d)) v W_oᵀ, plus the output's bias: (n, H) → (n, H)
-    fn attention(&self, x: &Tensor, layer: usize, sequence: usize) -> Result<Tensor> {
+    /// Σ over heads of gate · dropout(softmax(q kᵀ / √d)) v W_oᵀ, plus the output's bias, q being of the rows that
+    /// ask: (n, H), (rows, H) → (rows, H)
+    fn attention(&self, x: &Tensor, asking: &Tensor, layer: usize, sequence: usize) -> Result<Tensor> {
         let prefix = format!("bert.encoder.layer.{layer}.attention");
         let bias = self.var(&format!("{prefix}.output.dense.bias"));
-        let mut sum = x.zeros_like()?.broadcast_add(bias)?;
+        let mut sum = asking.zeros_like()?.broadcast_add(bias)?;
         let d = self.config.head_size();
         for (place, head) in self.shape[layer].heads.iter().enumerate() {
-            let project = |kind: &str| -> Result<Tensor> {
+            let project = |x: &Tensor, kind: &str| -> Result<Tensor> {
                 let weight = self.var(&format!("{prefix}.self.{kind}.weight")).narrow(0, place * d, d)?;
                 linear(x, &weight, &self.var(&format!("{prefix}.self.{kind}.bias")).narrow(0, place * d, d)?)
             };
-            let (q, k, v) = (project("query")?, project("key")?, project("value")?);
+            let (q, k, v) = (project(asking, "query")?, project(x, "key")?, project(x, "value")?);
             let probabilities = softmax_rows(&(q.matmul(&k.t()?)? / (d as f64).sqrt())?)?;
             let mask = self.dropout.and_then(|plan| plan.attention(layer, *head, sequence));
             let gate = self.head_gates.narrow(0, layer * self.config.num_attention_heads + head, 1)?;
@@ -116,8 +117,9 @@ impl PlainBert {
         Ok(sum)
     }
 
-    /// The logits of one sequence of the batch: (1, labels).
-    fn sequence_logits(&self, packed: &Packed, s: usize) -> Result<Tensor> {
+    /// The encoder's output at the rows that the head reads of one sequence of the batch, (rows, H), and the number of
+    /// the first of them among all that it reads.
+    fn encoded(&self, packed: &Packed, s: usize) -> Result<(Tensor, usize)> {
         let at = packed.offsets[s];
         let n = packed.offsets[s + 1] - at;
         let rows = |table: &str, ids: &[u32]| -> Result<Tensor> {
@@ -128,17 +130,25 @@ impl PlainBert {
         let x = (x + rows("token_type", &packed.segments)?)?;
         let x = self.layer_norm(&x, "bert.embeddings.LayerNorm")?;
         let mut x = self.dropped_hidden(&x, Purpose::EmbeddingDropout, 0, at)?;
+        // From the last attention on only these rows are computed; their masks are those of their own numbers.
+        let (read, first): (Vec<u32>, usize) = match self.head {
+            Head::Classifier { .. } => (vec![0], s),
+            Head::MaskedLm => {
+                let inside = packed.masked.iter().filter(|row| (at..at + n).contains(*row));
+                (
+                    inside.map(|row| (row - at) as u32).collect(),
+                    packed.masked.partition_point(|row| *row < at),
+                )
+            }
+        };
         for (l, shape) in self.shape.iter().enumerate() {
             let prefix = format!("bert.encoder.layer.{l}");
-            let mut attended = self.attention(&x, l, s)?;
-            // From the last attention on only the first token is read; its masks are those of row `s`.
-            let row = if l + 1 == self.shape.len() {
-                attended = attended.narrow(0, 0, 1)?;
-                x = x.narrow(0, 0, 1)?;
-                s
-            } else {
-                at
-            };
+            let (whole, mut row) = (x.clone(), at);
+            if l + 1 == self.shape.len() {
+                x = x.index_select(&Tensor::new(&read[..], &Device::Cpu)?, 0)?;
+                row = first;
+            }
+            let attended = self.attention(&whole, &x, l, s)?;
             let attended = self.dropped_hidden(&attended, Purpose::AttentionOutputDropout, l, row)?;
             x = self.layer_norm(&(x + attended)?, &format!("{prefix}.attention.output.LayerNorm"))?;
             let mut sum = x.clone();
@@ -150,12 +160,27 @@ impl PlainBert {
             }
             x = self.layer_norm(&sum, &format!("{prefix}.output.LayerNorm"))?;
         }
+        Ok((x, first))
+    }
+
+    /// The logits of one sequence of the batch: (1, labels), or (masked tokens, words).
+    fn sequence_logits(&self, packed: &Packed, s: usize) -> Result<Tensor> {
+        let (x, _) = self.encoded(packed, s)?;
+        if self.head == Head::MaskedLm {
+            let x = gelu(&self.linear(&x, "cls.predictions.transform.dense")?)?;
+            let x = self.layer_norm(&x, "cls.predictions.transform.LayerNorm")?;
+            return linear(
+                &x,
+                self.var("bert.embeddings.word_embeddings.weight"),
+                self.var("cls.predictions.bias"),
+            );
+        }
         let pooled = self.linear(&x, "bert.pooler.dense")?.tanh()?;
         let pooled = self.dropped_hidden(&pooled, Purpose::ClassifierDropout, 0, s)?;
         self.linear(&pooled, "classifier")
     }
 
-    /// (B, labels)
+    /// (B, labels), or (masked tokens, words)
     pub fn logits(&self, packed: &Packed) -> Tensor {
         let rows: Result<Vec<_>> = (0..packed.sequences()).map(|s| self.sequence_logits(packed, s)).collect();
         Tensor::cat(&rows.unwrap(), 0).unwrap()
@@ -165,8 +190,13 @@ impl PlainBert {
     pub fn loss(&self, packed: &Packed) -> Tensor {
         let logits = self.logits(packed);
         let of = || -> Result<Tensor> {
+            if self.head == Head::MaskedLm {
+                let words = Tensor::from_slice(&packed.words, (packed.words.len(), 1), &Device::Cpu)?;
+                let total = logits.exp()?.sum_keepdim(1)?.log()?;
+                return (total - logits.gather(&words, 1)?)?.mean_all();
+            }
             let n = packed.sequences();
-            if self.labels == 1 {
+            if self.head == (Head::Classifier { labels: 1 }) {
                 let scores = Tensor::from_slice(&packed.scores, (n, 1), &Device::Cpu)?;
                 return (logits - scores.to_dtype(self.dtype)?)?.sqr()?.mean_all();
             }

@@ -4,7 +4,7 @@ use crate::{
     forward::candle_logits,
     support::{Packed, assert_close, logits},
 };
-use lottery::model::{Pass, weights::Pretrained};
+use lottery::model::{Head, Pass, weights::Pretrained};
 use std::path::PathBuf;
 
 /// The folder of shared models and data, or a line on stderr that says why the test does nothing.
@@ -21,7 +21,7 @@ fn minilm_gives_the_logits_of_candle_transformers() {
     let Some(shared) = shared("minilm_gives_the_logits_of_candle_transformers") else { return };
     let folder = shared.join("models/all-MiniLM-L6-v2");
     let mut pretrained = Pretrained::load(&folder).unwrap();
-    let bert = pretrained.build(2, 1337, true).unwrap();
+    let bert = pretrained.build(Head::Classifier { labels: 2 }, 1337, true).unwrap();
     assert_eq!(bert.shape.len(), 6);
     assert!(pretrained.notes.is_empty(), "{:?}", pretrained.notes);
     let mut tokenizer = tokenizers::Tokenizer::from_file(folder.join("tokenizer.json")).unwrap();

@@ -1,7 +1,7 @@
 //! Random models and batches, and comparisons.
 
 use lottery::{
-    model::{Bert, BertConfig, Input, LayerShape, Pass, Wanted, Workspace},
+    model::{Bert, BertConfig, Head, Input, LayerShape, Pass, Wanted, Workspace},
     ops::{
         loss::{self, Targets},
         rng::{Purpose, Stream},
@@ -23,7 +23,12 @@ pub fn config(layers: usize, hidden: usize, heads: usize, ffn: usize) -> BertCon
 
 /// Weights large enough that every tensor matters, biases and LayerNorms included.
 pub fn random_bert(config: BertConfig, shape: Vec<LayerShape>, labels: usize, seed: u64) -> Bert {
-    let mut bert = Bert::zeros(config, shape, labels);
+    random_bert_with(config, shape, Head::Classifier { labels }, seed)
+}
+
+/// The same with any head.
+pub fn random_bert_with(config: BertConfig, shape: Vec<LayerShape>, head: Head, seed: u64) -> Bert {
+    let mut bert = Bert::zeros(config, shape, head);
     let mut draw = stream(seed);
     for entry in &bert.params.layout.entries {
         let (centre, deviation) = match entry.shape[..] {
@@ -48,6 +53,9 @@ pub struct Packed {
     pub offsets: Vec<usize>,
     pub classes: Vec<u32>,
     pub scores: Vec<f32>,
+    /// Rows that a masked-LM head reads, ascending, and the word that each of them hides.
+    pub masked: Vec<usize>,
+    pub words: Vec<u32>,
 }
 
 impl Packed {
@@ -56,6 +64,7 @@ impl Packed {
         let mut packed = Self::empty();
         for &length in lengths {
             let cut = draw.below(length as u32 + 1);
+            let begin = packed.ids.len();
             for position in 0..length as u32 {
                 packed.ids.push(draw.below(config.vocab_size as u32));
                 packed.positions.push(position);
@@ -64,6 +73,14 @@ impl Packed {
             packed.offsets.push(packed.ids.len());
             packed.classes.push(draw.below(labels as u32));
             packed.scores.push(draw.uniform() as f32 * 5.0);
+            // At least one row of every sequence, sometimes all.
+            let sure = draw.below(length as u32) as usize;
+            for row in 0..length {
+                if row == sure || draw.below(4) == 0 {
+                    packed.masked.push(begin + row);
+                    packed.words.push(draw.below(config.vocab_size as u32));
+                }
+            }
         }
         packed
     }
@@ -76,6 +93,8 @@ impl Packed {
             offsets: vec![0],
             classes: vec![],
             scores: vec![],
+            masked: vec![],
+            words: vec![],
         }
     }
 
@@ -102,6 +121,8 @@ impl Packed {
             offsets: vec![0, at.len()],
             classes: vec![self.classes[s]],
             scores: vec![self.scores[s]],
+            masked: vec![],
+            words: vec![],
         }
     }
 }
@@ -117,10 +138,20 @@ pub fn train_pass(bert: &Bert, packed: &Packed, pass: &Pass, workspace: &mut Wor
     let pass = Pass { keep: true, ..*pass };
     bert.forward(&packed.input(), &pass, workspace);
     let mut d_logits = vec![0.0; workspace.logits().len()];
-    let loss = loss::mean(workspace.logits(), packed.targets(bert.labels), &mut d_logits);
+    let loss = loss::mean(workspace.logits(), packed.targets(bert.labels()), &mut d_logits);
     let mut gradient = vec![0.0; bert.params.layout.len];
     bert.backward(&packed.input(), &pass, workspace, &d_logits, Wanted::Weights(&mut gradient));
     (loss, gradient)
+}
+
+/// [`train_pass`] of a masked-LM model.
+pub fn masked_pass(bert: &Bert, packed: &Packed, pass: &Pass, workspace: &mut Workspace) -> (f64, Vec<f32>) {
+    let pass = Pass { keep: true, ..*pass };
+    bert.forward_masked(&packed.input(), &packed.masked, &pass, workspace);
+    let predictions = loss::words(workspace.masked_logits(), &packed.words);
+    let mut gradient = vec![0.0; bert.params.layout.len];
+    bert.backward_masked(&packed.input(), &pass, workspace, Wanted::Weights(&mut gradient));
+    (predictions.iter().map(|p| p.loss).sum::<f64>() / predictions.len() as f64, gradient)
 }
 
 pub fn norm(x: &[f64]) -> f64 {
