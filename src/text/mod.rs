@@ -1,9 +1,14 @@
-//! From sentences to packed batches: WordPiece, the token cache, batches without padding.
+//! From sentences to packed batches: WordPiece, the token cache, batches without padding; and for pre-training, from
+//! plain text to masked sequences.
 
 mod batch;
 mod cache;
+mod corpus;
+mod masking;
 mod tokenizer;
 
 pub use batch::Batch;
 pub use cache::encode_cached;
-pub use tokenizer::{Encoded, Tokenizer};
+pub use corpus::{Unit, read_text, sequences};
+pub use masking::Masking;
+pub use tokenizer::{Encoded, SpecialIds, Tokenizer};
