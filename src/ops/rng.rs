@@ -53,6 +53,7 @@ pub enum Purpose {
     Split = 18,
     Control = 19,
     DemoTask = 20,
+    Masking = 21,
 }
 
 /// A sequential reader of one stream, for the few uses that want numbers one after another.
@@ -67,7 +68,12 @@ pub struct Stream {
 impl Stream {
     /// The stream of `purpose` under `seed`; `index` tells apart the streams of one purpose (an epoch, a tensor).
     pub fn new(seed: u64, purpose: Purpose, index: u32) -> Self {
-        Self { seed, id: [0, purpose as u32, index], block: 0, words: [0; 4], used: 4 }
+        Self::with(seed, purpose, index, 0)
+    }
+
+    /// A stream told apart by two indices (an epoch and a sequence); with a second one of 0 it is [`Self::new`].
+    pub fn with(seed: u64, purpose: Purpose, index: u32, second: u32) -> Self {
+        Self { seed, id: [second, purpose as u32, index], block: 0, words: [0; 4], used: 4 }
     }
 
     /// 32 uniform bits.
@@ -125,6 +131,17 @@ mod tests {
         let pi = [0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344];
         let answer = [0xd16c_fe09, 0x94fd_cceb, 0x5001_e420, 0x2412_6ea1];
         assert_eq!(philox(pi, 0x299f_31d0_a409_3822), answer);
+    }
+
+    #[test]
+    fn a_stream_reads_the_blocks_of_its_own_counter() {
+        let draw = |mut stream: Stream| -> Vec<u32> { (0..8).map(|_| stream.next_u32()).collect() };
+        let blocks = |counter: [u32; 3]| -> Vec<u32> {
+            (0..2).flat_map(|block| philox([block, counter[0], counter[1], counter[2]], 7)).collect()
+        };
+        assert_eq!(draw(Stream::new(7, Purpose::DataOrder, 3)), blocks([0, 17, 3]));
+        assert_eq!(draw(Stream::with(7, Purpose::Masking, 3, 0)), blocks([0, 21, 3]));
+        assert_eq!(draw(Stream::with(7, Purpose::Masking, 3, 5)), blocks([5, 21, 3]));
     }
 
     #[test]

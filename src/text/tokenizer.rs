@@ -25,10 +25,28 @@ pub struct Encoded {
     pub segments: Vec<u8>,
 }
 
+/// The ids of BERT's special tokens; a tokenizer may lack the two that fine-tuning does not need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpecialIds {
+    pub pad: Option<u32>,
+    pub unk: u32,
+    pub cls: u32,
+    pub sep: u32,
+    pub mask: Option<u32>,
+}
+
+impl SpecialIds {
+    pub(super) fn contain(&self, id: u32) -> bool {
+        [self.unk, self.cls, self.sep].contains(&id) || [self.pad, self.mask].contains(&Some(id))
+    }
+}
+
 /// A WordPiece tokenizer without padding or a truncation of its own.
 #[derive(Clone, Debug)]
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
+    special: SpecialIds,
+    source: PathBuf,
     hash: String,
     files: Vec<PathBuf>,
 }
@@ -36,15 +54,21 @@ pub struct Tokenizer {
 /// The keys of `tokenizer_config.json` that change the tokens, with BERT's defaults.
 #[derive(Deserialize)]
 #[serde(default)]
-struct Config {
-    do_lower_case: bool,
-    tokenize_chinese_chars: bool,
-    strip_accents: Option<bool>,
+pub(super) struct Config {
+    pub do_lower_case: bool,
+    pub tokenize_chinese_chars: bool,
+    pub strip_accents: Option<bool>,
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self { do_lower_case: true, tokenize_chinese_chars: true, strip_accents: None }
+    }
+}
+
+impl Config {
+    pub fn normalizer(&self) -> BertNormalizer {
+        BertNormalizer::new(true, self.tokenize_chinese_chars, self.strip_accents, self.do_lower_case)
     }
 }
 
@@ -86,9 +110,33 @@ impl Tokenizer {
                 dir.display()
             )));
         };
-        let tokenizer = Self { inner, hash: hasher.finalize().to_hex().to_string(), files };
-        tokenizer.check_layout(&source)?;
+        let special = special_ids(&inner, &source)?;
+        let hash = hasher.finalize().to_hex().to_string();
+        let tokenizer = Self { inner, special, source, hash, files };
+        tokenizer.check_layout()?;
         Ok(tokenizer)
+    }
+
+    pub fn special_ids(&self) -> SpecialIds {
+        self.special
+    }
+
+    /// All ids of the vocabulary with added tokens, ascending; there may be gaps.
+    pub(super) fn ids(&self) -> Vec<u32> {
+        let mut ids: Vec<u32> = self.inner.get_vocab(true).into_values().collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+
+    /// The file that the tokens were read from, for messages.
+    pub(super) fn source(&self) -> &Path {
+        &self.source
+    }
+
+    /// The ids of a text by itself, neither framed nor cut.
+    pub(super) fn ids_of(&self, text: &str) -> Result<Vec<u32>> {
+        Ok(self.inner.encode_fast(text, false).map_err(failed)?.get_ids().to_vec())
     }
 
     /// One more than the largest token id, so the smallest embedding table that serves.
@@ -115,14 +163,9 @@ impl Tokenizer {
     /// `Error::Usage` if `max_length` leaves no room beside the special tokens.
     pub fn encode(&self, first: &str, second: Option<&str>, max_length: usize) -> Result<Encoded> {
         let special = if second.is_some() { 3 } else { 2 };
-        if max_length <= special {
-            return Err(Error::usage(format!(
-                "a sequence length of {max_length} leaves no room for text: [CLS] and [SEP] take {special} tokens. \
-                 Set a longer one; 128 is usual."
-            )));
-        }
+        let room = room(max_length, special)?;
         let tokens = |text: &str| self.inner.encode_fast(text, false).map_err(failed);
-        let params = TruncationParams { max_length: max_length - special, ..Default::default() };
+        let params = TruncationParams { max_length: room, ..Default::default() };
         let (first, second) =
             truncate_encodings(tokens(first)?, second.map(tokens).transpose()?, &params).map_err(failed)?;
         let whole = self.inner.post_process(first, second, true).map_err(failed)?;
@@ -138,19 +181,8 @@ impl Tokenizer {
     }
 
     /// A tokenizer of another family (byte-pair RoBERTa, say) loads without complaint, but frames its text otherwise.
-    fn check_layout(&self, source: &Path) -> Result<()> {
-        let wrong = |what: &str| {
-            Error::data(format!(
-                "{}: {what}. Only BERT's tokenizer is supported, [CLS] first [SEP] second [SEP]; restore the file \
-                 from the model's repository, or choose a BERT model.",
-                source.display()
-            ))
-        };
-        let id = |token: &str| {
-            self.inner.token_to_id(token).ok_or_else(|| wrong(&format!("the token {token} is missing")))
-        };
-        let (cls, sep) = (id("[CLS]")?, id("[SEP]")?);
-        id("[UNK]")?;
+    fn check_layout(&self) -> Result<()> {
+        let SpecialIds { cls, sep, .. } = self.special;
         let pair = self.encode("a", Some("a"), 8)?;
         let word = pair.ids.get(1..pair.ids.len() / 2).unwrap_or_default();
         let framed = [&[cls], word, &[sep], word, &[sep]].concat();
@@ -158,9 +190,36 @@ impl Tokenizer {
         let segments = [vec![0; second + 1], vec![1; second]].concat();
         match pair.ids == framed && pair.segments == segments {
             true => Ok(()),
-            false => Err(wrong("it does not frame a pair with [CLS] and [SEP]")),
+            false => Err(not_bert(&self.source, "it does not frame a pair with [CLS] and [SEP]")),
         }
     }
+}
+
+/// How many tokens of text fit beside `special` special ones.
+pub(super) fn room(max_length: usize, special: usize) -> Result<usize> {
+    max_length.checked_sub(special).filter(|room| *room > 0).ok_or_else(|| {
+        Error::usage(format!(
+            "a sequence length of {max_length} leaves no room for text: [CLS] and [SEP] take {special} tokens. Set \
+             a longer one; 128 is usual."
+        ))
+    })
+}
+
+fn special_ids(inner: &tokenizers::Tokenizer, source: &Path) -> Result<SpecialIds> {
+    let id = |token: &str| {
+        let missing = || not_bert(source, &format!("the token {token} is missing"));
+        inner.token_to_id(token).ok_or_else(missing)
+    };
+    let [pad, mask] = ["[PAD]", "[MASK]"].map(|token| inner.token_to_id(token));
+    Ok(SpecialIds { cls: id("[CLS]")?, sep: id("[SEP]")?, unk: id("[UNK]")?, pad, mask })
+}
+
+fn not_bert(source: &Path, what: &str) -> Error {
+    Error::data(format!(
+        "{}: {what}. Only BERT's tokenizer is supported, [CLS] first [SEP] second [SEP]; restore the file from the \
+         model's repository, or choose a BERT model.",
+        source.display()
+    ))
 }
 
 fn from_json(path: &Path, bytes: &[u8]) -> Result<tokenizers::Tokenizer> {
@@ -174,7 +233,7 @@ fn from_json(path: &Path, bytes: &[u8]) -> Result<tokenizers::Tokenizer> {
 }
 
 /// One token a line; the line number from 0 is the id.
-fn from_vocab(path: &Path, bytes: &[u8], config: &Config) -> Result<tokenizers::Tokenizer> {
+pub(super) fn from_vocab(path: &Path, bytes: &[u8], config: &Config) -> Result<tokenizers::Tokenizer> {
     let bad = |what: String| {
         Error::data(format!("{}: {what}. Restore the file from the model's repository.", path.display()))
     };
@@ -193,14 +252,8 @@ fn from_vocab(path: &Path, bytes: &[u8], config: &Config) -> Result<tokenizers::
         .map(|token| AddedToken::from(token, true))
         .collect();
     let mut tokenizer = tokenizers::Tokenizer::new(model);
-    let Config { do_lower_case, tokenize_chinese_chars, strip_accents } = *config;
     tokenizer
-        .with_normalizer(Some(BertNormalizer::new(
-            true,
-            tokenize_chinese_chars,
-            strip_accents,
-            do_lower_case,
-        )))
+        .with_normalizer(Some(config.normalizer()))
         .map_err(failed)?
         .with_pre_tokenizer(Some(BertPreTokenizer))
         .with_post_processor(Some(BertProcessing::new(sep, cls)))
@@ -209,7 +262,7 @@ fn from_vocab(path: &Path, bytes: &[u8], config: &Config) -> Result<tokenizers::
     Ok(tokenizer)
 }
 
-fn failed(error: tokenizers::Error) -> Error {
+pub(super) fn failed(error: tokenizers::Error) -> Error {
     Error::internal(format!("the tokenizer failed: {error}"))
 }
 

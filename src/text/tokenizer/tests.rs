@@ -150,6 +150,17 @@ fn the_files_to_copy_are_those_that_exist() {
 }
 
 #[test]
+fn the_special_ids_are_those_of_the_vocabulary() {
+    let special = SpecialIds { pad: Some(0), unk: 1, cls: 2, sep: 3, mask: Some(4) };
+    assert_eq!(tokenizer().special_ids(), special);
+    let bare = folder(&[("vocab.txt", "the\n[SEP]\n[UNK]\nrun\n[CLS]\n")]);
+    let bare = Tokenizer::from_folder(bare.path()).unwrap();
+    assert_eq!(bare.special_ids(), SpecialIds { pad: None, unk: 2, cls: 4, sep: 1, mask: None });
+    assert_eq!(bare.ids(), [0, 1, 2, 3, 4]);
+    assert_eq!([0, 1, 2, 3, 4].map(|id| bare.special_ids().contain(id)), [false, true, true, false, true]);
+}
+
+#[test]
 fn a_folder_without_tokenizer_names_both_files_and_the_remedy() {
     let text = refusal(&[("config.json", "{}")]);
     assert!(text.contains("neither tokenizer.json nor vocab.txt"), "{text}");

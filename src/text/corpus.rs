@@ -1,0 +1,127 @@
+//! Plain text to pre-train on: read from a file, cut into framed sequences.
+
+use std::{fmt, io::Read, path::Path, str::FromStr};
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::tokenizer::room;
+use super::{Encoded, Tokenizer};
+use crate::error::{Error, Result, nearest};
+
+/// What one piece of text is: sequences never reach across two of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unit {
+    /// The whole file, its lines joined: every sequence is full but the last.
+    File,
+    /// Each line that is not blank.
+    Line,
+}
+
+impl Unit {
+    pub const NAMES: &[&str] = &["file", "line"];
+}
+
+impl fmt::Display for Unit {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Self::File => "file",
+            Self::Line => "line",
+        })
+    }
+}
+
+impl FromStr for Unit {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text.to_lowercase().as_str() {
+            "file" => Ok(Self::File),
+            "line" => Ok(Self::Line),
+            word => {
+                let hint = nearest(word, Self::NAMES.iter().copied());
+                let hint = hint.map(|name| format!("; did you mean {name}?")).unwrap_or_default();
+                Err(Error::usage(format!("expected file or line{hint}")))
+            }
+        }
+    }
+}
+
+/// The text of a UTF-8 file; `.gz` and `.zst` are decompressed. A byte order mark at the start is dropped.
+///
+/// # Errors
+/// `Error::Data` naming the file: unreadable, damaged or cut off, not UTF-8, or blank.
+pub fn read_text(path: &Path) -> Result<String> {
+    let bytes = std::fs::read(path).map_err(|error| Error::io(path, "read", &error))?;
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    let bytes = match extension.to_lowercase().as_str() {
+        // Compressed files laid end to end are one text, as gunzip and unzstd have it.
+        "gz" => decompressed(path, extension, &mut flate2::bufread::MultiGzDecoder::new(&*bytes))?,
+        "zst" => {
+            let mut decoder = zstd::Decoder::with_buffer(&*bytes)
+                .map_err(|error| Error::internal(format!("zstd does not start: {error}")))?;
+            decompressed(path, extension, &mut decoder)?
+        }
+        _ => bytes,
+    };
+    let mut text = String::from_utf8(bytes).map_err(|error| {
+        let valid = error.utf8_error().valid_up_to();
+        let line = 1 + error.as_bytes()[..valid].iter().filter(|&&byte| byte == b'\n').count();
+        Error::data(format!(
+            "{} is not UTF-8: line {line}, byte {valid} of the text (counted from 0). Convert it, for example with \
+             iconv -f LATIN1 -t UTF-8.",
+            path.display()
+        ))
+    })?;
+    if text.starts_with('\u{feff}') {
+        text.drain(..'\u{feff}'.len_utf8());
+    }
+    match text.trim().is_empty() {
+        false => Ok(text),
+        true => Err(Error::data(format!(
+            "{} has no text: it is empty or blank. Name a file with text to pre-train on.",
+            path.display()
+        ))),
+    }
+}
+
+fn decompressed(path: &Path, extension: &str, decoder: &mut dyn Read) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    decoder.read_to_end(&mut bytes).map_err(|error| {
+        Error::data(format!(
+            "{} is damaged, cut off or no .{extension} file: {error}. Fetch it again, or drop the .{extension} from \
+             its name if it is plain text.",
+            path.display()
+        ))
+    })?;
+    Ok(bytes)
+}
+
+/// The text as sequences `[CLS] … [SEP]` of at most `max_length` tokens, all of segment 0. What does not fit into one
+/// goes on in the next; nothing is dropped. Each line is tokenised by itself, on all threads.
+///
+/// # Errors
+/// `Error::Usage` if `max_length` leaves no room beside the special tokens, `Error::Data` if the text has no token.
+pub fn sequences(tokenizer: &Tokenizer, text: &str, unit: Unit, max_length: usize) -> Result<Vec<Encoded>> {
+    let room = room(max_length, 2)?;
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    let lines = lines.par_iter().map(|line| tokenizer.ids_of(line)).collect::<Result<Vec<_>>>()?;
+    let special = tokenizer.special_ids();
+    let framed = |piece: &[u32]| {
+        let ids = [&[special.cls], piece, &[special.sep]].concat();
+        Encoded { segments: vec![0; ids.len()], ids }
+    };
+    let sequences: Vec<Encoded> = match unit {
+        Unit::File => lines.concat().chunks(room).map(framed).collect(),
+        Unit::Line => lines.iter().flat_map(|line| line.chunks(room)).map(framed).collect(),
+    };
+    match sequences.is_empty() {
+        false => Ok(sequences),
+        // Control characters alone, say: the normaliser leaves nothing of them.
+        true => Err(Error::data("the text gives no token. Name a file with text to pre-train on.")),
+    }
+}
+
+#[cfg(test)]
+mod tests;
