@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, value_parser};
 
+use super::pretrain::PretrainArgs;
 use crate::{
     config::{ExperimentConfig, Layers},
     error::Result,
@@ -28,6 +29,7 @@ pub struct Cli {
 pub enum Verb {
     // The about is the one of `RunArgs`; a doc comment here would hide its long form.
     Run(Box<RunArgs>),
+    Pretrain(Box<PretrainArgs>),
     /// What this machine offers: device, kernels, threads
     Doctor,
 }

@@ -2,6 +2,7 @@
 
 pub mod args;
 mod doctor;
+mod pretrain;
 mod run;
 mod signals;
 mod talk;
@@ -15,6 +16,7 @@ pub fn main() -> i32 {
     let verb = Cli::parse().verb;
     let outcome = simd::limit().and_then(|_| match verb {
         Verb::Run(arguments) => run::run(&arguments),
+        Verb::Pretrain(arguments) => pretrain::run(&arguments),
         Verb::Doctor => doctor::run(),
     });
     let Err(error) = outcome else { return 0 };

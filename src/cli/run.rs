@@ -12,10 +12,7 @@ use std::{io::Write, path::Path, sync::Arc};
 
 pub fn run(arguments: &RunArgs) -> Result<()> {
     let (config, options) = arguments.resolve()?;
-    if let Some(threads) = config.run.threads {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
-        pool.map_err(|e| Error::internal(format!("cannot start {threads} threads: {e}")))?;
-    }
+    use_threads(config.run.threads)?;
     let stop = if options.dry_run { Arc::default() } else { signals::stop_flag()? };
     let mut talk = Talk::new(options.quiet, stop);
     if options.dry_run {
@@ -37,8 +34,15 @@ pub fn run(arguments: &RunArgs) -> Result<()> {
     print(&summary(&record, &path))
 }
 
+/// One per core unless told.
+pub fn use_threads(threads: Option<usize>) -> Result<()> {
+    let Some(threads) = threads else { return Ok(()) };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+    pool.map_err(|e| Error::internal(format!("cannot start {threads} threads: {e}")))
+}
+
 /// stdout may be a pipe that its reader closed: that is no failure of the run.
-fn print(text: &str) -> Result<()> {
+pub fn print(text: &str) -> Result<()> {
     match std::io::stdout().write_all(text.as_bytes()) {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(Error::data(format!("cannot write to stdout: {e}. The record is in the store.")))

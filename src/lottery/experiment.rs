@@ -1,7 +1,8 @@
 //! Everything a run reads, loaded and checked before anything is computed.
 
+use super::model_folder::model_folder;
 use crate::{
-    config::{Device, Dtype, ExperimentConfig, Split, resolve_model},
+    config::{Device, Dtype, ExperimentConfig, Split},
     error::{Error, Result},
     model::{Head, weights::Pretrained},
     ops::adamw::AdamW,
@@ -41,7 +42,7 @@ impl Experiment {
     pub fn load(config: ExperimentConfig, cache: Option<&Path>, progress: &mut dyn Progress) -> Result<Self> {
         check_device(&config)?;
         let task = config.task.parse::<TaskId>()?.spec();
-        let folder = resolve_model(&config.model)?;
+        let folder = model_folder(&config.model)?;
         let model = Pretrained::load(&folder.dir)?;
         if model.config.saved_shape()? != model.config.full_shape() {
             return Err(Error::data(format!(
@@ -224,6 +225,7 @@ fn recipe(config: &ExperimentConfig) -> Recipe {
         learning_rate: train.learning_rate,
         batch_size: train.batch_size,
         epochs: train.epochs,
+        max_steps: None,
         warmup: train.warmup,
         clip: train.clip,
         optimizer: AdamW {

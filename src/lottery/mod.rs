@@ -1,7 +1,9 @@
-//! One run: from a task and a pre-trained model to a record.
+//! One run: from a task and a pre-trained model to a record. And one pre-training: from text to a model.
 
 pub mod experiment;
+mod model_folder;
 pub mod pipeline;
+pub mod pretraining;
 pub mod record;
 pub mod stages;
 pub mod ticket;

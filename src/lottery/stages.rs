@@ -7,6 +7,7 @@ use crate::{
     prune::{Mask, PrunedUnits, scorer::ModelScorer, search},
     store::{Begin, Done, StageId, StageWriter, Store, stage_id},
     task::{self, Label, Labels},
+    text::Tokenizer,
     train::{Checkpoints, Dataset, Progress, finetune, logits},
 };
 use serde_json::{Value, json};
@@ -19,7 +20,7 @@ use std::{
 pub type Metrics = BTreeMap<String, f64>;
 
 /// Loads the stage or computes it. The closure writes the stage's files and returns what `stage.json` adds.
-fn once(
+pub(super) fn once(
     store: &Store,
     id: &StageId,
     inputs: &Value,
@@ -76,7 +77,11 @@ pub fn train(
         let mut checkpoints = Checkpoints::new(writer.checkpoint_dir(), every);
         let summary = finetune(&mut bert, &experiment.train, &experiment.recipe, &mut checkpoints, progress)?;
         let metrics = evaluate_into(experiment, &bert, writer)?;
-        write_model(experiment, &bert, writer)?;
+        let names: &[&str] = match experiment.task.labels {
+            Labels::Classes(names) => names,
+            Labels::Score => &[],
+        };
+        write_model(&bert, names, &experiment.tokenizer, writer)?;
         let rate = summary.tokens as f64 / summary.seconds;
         progress.end(&format!(
             "{id}: {} steps in {:.1} s, {rate:.0} tokens/s, {}",
@@ -247,15 +252,16 @@ fn write_predictions(writer: &StageWriter, name: &str, outputs: &[f32], data: &D
     })
 }
 
-/// A folder that Hugging Face's `BertForSequenceClassification.from_pretrained` loads, when no unit is missing.
-fn write_model(experiment: &Experiment, bert: &Bert, writer: &StageWriter) -> Result<()> {
+/// A folder that the `from_pretrained` of Hugging Face's class for this head loads, when no unit is missing.
+pub(super) fn write_model(
+    bert: &Bert,
+    label_names: &[&str],
+    tokenizer: &Tokenizer,
+    writer: &StageWriter,
+) -> Result<()> {
     writer.write("model.safetensors", &bert.to_safetensors()?)?;
-    let names: &[&str] = match experiment.task.labels {
-        Labels::Classes(names) => names,
-        Labels::Score => &[],
-    };
-    writer.write("config.json", bert.to_config_json(names)?.as_bytes())?;
-    for path in experiment.tokenizer.files() {
+    writer.write("config.json", bert.to_config_json(label_names)?.as_bytes())?;
+    for path in tokenizer.files() {
         let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read", &e))?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         writer.write(&name, &bytes)?;
@@ -263,7 +269,7 @@ fn write_model(experiment: &Experiment, bert: &Bert, writer: &StageWriter) -> Re
     Ok(())
 }
 
-fn write_json(writer: &StageWriter, name: &str, value: &impl serde::Serialize) -> Result<()> {
+pub(super) fn write_json(writer: &StageWriter, name: &str, value: &impl serde::Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(value).map_err(|e| Error::internal(e.to_string()))?;
     writer.write(name, format!("{text}\n").as_bytes())
 }

@@ -57,8 +57,12 @@ impl BertConfig {
 
     /// Reads and checks `DIR/config.json`.
     pub fn load(dir: &Path) -> Result<Self> {
-        let path = dir.join("config.json");
-        let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, "read", &e))?;
+        Self::read(&dir.join("config.json"))
+    }
+
+    /// The same of a file of any name.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, "read", &e))?;
         let bad = |what: String| Error::data(format!("{}: {what}", path.display()));
         let value: Value = serde_json::from_str(&text)
             .map_err(|e| bad(format!("this is not JSON ({e}). Fetch the file again.")))?;

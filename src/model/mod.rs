@@ -11,6 +11,7 @@ pub mod gates;
 pub mod masked_lm;
 pub mod params;
 pub mod shrink;
+pub mod tiny;
 pub mod weights;
 
 pub use bert::{Bert, Workspace};

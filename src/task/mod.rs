@@ -9,6 +9,7 @@ mod metrics;
 mod tsv;
 
 pub use data::{TaskData, load};
+pub use demo::corpus as demo_corpus;
 pub use evaluate::{argmax, evaluate, majority_baseline};
 pub use example::{Example, Label};
 pub use glue::{Columns, Labels, TaskId, TaskSpec};

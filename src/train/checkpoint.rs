@@ -18,12 +18,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-const MAGIC: &[u8; 8] = b"LTRAIN01";
+const MAGIC: &[u8; 8] = b"LTRAIN02";
 const DIGEST: u64 = blake3::OUT_LEN as u64;
 const PREFIX: &str = "step-";
 
 /// Writing takes at most this part of the time, however slow the disk is.
 const SHARE: u32 = 50;
+
+/// A masked-LM score on held-out text.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    pub step: u64,
+    /// Mean over the masked tokens, in nats.
+    pub loss: f64,
+    /// exp(loss)
+    pub perplexity: f64,
+    /// Part of the masked tokens for which no word was likelier than theirs.
+    pub accuracy: f64,
+}
 
 /// How far a run has come; weights and moments apart.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -35,8 +47,11 @@ pub struct Position {
     pub seconds: f64,
     /// Mean training loss of every finished epoch.
     pub epoch_losses: Vec<f64>,
-    /// Sum of the losses of the examples seen in the present epoch.
+    /// Sum of the losses of the predictions made in the present epoch, and how many they were.
     pub epoch_loss: f64,
+    pub epoch_predictions: u64,
+    /// Scores on held-out data so far.
+    pub evaluations: Vec<Evaluation>,
     /// The smoothed loss that is shown.
     pub recent: Option<f64>,
     /// Versions and kernels of the processes that took the steps: more than one, and the outcome has bits of its own.
@@ -225,6 +240,8 @@ mod tests {
             seconds: 0.1 + f64::from(seed),
             epoch_losses: vec![2.0 / 3.0],
             epoch_loss: 1e-300,
+            epoch_predictions: 5,
+            evaluations: vec![Evaluation { step: 3, loss: 1.0 / 3.0, perplexity: 1.4, accuracy: 0.1 }],
             recent: Some(0.3),
             computed_by: vec!["0.1.0 avx2".into()],
         };

@@ -1,14 +1,18 @@
-//! Fine-tuning and evaluation.
+//! Fine-tuning, pre-training and evaluation.
 
 pub mod checkpoint;
 pub mod dataset;
 pub mod evaluate;
 pub mod finetune;
+pub mod optimize;
+pub mod pretrain;
 pub mod progress;
 pub mod schedule;
 
 pub use checkpoint::Checkpoints;
 pub use dataset::Dataset;
 pub use evaluate::logits;
-pub use finetune::{Recipe, Summary, finetune};
+pub use finetune::finetune;
+pub use optimize::{Recipe, Summary};
+pub use pretrain::{MaskedText, pretrain};
 pub use progress::{Progress, Silent};

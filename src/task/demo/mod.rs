@@ -11,9 +11,12 @@
 //! Both labels come from the same kinds of change, so the words that changed do not give the label away: quantifiers,
 //! negation and word order do.
 
+mod corpus;
 mod sentence;
 #[cfg(test)]
 mod truth;
+
+pub use corpus::corpus;
 
 use super::{Example, Label, TaskData};
 use crate::ops::rng::{Purpose, Stream};

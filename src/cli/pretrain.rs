@@ -1,0 +1,280 @@
+//! `lottery pretrain`: masked-LM pre-training and continuation.
+
+use super::{run::print, signals, talk::Talk};
+use crate::{
+    error::{Error, Result},
+    lottery::pretraining::{self, PretrainRecord, PretrainSettings, Pretraining, Start, Vocabulary},
+    model::{
+        Head,
+        weights::{Pretrained, Stored},
+    },
+    store::{Done, Store, atomic_write},
+    text::Unit,
+};
+use clap::{Args, value_parser};
+use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+const ABOUT: &str = "\
+Masked-LM pre-training: from random weights (--config), or going on from a model (--model).
+
+Hides 15 % of the words of running text (of those, 80 % become [MASK], 10 % another word, 10 % stay) and trains the \
+model to find them again, as Devlin et al. 2019 do, without their next-sentence task. Held-out text, masked alike \
+every time, is scored before the first step, on the way and after the last: perplexity and accuracy.
+
+The outcome is a stage of the store, a folder that BertForMaskedLM.from_pretrained and --model load. The same command \
+again trains nothing; one that was stopped or killed goes on from its last checkpoint.";
+
+const EXAMPLES: &str = "\
+Examples:
+  Go on with a model on the text of a domain, and put the outcome into a folder:
+    lottery pretrain --model google-bert/bert-base-uncased --text corpus.txt.zst --out domain-bert
+
+  From nothing, with a vocabulary of its own:
+    lottery pretrain --config config.json --vocab-size 8000 --text a.txt --text b.txt.gz --epochs 10";
+
+/// `lottery pretrain`, as typed.
+#[derive(Args, Clone, Debug)]
+#[command(about = "Masked-LM pre-training from random weights, or going on from a model")]
+#[command(long_about = ABOUT, after_help = EXAMPLES)]
+pub struct PretrainArgs {
+    /// UTF-8 text to learn from, .gz and .zst too; repeatable. demo: pairs of sentences of the demo task's grammar
+    #[arg(long, value_name = "FILE|demo", required = true, help_heading = "Text")]
+    text: Vec<String>,
+
+    /// Text to score on [default: some of the training text's sequences, which are then not trained on]
+    #[arg(long, value_name = "FILE", help_heading = "Text")]
+    heldout: Option<String>,
+
+    /// The part of the sequences to hold out where there is no --heldout
+    #[arg(long, value_name = "PART", default_value_t = 0.05, help_heading = "Text")]
+    heldout_fraction: f64,
+
+    /// What a sequence is cut from: file (all lines joined), or line (each by itself)
+    #[arg(long, value_name = "UNIT", default_value = "file", help_heading = "Text")]
+    unit: String,
+
+    /// Tokens of a sequence, [CLS] and [SEP] included
+    #[arg(long, value_name = "N", default_value_t = 128, help_heading = "Text")]
+    max_length: usize,
+
+    /// Pairs of sentences that --text demo writes
+    #[arg(long, value_name = "N", default_value_t = 50_000, value_parser = value_parser!(u64).range(2..=1_000_000), help_heading = "Text")]
+    demo_pairs: u64,
+
+    /// Begin with this model: a folder, owner/name on the Hugging Face hub, or tiny
+    ///
+    /// Its masked-LM head is used when it has one, else drawn from the seed.
+    #[arg(
+        long,
+        value_name = "DIR|OWNER/NAME|tiny",
+        required_unless_present = "config",
+        conflicts_with = "config",
+        help_heading = "Model"
+    )]
+    model: Option<String>,
+
+    /// Begin with random weights of the shape in this config.json
+    #[arg(long, value_name = "config.json", help_heading = "Model")]
+    config: Option<String>,
+
+    /// Draw the masked-LM head anew although the model has one
+    #[arg(long, requires = "model", help_heading = "Model")]
+    fresh_head: bool,
+
+    /// With --config: make a WordPiece vocabulary of N tokens from the training text
+    #[arg(long, value_name = "N", conflicts_with = "tokenizer", help_heading = "Model")]
+    vocab_size: Option<usize>,
+
+    /// With --config: the folder of an existing tokenizer
+    #[arg(long, value_name = "DIR", help_heading = "Model")]
+    tokenizer: Option<String>,
+
+    /// Times through the text
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = value_parser!(u64).range(1..=1_000_000), help_heading = "Training")]
+    epochs: u64,
+
+    /// Stop after this many steps if they are fewer; warm-up and decay are planned for them
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..), help_heading = "Training")]
+    steps: Option<u64>,
+
+    /// Sequences of a step
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = value_parser!(u64).range(1..=65_536), help_heading = "Training")]
+    batch_size: u64,
+
+    /// The peak learning rate; decays linearly to 0
+    #[arg(long, value_name = "RATE", default_value_t = 1e-4, help_heading = "Training")]
+    learning_rate: f64,
+
+    /// The part of the steps in which the learning rate rises
+    #[arg(long, value_name = "PART", default_value_t = 0.06, help_heading = "Training")]
+    warmup: f64,
+
+    #[arg(
+        long,
+        value_name = "DECAY",
+        default_value_t = 0.01,
+        help_heading = "Training",
+        help = "Of AdamW; not for biases and LayerNorms"
+    )]
+    weight_decay: f64,
+
+    /// On hidden states and attention probabilities
+    #[arg(long, value_name = "RATE", default_value_t = 0.1, help_heading = "Training")]
+    dropout: f64,
+
+    /// Of the first weights, the order, the masks and dropout
+    #[arg(long, value_name = "N", default_value_t = 1337, help_heading = "Training")]
+    seed: u64,
+
+    /// Steps from one score on held-out text to the next [default: ten scores in all]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..), help_heading = "Training")]
+    evaluate_every: Option<u64>,
+
+    /// Put the model's files into this folder too
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    out: Option<PathBuf>,
+
+    /// With --out: the weights as 16-bit floats
+    #[arg(long, requires = "out", help_heading = "Output")]
+    half: bool,
+
+    /// Where stages are kept [default: LOTTERY_STORE, else runs]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "LOTTERY_STORE",
+        hide_env = true,
+        hide_default_value = true,
+        default_value = "runs",
+        help_heading = "Output"
+    )]
+    store: PathBuf,
+
+    /// Seconds between checkpoints; 0 asks for one after every step
+    #[arg(long, value_name = "SECONDS", default_value_t = 60.0, help_heading = "Output")]
+    checkpoint_every: f64,
+
+    /// CPU threads; the result does not depend on it [default: one per core]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=1024), help_heading = "Output")]
+    threads: Option<u64>,
+
+    /// Print the record, and nothing else, on stdout
+    #[arg(long, help_heading = "Output")]
+    json: bool,
+
+    /// No progress and no talk; errors are still told
+    #[arg(long, short, help_heading = "Output")]
+    quiet: bool,
+}
+
+impl PretrainArgs {
+    fn settings(&self) -> Result<PretrainSettings> {
+        let unit =
+            self.unit.parse::<Unit>().map_err(|e| Error::usage(format!("--unit {}: {e}.", self.unit)))?;
+        let start = match (&self.model, &self.config) {
+            (Some(model), _) => Start::Model(model.clone()),
+            (None, Some(config)) => Start::Config(config.clone()),
+            (None, None) => return Err(Error::usage("give --model or --config.")),
+        };
+        let vocabulary = match (self.vocab_size, &self.tokenizer) {
+            (Some(size), _) => Vocabulary::Trained(size),
+            (None, Some(dir)) => Vocabulary::Folder(dir.clone()),
+            (None, None) => Vocabulary::OfModel,
+        };
+        Ok(PretrainSettings {
+            start,
+            vocabulary,
+            fresh_head: self.fresh_head,
+            text: self.text.clone(),
+            heldout: self.heldout.clone(),
+            heldout_fraction: self.heldout_fraction,
+            demo_pairs: self.demo_pairs as usize,
+            unit,
+            max_length: self.max_length,
+            learning_rate: self.learning_rate,
+            batch_size: self.batch_size as usize,
+            epochs: self.epochs as usize,
+            max_steps: self.steps,
+            warmup: self.warmup,
+            weight_decay: self.weight_decay,
+            clip: 1.0,
+            dropout: self.dropout,
+            seed: self.seed,
+            evaluate_every: self.evaluate_every,
+        })
+    }
+}
+
+pub fn run(arguments: &PretrainArgs) -> Result<()> {
+    let every = Duration::try_from_secs_f64(arguments.checkpoint_every)
+        .map_err(|e| Error::usage(format!("--checkpoint-every {}: {e}.", arguments.checkpoint_every)))?;
+    super::run::use_threads(arguments.threads.map(|n| n as usize))?;
+    let mut talk = Talk::new(arguments.quiet, signals::stop_flag()?);
+    let store = Store::open(&arguments.store)?;
+    let pretraining = Pretraining::load(arguments.settings()?, &mut talk)?;
+    if let Some(out) = &arguments.out {
+        refuse_occupied(out)?;
+    }
+    let (record, done) = pretraining::run(&pretraining, &store, every, &mut talk)?;
+    let folder = match &arguments.out {
+        Some(out) => {
+            copy_out(&done, out, arguments.half)?;
+            out
+        }
+        None => done.dir(),
+    };
+    if arguments.json {
+        let text = serde_json::to_string_pretty(&record).map_err(|e| Error::internal(e.to_string()))?;
+        return print(&format!("{text}\n"));
+    }
+    print(&summary(&record, folder))
+}
+
+/// A model that is there is not overwritten; found out before anything is computed.
+fn refuse_occupied(out: &Path) -> Result<()> {
+    let failed = |e: &std::io::Error| Error::io(out, "create", e);
+    fs::create_dir_all(out).map_err(|e| failed(&e))?;
+    let mut entries = fs::read_dir(out).map_err(|e| failed(&e))?;
+    match entries.next() {
+        None => Ok(()),
+        Some(_) => Err(Error::usage(format!(
+            "--out {}: the folder is not empty, and nothing in it is overwritten. Name a new folder.",
+            out.display()
+        ))),
+    }
+}
+
+fn copy_out(done: &Done, out: &Path, half: bool) -> Result<()> {
+    let files = done.info()["files"].as_object();
+    for name in files.into_iter().flat_map(|files| files.keys()) {
+        let bytes = if half && name == "model.safetensors" {
+            Pretrained::load(done.dir())?.build(Head::MaskedLm, 0, false)?.to_safetensors_as(Stored::F16)?
+        } else {
+            let path = done.verified_path(name)?;
+            fs::read(&path).map_err(|e| Error::io(&path, "read", &e))?
+        };
+        atomic_write(&out.join(name), &bytes)?;
+    }
+    Ok(())
+}
+
+fn summary(record: &PretrainRecord, folder: &Path) -> String {
+    let mut table = Table::new();
+    table.load_style(UTF8_FULL_CONDENSED);
+    table.set_header(["step", "held-out loss", "perplexity", "accuracy"]);
+    for e in &record.evaluations {
+        table.add_row([
+            e.step.to_string(),
+            format!("{:.4}", e.loss),
+            format!("{:.2}", e.perplexity),
+            format!("{:.4}", e.accuracy),
+        ]);
+    }
+    table.column_iter_mut().for_each(|column| column.set_cell_alignment(CellAlignment::Right));
+    format!("{table}\nmodel: {}\n", folder.display())
+}

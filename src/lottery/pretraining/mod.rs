@@ -1,0 +1,112 @@
+//! One masked-LM pre-training, from text and a shape or a model to a model folder.
+
+mod load;
+mod settings;
+
+pub use load::Pretraining;
+pub use settings::{DEMO_TEXT, PretrainSettings, Start, Vocabulary};
+
+use super::{record, stages};
+use crate::{
+    error::{Error, Result},
+    model::{Bert, BertConfig},
+    store::{Done, Store, stage_id},
+    train::{Checkpoints, MaskedText, Progress, checkpoint::Evaluation, pretrain},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// What a pre-training was and how well the model finds hidden words. Field names are fixed: other programs read them.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PretrainRecord {
+    pub format_version: u32,
+    pub lottery_version: String,
+    pub stage: String,
+    pub model: Value,
+    pub text: Value,
+    pub steps: u64,
+    pub tokens: u64,
+    /// On held-out text, masked alike every time: before the first step, in between, after the last.
+    pub evaluations: Vec<Evaluation>,
+    /// Mean training loss of every whole epoch, in nats.
+    pub epoch_losses: Vec<f64>,
+    pub timing: Value,
+    pub device: Value,
+    pub config: Value,
+}
+
+/// Trains, or finds the same training in the store.
+pub fn run(
+    pretraining: &Pretraining,
+    store: &Store,
+    checkpoint_every: Duration,
+    progress: &mut dyn Progress,
+) -> Result<(PretrainRecord, Done)> {
+    let inputs = pretraining.inputs();
+    let id = stage_id("pretrain", &inputs);
+    let done = stages::once(store, &id, &inputs, progress, |writer, progress| {
+        let (mut bert, notes) = pretraining.first_weights()?;
+        notes.iter().for_each(|note| progress.say(note));
+        let recipe = pretraining.settings.recipe();
+        let total = recipe.steps(pretraining.train.len());
+        progress.begin("pretrain", total);
+        let text = MaskedText {
+            train: &pretraining.train,
+            heldout: &pretraining.heldout,
+            masking: &pretraining.masking,
+            seed: pretraining.settings.seed,
+            evaluate_every: pretraining.settings.evaluate_every.unwrap_or(total.div_ceil(10)),
+        };
+        let mut checkpoints = Checkpoints::new(writer.checkpoint_dir(), checkpoint_every);
+        let summary = pretrain(&mut bert, &text, &recipe, &mut checkpoints, progress)?;
+        let rate = summary.tokens as f64 / summary.seconds;
+        stages::write_model(&bert, &[], &pretraining.tokenizer, writer)?;
+        let record = PretrainRecord {
+            format_version: 1,
+            lottery_version: env!("CARGO_PKG_VERSION").to_owned(),
+            stage: id.to_string(),
+            model: describe(pretraining, &bert),
+            text: pretraining.describe_text(),
+            steps: summary.steps,
+            tokens: summary.tokens,
+            evaluations: summary.evaluations,
+            epoch_losses: summary.epoch_losses,
+            timing: json!({ "train_s": summary.seconds, "train_tokens_per_s": rate }),
+            device: record::device(),
+            config: serde_json::to_value(&pretraining.settings)
+                .map_err(|e| Error::internal(e.to_string()))?,
+        };
+        stages::write_json(writer, "pretrain.json", &record)?;
+        let last = record.evaluations.last().map_or(f64::NAN, |e| e.perplexity);
+        progress.end(&format!(
+            "{id}: {} steps in {:.1} s, {rate:.0} tokens/s, held-out perplexity {last:.2}",
+            summary.steps, summary.seconds
+        ));
+        Ok(json!({ "seconds_before": summary.seconds_before, "computed_by": summary.computed_by }))
+    })?;
+    Ok((done.read_json("pretrain.json")?, done))
+}
+
+fn describe(pretraining: &Pretraining, bert: &Bert) -> Value {
+    let BertConfig {
+        vocab_size,
+        hidden_size,
+        num_hidden_layers,
+        num_attention_heads,
+        intermediate_size,
+        max_position_embeddings,
+        ..
+    } = &bert.config;
+    json!({
+        "name": pretraining.name,
+        "sha256": pretraining.model_sha256(),
+        "layers": num_hidden_layers,
+        "heads": num_attention_heads,
+        "hidden": hidden_size,
+        "ffn": intermediate_size,
+        "vocabulary": vocab_size,
+        "positions": max_position_embeddings,
+        "parameters": bert.params.layout.parameters(),
+    })
+}

@@ -1,0 +1,258 @@
+//! The training loop: epochs of shuffled packed batches, AdamW, global clip, linear schedule; the last weights are
+//! kept. What is minimised is an [`Objective`].
+
+use super::{
+    checkpoint::{Checkpoints, Evaluation, Position},
+    progress::Progress,
+    schedule::Linear,
+};
+use crate::{
+    error::{Error, Result},
+    model::Bert,
+    ops::{
+        adamw::{self, AdamW, Moments},
+        dropout::DropoutPlan,
+        rng::{Purpose, Stream},
+        simd,
+    },
+};
+use std::time::Instant;
+
+/// How a model is trained.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Recipe {
+    pub learning_rate: f64,
+    pub batch_size: usize,
+    pub epochs: usize,
+    /// Ends within an epoch when these are fewer.
+    pub max_steps: Option<u64>,
+    /// Fraction of all steps that warms up.
+    pub warmup: f64,
+    /// Largest global gradient norm; 0 turns clipping off.
+    pub clip: f64,
+    pub optimizer: AdamW,
+    /// Dropout on hidden states, and on attention probabilities.
+    pub dropout: f32,
+    pub attention_dropout: f32,
+    /// Seeds of the data's order and of the dropout masks.
+    pub order_seed: u64,
+    pub dropout_seed: u64,
+}
+
+/// What a training run was like.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Summary {
+    pub steps: u64,
+    pub seconds: f64,
+    /// Those of them that earlier processes spent.
+    pub seconds_before: f64,
+    pub tokens: u64,
+    /// Mean training loss of every epoch that was finished.
+    pub epoch_losses: Vec<f64>,
+    pub evaluations: Vec<Evaluation>,
+    /// Versions and kernels of the processes that took the steps.
+    pub computed_by: Vec<String>,
+}
+
+/// One batch behind: forward and backward.
+pub struct Seen {
+    /// Mean over what was predicted.
+    pub loss: f64,
+    /// How many predictions that were: examples, or masked tokens.
+    pub predictions: usize,
+    pub tokens: usize,
+}
+
+/// What training minimises, and on what.
+pub trait Objective {
+    /// Examples of one epoch.
+    fn examples(&self) -> usize;
+
+    /// The loss of these examples; its gradient is added to `gradient`, unless the loss is not a finite number.
+    fn pass(
+        &mut self,
+        bert: &Bert,
+        indices: &[usize],
+        epoch: usize,
+        dropout: &DropoutPlan,
+        gradient: &mut [f32],
+    ) -> Seen;
+
+    /// Called before the first step and after every one: the score on held-out data when one is due.
+    fn evaluate(&mut self, _bert: &Bert, _step: u64, _total: u64) -> Option<Evaluation> {
+        None
+    }
+}
+
+impl Recipe {
+    /// Steps of the whole run; the last batch of an epoch may be smaller.
+    pub fn steps(&self, examples: usize) -> u64 {
+        let all = (self.epochs * examples.div_ceil(self.batch_size)) as u64;
+        self.max_steps.map_or(all, |most| all.min(most))
+    }
+
+    /// The order of the examples in one epoch: a plain shuffle that depends on the seed and the epoch alone.
+    pub fn order(&self, examples: usize, epoch: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..examples).collect();
+        Stream::new(self.order_seed, Purpose::DataOrder, epoch as u32).shuffle(&mut order);
+        order
+    }
+}
+
+/// `step` is counted from 0.
+fn diverged(recipe: &Recipe, what: &str, step: u64, total: u64, learning_rate: f64) -> Error {
+    Error::internal(format!(
+        "the {what} is not a finite number at step {} of {total} (learning rate {learning_rate:.3e}): training \
+         diverged. Lower the peak learning rate with `--set train.learning_rate={:e}` or lengthen the warm-up with \
+         `--set train.warmup=0.1`.",
+        step + 1,
+        recipe.learning_rate / 2.0,
+    ))
+}
+
+/// Trains `bert` in place, from the last checkpoint when there is one: the outcome has the same bits then.
+///
+/// # Errors
+/// A loss or gradient that is not finite stops the run and names the step and the learning rate. `Error::Stopped` when
+/// `progress` asks for it, after the present step and a checkpoint.
+pub fn optimize(
+    bert: &mut Bert,
+    objective: &mut dyn Objective,
+    recipe: &Recipe,
+    checkpoints: &mut Checkpoints,
+    progress: &mut dyn Progress,
+) -> Result<Summary> {
+    let started = Instant::now();
+    let examples = objective.examples();
+    let total = recipe.steps(examples);
+    let schedule = Linear::new(total, recipe.warmup);
+    let decayed = bert.params.layout.decayed();
+    let mut gradient = vec![0f32; bert.params.data.len()];
+    let mut moments = Moments::zeros(gradient.len());
+    let mut at = begin(&mut bert.params.data, &mut moments, checkpoints, total, progress)?;
+    let seconds_before = at.seconds;
+    if at.step == 0 {
+        evaluate(objective, bert, &mut at, total, progress);
+    }
+    let steps_per_epoch = examples.div_ceil(recipe.batch_size);
+    'epochs: for epoch in at.epoch_losses.len()..recipe.epochs {
+        let taken = at.step as usize - epoch * steps_per_epoch;
+        for indices in recipe.order(examples, epoch).chunks(recipe.batch_size).skip(taken) {
+            let step = at.step;
+            if step == total {
+                break 'epochs;
+            }
+            let plan = DropoutPlan {
+                seed: recipe.dropout_seed,
+                step: step as u32,
+                hidden: recipe.dropout,
+                attention: recipe.attention_dropout,
+            };
+            let learning_rate = recipe.learning_rate * schedule.factor(step);
+            let diverged = |what: &str| diverged(recipe, what, step, total, learning_rate);
+            let Seen { loss, predictions, tokens } =
+                objective.pass(bert, indices, epoch, &plan, &mut gradient);
+            if !loss.is_finite() {
+                return Err(diverged("loss"));
+            }
+            let norm = adamw::norm(&gradient);
+            if !norm.is_finite() {
+                return Err(diverged("gradient's norm"));
+            }
+            let scale = adamw::clip_scale(norm, recipe.clip);
+            let weights = &mut bert.params.data;
+            recipe.optimizer.step(weights, &mut gradient, &mut moments, &decayed, learning_rate, scale);
+            at.step += 1;
+            at.tokens += tokens as u64;
+            at.seconds = seconds_before + started.elapsed().as_secs_f64();
+            at.epoch_loss += loss * predictions as f64;
+            at.epoch_predictions += predictions as u64;
+            let smooth = at.recent.map_or(loss, |r| 0.95 * r + 0.05 * loss);
+            at.recent = Some(smooth);
+            let rate = at.tokens as f64 / at.seconds;
+            progress.step(at.step, &format!("loss {smooth:.4}, {rate:.0} tokens/s"));
+            evaluate(objective, bert, &mut at, total, progress);
+            let weights = &bert.params.data;
+            if progress.stop_wanted() {
+                checkpoints.save(&at, weights, &moments)?;
+                return Err(Error::stopped(&format!("after step {} of {total}", at.step)));
+            }
+            if checkpoints.due() {
+                save_if_possible(checkpoints, &at, weights, &moments, progress);
+            }
+        }
+        at.epoch_losses.push(at.epoch_loss / at.epoch_predictions as f64);
+        (at.epoch_loss, at.epoch_predictions) = (0.0, 0);
+    }
+    // The last update has no loss after it.
+    let last = total.saturating_sub(1);
+    if !adamw::norm(&bert.params.data).is_finite() {
+        return Err(diverged(
+            recipe,
+            "norm of the weights",
+            last,
+            total,
+            recipe.learning_rate * schedule.factor(last),
+        ));
+    }
+    let Position { step, tokens, epoch_losses, evaluations, computed_by, .. } = at;
+    let seconds = seconds_before + started.elapsed().as_secs_f64();
+    Ok(Summary { steps: step, seconds, seconds_before, tokens, epoch_losses, evaluations, computed_by })
+}
+
+/// Keeps and tells the score on held-out data, when one is due.
+fn evaluate(
+    objective: &mut dyn Objective,
+    bert: &Bert,
+    at: &mut Position,
+    total: u64,
+    progress: &mut dyn Progress,
+) {
+    if let Some(found) = objective.evaluate(bert, at.step, total) {
+        progress.say(&format!(
+            "step {:>6} of {total}: held-out loss {:.4}, perplexity {:.2}, accuracy {:.4}",
+            at.step, found.loss, found.perplexity, found.accuracy
+        ));
+        at.evaluations.push(found);
+    }
+}
+
+/// The last checkpoint, or the first step.
+fn begin(
+    weights: &mut [f32],
+    moments: &mut Moments,
+    checkpoints: &Checkpoints,
+    total: u64,
+    progress: &mut dyn Progress,
+) -> Result<Position> {
+    let found = checkpoints.restore(weights, moments, progress)?;
+    if let Some(at) = &found {
+        progress.say(&format!("goes on after step {} of {total}", at.step));
+    }
+    let mut at = found.unwrap_or_default();
+    let own = format!("{} {:?}", env!("CARGO_PKG_VERSION"), simd::level()).to_lowercase();
+    if at.computed_by.last() != Some(&own) {
+        if let Some(other) = at.computed_by.last() {
+            progress.say(&format!(
+                "warning: the steps so far were computed by {other}, the rest will be by {own}: the outcome will not \
+                 be bit for bit that of either"
+            ));
+        }
+        at.computed_by.push(own);
+    }
+    Ok(at)
+}
+
+/// A run without checkpoints is better than none.
+fn save_if_possible(
+    checkpoints: &mut Checkpoints,
+    at: &Position,
+    weights: &[f32],
+    moments: &Moments,
+    progress: &mut dyn Progress,
+) {
+    if let Err(error) = checkpoints.save(at, weights, moments) {
+        progress.say(&format!("warning: no checkpoint at step {}: {error}", at.step));
+        checkpoints.postpone();
+    }
+}
