@@ -11,4 +11,5 @@ mod output;
 mod processes;
 mod resume;
 mod reuse;
+mod schema;
 mod tasks;

@@ -1,0 +1,54 @@
+//! Checks run records against their JSON Schema, `schemas/record.schema.json`.
+//!
+//! ```text
+//! cargo run --release --example check_record -- FILE...
+//! lottery run --json | cargo run --release --example check_record
+//! ```
+//!
+//! `-` or no argument is standard input. Every valid file is one line on stdout. Every violation is one line on stderr,
+//! `FILE#/json/pointer: what is wrong`; with any of them, or with a file that holds no JSON, the exit status is 1.
+
+use std::{
+    env, fs,
+    io::{self, Read},
+    process::ExitCode,
+};
+
+use anyhow::{Context, Result};
+use jsonschema::Validator;
+
+const SCHEMA: &str = include_str!("../schemas/record.schema.json");
+
+fn main() -> Result<ExitCode> {
+    let validator = jsonschema::validator_for(&serde_json::from_str(SCHEMA)?)?;
+    let mut files: Vec<String> = env::args().skip(1).collect();
+    if files.is_empty() {
+        files.push("-".to_owned());
+    }
+    let mut all_valid = true;
+    for file in &files {
+        let violations = match violations(&validator, file) {
+            Ok(violations) => violations,
+            // One damaged file does not hide what is wrong with the others.
+            Err(error) => vec![format!("{file}: {error:#}")],
+        };
+        if violations.is_empty() {
+            println!("{file}: valid");
+        }
+        violations.iter().for_each(|violation| eprintln!("{violation}"));
+        all_valid &= violations.is_empty();
+    }
+    Ok(if all_valid { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn violations(validator: &Validator, file: &str) -> Result<Vec<String>> {
+    let mut text = String::new();
+    match file {
+        "-" => io::stdin().read_to_string(&mut text).map(|_| ()),
+        path => fs::read_to_string(path).map(|content| text = content),
+    }
+    .context("cannot be read")?;
+    let record = serde_json::from_str(&text).context("is not JSON")?;
+    let told = |error: jsonschema::ValidationError| format!("{file}#{}: {error}", error.instance_path());
+    Ok(validator.iter_errors(&record).map(told).collect())
+}

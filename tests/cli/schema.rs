@@ -1,0 +1,319 @@
+//! Records of real runs against `schemas/record.schema.json`: it takes all of them, and nothing that is not one.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
+
+use jsonschema::Validator;
+use lottery::config;
+use serde_json::{Value, json};
+
+use crate::fixture::{Bench, json_file, succeeded};
+
+fn schema() -> Value {
+    json_file(&Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas/record.schema.json"))
+}
+
+fn validator() -> Validator {
+    jsonschema::validator_for(&schema()).unwrap()
+}
+
+/// The JSON pointers of what is wrong with a record, with the words for it.
+fn violations(validator: &Validator, record: &Value) -> Vec<(String, String)> {
+    let told = |error: jsonschema::ValidationError| (error.instance_path().to_string(), error.to_string());
+    validator.iter_errors(record).map(told).collect()
+}
+
+/// Records of all modes and of tasks that have all metrics between them.
+fn records() -> Vec<Value> {
+    let modes = Bench::new("SST-2");
+    let mut records: Vec<Value> =
+        config::MODES.iter().map(|mode| modes.record("sst2", &["--mode", mode])).collect();
+    for (folder, task) in [("CoLA", "cola"), ("MRPC", "mrpc"), ("STS-B", "stsb"), ("MNLI", "mnli")] {
+        records.push(Bench::new(folder).record(task, &["--mode", "full"]));
+    }
+    records
+}
+
+/// The schema at this place, its `$ref` followed; what stands beside the `$ref` describes the field.
+fn resolved<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
+    match schema["$ref"].as_str() {
+        Some(reference) => root.pointer(reference.strip_prefix('#').unwrap()).unwrap(),
+        None => schema,
+    }
+}
+
+/// Calls `visit` with the pointer, the resolved schema of every object that the schema describes by its `properties`,
+/// and that object in this record.
+fn objects(
+    root: &Value,
+    schema: &Value,
+    record: &Value,
+    at: &str,
+    visit: &mut dyn FnMut(&str, &Value, &Value),
+) {
+    let schema = resolved(root, schema);
+    if let (Some(properties), Some(fields)) = (schema["properties"].as_object(), record.as_object()) {
+        visit(at, schema, record);
+        for (key, value) in fields {
+            if let Some(property) = properties.get(key) {
+                objects(root, property, value, &format!("{at}/{key}"), visit);
+            }
+        }
+    }
+}
+
+fn names(object: &Value) -> BTreeSet<String> {
+    object.as_object().unwrap().keys().cloned().collect()
+}
+
+#[test]
+fn the_schema_is_one_of_the_draft_that_it_names() {
+    let schema = schema();
+    assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+    jsonschema::meta::validate(&schema).unwrap();
+}
+
+#[test]
+fn the_records_of_all_modes_are_valid_in_the_store_and_as_printed() {
+    let validator = validator();
+    let bench = Bench::new("SST-2");
+    for mode in config::MODES {
+        let output = succeeded(bench.run("sst2", &["--mode", mode, "--json"]).arg("--quiet"));
+        let printed: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(printed["mode"], **mode);
+        assert_eq!(violations(&validator, &printed), [], "printed, {mode}");
+        assert_eq!(violations(&validator, &bench.stored_record("runs", &printed)), [], "stored, {mode}");
+    }
+}
+
+#[test]
+fn settings_other_than_the_defaults_are_valid() {
+    let validator = validator();
+    let bench = Bench::new("SST-2");
+    for settings in [
+        &["--preset", "prasanna2020-code", "--mode", "random"] as &[&str],
+        &["--set", "importance.split=heldout:0.25", "--set", "seeds.init=3", "--method", "ffns"],
+        &["--set", "importance.split=train:20", "--set", "data.train_limit=64", "--device", "cpu"],
+        &["--set", "train.warmup=1", "--set", "run.checkpoint_every=0", "--seed", "9223372036854775807"],
+    ] {
+        let record = bench.record("sst2", settings);
+        assert_eq!(violations(&validator, &record), [], "{settings:?}");
+    }
+}
+
+/// Holds where a record's fields and the schema's are the same: a field that is added to the record and not to the
+/// schema fails here, and so does one that only the schema has.
+#[test]
+fn the_schema_describes_exactly_the_fields_that_records_have_and_requires_those_they_all_have() {
+    #[derive(Default)]
+    struct Fields {
+        described: BTreeSet<String>,
+        required: BTreeSet<String>,
+        seen: BTreeSet<String>,
+        always: Option<BTreeSet<String>>,
+    }
+    let (schema, validator) = (schema(), validator());
+    let mut places: BTreeMap<String, Fields> = BTreeMap::new();
+    for record in records() {
+        assert_eq!(violations(&validator, &record), []);
+        objects(&schema, &schema, &record, "", &mut |at, schema, object| {
+            let place = places.entry(at.to_owned()).or_default();
+            let required = schema["required"].as_array().into_iter().flatten();
+            place.required = required.map(|name| name.as_str().unwrap().to_owned()).collect();
+            place.described = names(&schema["properties"]);
+            place.seen.extend(names(object));
+            let always = place.always.take().map_or(names(object), |always| &always & &names(object));
+            place.always = Some(always);
+        });
+    }
+    for (at, fields) in &places {
+        assert_eq!(fields.seen, fields.described, "fields of records at {at:?} and those described");
+        assert_eq!(
+            fields.always.as_ref(),
+            Some(&fields.required),
+            "fields of all records at {at:?} and `required`"
+        );
+    }
+    for at in
+        ["", "/model", "/ticket", "/pruned/metrics", "/timing", "/config/train", "/config/run", "/stages"]
+    {
+        assert!(places.contains_key(at), "{at:?} was not visited");
+    }
+}
+
+#[test]
+fn every_field_of_the_schema_says_what_it_is() {
+    fn walk(root: &Value, schema: &Value, at: &str) -> usize {
+        let Some(properties) = resolved(root, schema)["properties"].as_object() else { return 0 };
+        let mut fields = 0;
+        for (key, property) in properties {
+            let at = format!("{at}/{key}");
+            let told =
+                |schema: &Value| schema["description"].as_str().is_some_and(|text| text.ends_with('.'));
+            assert!(told(property) || told(resolved(root, property)), "{at} has no description");
+            fields += 1 + walk(root, property, &at);
+        }
+        fields
+    }
+    let schema = schema();
+    assert!(walk(&schema, &schema, "") > 80);
+}
+
+#[test]
+fn the_names_of_settings_are_those_of_the_program() {
+    let schema = schema();
+    for (pointer, names) in [
+        ("/$defs/task", config::TASKS),
+        ("/$defs/mode", config::MODES),
+        ("/$defs/method", config::METHODS),
+        ("/$defs/estimator", config::ESTIMATORS),
+        ("/$defs/dtype", config::Dtype::NAMES),
+        ("/$defs/config/properties/importance/properties/pruned_units", config::PRUNED_UNITS),
+        ("/$defs/config/properties/control/properties/random", config::RANDOM_RULES),
+    ] {
+        assert_eq!(schema.pointer(pointer).unwrap()["enum"], json!(names), "{pointer}");
+    }
+}
+
+#[test]
+fn fields_that_are_not_described_are_taken_except_in_the_config() {
+    let validator = validator();
+    let mut record = Bench::new("SST-2").record("sst2", &[]);
+    record["later"] = json!({ "anything": [1, null] });
+    record["timing"]["later_s"] = json!(1.5);
+    assert_eq!(violations(&validator, &record), []);
+    for at in ["", "/data", "/train", "/importance", "/search", "/control", "/seeds", "/run"] {
+        let mut wrong = record.clone();
+        wrong.pointer_mut(&format!("/config{at}")).unwrap()["later"] = json!(1);
+        let found = violations(&validator, &wrong);
+        assert!(found.iter().any(|(place, _)| *place == format!("/config{at}")), "{at}: {found:?}");
+    }
+}
+
+/// Every described field that a good record has to have, one at a time.
+#[test]
+fn a_record_without_one_of_its_fields_is_refused() {
+    let (schema, validator) = (schema(), validator());
+    let record = Bench::new("SST-2").record("sst2", &[]);
+    let mut fields = Vec::new();
+    objects(&schema, &schema, &record, "", &mut |at, _, object| {
+        fields.extend(names(object).into_iter().map(|name| (at.to_owned(), name)));
+    });
+    assert!(fields.iter().filter(|(at, _)| at.is_empty()).count() >= 19);
+    for (at, name) in fields {
+        let mut wrong = record.clone();
+        wrong.pointer_mut(&at).unwrap().as_object_mut().unwrap().remove(&name);
+        let found = violations(&validator, &wrong);
+        let told = |(place, words): &(String, String)| *place == at && words.contains(&name);
+        assert!(found.iter().any(told), "without {at}/{name}: {found:?}");
+    }
+}
+
+/// An object, a list, a text, a number and a truth value in the place of every field, except where that is its type.
+#[test]
+fn a_field_of_another_type_is_refused() {
+    const FREE_TEXT: &[&str] =
+        &["/model/name", "/preset", "/device/name", "/config/preset", "/config/model", "/config/data/dir"];
+    let (schema, validator) = (schema(), validator());
+    let record = Bench::new("SST-2").record("sst2", &[]);
+    let mut fields = Vec::new();
+    objects(&schema, &schema, &record, "", &mut |at, _, object| {
+        fields.extend(names(object).into_iter().map(|name| format!("{at}/{name}")));
+    });
+    for field in fields {
+        for other in [json!({}), json!(["2"]), json!("no such word"), json!(-1.5), json!(true)] {
+            let mut wrong = record.clone();
+            let value = wrong.pointer_mut(&field).unwrap();
+            let its_own = (other.is_string() && FREE_TEXT.contains(&&*field))
+                || (other.is_array() && field == "/warnings")
+                || (other.is_boolean() && value.is_boolean());
+            if its_own {
+                continue;
+            }
+            *value = other.clone();
+            let found = violations(&validator, &wrong);
+            assert!(found.iter().any(|(at, _)| at.starts_with(&field)), "{field} = {other}: {found:?}");
+        }
+    }
+}
+
+#[test]
+fn a_value_that_no_run_writes_is_refused_where_it_stands() {
+    let validator = validator();
+    let bench = Bench::new("SST-2");
+    let (good, full) = (bench.record("sst2", &[]), bench.record("sst2", &["--mode", "full"]));
+    let of_good = [
+        ("/format_version", json!(2)),
+        ("/lottery_version", json!("next")),
+        ("/task", json!("RTE")),
+        ("/metric", json!("loss")),
+        ("/metric", json!("corr")),
+        ("/model/sha256", json!("0123")),
+        ("/model/sha256", json!("A".repeat(64))),
+        ("/model/layers", json!(0)),
+        ("/method", json!("heads + ffns")),
+        ("/mode", json!("best")),
+        ("/mode", json!("Good")),
+        ("/seed", json!(-1)),
+        ("/seed", json!(1.5)),
+        ("/preset", json!("")),
+        ("/full/metrics/accuracy", json!(63.2)),
+        ("/full/metrics/accuracy", json!(null)),
+        ("/full/metrics", json!({})),
+        ("/pruned/metrics", json!({ "accuracy": 0.5, "other": "high" })),
+        ("/retrained/metrics", json!({ "matthews": 0.5 })),
+        ("/full/baseline", json!(1.5)),
+        ("/ticket/heads/1", json!("1121")),
+        ("/ticket/heads/0", json!("")),
+        ("/ticket/heads/0", json!("1011\n")),
+        ("/ticket/heads", json!([])),
+        ("/ticket/ffns", json!("1 ")),
+        ("/ticket/heads_kept", json!(-1)),
+        ("/ticket/encoder_weights_kept", json!(1.01)),
+        ("/ticket/all_weights_kept", json!(-0.1)),
+        ("/ticket/stage", json!("retrain-0123456789ab")),
+        ("/ticket/stage", json!(null)),
+        ("/importance/estimator", json!("sum")),
+        ("/importance/norm", json!(null)),
+        ("/importance/split", json!("heldout:1")),
+        ("/importance/split", json!("train:0")),
+        ("/warnings/0", json!(1)),
+        ("/timing/finetune_s", json!(null)),
+        ("/timing/search_s", json!(null)),
+        ("/timing/retrain_s", json!(-1)),
+        ("/timing/train_tokens_per_s", json!(null)),
+        ("/device/threads", json!(0)),
+        ("/device/dtype", json!("f64")),
+        ("/device/kernels", json!("Avx2")),
+        ("/config/run/device", json!("cuda:x")),
+        ("/config/run/threads", json!(0)),
+        ("/config/seeds/init", json!(-1)),
+        ("/config/train/dropout", json!(1)),
+        ("/config/train/learning_rate", json!(0)),
+        ("/config/search/threshold", json!(0)),
+        ("/config/data/max_length", json!(7)),
+        ("/stages/finetune", json!("finetune-0123456789a")),
+        ("/stages/search", json!("search-0123456789aB")),
+        ("/stages/evaluate", json!("finetune-0123456789ab")),
+        ("/stages/retrain", json!("search-0123456789ab")),
+    ];
+    let of_full = [
+        ("/ticket/stage", good["ticket"]["stage"].clone()),
+        ("/importance/norm", good["importance"]["norm"].clone()),
+        ("/timing/search_s", json!(1.5)),
+        ("/stages/retrain", good["stages"]["retrain"].clone()),
+    ];
+    for (record, wrong_values) in [(&good, &of_good as &[_]), (&full, &of_full)] {
+        for (field, value) in wrong_values {
+            let mut wrong = record.clone();
+            *wrong.pointer_mut(field).unwrap_or_else(|| panic!("no {field} in the record")) = value.clone();
+            let found = violations(&validator, &wrong);
+            assert!(found.iter().any(|(at, _)| at.starts_with(field)), "{field} = {value}: {found:?}");
+        }
+    }
+    let mut searched = full;
+    searched["stages"]["search"] = good["stages"]["search"].clone();
+    assert!(!violations(&validator, &searched).is_empty());
+}
