@@ -47,6 +47,9 @@ checkpoint, with the same outcome.";
 
 const RUN_EXAMPLES: &str = "\
 Examples:
+  A first look, in about a minute, without any files: a generated task on a tiny model
+    lottery run
+
   The good subnetwork of RTE, as in Prasanna et al. 2020:
     lottery run --task rte --model google-bert/bert-base-uncased --data glue
 
@@ -69,7 +72,8 @@ Settings, each over the one before: defaults, preset, --config file, flags, --se
 pub struct RunArgs {
     /// The task: cola, sst2, mrpc, stsb, qqp, mnli, qnli, rte, wnli or demo
     ///
-    /// GLUE's own spellings (SST-2, STS-B) are accepted. demo is generated and needs no data folder.
+    /// GLUE's own spellings (SST-2, STS-B) are accepted. demo is generated and needs no data folder; it is what runs
+    /// when neither a task, a model nor data are named.
     #[arg(long, value_name = "TASK", help_heading = "What to run")]
     pub task: Option<String>,
 
@@ -91,11 +95,11 @@ pub struct RunArgs {
     #[arg(long, value_name = "METHOD", help_heading = "What to run")]
     pub method: Option<String>,
 
-    /// A model folder, or a name on the Hugging Face hub (owner/name or owner/name@revision)
+    /// A model folder, a name on the Hugging Face hub (owner/name or owner/name@revision), or tiny
     ///
-    /// A folder holds config.json, model.safetensors and tokenizer.json or vocab.txt. A hub model is looked up in the
+    /// tiny comes with the program and is what the demo task runs on; a folder of that name is ./tiny. A folder holds config.json, model.safetensors and tokenizer.json or vocab.txt. A hub model is looked up in the
     /// cache first; HF_HOME, HF_ENDPOINT, HF_HUB_OFFLINE and HF_TOKEN are honoured. Without the flag: LOTTERY_MODEL.
-    #[arg(long, value_name = "DIR|OWNER/NAME", help_heading = "What to run")]
+    #[arg(long, value_name = "DIR|OWNER/NAME|tiny", help_heading = "What to run")]
     pub model: Option<String>,
 
     /// The folder that holds GLUE's folders (RTE/train.tsv, RTE/dev.tsv, …); not for demo
@@ -104,10 +108,11 @@ pub struct RunArgs {
     #[arg(long, value_name = "DIR", help_heading = "What to run")]
     pub data: Option<String>,
 
-    /// The recipe: prasanna2020, prasanna2020-code or small [default: prasanna2020]
+    /// The recipe: prasanna2020, prasanna2020-code, small or tiny [default: prasanna2020]
     ///
     /// prasanna2020: the paper's protocol with its importance formula. prasanna2020-code: what its published code
-    /// computes. small: a training recipe for models of MiniLM's size.
+    /// computes. small: a training recipe for models of MiniLM's size. tiny: one for the model tiny on the demo task,
+    /// and its default.
     #[arg(long, value_name = "NAME", help_heading = "Settings")]
     pub preset: Option<String>,
 
@@ -170,12 +175,6 @@ impl RunArgs {
     fn resolve_in(&self, env: impl Fn(&str) -> Option<String>) -> Result<(ExperimentConfig, RunOptions)> {
         let env = |name: &str| env(name).filter(|value| !value.is_empty());
         let mut layers = Layers::new();
-        // The environment lies below the file: a file says what one experiment is, the environment what is usual here.
-        for (key, name) in [("model", "LOTTERY_MODEL"), ("data.dir", "LOTTERY_DATA")] {
-            if let Some(value) = env(name) {
-                layers.value(key, value, name)?;
-            }
-        }
         if let Some(path) = &self.config {
             layers.file(path)?;
         }
@@ -202,6 +201,14 @@ impl RunArgs {
         }
         for assignment in &self.set {
             layers.set(assignment)?;
+        }
+        // The environment lies below the file: a file says what one experiment is, the environment what is usual here.
+        // What is usual is of no use to the demo that runs when nothing is asked for.
+        let asked = ["task", "model", "data.dir"].iter().any(|key| layers.has(key));
+        for (key, name) in [("model", "LOTTERY_MODEL"), ("data.dir", "LOTTERY_DATA")] {
+            if let Some(value) = env(name).filter(|_| asked) {
+                layers.value_below(key, value, name)?;
+            }
         }
         let store = self.store.clone().or_else(|| env("LOTTERY_STORE").map(PathBuf::from));
         let options = RunOptions {
@@ -293,13 +300,32 @@ mod tests {
     fn what_is_missing_is_a_usage_error_that_names_the_flag() {
         let model = [("LOTTERY_MODEL", "m")];
         for (line, env, wanted) in [
-            ("lottery run", &model[..], "--task with one of cola, sst2"),
+            ("lottery run --model m", &[], "--task with one of cola, sst2"),
+            ("lottery run --data d", &model[..], "--task with one of cola, sst2"),
             ("lottery run --task rte", &[], "--model (or LOTTERY_MODEL)"),
             ("lottery run --task rte", &model, "--data (or LOTTERY_DATA)"),
         ] {
             let error = resolve(line, env).unwrap_err();
             assert_eq!(error.exit_code(), 2);
             assert!(error.to_string().contains(wanted), "{error}");
+        }
+    }
+
+    #[test]
+    fn where_nothing_is_asked_for_the_demo_runs_on_the_embedded_model() {
+        let env = [("LOTTERY_MODEL", "m"), ("LOTTERY_DATA", "d")];
+        for (line, env, expected) in [
+            ("lottery run", &env[..], ("demo", "tiny", "tiny")),
+            ("lottery run --mode bad --seed 42", &[], ("demo", "tiny", "tiny")),
+            ("lottery run --preset small", &[], ("demo", "tiny", "small")),
+            ("lottery run --task demo", &[], ("demo", "tiny", "tiny")),
+            ("lottery run --task demo", &env[..], ("demo", "m", "prasanna2020")),
+            ("lottery run --task demo --model other", &[], ("demo", "other", "prasanna2020")),
+            ("lottery run --task rte --model tiny", &env[..], ("rte", "tiny", "tiny")),
+        ] {
+            let (config, _) = resolve(line, env).unwrap();
+            let preset = config.preset.as_deref().unwrap();
+            assert_eq!((config.task.as_str(), config.model.as_str(), preset), expected, "{line}");
         }
     }
 

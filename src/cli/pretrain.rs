@@ -58,9 +58,9 @@ pub struct PretrainArgs {
     #[arg(long, value_name = "UNIT", default_value = "file", help_heading = "Text")]
     unit: String,
 
-    /// Tokens of a sequence, [CLS] and [SEP] included
-    #[arg(long, value_name = "N", default_value_t = 128, help_heading = "Text")]
-    max_length: usize,
+    /// Tokens of a sequence, [CLS] and [SEP] included [default: 128, or as many as the model has positions]
+    #[arg(long, value_name = "N", help_heading = "Text")]
+    max_length: Option<usize>,
 
     /// Pairs of sentences that --text demo writes
     #[arg(long, value_name = "N", default_value_t = 50_000, value_parser = value_parser!(u64).range(2..=1_000_000), help_heading = "Text")]
@@ -98,8 +98,8 @@ pub struct PretrainArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = value_parser!(u64).range(1..=1_000_000), help_heading = "Training")]
     epochs: u64,
 
-    /// Stop after this many steps if they are fewer; warm-up and decay are planned for them
-    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..), help_heading = "Training")]
+    /// Stop after this many steps if they are fewer; warm-up and decay are planned for them. 0: the first weights
+    #[arg(long, value_name = "N", help_heading = "Training")]
     steps: Option<u64>,
 
     /// Sequences of a step

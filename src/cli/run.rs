@@ -2,8 +2,10 @@
 
 use super::{args::RunArgs, signals, talk::Talk};
 use crate::{
+    config::EMBEDDED_MODEL,
     error::{Error, Result},
     lottery::{self, Experiment, Record},
+    prune::Mode,
     store::Store,
     train::Progress,
 };
@@ -31,7 +33,23 @@ pub fn run(arguments: &RunArgs) -> Result<()> {
         let text = serde_json::to_string_pretty(&record).map_err(|e| Error::internal(e.to_string()))?;
         return print(&format!("{text}\n"));
     }
-    print(&summary(&record, &path))
+    print(&summary(&record, &path))?;
+    if record.config.model == EMBEDDED_MODEL && record.mode == Mode::Good {
+        what_next().lines().for_each(|line| talk.say(line));
+    }
+    Ok(())
+}
+
+/// Where a newcomer may go from the demo, typed as this run was.
+fn what_next() -> String {
+    let program = if std::env::var_os("CARGO").is_some() { "cargo run --release --" } else { "lottery" };
+    format!(
+        "next:\n\
+         {program} run --mode random  # as many units, drawn by chance\n\
+         {program} run --mode bad     # as many, the unimportant ones; both share this fine-tuning and search\n\
+         {program} run --task rte --model google-bert/bert-base-uncased --data GLUE  # the real thing\n\
+         {program} run --help"
+    )
 }
 
 /// One per core unless told.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 use toml::{Table, Value};
 
 use super::{
-    DEFAULT_PRESET, ExperimentConfig,
+    DEFAULT_PRESET, EMBEDDED_MODEL, EMBEDDED_PRESET, ExperimentConfig,
     keys::{self, KEYS},
     preset,
 };
@@ -40,6 +40,16 @@ impl Layers {
         self.put(key, &value.into(), origin)
     }
 
+    /// [`Self::value`] unless the key has one.
+    pub fn value_below(&mut self, key: &str, value: impl Into<Value>, origin: &str) -> Result<()> {
+        if self.has(key) { Ok(()) } else { self.value(key, value, origin) }
+    }
+
+    /// Whether the user gave this key a value.
+    pub fn has(&self, key: &str) -> bool {
+        self.values.contains_key(key)
+    }
+
     /// `key=value` as typed behind `--set`: the value is TOML, and a bare word is a text.
     pub fn set(&mut self, assignment: &str) -> Result<()> {
         let Some((key, raw)) = assignment.split_once('=') else {
@@ -56,11 +66,22 @@ impl Layers {
         self.put(key, &value, &format!("--set {assignment}"))
     }
 
-    /// The configuration: defaults, then the preset, then everything given.
+    /// The configuration: defaults, then the preset, then everything given. Where neither task, model nor data is
+    /// given, the demo task; the demo task's model is the embedded one, and that model's preset its own.
     ///
     /// Usage errors: an unknown preset; no task, model or data folder.
-    pub fn resolve(self) -> Result<ExperimentConfig> {
-        let name = self.values.get("preset").and_then(Value::as_str).unwrap_or(DEFAULT_PRESET);
+    pub fn resolve(mut self) -> Result<ExperimentConfig> {
+        if !["task", "model", "data.dir"].iter().any(|key| self.has(key)) {
+            self.value("task", keys::GENERATED, "default")?;
+        }
+        let is = |layers: &Self, key: &str, name: &str| {
+            layers.values.get(key).and_then(Value::as_str) == Some(name)
+        };
+        if is(&self, "task", keys::GENERATED) {
+            self.value_below("model", EMBEDDED_MODEL, "default")?;
+        }
+        let usual = if is(&self, "model", EMBEDDED_MODEL) { EMBEDDED_PRESET } else { DEFAULT_PRESET };
+        let name = self.values.get("preset").and_then(Value::as_str).unwrap_or(usual);
         let preset = preset(name)?;
         let mut below = Self::default();
         below.toml(preset.toml, &format!("preset {name}"))?;
@@ -141,7 +162,7 @@ fn require(table: &Table) -> Result<()> {
     if !table.contains_key("model") {
         return Err(Error::usage(
             "no model is named. Give --model (or LOTTERY_MODEL) a folder with config.json, model.safetensors and \
-             tokenizer.json, or a name on the Hugging Face hub such as google-bert/bert-base-uncased.",
+             tokenizer.json, a name on the Hugging Face hub such as google-bert/bert-base-uncased, or tiny.",
         ));
     }
     if data_dir.is_none() && task.as_str() != Some(keys::GENERATED) {

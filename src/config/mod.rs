@@ -17,6 +17,6 @@ pub use experiment::{
 };
 pub use keys::{ESTIMATORS, METHODS, MODES, PRUNED_UNITS, RANDOM_RULES, TASKS};
 pub use layers::Layers;
-pub use preset::{DEFAULT_PRESET, Preset, preset, presets};
+pub use preset::{DEFAULT_PRESET, EMBEDDED_MODEL, EMBEDDED_PRESET, Preset, preset, presets};
 pub use source::{HubSettings, ModelFolder, resolve_model, resolve_model_with};
 pub use split::Split;

@@ -13,6 +13,12 @@ pub struct Preset {
 /// The preset of a run that names none.
 pub const DEFAULT_PRESET: &str = "prasanna2020";
 
+/// The model that comes with the program, as `--model` calls it.
+pub const EMBEDDED_MODEL: &str = "tiny";
+
+/// The preset of a run of that model that names none.
+pub const EMBEDDED_PRESET: &str = "tiny";
+
 const PRESETS: &[Preset] = &[
     Preset {
         name: DEFAULT_PRESET,
@@ -28,6 +34,11 @@ const PRESETS: &[Preset] = &[
         name: "small",
         about: "a recipe for models of MiniLM's size, otherwise prasanna2020",
         toml: include_str!("../../configs/small.toml"),
+    },
+    Preset {
+        name: EMBEDDED_PRESET,
+        about: "a recipe for the embedded model on the demo task, otherwise prasanna2020",
+        toml: include_str!("../../configs/tiny.toml"),
     },
 ];
 
@@ -54,7 +65,7 @@ mod tests {
     fn an_unknown_preset_is_answered_with_the_nearest_name_and_the_list() {
         let message = preset("prasana2020").unwrap_err().to_string();
         assert!(message.contains("Did you mean prasanna2020?"), "{message}");
-        assert!(message.contains("prasanna2020, prasanna2020-code, small"), "{message}");
+        assert!(message.contains("prasanna2020, prasanna2020-code, small, tiny"), "{message}");
         assert!(!preset("qqqq").unwrap_err().to_string().contains("Did you mean"));
     }
 }

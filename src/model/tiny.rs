@@ -1,6 +1,7 @@
 //! A tiny BERT that comes with the program, pre-trained on the demo task's grammar: see `models/tiny/README.md`.
 
 use crate::{
+    config::EMBEDDED_MODEL as NAME,
     error::{Error, Result},
     store::atomic_write,
 };
@@ -8,9 +9,6 @@ use std::{
     env, fs,
     path::{Path, PathBuf},
 };
-
-/// What `--model` calls it.
-pub const NAME: &str = "tiny";
 
 const FILES: [(&str, &[u8]); 4] = [
     ("config.json", include_bytes!("../../models/tiny/config.json")),

@@ -42,6 +42,13 @@ impl Objective for Labelled<'_> {
         }
         Seen { loss, predictions: indices.len(), tokens: batch.tokens() }
     }
+
+    fn remedy(&self, lower: f64) -> String {
+        format!(
+            "Lower the peak learning rate with `--set train.learning_rate={lower:e}` or lengthen the warm-up with \
+             `--set train.warmup=0.1`."
+        )
+    }
 }
 
 /// Trains the classifier and all below it in place; see [`optimize`].

@@ -78,6 +78,9 @@ pub trait Objective {
         gradient: &mut [f32],
     ) -> Seen;
 
+    /// What to type when training diverged; `lower` is a peak learning rate to try.
+    fn remedy(&self, lower: f64) -> String;
+
     /// Called before the first step and after every one: the score on held-out data when one is due.
     fn evaluate(&mut self, _bert: &Bert, _step: u64, _total: u64) -> Option<Evaluation> {
         None
@@ -100,13 +103,11 @@ impl Recipe {
 }
 
 /// `step` is counted from 0.
-fn diverged(recipe: &Recipe, what: &str, step: u64, total: u64, learning_rate: f64) -> Error {
+fn diverged(what: &str, step: u64, total: u64, learning_rate: f64, remedy: &str) -> Error {
     Error::internal(format!(
         "the {what} is not a finite number at step {} of {total} (learning rate {learning_rate:.3e}): training \
-         diverged. Lower the peak learning rate with `--set train.learning_rate={:e}` or lengthen the warm-up with \
-         `--set train.warmup=0.1`.",
+         diverged. {remedy}",
         step + 1,
-        recipe.learning_rate / 2.0,
     ))
 }
 
@@ -134,6 +135,7 @@ pub fn optimize(
     if at.step == 0 {
         evaluate(objective, bert, &mut at, total, progress);
     }
+    let remedy = objective.remedy(recipe.learning_rate / 2.0);
     let steps_per_epoch = examples.div_ceil(recipe.batch_size);
     'epochs: for epoch in at.epoch_losses.len()..recipe.epochs {
         let taken = at.step as usize - epoch * steps_per_epoch;
@@ -149,7 +151,7 @@ pub fn optimize(
                 attention: recipe.attention_dropout,
             };
             let learning_rate = recipe.learning_rate * schedule.factor(step);
-            let diverged = |what: &str| diverged(recipe, what, step, total, learning_rate);
+            let diverged = |what: &str| diverged(what, step, total, learning_rate, &remedy);
             let Seen { loss, predictions, tokens } =
                 objective.pass(bert, indices, epoch, &plan, &mut gradient);
             if !loss.is_finite() {
@@ -187,13 +189,8 @@ pub fn optimize(
     // The last update has no loss after it.
     let last = total.saturating_sub(1);
     if !adamw::norm(&bert.params.data).is_finite() {
-        return Err(diverged(
-            recipe,
-            "norm of the weights",
-            last,
-            total,
-            recipe.learning_rate * schedule.factor(last),
-        ));
+        let learning_rate = recipe.learning_rate * schedule.factor(last);
+        return Err(diverged("norm of the weights", last, total, learning_rate, &remedy));
     }
     let Position { step, tokens, epoch_losses, evaluations, computed_by, .. } = at;
     let seconds = seconds_before + started.elapsed().as_secs_f64();

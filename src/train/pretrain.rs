@@ -88,6 +88,12 @@ impl Objective for FindWords<'_> {
         Seen { loss, predictions: found.len(), tokens: masked.batch.tokens() }
     }
 
+    fn remedy(&self, lower: f64) -> String {
+        format!(
+            "Lower the peak learning rate with `--learning-rate {lower:e}` or lengthen the warm-up with `--warmup 0.1`."
+        )
+    }
+
     fn evaluate(&mut self, bert: &Bert, step: u64, total: u64) -> Option<Evaluation> {
         let due = step == total || step.is_multiple_of(self.text.evaluate_every.max(1));
         due.then(|| score(bert, self.text.heldout, self.text.masking, step, &mut self.workspace))

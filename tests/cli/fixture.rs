@@ -142,6 +142,7 @@ pub const ENVIRONMENT: &[(&str, Option<&str>)] = &[
     ("LOTTERY_DATA", None),
     ("LOTTERY_STORE", None),
     ("LOTTERY_KERNELS", None),
+    ("LOTTERY_CACHE", None),
     ("HF_HUB_OFFLINE", Some("1")),
     ("RUST_BACKTRACE", None),
 ];

@@ -8,6 +8,7 @@ mod bad_store;
 mod fixture;
 mod modes;
 mod output;
+mod pretrain;
 mod processes;
 mod resume;
 mod reuse;

@@ -7,6 +7,7 @@ mod forward;
 mod forward_golden;
 mod gates;
 mod gradients;
+mod masked_lm_golden;
 mod packing;
 mod plain_bert;
 mod real_model;

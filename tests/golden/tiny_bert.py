@@ -4,7 +4,7 @@ import platform
 
 import torch
 import transformers
-from transformers import BertConfig, BertForSequenceClassification
+from transformers import BertConfig, BertForMaskedLM, BertForSequenceClassification
 
 PAD = 0
 
@@ -18,13 +18,15 @@ def versions():
 
 
 def model(labels, seed):
+    """A classifier of so many labels; one that predicts masked words where `labels` is None."""
     torch.manual_seed(seed)
     config = BertConfig(
         vocab_size=50, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=40,
-        max_position_embeddings=20, type_vocab_size=2, num_labels=labels, attn_implementation="eager",
-        problem_type="regression" if labels == 1 else "single_label_classification",
+        max_position_embeddings=20, type_vocab_size=2, attn_implementation="eager",
+        **({"num_labels": labels, "problem_type": "regression" if labels == 1 else "single_label_classification"}
+           if labels else {}),
     )
-    bert = BertForSequenceClassification(config).eval()
+    bert = (BertForSequenceClassification if labels else BertForMaskedLM)(config).eval()
     with torch.no_grad():
         for name, parameter in bert.named_parameters():
             noise = torch.randn(parameter.shape)

@@ -1,6 +1,6 @@
 //! Everything a pre-training reads, loaded and checked before anything is computed.
 
-use super::settings::{DEMO_TEXT, MASK_RATE, PretrainSettings, Start, Vocabulary};
+use super::settings::{DEMO_TEXT, MASK_RATE, PretrainSettings, Start, USUAL_LENGTH, Vocabulary};
 use crate::{
     error::{Error, Result},
     lottery::model_folder::model_folder,
@@ -83,7 +83,7 @@ impl Text {
 
 impl Pretraining {
     /// Reads the model or the shape, the texts and the vocabulary.
-    pub fn load(settings: PretrainSettings, progress: &mut dyn Progress) -> Result<Self> {
+    pub fn load(mut settings: PretrainSettings, progress: &mut dyn Progress) -> Result<Self> {
         settings.check()?;
         let texts =
             settings.text.iter().map(|name| Text::read(name, &settings)).collect::<Result<Vec<_>>>()?;
@@ -122,9 +122,11 @@ impl Pretraining {
         };
         let masking = Masking::new(&tokenizer, MASK_RATE)?;
         let config = first.config();
-        check(&settings, config, &tokenizer, &name)?;
+        let max_length = settings.max_length.unwrap_or(USUAL_LENGTH.min(config.max_position_embeddings));
+        settings.max_length = Some(max_length);
+        check(&settings, max_length, config, &tokenizer, &name)?;
 
-        let encode = |text: &Text| text.encode(&tokenizer, settings.unit, settings.max_length);
+        let encode = |text: &Text| text.encode(&tokenizer, settings.unit, max_length);
         let whole = |found: Vec<Encoded>| -> Vec<Encoded> {
             found.into_iter().filter(|sequence| masking.maskable(&sequence.ids) > 0).collect()
         };
@@ -236,13 +238,18 @@ fn nothing_to_mask(text: &str) -> Error {
     ))
 }
 
-fn check(settings: &PretrainSettings, config: &BertConfig, tokenizer: &Tokenizer, name: &str) -> Result<()> {
+fn check(
+    settings: &PretrainSettings,
+    max_length: usize,
+    config: &BertConfig,
+    tokenizer: &Tokenizer,
+    name: &str,
+) -> Result<()> {
     let positions = config.max_position_embeddings;
-    if settings.max_length > positions {
+    if max_length > positions {
         return Err(Error::usage(format!(
-            "--max-length {}: {name} has {positions} positions (max_position_embeddings in its config.json). Use \
-             {positions} or less.",
-            settings.max_length
+            "--max-length {max_length}: {name} has {positions} positions (max_position_embeddings in its config.json). \
+             Use {positions} or less."
         )));
     }
     if tokenizer.vocab_size() > config.vocab_size {

@@ -14,6 +14,9 @@ pub const DEMO_TEXT: &str = "demo";
 /// Words of a sequence that are hidden (Devlin et al. 2019, section 3.1).
 pub const MASK_RATE: f64 = 0.15;
 
+/// Tokens per sequence unless told (GLUE's, too).
+pub const USUAL_LENGTH: usize = 128;
+
 /// What the first weights are.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -51,8 +54,9 @@ pub struct PretrainSettings {
     /// Pairs of sentences, where the text is [`DEMO_TEXT`].
     pub demo_pairs: usize,
     pub unit: Unit,
-    /// Tokens per sequence, `[CLS]` and `[SEP]` included.
-    pub max_length: usize,
+    /// Tokens per sequence, `[CLS]` and `[SEP]` included; without it, [`USUAL_LENGTH`] or as many as the model has
+    /// positions.
+    pub max_length: Option<usize>,
     pub learning_rate: f64,
     pub batch_size: usize,
     pub epochs: usize,
@@ -75,9 +79,9 @@ impl PretrainSettings {
             }
             Err(Error::usage(format!("{flag} {value}: expected a number from {low} to below {high}.")))
         };
-        if !(self.learning_rate > 0.0 && self.learning_rate < 1.0) {
+        if !(self.learning_rate > 0.0 && self.learning_rate.is_finite()) {
             return Err(Error::usage(format!(
-                "--learning-rate {}: expected a number above 0 and below 1; 1e-4 is usual.",
+                "--learning-rate {}: expected a number above 0; 1e-4 is usual.",
                 self.learning_rate
             )));
         }
