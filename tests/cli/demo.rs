@@ -1,0 +1,96 @@
+//! What runs where nothing is asked for: the demo task on the embedded model.
+
+use std::{fs, path::Path};
+
+use assert_cmd::Command;
+use serde_json::Value;
+
+use crate::fixture::{files, lottery, refused, stderr, succeeded};
+
+/// In an empty folder; few examples, so that it takes a second or two.
+fn run(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = lottery();
+    command.args([
+        "run",
+        "--set",
+        "data.train_limit=96",
+        "--set",
+        "data.dev_limit=48",
+        "--set",
+        "train.epochs=1",
+    ]);
+    command.args(arguments).current_dir(folder).env("LOTTERY_CACHE", folder.join("cache"));
+    command
+}
+
+#[test]
+fn a_run_of_nothing_in_particular_is_the_demo_and_says_what_to_type_next() {
+    let folder = tempfile::tempdir().unwrap();
+    // What is usual elsewhere is not meant here.
+    let mut command = run(folder.path(), &[]);
+    let output =
+        succeeded(command.env("LOTTERY_MODEL", "nowhere").env("LOTTERY_DATA", "nowhere").env_remove("CARGO"));
+    let (said, table) = (stderr(&output), String::from_utf8(output.stdout).unwrap());
+    assert!(table.contains("demo good seed 1337") && table.contains("retrained"), "{table}");
+    let next = said.split_once("next:\n").expect("what to type next").1;
+    assert!(next.starts_with("lottery run --mode random"), "{next}");
+    let mut command = run(folder.path(), &["--mode", "bad", "--json"]);
+    let output = succeeded(command.env("CARGO", "cargo"));
+    let record: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&record["task"], &record["config"]["preset"]), (&"demo".into(), &"tiny".into()));
+    assert_eq!((&record["model"]["name"], &record["mode"]), (&"tiny".into(), &"bad".into()));
+    assert!(
+        record["model"]["layers"].as_u64().unwrap() >= 4 && record["model"]["heads"].as_u64().unwrap() >= 4
+    );
+    assert!(stderr(&output).contains("found in the store") && !stderr(&output).contains("next:"));
+}
+
+#[test]
+fn the_embedded_model_is_written_to_the_cache_once_and_mended_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let dry = || succeeded(&mut run(folder.path(), &["--dry-run"]));
+    let plan = dry().stdout;
+    let cached = files(&folder.path().join("cache"));
+    assert_eq!(cached.len(), 4, "{cached:?}");
+    let model = cached.iter().find(|path| path.ends_with("model.safetensors")).unwrap();
+    let model = folder.path().join("cache").join(model);
+    let whole = fs::read(&model).unwrap();
+    assert!(whole.len() < 2_000_000);
+    fs::write(&model, &whole[..1000]).unwrap();
+    assert_eq!(dry().stdout, plan);
+    assert!(fs::read(&model).unwrap() == whole);
+    assert!(!folder.path().join("runs").exists());
+}
+
+#[test]
+fn a_cache_that_cannot_be_written_is_named_and_without_a_home_the_temporary_folder_serves() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("file"), "").unwrap();
+    let mut command = run(folder.path(), &["--dry-run"]);
+    refused(
+        command.env("LOTTERY_CACHE", folder.path().join("file/below")),
+        3,
+        &["LOTTERY_CACHE", "file/below"],
+    );
+    let temporary = folder.path().join("tmp");
+    fs::create_dir(&temporary).unwrap();
+    for home in [None, Some(folder.path().join("file"))] {
+        let mut command = run(folder.path(), &["--dry-run"]);
+        command.env_remove("LOTTERY_CACHE").env_remove("XDG_CACHE_HOME").env_remove("HOME");
+        command.env("TMPDIR", &temporary);
+        if let Some(home) = home {
+            command.env("HOME", home);
+        }
+        succeeded(&mut command);
+        assert_eq!(files(&temporary).len(), 4);
+        fs::remove_dir_all(temporary.join("lottery")).unwrap();
+    }
+}
+
+#[test]
+fn a_model_or_data_without_a_task_is_asked_which_task() {
+    let folder = tempfile::tempdir().unwrap();
+    for flag in ["--model", "--data"] {
+        refused(&mut run(folder.path(), &[flag, "x"]), 2, &["no task is named", "--task"]);
+    }
+}
