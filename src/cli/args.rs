@@ -1,6 +1,6 @@
 //! What can be typed, and what it means.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, value_parser};
 
@@ -162,6 +162,8 @@ pub struct RunOptions {
     pub json: bool,
     pub dry_run: bool,
     pub quiet: bool,
+    /// What is worth telling about how the settings came about.
+    pub notes: Vec<String>,
 }
 
 impl RunArgs {
@@ -204,21 +206,38 @@ impl RunArgs {
         }
         // The environment lies below the file: a file says what one experiment is, the environment what is usual here.
         // What is usual is of no use to the demo that runs when nothing is asked for.
-        let asked = ["task", "model", "data.dir"].iter().any(|key| layers.has(key));
+        let nothing = layers.asks_for_nothing();
+        let mut notes = Vec::new();
         for (key, name) in [("model", "LOTTERY_MODEL"), ("data.dir", "LOTTERY_DATA")] {
-            if let Some(value) = env(name).filter(|_| asked) {
-                layers.value_below(key, value, name)?;
+            match env(name) {
+                Some(_) if nothing => notes.push(format!(
+                    "no task is named, so the demo runs, and {name} is not used; --task names one"
+                )),
+                Some(value) => layers.value_below(key, value, name)?,
+                None => {}
             }
         }
-        let store = self.store.clone().or_else(|| env("LOTTERY_STORE").map(PathBuf::from));
         let options = RunOptions {
-            store: store.unwrap_or_else(|| "runs".into()),
+            store: store_folder_in(self.store.as_deref(), env),
             json: self.json,
             dry_run: self.dry_run,
             quiet: self.quiet,
+            notes,
         };
         Ok((layers.resolve()?, options))
     }
+}
+
+/// What was typed, else `LOTTERY_STORE`, else `runs`.
+pub fn store_folder(typed: Option<&Path>) -> PathBuf {
+    store_folder_in(typed, |name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+}
+
+fn store_folder_in(typed: Option<&Path>, env: impl Fn(&str) -> Option<String>) -> PathBuf {
+    typed
+        .map(Path::to_owned)
+        .or_else(|| env("LOTTERY_STORE").map(PathBuf::from))
+        .unwrap_or_else(|| "runs".into())
 }
 
 #[cfg(test)]
@@ -277,7 +296,10 @@ mod tests {
             (config.run.device, config.run.dtype, config.run.threads),
             (Device::Cuda(1), Dtype::Bf16, Some(3))
         );
-        assert_eq!(options, RunOptions { store: "s".into(), json: true, dry_run: true, quiet: true });
+        assert_eq!(
+            options,
+            RunOptions { store: "s".into(), json: true, dry_run: true, quiet: true, notes: vec![] }
+        );
     }
 
     #[test]
@@ -300,10 +322,10 @@ mod tests {
     fn what_is_missing_is_a_usage_error_that_names_the_flag() {
         let model = [("LOTTERY_MODEL", "m")];
         for (line, env, wanted) in [
-            ("lottery run --model m", &[], "--task with one of cola, sst2"),
+            ("lottery run --model m", &[][..], "--task with one of cola, sst2"),
             ("lottery run --data d", &model[..], "--task with one of cola, sst2"),
             ("lottery run --task rte", &[], "--model (or LOTTERY_MODEL)"),
-            ("lottery run --task rte", &model, "--data (or LOTTERY_DATA)"),
+            ("lottery run --task rte", &model[..], "--data (or LOTTERY_DATA)"),
         ] {
             let error = resolve(line, env).unwrap_err();
             assert_eq!(error.exit_code(), 2);
@@ -318,6 +340,7 @@ mod tests {
             ("lottery run", &env[..], ("demo", "tiny", "tiny")),
             ("lottery run --mode bad --seed 42", &[], ("demo", "tiny", "tiny")),
             ("lottery run --preset small", &[], ("demo", "tiny", "small")),
+            ("lottery run --model tiny", &env[..], ("demo", "tiny", "tiny")),
             ("lottery run --task demo", &[], ("demo", "tiny", "tiny")),
             ("lottery run --task demo", &env[..], ("demo", "m", "prasanna2020")),
             ("lottery run --task demo --model other", &[], ("demo", "other", "prasanna2020")),
@@ -326,6 +349,9 @@ mod tests {
             let (config, _) = resolve(line, env).unwrap();
             let preset = config.preset.as_deref().unwrap();
             assert_eq!((config.task.as_str(), config.model.as_str(), preset), expected, "{line}");
+            if config.model == "tiny" {
+                assert_eq!(config.data.max_length, 48, "{line}");
+            }
         }
     }
 

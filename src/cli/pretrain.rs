@@ -1,20 +1,17 @@
 //! `lottery pretrain`: masked-LM pre-training and continuation.
 
-use super::{run::print, signals, talk::Talk};
+use super::{args::store_folder, run::print, signals, talk::Talk};
 use crate::{
     error::{Error, Result},
-    lottery::pretraining::{self, PretrainRecord, PretrainSettings, Pretraining, Start, Vocabulary},
-    model::{
-        Head,
-        weights::{Pretrained, Stored},
+    lottery::pretraining::{
+        self, PretrainRecord, PretrainSettings, Pretraining, Start, Vocabulary, check_out, copy_out,
     },
-    store::{Done, Store, atomic_write},
+    store::Store,
     text::Unit,
 };
 use clap::{Args, value_parser};
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use std::{
-    fs,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -46,11 +43,11 @@ pub struct PretrainArgs {
     #[arg(long, value_name = "FILE|demo", required = true, help_heading = "Text")]
     text: Vec<String>,
 
-    /// Text to score on [default: some of the training text's sequences, which are then not trained on]
+    /// Text to score on [default: some of the training text's lines, which are then not trained on]
     #[arg(long, value_name = "FILE", help_heading = "Text")]
     heldout: Option<String>,
 
-    /// The part of the sequences to hold out where there is no --heldout
+    /// The part of the lines to hold out where there is no --heldout; the same lines, however they are trained on
     #[arg(long, value_name = "PART", default_value_t = 0.05, help_heading = "Text")]
     heldout_fraction: f64,
 
@@ -86,7 +83,7 @@ pub struct PretrainArgs {
     #[arg(long, requires = "model", help_heading = "Model")]
     fresh_head: bool,
 
-    /// With --config: make a WordPiece vocabulary of N tokens from the training text
+    /// With --config: make a lower-cased WordPiece vocabulary of N tokens from the training text
     #[arg(long, value_name = "N", conflicts_with = "tokenizer", help_heading = "Model")]
     vocab_size: Option<usize>,
 
@@ -123,7 +120,7 @@ pub struct PretrainArgs {
     )]
     weight_decay: f64,
 
-    /// On hidden states and attention probabilities
+    /// On hidden states and attention probabilities, whatever config.json says
     #[arg(long, value_name = "RATE", default_value_t = 0.1, help_heading = "Training")]
     dropout: f64,
 
@@ -131,7 +128,7 @@ pub struct PretrainArgs {
     #[arg(long, value_name = "N", default_value_t = 1337, help_heading = "Training")]
     seed: u64,
 
-    /// Steps from one score on held-out text to the next [default: ten scores in all]
+    /// Steps from one score on held-out text to the next [default: a tenth of them]
     #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..), help_heading = "Training")]
     evaluate_every: Option<u64>,
 
@@ -144,16 +141,8 @@ pub struct PretrainArgs {
     half: bool,
 
     /// Where stages are kept [default: LOTTERY_STORE, else runs]
-    #[arg(
-        long,
-        value_name = "DIR",
-        env = "LOTTERY_STORE",
-        hide_env = true,
-        hide_default_value = true,
-        default_value = "runs",
-        help_heading = "Output"
-    )]
-    store: PathBuf,
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    store: Option<PathBuf>,
 
     /// Seconds between checkpoints; 0 asks for one after every step
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0, help_heading = "Output")]
@@ -211,15 +200,19 @@ impl PretrainArgs {
 }
 
 pub fn run(arguments: &PretrainArgs) -> Result<()> {
-    let every = Duration::try_from_secs_f64(arguments.checkpoint_every)
-        .map_err(|e| Error::usage(format!("--checkpoint-every {}: {e}.", arguments.checkpoint_every)))?;
+    let every = Duration::try_from_secs_f64(arguments.checkpoint_every).map_err(|_| {
+        Error::usage(format!(
+            "--checkpoint-every {}: expected seconds, 0 or more; 60 is usual.",
+            arguments.checkpoint_every
+        ))
+    })?;
     super::run::use_threads(arguments.threads.map(|n| n as usize))?;
     let mut talk = Talk::new(arguments.quiet, signals::stop_flag()?);
-    let store = Store::open(&arguments.store)?;
     let pretraining = Pretraining::load(arguments.settings()?, &mut talk)?;
     if let Some(out) = &arguments.out {
-        refuse_occupied(out)?;
+        check_out(out, &pretraining.id())?;
     }
+    let store = Store::open(&store_folder(arguments.store.as_deref()))?;
     let (record, done) = pretraining::run(&pretraining, &store, every, &mut talk)?;
     let folder = match &arguments.out {
         Some(out) => {
@@ -235,34 +228,6 @@ pub fn run(arguments: &PretrainArgs) -> Result<()> {
     print(&summary(&record, folder))
 }
 
-/// A model that is there is not overwritten; found out before anything is computed.
-fn refuse_occupied(out: &Path) -> Result<()> {
-    let failed = |e: &std::io::Error| Error::io(out, "create", e);
-    fs::create_dir_all(out).map_err(|e| failed(&e))?;
-    let mut entries = fs::read_dir(out).map_err(|e| failed(&e))?;
-    match entries.next() {
-        None => Ok(()),
-        Some(_) => Err(Error::usage(format!(
-            "--out {}: the folder is not empty, and nothing in it is overwritten. Name a new folder.",
-            out.display()
-        ))),
-    }
-}
-
-fn copy_out(done: &Done, out: &Path, half: bool) -> Result<()> {
-    let files = done.info()["files"].as_object();
-    for name in files.into_iter().flat_map(|files| files.keys()) {
-        let bytes = if half && name == "model.safetensors" {
-            Pretrained::load(done.dir())?.build(Head::MaskedLm, 0, false)?.to_safetensors_as(Stored::F16)?
-        } else {
-            let path = done.verified_path(name)?;
-            fs::read(&path).map_err(|e| Error::io(&path, "read", &e))?
-        };
-        atomic_write(&out.join(name), &bytes)?;
-    }
-    Ok(())
-}
-
 fn summary(record: &PretrainRecord, folder: &Path) -> String {
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED);
@@ -271,7 +236,7 @@ fn summary(record: &PretrainRecord, folder: &Path) -> String {
         table.add_row([
             e.step.to_string(),
             format!("{:.4}", e.loss),
-            format!("{:.2}", e.perplexity),
+            e.perplexity_text(),
             format!("{:.4}", e.accuracy),
         ]);
     }

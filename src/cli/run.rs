@@ -5,7 +5,6 @@ use crate::{
     config::EMBEDDED_MODEL,
     error::{Error, Result},
     lottery::{self, Experiment, Record},
-    prune::Mode,
     store::Store,
     train::Progress,
 };
@@ -17,6 +16,7 @@ pub fn run(arguments: &RunArgs) -> Result<()> {
     use_threads(config.run.threads)?;
     let stop = if options.dry_run { Arc::default() } else { signals::stop_flag()? };
     let mut talk = Talk::new(options.quiet, stop);
+    options.notes.iter().for_each(|note| talk.say(note));
     if options.dry_run {
         let store = Store::at(&options.store)?;
         let experiment = Experiment::load(config, None, &mut talk)?;
@@ -34,21 +34,24 @@ pub fn run(arguments: &RunArgs) -> Result<()> {
         return print(&format!("{text}\n"));
     }
     print(&summary(&record, &path))?;
-    if record.config.model == EMBEDDED_MODEL && record.mode == Mode::Good {
+    if record.config.model == EMBEDDED_MODEL && arguments.mode.is_none() && arguments.config.is_none() {
         what_next().lines().for_each(|line| talk.say(line));
     }
     Ok(())
 }
 
-/// Where a newcomer may go from the demo, typed as this run was.
+/// Where a newcomer may go from a run of the embedded model, typed as this one was.
 fn what_next() -> String {
-    let program = if std::env::var_os("CARGO").is_some() { "cargo run --release --" } else { "lottery" };
+    let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    let (own, rest) = words.split_at(1);
+    let own = if std::env::var_os("CARGO").is_some() { "cargo run --release --" } else { &own[0] };
+    let rest = shlex::try_join(rest.iter().map(String::as_str)).unwrap_or_else(|_| "run".to_owned());
     format!(
         "next:\n\
-         {program} run --mode random  # as many units, drawn by chance\n\
-         {program} run --mode bad     # as many, the unimportant ones; both share this fine-tuning and search\n\
-         {program} run --task rte --model google-bert/bert-base-uncased --data GLUE  # the real thing\n\
-         {program} run --help"
+         {own} {rest} --mode random  # as many units, drawn by chance\n\
+         {own} {rest} --mode bad     # as many, the unimportant ones; both share this fine-tuning and search\n\
+         {own} run --task rte --model google-bert/bert-base-uncased --data GLUE  # the real thing\n\
+         {own} run --help"
     )
 }
 

@@ -45,6 +45,16 @@ impl Layers {
         if self.has(key) { Ok(()) } else { self.value(key, value, origin) }
     }
 
+    /// Whether neither a task nor data are given, nor a model that is not the embedded one.
+    pub fn asks_for_nothing(&self) -> bool {
+        let other_model = self.text("model").is_some_and(|model| model != EMBEDDED_MODEL);
+        !self.has("task") && !self.has("data.dir") && !other_model
+    }
+
+    fn text(&self, key: &str) -> Option<&str> {
+        self.values.get(key).and_then(Value::as_str)
+    }
+
     /// Whether the user gave this key a value.
     pub fn has(&self, key: &str) -> bool {
         self.values.contains_key(key)
@@ -71,21 +81,25 @@ impl Layers {
     ///
     /// Usage errors: an unknown preset; no task, model or data folder.
     pub fn resolve(mut self) -> Result<ExperimentConfig> {
-        if !["task", "model", "data.dir"].iter().any(|key| self.has(key)) {
+        if self.asks_for_nothing() {
             self.value("task", keys::GENERATED, "default")?;
         }
-        let is = |layers: &Self, key: &str, name: &str| {
-            layers.values.get(key).and_then(Value::as_str) == Some(name)
-        };
-        if is(&self, "task", keys::GENERATED) {
+        if self.text("task") == Some(keys::GENERATED) {
             self.value_below("model", EMBEDDED_MODEL, "default")?;
         }
-        let usual = if is(&self, "model", EMBEDDED_MODEL) { EMBEDDED_PRESET } else { DEFAULT_PRESET };
+        let embedded = self.text("model") == Some(EMBEDDED_MODEL);
+        let usual = if embedded { EMBEDDED_PRESET } else { DEFAULT_PRESET };
         let name = self.values.get("preset").and_then(Value::as_str).unwrap_or(usual);
         let preset = preset(name)?;
         let mut below = Self::default();
         below.toml(preset.toml, &format!("preset {name}"))?;
         below.values.insert("preset", Value::String(name.to_owned()));
+        if embedded {
+            // The presets for larger models ask for longer sequences.
+            let [own, length] =
+                [super::preset(EMBEDDED_PRESET)?, preset].map(|preset| max_length(preset.toml));
+            below.values.extend(own.min(length).map(|length| ("data.max_length", Value::Integer(length))));
+        }
 
         let mut table = defaults()?;
         for (key, value) in below.values.into_iter().chain(self.values) {
@@ -128,6 +142,10 @@ impl ExperimentConfig {
         }
         require(&table)
     }
+}
+
+fn max_length(preset: &str) -> Option<i64> {
+    preset.parse::<Table>().ok()?.get("data")?.get("max_length")?.as_integer()
 }
 
 /// The bottom layer. The three keys without a default are absent.

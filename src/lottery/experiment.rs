@@ -42,7 +42,7 @@ impl Experiment {
     pub fn load(config: ExperimentConfig, cache: Option<&Path>, progress: &mut dyn Progress) -> Result<Self> {
         check_device(&config)?;
         let task = config.task.parse::<TaskId>()?.spec();
-        let folder = model_folder(&config.model)?;
+        let folder = model_folder(&config.model, progress)?;
         let model = Pretrained::load(&folder.dir)?;
         if model.config.saved_shape()? != model.config.full_shape() {
             return Err(Error::data(format!(

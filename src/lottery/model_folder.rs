@@ -4,10 +4,17 @@ use crate::{
     config::{EMBEDDED_MODEL, ModelFolder, resolve_model},
     error::Result,
     model::tiny,
+    train::Progress,
 };
+use std::path::Path;
 
 /// The embedded model, written out; else an existing folder; else `owner/name[@revision]` on the hub.
-pub fn model_folder(model: &str) -> Result<ModelFolder> {
+pub fn model_folder(model: &str, progress: &mut dyn Progress) -> Result<ModelFolder> {
+    if model == EMBEDDED_MODEL && Path::new(model).join("config.json").exists() {
+        progress.say(&format!(
+            "warning: {model} is the model that comes with the program; the folder of that name here is ./{model}"
+        ));
+    }
     match model {
         EMBEDDED_MODEL => Ok(ModelFolder { dir: tiny::folder()?, name: model.to_owned() }),
         other => resolve_model(other),

@@ -107,6 +107,12 @@ impl BertConfig {
                 self.layer_norm_eps
             ));
         }
+        if !(0.0..=1.0).contains(&self.initializer_range) {
+            return Err(format!(
+                "initializer_range is {}; a number between 0 and 1 is needed, 0.02 in the published BERT.",
+                self.initializer_range
+            ));
+        }
         let text = |key: &str, expected: &str| match self.rest.get(key).and_then(Value::as_str) {
             Some(found) if found != expected => {
                 Err(format!("{key} is \"{found}\"; lottery has \"{expected}\" only, the published BERT's."))

@@ -17,30 +17,27 @@ const FILES: [(&str, &[u8]); 4] = [
     ("tokenizer_config.json", include_bytes!("../../models/tiny/tokenizer_config.json")),
 ];
 
-/// The folder with the model's files, in `LOTTERY_CACHE`, else the user's cache, else the temporary folder; what is
-/// not there yet, or not as it should be, is written.
+/// The folder with the model's files, in `LOTTERY_CACHE`, else in the user's cache; what is not there yet, or not as it
+/// should be, is written.
 pub fn folder() -> Result<PathBuf> {
-    let mut refused = None;
-    for place in places(|name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)) {
-        // Models of different versions of the program lie beside each other.
-        let dir = place.join(format!("{NAME}-{}", &hash()[..12]));
-        match write_out(&dir) {
-            Ok(()) => return Ok(dir),
-            Err(error) => refused = refused.or(Some(error)),
-        }
-    }
-    let why = refused.map(|error| error.to_string()).unwrap_or_default();
-    Err(Error::data(format!(
-        "the embedded model cannot be written out: {why} Name a folder that can be written with LOTTERY_CACHE."
-    )))
+    let place = place(|name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from));
+    let failed = |why: &str| {
+        Error::data(format!(
+            "the model {NAME} cannot be written out: {why} Name a folder that can be written with LOTTERY_CACHE."
+        ))
+    };
+    let place = place.ok_or_else(|| failed("neither XDG_CACHE_HOME nor HOME is set."))?;
+    // Models of different versions of the program lie beside each other.
+    let dir = place.join(format!("{NAME}-{}", &hash()[..12]));
+    write_out(&dir).map_err(|error| failed(&error.to_string()))?;
+    Ok(dir)
 }
 
-fn places(env: impl Fn(&str) -> Option<PathBuf>) -> Vec<PathBuf> {
-    if let Some(dir) = env("LOTTERY_CACHE") {
-        return vec![dir];
-    }
-    let user = env("XDG_CACHE_HOME").or_else(|| Some(env("HOME")?.join(".cache")));
-    user.map(|dir| dir.join("lottery")).into_iter().chain([env::temp_dir().join("lottery")]).collect()
+fn place(env: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
+    // As the XDG specification has it, a relative path does not count.
+    let user = || env("XDG_CACHE_HOME").filter(|dir| dir.is_absolute());
+    let home = || Some(env("HOME")?.join(".cache"));
+    env("LOTTERY_CACHE").or_else(|| Some(user().or_else(home)?.join("lottery")))
 }
 
 fn hash() -> String {
@@ -79,14 +76,15 @@ mod tests {
     }
 
     #[test]
-    fn the_folder_is_the_users_choice_then_the_users_cache_then_the_temporary_one() {
-        let places = |given: &[(&str, &str)]| {
-            places(|name| given.iter().find(|(key, _)| *key == name).map(|(_, dir)| PathBuf::from(dir)))
+    fn the_folder_is_the_users_choice_and_else_the_users_cache() {
+        let place = |given: &[(&str, &str)]| {
+            place(|name| given.iter().find(|(key, _)| *key == name).map(|(_, dir)| PathBuf::from(dir)))
         };
-        let temporary = env::temp_dir().join("lottery");
-        assert_eq!(places(&[("LOTTERY_CACHE", "/c"), ("HOME", "/h")]), [PathBuf::from("/c")]);
-        assert_eq!(places(&[("XDG_CACHE_HOME", "/x"), ("HOME", "/h")])[0], Path::new("/x/lottery"));
-        assert_eq!(places(&[("HOME", "/h")]), [PathBuf::from("/h/.cache/lottery"), temporary.clone()]);
-        assert_eq!(places(&[]), [temporary]);
+        assert_eq!(place(&[("LOTTERY_CACHE", "c"), ("HOME", "/h")]).unwrap(), Path::new("c"));
+        assert_eq!(place(&[("XDG_CACHE_HOME", "/x"), ("HOME", "/h")]).unwrap(), Path::new("/x/lottery"));
+        for home in [&[("HOME", "/h")][..], &[("XDG_CACHE_HOME", "x"), ("HOME", "/h")]] {
+            assert_eq!(place(home).unwrap(), Path::new("/h/.cache/lottery"));
+        }
+        assert_eq!(place(&[]), None);
     }
 }

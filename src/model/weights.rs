@@ -69,6 +69,13 @@ impl Pretrained {
     /// The model with this head. The head's tensors are the file's when it has them, for as many labels if it is a
     /// classifier, and `fresh_head` is false; otherwise they are drawn from `seed`. A missing pooler is always drawn.
     pub fn build(&mut self, head: Head, seed: u64, fresh_head: bool) -> Result<Bert> {
+        if head == Head::MaskedLm && self.config.rest.get("tie_word_embeddings") == Some(&json!(false)) {
+            return Err(Error::data(format!(
+                "{}: its config.json says \"tie_word_embeddings\": false, so its masked-LM decoder has weights of its own, \
+                 and lottery has the published BERT's only, whose decoder is the word embeddings. Choose another model.",
+                self.file
+            )));
+        }
         let entries = Layout::new(&self.config, &self.shape, head).entries;
         let find = |entry: &Entry| {
             let name = plain_name(&entry.name);
@@ -149,6 +156,11 @@ impl Pretrained {
         if drawn.iter().any(|n| n.contains("pooler")) {
             notes.push("the model has no pooler; one was drawn from the run's seed".to_owned());
         }
+        if !known.iter().any(|name| name.starts_with("pooler."))
+            && self.tensors.contains_key("pooler.dense.weight")
+        {
+            notes.push("the model's pooler takes no part in masked-LM training and is not kept".to_owned());
+        }
         let mut extra: Vec<&str> = self
             .tensors
             .keys()
@@ -197,6 +209,12 @@ impl Bert {
                 Stored::F16 => values.flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect(),
             }
         };
+        let too_large = |v: &&f32| v.abs() > f16::MAX.to_f32();
+        if let (Stored::F16, Some(value)) = (stored, self.params.data.iter().find(too_large)) {
+            return Err(Error::usage(format!(
+                "a weight of this model is {value}, more than 16 bits hold (65504). Store it in 32 bits, without --half."
+            )));
+        }
         let dtype = match stored {
             Stored::F32 => safetensors::Dtype::F32,
             Stored::F16 => safetensors::Dtype::F16,

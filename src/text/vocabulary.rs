@@ -26,6 +26,9 @@ const MIN_FREQUENCY: u64 = 2;
 /// WordPiece turns a longer word into `[UNK]`, so it has nothing to teach.
 const MAX_WORD_CHARS: usize = 100;
 
+/// Large texts have a few of very many; as in Hugging Face's `BertWordPieceTokenizer`.
+const MAX_CHARACTERS: usize = 1000;
+
 /// A vocabulary with what else makes it a BERT tokenizer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrainedVocabulary {
@@ -46,6 +49,7 @@ pub fn train_vocabulary(lines: &[&str], size: usize, lowercase: bool) -> Result<
             "there is no word in the text to train a vocabulary on. Name a file with text to pre-train on.",
         ));
     }
+    let words = of_common_characters(words);
     let mut tokens = characters(words.keys());
     if size < tokens.len() {
         return Err(Error::usage(format!(
@@ -132,6 +136,21 @@ fn count_words(lines: &[&str], lowercase: bool) -> Result<BTreeMap<String, u64>>
         Ok(a)
     };
     lines.par_iter().try_fold(BTreeMap::new, count).try_reduce(BTreeMap::new, sum)
+}
+
+/// The words without those that have a character beyond the [`MAX_CHARACTERS`] most frequent ones: they will be `[UNK]`.
+fn of_common_characters(mut words: BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+    let mut counts: BTreeMap<char, u64> = BTreeMap::new();
+    for (word, count) in &words {
+        word.chars().for_each(|c| *counts.entry(c).or_default() += count);
+    }
+    if counts.len() > MAX_CHARACTERS {
+        let mut common: Vec<(char, u64)> = counts.into_iter().collect();
+        common.sort_by_key(|(c, count)| (Reverse(*count), *c));
+        let common: BTreeSet<char> = common[..MAX_CHARACTERS].iter().map(|(c, _)| *c).collect();
+        words.retain(|word, _| word.chars().all(|c| common.contains(&c)));
+    }
+    words
 }
 
 /// The tokens before any merge. Every character is one also without `##`, whether or not it begins a word.

@@ -29,12 +29,22 @@ const SHARE: u32 = 50;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
     pub step: u64,
-    /// Mean over the masked tokens, in nats.
+    /// Masked tokens that were to be found.
+    pub predictions: u64,
+    /// Mean over them, in nats.
     pub loss: f64,
-    /// exp(loss)
+    /// exp(loss), and the largest finite number where that is none
     pub perplexity: f64,
-    /// Part of the masked tokens for which no word was likelier than theirs.
+    /// Part of them for which no word was likelier than the right one.
     pub accuracy: f64,
+}
+
+impl Evaluation {
+    /// The perplexity as people read it.
+    pub fn perplexity_text(&self) -> String {
+        let Self { perplexity, .. } = *self;
+        if perplexity < 1e6 { format!("{perplexity:.2}") } else { format!("{perplexity:.2e}") }
+    }
 }
 
 /// How far a run has come; weights and moments apart.
@@ -241,7 +251,13 @@ mod tests {
             epoch_losses: vec![2.0 / 3.0],
             epoch_loss: 1e-300,
             epoch_predictions: 5,
-            evaluations: vec![Evaluation { step: 3, loss: 1.0 / 3.0, perplexity: 1.4, accuracy: 0.1 }],
+            evaluations: vec![Evaluation {
+                step: 3,
+                predictions: 9,
+                loss: 1.0 / 3.0,
+                perplexity: 1.4,
+                accuracy: 0.1,
+            }],
             recent: Some(0.3),
             computed_by: vec!["0.1.0 avx2".into()],
         };

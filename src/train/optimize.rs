@@ -132,10 +132,10 @@ pub fn optimize(
     let mut moments = Moments::zeros(gradient.len());
     let mut at = begin(&mut bert.params.data, &mut moments, checkpoints, total, progress)?;
     let seconds_before = at.seconds;
-    if at.step == 0 {
-        evaluate(objective, bert, &mut at, total, progress);
-    }
     let remedy = objective.remedy(recipe.learning_rate / 2.0);
+    if at.step == 0 && !evaluate(objective, bert, &mut at, total, progress) {
+        return Err(Error::data("the first weights give a held-out loss that is not a finite number."));
+    }
     let steps_per_epoch = examples.div_ceil(recipe.batch_size);
     'epochs: for epoch in at.epoch_losses.len()..recipe.epochs {
         let taken = at.step as usize - epoch * steps_per_epoch;
@@ -173,7 +173,9 @@ pub fn optimize(
             at.recent = Some(smooth);
             let rate = at.tokens as f64 / at.seconds;
             progress.step(at.step, &format!("loss {smooth:.4}, {rate:.0} tokens/s"));
-            evaluate(objective, bert, &mut at, total, progress);
+            if !evaluate(objective, bert, &mut at, total, progress) {
+                return Err(diverged("held-out loss"));
+            }
             let weights = &bert.params.data;
             if progress.stop_wanted() {
                 checkpoints.save(&at, weights, &moments)?;
@@ -197,21 +199,24 @@ pub fn optimize(
     Ok(Summary { steps: step, seconds, seconds_before, tokens, epoch_losses, evaluations, computed_by })
 }
 
-/// Keeps and tells the score on held-out data, when one is due.
+/// Keeps and tells the score on held-out data, when one is due; whether it is a number.
 fn evaluate(
     objective: &mut dyn Objective,
     bert: &Bert,
     at: &mut Position,
     total: u64,
     progress: &mut dyn Progress,
-) {
-    if let Some(found) = objective.evaluate(bert, at.step, total) {
-        progress.say(&format!(
-            "step {:>6} of {total}: held-out loss {:.4}, perplexity {:.2}, accuracy {:.4}",
-            at.step, found.loss, found.perplexity, found.accuracy
-        ));
-        at.evaluations.push(found);
-    }
+) -> bool {
+    let Some(found) = objective.evaluate(bert, at.step, total) else { return true };
+    progress.say(&format!(
+        "step {:>6} of {total}: held-out loss {:.4}, perplexity {}, accuracy {:.4}",
+        at.step,
+        found.loss,
+        found.perplexity_text(),
+        found.accuracy
+    ));
+    at.evaluations.push(found);
+    found.loss.is_finite()
 }
 
 /// The last checkpoint, or the first step.

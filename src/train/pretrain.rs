@@ -121,7 +121,13 @@ fn score(
     }
     let loss = mean_loss(&found);
     let correct = found.iter().filter(|p| p.correct).count();
-    Evaluation { step, loss, perplexity: loss.exp(), accuracy: correct as f64 / found.len() as f64 }
+    Evaluation {
+        step,
+        predictions: found.len() as u64,
+        loss,
+        perplexity: loss.exp().min(f64::MAX),
+        accuracy: correct as f64 / found.len() as f64,
+    }
 }
 
 /// Trains the masked-LM model in place; see [`optimize`].

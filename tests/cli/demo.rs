@@ -33,7 +33,12 @@ fn a_run_of_nothing_in_particular_is_the_demo_and_says_what_to_type_next() {
     let (said, table) = (stderr(&output), String::from_utf8(output.stdout).unwrap());
     assert!(table.contains("demo good seed 1337") && table.contains("retrained"), "{table}");
     let next = said.split_once("next:\n").expect("what to type next").1;
-    assert!(next.starts_with("lottery run --mode random"), "{next}");
+    // The same command in another mode, and it finds what it shares.
+    assert!(next.contains(" run --set 'data.train_limit=96' "), "{next}");
+    assert!(next.contains("'train.epochs=1' --mode random  #"), "{next}");
+    for name in ["LOTTERY_MODEL is not used", "LOTTERY_DATA is not used"] {
+        assert!(said.contains(name), "{said}");
+    }
     let mut command = run(folder.path(), &["--mode", "bad", "--json"]);
     let output = succeeded(command.env("CARGO", "cargo"));
     let record: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -63,7 +68,7 @@ fn the_embedded_model_is_written_to_the_cache_once_and_mended_there() {
 }
 
 #[test]
-fn a_cache_that_cannot_be_written_is_named_and_without_a_home_the_temporary_folder_serves() {
+fn a_cache_that_cannot_be_written_is_named_with_the_remedy() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("file"), "").unwrap();
     let mut command = run(folder.path(), &["--dry-run"]);
@@ -72,18 +77,20 @@ fn a_cache_that_cannot_be_written_is_named_and_without_a_home_the_temporary_fold
         3,
         &["LOTTERY_CACHE", "file/below"],
     );
-    let temporary = folder.path().join("tmp");
-    fs::create_dir(&temporary).unwrap();
-    for home in [None, Some(folder.path().join("file"))] {
-        let mut command = run(folder.path(), &["--dry-run"]);
-        command.env_remove("LOTTERY_CACHE").env_remove("XDG_CACHE_HOME").env_remove("HOME");
-        command.env("TMPDIR", &temporary);
-        if let Some(home) = home {
-            command.env("HOME", home);
-        }
-        succeeded(&mut command);
-        assert_eq!(files(&temporary).len(), 4);
-        fs::remove_dir_all(temporary.join("lottery")).unwrap();
+    let mut command = run(folder.path(), &["--dry-run"]);
+    command.env_remove("LOTTERY_CACHE").env_remove("XDG_CACHE_HOME").env_remove("HOME");
+    refused(&mut command, 3, &["HOME", "LOTTERY_CACHE"]);
+}
+
+#[test]
+fn every_preset_fits_the_embedded_model_and_a_folder_of_its_name_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("tiny")).unwrap();
+    fs::write(folder.path().join("tiny/config.json"), "{}").unwrap();
+    for preset in ["prasanna2020", "prasanna2020-code", "small", "tiny"] {
+        let output = succeeded(&mut run(folder.path(), &["--dry-run", "--preset", preset]));
+        assert!(String::from_utf8_lossy(&output.stdout).contains("max_length = 48"), "{preset}");
+        assert!(stderr(&output).contains("./tiny"), "{}", stderr(&output));
     }
 }
 

@@ -1,21 +1,20 @@
 //! Everything a pre-training reads, loaded and checked before anything is computed.
 
-use super::settings::{DEMO_TEXT, MASK_RATE, PretrainSettings, Start, USUAL_LENGTH, Vocabulary};
+use super::{
+    settings::{DEMO_TEXT, MASK_RATE, PretrainSettings, Start, USUAL_LENGTH, Vocabulary},
+    text::{Text, refuse_same},
+};
 use crate::{
     error::{Error, Result},
     lottery::model_folder::model_folder,
     model::{Bert, BertConfig, Head, weights::Pretrained},
-    ops::rng::{Purpose, Stream},
-    task::demo_corpus,
-    text::{Encoded, Masking, Tokenizer, Unit, read_text, sequences, train_vocabulary},
+    store::{StageId, stage_id},
+    text::{Encoded, Masking, Tokenizer, train_vocabulary},
     train::Progress,
 };
 use serde_json::{Value, json};
 use std::path::Path;
 use tempfile::TempDir;
-
-/// The split into training and held-out sequences does not depend on the run's seed, so that seeds can be compared.
-const SPLIT_SEED: u64 = 0;
 
 /// A pre-training's inputs and settings.
 pub struct Pretraining {
@@ -27,8 +26,8 @@ pub struct Pretraining {
     pub train: Vec<Encoded>,
     pub heldout: Vec<Encoded>,
     first: First,
-    /// Of every text, by name.
-    text_hashes: Vec<(String, String)>,
+    /// Name, role and hash of every text.
+    sources: Vec<Value>,
     /// Where the files of a trained vocabulary are until the stage has them.
     _vocabulary: Option<TempDir>,
 }
@@ -38,63 +37,26 @@ enum First {
     Random(BertConfig),
 }
 
-/// What is read: pairs of sentences, or running text.
-enum Text {
-    Demo(Vec<crate::task::Example>),
-    Plain(String),
-}
-
-impl Text {
-    /// The name is a file's, or the demo grammar's.
-    fn read(name: &str, settings: &PretrainSettings) -> Result<Self> {
-        Ok(match name {
-            DEMO_TEXT => Self::Demo(demo_corpus(settings.demo_pairs)),
-            path => Self::Plain(read_text(Path::new(path))?),
-        })
-    }
-
-    fn lines(&self) -> Vec<&str> {
-        match self {
-            Self::Demo(pairs) => {
-                pairs.iter().flat_map(|p| [Some(p.first.as_str()), p.second.as_deref()]).flatten().collect()
-            }
-            Self::Plain(text) => text.lines().collect(),
-        }
-    }
-
-    fn hash(&self) -> String {
-        let mut hasher = blake3::Hasher::new();
-        match self {
-            Self::Demo(_) => self.lines().iter().for_each(|line| {
-                hasher.update(line.as_bytes()).update(b"\n");
-            }),
-            Self::Plain(text) => _ = hasher.update(text.as_bytes()),
-        }
-        hasher.finalize().to_hex().to_string()
-    }
-
-    fn encode(&self, tokenizer: &Tokenizer, unit: Unit, max_length: usize) -> Result<Vec<Encoded>> {
-        match self {
-            Self::Demo(pairs) => tokenizer.encode_all(pairs, max_length),
-            Self::Plain(text) => sequences(tokenizer, text, unit, max_length),
-        }
-    }
-}
-
 impl Pretraining {
     /// Reads the model or the shape, the texts and the vocabulary.
     pub fn load(mut settings: PretrainSettings, progress: &mut dyn Progress) -> Result<Self> {
         settings.check()?;
-        let texts =
-            settings.text.iter().map(|name| Text::read(name, &settings)).collect::<Result<Vec<_>>>()?;
-        let other = settings.heldout.as_deref().map(|name| Text::read(name, &settings)).transpose()?;
-        let names = settings.text.iter().chain(&settings.heldout).cloned();
-        let text_hashes = names.zip(texts.iter().chain(&other).map(Text::hash)).collect();
+        let read = |name: &String| Text::read(name, &settings);
+        let texts = settings.text.iter().map(read).collect::<Result<Vec<_>>>()?;
+        let other = settings.heldout.as_ref().map(read).transpose()?;
+        refuse_same(&texts, other.as_ref())?;
+        let of = |role: &'static str| move |text: &Text| json!({ "name": text.name, "role": role, "blake3": text.hash() });
+        let sources: Vec<Value> =
+            texts.iter().map(of("train")).chain(other.iter().map(of("heldout"))).collect();
+        let (train, heldout): (Vec<Text>, Vec<Text>) = match other {
+            Some(text) => (texts, vec![text]),
+            None => texts.iter().map(|text| text.split(settings.heldout_fraction)).unzip(),
+        };
 
         let mut vocabulary = None;
         let (name, first, tokenizer) = match &settings.start {
             Start::Model(model) => {
-                let folder = model_folder(model)?;
+                let folder = model_folder(model, progress)?;
                 let tokenizer = Tokenizer::from_folder(&folder.dir)?;
                 (folder.name, First::Model(Box::new(Pretrained::load(&folder.dir)?)), tokenizer)
             }
@@ -102,7 +64,7 @@ impl Pretraining {
                 let mut config = BertConfig::read(Path::new(path))?;
                 let tokenizer = match &settings.vocabulary {
                     Vocabulary::Trained(size) => {
-                        let lines: Vec<&str> = texts.iter().flat_map(Text::lines).collect();
+                        let lines: Vec<&str> = train.iter().flat_map(Text::lines).collect();
                         progress
                             .say(&format!("making a vocabulary of {size} tokens from {} lines", lines.len()));
                         let trained = train_vocabulary(&lines, *size, true)?;
@@ -126,21 +88,21 @@ impl Pretraining {
         settings.max_length = Some(max_length);
         check(&settings, max_length, config, &tokenizer, &name)?;
 
-        let encode = |text: &Text| text.encode(&tokenizer, settings.unit, max_length);
-        let whole = |found: Vec<Encoded>| -> Vec<Encoded> {
-            found.into_iter().filter(|sequence| masking.maskable(&sequence.ids) > 0).collect()
+        let encode = |texts: &[Text]| -> Result<Vec<Encoded>> {
+            let mut all = Vec::new();
+            for text in texts {
+                let found = text.encode(&tokenizer, settings.unit, max_length)?;
+                all.extend(found.into_iter().filter(|sequence| masking.maskable(&sequence.ids) > 0));
+            }
+            Ok(all)
         };
-        let all: Vec<Encoded> =
-            texts.iter().map(encode).collect::<Result<Vec<_>>>()?.into_iter().flat_map(whole).collect();
-        if all.is_empty() {
-            return Err(nothing_to_mask(&settings.text.join(", ")));
-        }
-        let (train, heldout) = match &other {
-            Some(text) => (all, whole(encode(text)?)),
-            None => split(all, settings.heldout_fraction)?,
-        };
-        if heldout.is_empty() {
-            return Err(nothing_to_mask(settings.heldout.as_deref().unwrap_or_default()));
+        let (train, heldout) = (encode(&train)?, encode(&heldout)?);
+        let names = settings.text.join(", ");
+        match (train.is_empty(), heldout.is_empty(), &settings.heldout) {
+            (false, false, _) => {}
+            (true, true, None) | (true, _, Some(_)) => return Err(nothing_to_mask(&names)),
+            (false, true, Some(heldout)) => return Err(nothing_to_mask(heldout)),
+            (_, _, None) => return Err(too_short(&names, settings.heldout_fraction)),
         }
         let tokens = |all: &[Encoded]| all.iter().map(|sequence| sequence.ids.len()).sum::<usize>();
         progress.say(&format!(
@@ -163,7 +125,7 @@ impl Pretraining {
             train,
             heldout,
             first,
-            text_hashes,
+            sources,
             _vocabulary: vocabulary,
         })
     }
@@ -181,19 +143,32 @@ impl Pretraining {
         }
     }
 
+    /// The stage that has the outcome.
+    pub fn id(&self) -> StageId {
+        stage_id("pretrain", &self.inputs())
+    }
+
     /// What the outcome depends on.
     pub fn inputs(&self) -> Value {
-        // Where the texts and the model lie is not what they are.
+        // Where the texts and the model lie is not what they are; and what was not used decides nothing.
         let mut settings = json!(self.settings);
-        for key in ["start", "vocabulary", "text", "heldout"] {
+        let demo = self.settings.text.iter().any(|text| text == DEMO_TEXT);
+        let unused = [
+            ("heldout_fraction", self.settings.heldout.is_some()),
+            ("demo_pairs", true),
+            ("unit", demo && self.settings.heldout.is_none()),
+        ];
+        let unused = unused.into_iter().filter(|(_, unused)| *unused).map(|(key, _)| key);
+        for key in ["start", "vocabulary", "text", "heldout"].into_iter().chain(unused) {
             settings[key] = Value::Null;
         }
+        let text: Vec<Value> =
+            self.sources.iter().map(|text| json!([text["role"], text["blake3"]])).collect();
         json!({
             "model": self.model_sha256(),
             "model_config": self.first.config(),
             "tokenizer": self.tokenizer.hash(),
-            "text": self.text_hashes.iter().map(|(_, hash)| hash).collect::<Vec<_>>(),
-            "own_heldout": self.settings.heldout.is_some(),
+            "text": text,
             "settings": settings,
         })
     }
@@ -217,7 +192,7 @@ impl Pretraining {
         json!({
             "train": about(&self.train),
             "heldout": about(&self.heldout),
-            "blake3": self.text_hashes.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
+            "sources": self.sources,
         })
     }
 }
@@ -238,6 +213,16 @@ fn nothing_to_mask(text: &str) -> Error {
     ))
 }
 
+fn too_short(text: &str, fraction: f64) -> Error {
+    Error::data(format!(
+        "{text}: too few lines to hold out {fraction} of them. Give more text, lines instead of one long one, or a text \
+         of its own to score on with --heldout."
+    ))
+}
+
+/// More than any BERT has; what is larger is a slip in config.json, and would not fit into memory.
+const MOST_PARAMETERS: f64 = 5e9;
+
 fn check(
     settings: &PretrainSettings,
     max_length: usize,
@@ -245,6 +230,26 @@ fn check(
     tokenizer: &Tokenizer,
     name: &str,
 ) -> Result<()> {
+    if max_length < 3 {
+        return Err(Error::usage(format!(
+            "--max-length {max_length} leaves no room for text: [CLS] and [SEP] take 2 tokens. 128 is usual."
+        )));
+    }
+    let [h, f, v, layers, positions] = [
+        config.hidden_size,
+        config.intermediate_size,
+        config.vocab_size,
+        config.num_hidden_layers,
+        config.max_position_embeddings,
+    ]
+    .map(|size| size as f64);
+    let parameters = h * (v + positions) + layers * (4.0 * h * h + 2.0 * h * f);
+    if parameters > MOST_PARAMETERS {
+        return Err(Error::data(format!(
+            "{name}: a model of this shape has {parameters:.1e} parameters, and {MOST_PARAMETERS:.0e} is the limit. Lower \
+             hidden_size, intermediate_size, num_hidden_layers or vocab_size."
+        )));
+    }
     let positions = config.max_position_embeddings;
     if max_length > positions {
         return Err(Error::usage(format!(
@@ -268,23 +273,4 @@ fn check(
         )));
     }
     Ok(())
-}
-
-/// Training and held-out sequences, each in file order.
-fn split(all: Vec<Encoded>, fraction: f64) -> Result<(Vec<Encoded>, Vec<Encoded>)> {
-    let n = (all.len() as f64 * fraction).round() as usize;
-    if n == 0 || n == all.len() {
-        return Err(Error::data(format!(
-            "the text makes {} sequences, too few to hold out {fraction} of them. Give more text, a shorter \
-             --max-length, or a text of its own to score on with --heldout.",
-            all.len()
-        )));
-    }
-    let mut order: Vec<usize> = (0..all.len()).collect();
-    Stream::new(SPLIT_SEED, Purpose::Split, 1).shuffle(&mut order);
-    let mut held = vec![false; all.len()];
-    order[..n].iter().for_each(|i| held[*i] = true);
-    let (heldout, train): (Vec<_>, Vec<_>) = all.into_iter().zip(held).partition(|(_, held)| *held);
-    let plain = |part: Vec<(Encoded, bool)>| part.into_iter().map(|(sequence, _)| sequence).collect();
-    Ok((plain(train), plain(heldout)))
 }

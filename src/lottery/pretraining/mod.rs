@@ -1,16 +1,19 @@
 //! One masked-LM pre-training, from text and a shape or a model to a model folder.
 
 mod load;
+mod out;
 mod settings;
+mod text;
 
 pub use load::Pretraining;
+pub use out::{check_out, copy_out};
 pub use settings::{DEMO_TEXT, PretrainSettings, Start, Vocabulary};
 
 use super::{record, stages};
 use crate::{
     error::{Error, Result},
     model::{Bert, BertConfig},
-    store::{Done, Store, stage_id},
+    store::{Done, Store},
     train::{Checkpoints, MaskedText, Progress, checkpoint::Evaluation, pretrain},
 };
 use serde::{Deserialize, Serialize};
@@ -31,6 +34,7 @@ pub struct PretrainRecord {
     pub evaluations: Vec<Evaluation>,
     /// Mean training loss of every whole epoch, in nats.
     pub epoch_losses: Vec<f64>,
+    /// With the time that the scores took.
     pub timing: Value,
     pub device: Value,
     pub config: Value,
@@ -44,7 +48,7 @@ pub fn run(
     progress: &mut dyn Progress,
 ) -> Result<(PretrainRecord, Done)> {
     let inputs = pretraining.inputs();
-    let id = stage_id("pretrain", &inputs);
+    let id = pretraining.id();
     let done = stages::once(store, &id, &inputs, progress, |writer, progress| {
         let (mut bert, notes) = pretraining.first_weights()?;
         notes.iter().for_each(|note| progress.say(note));
@@ -78,9 +82,9 @@ pub fn run(
                 .map_err(|e| Error::internal(e.to_string()))?,
         };
         stages::write_json(writer, "pretrain.json", &record)?;
-        let last = record.evaluations.last().map_or(f64::NAN, |e| e.perplexity);
+        let last = record.evaluations.last().map(Evaluation::perplexity_text).unwrap_or_default();
         progress.end(&format!(
-            "{id}: {} steps in {:.1} s, {rate:.0} tokens/s, held-out perplexity {last:.2}",
+            "{id}: {} steps in {:.1} s, {rate:.0} tokens/s, held-out perplexity {last}",
             summary.steps, summary.seconds
         ));
         Ok(json!({ "seconds_before": summary.seconds_before, "computed_by": summary.computed_by }))

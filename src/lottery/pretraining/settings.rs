@@ -48,7 +48,7 @@ pub struct PretrainSettings {
     pub fresh_head: bool,
     /// UTF-8 files, `.gz` and `.zst` among them, or [`DEMO_TEXT`].
     pub text: Vec<String>,
-    /// A file to score on; without it, `heldout_fraction` of the sequences is kept out of training.
+    /// A file to score on; without it, `heldout_fraction` of the lines is kept out of training.
     pub heldout: Option<String>,
     pub heldout_fraction: f64,
     /// Pairs of sentences, where the text is [`DEMO_TEXT`].

@@ -205,3 +205,15 @@ fn a_folder_that_cannot_be_written_is_named() {
     assert_eq!(error.exit_code(), 3);
     assert!(error.to_string().starts_with(&format!("cannot create {}", blocked.display())), "{error}");
 }
+
+#[test]
+fn of_many_characters_the_most_frequent_are_learnt() {
+    // Two thousand syllables, the first half of which comes twice as often.
+    let hangul = |i: u32| char::from_u32(0xAC00 + i).unwrap();
+    let text: String =
+        (0..2000).map(|i| format!("{0}{0} ", hangul(i)).repeat(if i < 1000 { 4 } else { 2 })).collect();
+    let vocabulary = train_vocabulary(&[&text], 2100, false).unwrap();
+    let has = |token: String| vocabulary.tokens.contains(&token);
+    assert!(has(hangul(0).into()) && has(format!("##{}", hangul(999))));
+    assert!(!has(hangul(1000).into()) && !has(hangul(1999).into()));
+}

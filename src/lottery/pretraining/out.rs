@@ -1,0 +1,52 @@
+//! A copy of the outcome in a folder of the user's choice.
+
+use crate::{
+    error::{Error, Result},
+    model::{
+        Head,
+        weights::{Pretrained, Stored},
+    },
+    store::{Done, StageId, atomic_write},
+};
+use serde_json::Value;
+use std::{fs, path::Path};
+
+/// Copied first: it says whose files the others are.
+const RECORD: &str = "pretrain.json";
+
+/// Refuses a folder with other contents, before anything is computed. One that holds a copy of this pre-training, whole
+/// or not, is completed.
+pub fn check_out(out: &Path, id: &StageId) -> Result<()> {
+    fs::create_dir_all(out).map_err(|e| Error::io(out, "create", &e))?;
+    let own = fs::read(out.join(RECORD))
+        .ok()
+        .and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok())
+        .is_some_and(|record| record["stage"] == id.as_str());
+    let entries = fs::read_dir(out).map_err(|e| Error::io(out, "list", &e))?;
+    // A process that was killed while it wrote leaves a temporary file.
+    let mut others = entries.flatten().filter(|e| !e.file_name().to_string_lossy().starts_with(".tmp-"));
+    match others.next() {
+        Some(_) if !own => Err(Error::usage(format!(
+            "--out {}: the folder is not empty, and nothing in it is overwritten. Name a new folder.",
+            out.display()
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Copies the stage's files; `half` stores the weights as 16-bit floats.
+pub fn copy_out(done: &Done, out: &Path, half: bool) -> Result<()> {
+    let files = done.info()["files"].as_object();
+    let mut names: Vec<&String> = files.into_iter().flat_map(|files| files.keys()).collect();
+    names.sort_by_key(|name| *name != RECORD);
+    for name in names {
+        let path = done.verified_path(name)?;
+        let bytes = if half && name == "model.safetensors" {
+            Pretrained::load(done.dir())?.build(Head::MaskedLm, 0, false)?.to_safetensors_as(Stored::F16)?
+        } else {
+            fs::read(&path).map_err(|e| Error::io(&path, "read", &e))?
+        };
+        atomic_write(&out.join(name), &bytes)?;
+    }
+    Ok(())
+}
