@@ -9,7 +9,7 @@ use crate::{
     store::Store,
     text::Unit,
 };
-use clap::{Args, value_parser};
+use clap::{ArgGroup, Args, value_parser};
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use std::{
     path::{Path, PathBuf},
@@ -38,6 +38,7 @@ Examples:
 #[derive(Args, Clone, Debug)]
 #[command(about = "Masked-LM pre-training from random weights, or going on from a model")]
 #[command(long_about = ABOUT, after_help = EXAMPLES)]
+#[command(group(ArgGroup::new("start").required(true).args(["model", "config"])))]
 pub struct PretrainArgs {
     /// UTF-8 text to learn from, .gz and .zst too; repeatable. demo: pairs of sentences of the demo task's grammar
     #[arg(long, value_name = "FILE|demo", required = true, help_heading = "Text")]
@@ -66,13 +67,7 @@ pub struct PretrainArgs {
     /// Begin with this model: a folder, owner/name on the Hugging Face hub, or tiny
     ///
     /// Its masked-LM head is used when it has one, else drawn from the seed.
-    #[arg(
-        long,
-        value_name = "DIR|OWNER/NAME|tiny",
-        required_unless_present = "config",
-        conflicts_with = "config",
-        help_heading = "Model"
-    )]
+    #[arg(long, value_name = "DIR|OWNER/NAME|tiny", help_heading = "Model")]
     model: Option<String>,
 
     /// Begin with random weights of the shape in this config.json
