@@ -262,7 +262,7 @@ fn execute(sweep: &Sweep, store: &Store, how: &How, retry: bool) -> Result<()> {
             "{failed} of {total} runs failed{rest}; their logs are in {}. Mend the cause, then: lottery sweep retry {} --store {}",
             sweep.dir.join("logs").display(),
             sweep.id,
-            store.dir().display()
+            quoted(&store.dir().to_string_lossy())
         )));
     }
     if pending > 0 {
@@ -303,6 +303,11 @@ fn dry_run(sweep: &Sweep, store: &Store, how: &How) -> Result<()> {
     };
     let counts = format!("{} runs, {} done already, {left} to go", runs.len(), runs.len() - left);
     print(&format!("{}sweep {}: {counts}\ntime: {time}\ndisk: {disk}\n", table(sweep, &fates)?, sweep.id))
+}
+
+/// As a shell takes it.
+fn quoted(word: &str) -> String {
+    shlex::try_quote(word).map_or_else(|_| word.to_owned(), |word| word.into_owned())
 }
 
 /// Hours and minutes, or minutes and seconds.
@@ -393,7 +398,6 @@ struct SweepTalk {
     stop: Arc<AtomicBool>,
     bar: ProgressBar,
     varying: Vec<String>,
-    told: bool,
     id: String,
 }
 
@@ -406,20 +410,23 @@ impl SweepTalk {
             let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}, {elapsed}, ETA {eta}");
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         }
-        Ok(Self { quiet, stop, bar, varying: sweep.varying()?, told: false, id: sweep.id.clone() })
+        Ok(Self { quiet, stop, bar, varying: sweep.varying()?, id: sweep.id.clone() })
     }
 }
 
 impl Watcher for SweepTalk {
-    fn tick(&mut self, counts: Counts) {
-        let Counts { done, failed, running, total } = counts;
-        if !self.told && !self.quiet {
+    fn begins(&mut self, counts: Counts) {
+        let Counts { done, failed, total, .. } = counts;
+        if !self.quiet {
             to_stderr(&format!("sweep {}: {total} runs, {done} done, {failed} failed earlier", self.id));
-            // What was there took no time, and says nothing about the rest.
-            self.bar.set_position((done + failed) as u64);
-            self.bar.reset_eta();
         }
-        self.told = true;
+        // What was there took no time, and says nothing about the rest.
+        self.bar.set_position((done + failed) as u64);
+        self.bar.reset_eta();
+    }
+
+    fn tick(&mut self, counts: Counts) {
+        let Counts { done, failed, running, .. } = counts;
         self.bar.set_position((done + failed) as u64);
         self.bar.set_message(format!("{done} done, {failed} failed, {running} running"));
     }

@@ -110,6 +110,8 @@ impl Grid {
 
     /// The runs: every combination over `base` but the excluded ones, then the included ones. `below` adds what lies
     /// below everything given.
+    ///
+    /// Usage errors: those of [`Layers::resolve`], and a grid of no run or of far too many.
     pub fn runs(
         &self,
         base: &Layers,
@@ -131,8 +133,12 @@ impl Grid {
                 runs.push(config);
             }
         }
+        let single = self.axes.iter().filter(|axis| axis.values.len() == 1);
         for entry in &self.include {
-            for point in product(entry)? {
+            // What has one value in the whole grid has it here too.
+            let shared = single.clone().filter(|axis| entry.iter().all(|own| own.key != axis.key));
+            let axes: Vec<Axis> = shared.chain(entry).cloned().collect();
+            for point in product(&axes)? {
                 runs.push(resolve(&point)?);
             }
         }

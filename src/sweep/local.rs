@@ -50,6 +50,8 @@ pub struct Counts {
 
 /// Whoever watches a sweep.
 pub trait Watcher {
+    /// How it stands before anything is begun.
+    fn begins(&mut self, counts: Counts);
     /// Several times a second.
     fn tick(&mut self, counts: Counts);
     /// A run has ended, here or in another process.
@@ -121,6 +123,7 @@ pub fn execute(
         program,
     };
     local.look()?;
+    watcher.begins(local.counts());
     let outcome = local.work(watcher);
     if outcome.is_err() {
         // The store cannot be written, say: what runs is to stop where it can be taken up again.

@@ -71,12 +71,11 @@ fn a_sweep_that_was_stopped_goes_on_with_the_same_command_to_the_same_records() 
         assert!(said.contains("sweep --tasks sst2"), "{said}");
         // Its runs are not left behind, and have written where they are.
         assert_eq!(processes_of(&dir), Vec::<i32>::new());
-        let went = format!("{}", outcomes(&dir).len());
-        assert_eq!(went, "0");
+        assert!(outcomes(&dir).is_empty());
     }
     all_done(&bench, "stopped", GRID);
     let logs = crate::sweep::logs(&dir);
-    assert!(logs.contains("going on") || logs.contains("goes on") || logs.contains("from step"), "{logs}");
+    assert!(logs.contains("goes on after step"), "{logs}");
     assert_eq!(outcomes(&dir), outcomes(&bench.path("whole")));
     assert_no_temporary_file(&dir.join("sweeps"));
 }
