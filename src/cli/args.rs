@@ -327,10 +327,10 @@ mod tests {
     fn what_is_missing_is_a_usage_error_that_names_the_flag() {
         let model = [("LOTTERY_MODEL", "m")];
         for (line, env, wanted) in [
-            ("lottery run --model m", &[], "--task with one of cola, sst2"),
+            ("lottery run --model m", &model[..0], "--task with one of cola, sst2"),
             ("lottery run --data d", &model[..], "--task with one of cola, sst2"),
-            ("lottery run --task rte", &[], "--model (or LOTTERY_MODEL)"),
-            ("lottery run --task rte", &model, "--data (or LOTTERY_DATA)"),
+            ("lottery run --task rte", &model[..0], "--model (or LOTTERY_MODEL)"),
+            ("lottery run --task rte", &model[..], "--data (or LOTTERY_DATA)"),
         ] {
             let error = resolve(line, env).unwrap_err();
             assert_eq!(error.exit_code(), 2);

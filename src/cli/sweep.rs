@@ -407,7 +407,7 @@ impl SweepTalk {
         if !quiet && std::io::stderr().is_terminal() {
             let target = ProgressDrawTarget::stderr_with_hz(8);
             bar = ProgressBar::with_draw_target(Some(sweep.runs.len() as u64), target);
-            let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}, {elapsed}, ETA {eta}");
+            let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}");
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         }
         Ok(Self { quiet, stop, bar, varying: sweep.varying()?, id: sweep.id.clone() })
@@ -428,7 +428,10 @@ impl Watcher for SweepTalk {
     fn tick(&mut self, counts: Counts) {
         let Counts { done, failed, running, .. } = counts;
         self.bar.set_position((done + failed) as u64);
-        self.bar.set_message(format!("{done} done, {failed} failed, {running} running"));
+        // Nothing is known before the first run has ended.
+        let eta = Some(self.bar.eta().as_secs_f64()).filter(|eta| *eta > 0.0);
+        let eta = eta.map(|eta| format!(", ETA {}", duration(eta))).unwrap_or_default();
+        self.bar.set_message(format!("{done} done, {failed} failed, {running} running{eta}"));
     }
 
     fn ended(&mut self, sweep: &Sweep, run: &Run, fate: &Fate, counts: Counts) {

@@ -42,6 +42,8 @@ fn a_running_sweep_shows_the_stage_the_loss_and_when_it_ends() {
     assert_eq!(child.wait().unwrap().code(), Some(4));
     let seen = shown(&bench);
     assert!(seen.contains("0 running, 2 pending") && seen.contains("no records"), "{seen}");
+    // Nothing runs: there is nothing to watch.
+    assert_eq!(status(&bench, &["--watch"]).stdout, seen.into_bytes());
     let document: Value = serde_json::from_slice(&status(&bench, &["--json"]).stdout).unwrap();
     assert_eq!(document["sweeps"][0]["runs"].as_array().unwrap().len(), 2);
     assert_eq!(document["sweeps"][0]["runs"][0]["status"], "pending");

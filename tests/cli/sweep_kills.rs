@@ -68,7 +68,7 @@ fn a_sweep_that_was_stopped_goes_on_with_the_same_command_to_the_same_records() 
         let said = stderr(&output);
         assert_eq!(output.status.code(), Some(4), "{said}");
         assert!(said.contains("with 4 of 4 runs to go") && said.contains("To go on: "), "{said}");
-        assert!(said.contains("sweep --tasks sst2"), "{said}");
+        assert!(said.contains("lottery sweep --model model"), "{said}");
         // Its runs are not left behind, and have written where they are.
         assert_eq!(processes_of(&dir), Vec::<i32>::new());
         assert!(outcomes(&dir).is_empty());
@@ -132,4 +132,33 @@ fn a_sweep_killed_with_all_its_runs_at_random_instants_ends_with_the_same_record
     assert!(kills > 5);
     assert_eq!(outcomes(&dir), outcomes(&bench.path("whole")));
     assert_no_temporary_file(&dir.join("stages"));
+}
+
+#[test]
+fn a_run_that_others_kill_is_failed_and_one_that_they_stop_is_pending() {
+    let bench = Bench::new("SST-2");
+    for (sent, code, wanted) in [
+        (libc::SIGKILL, 5, "its process was killed by signal 9"),
+        (libc::SIGTERM, 4, "stopped by others with 1 of 2 runs to go"),
+    ] {
+        let store = format!("sent-{sent}");
+        let dir = bench.path(&store);
+        let grid = ["--tasks", "sst2", "--seeds", "1,2", "--mode", "full", "--set", "train.epochs=20"];
+        let mut child = sweep(&bench, &store, &grid)
+            .args(["--set", "run.checkpoint_every=0"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        assert!(wait_until(&mut child, || has(&dir, "finetune", Some("checkpoint"))));
+        let run = processes_of(&dir);
+        assert_eq!(run.len(), 1);
+        // SAFETY: kill(2) takes no pointers; the process has this test's own folder in its arguments.
+        unsafe { libc::kill(run[0], sent) };
+        let output = child.wait_with_output().unwrap();
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        assert!(said.contains(wanted), "{said}");
+        assert_eq!(outcomes(&dir).len(), 1);
+    }
 }
