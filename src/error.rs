@@ -14,6 +14,9 @@ pub enum Error {
     /// Stopped on request; the same command goes on (exit code 4).
     #[error("{0}")]
     Stopped(String),
+    /// Some runs of a sweep failed, the others are done (exit code 5).
+    #[error("{0}")]
+    SomeFailed(String),
     /// Everything else (exit code 1).
     #[error("{0}")]
     Internal(String),
@@ -60,6 +63,7 @@ impl Error {
             Self::Usage(_) => 2,
             Self::Data(_) => 3,
             Self::Stopped(_) => 4,
+            Self::SomeFailed(_) => 5,
         }
     }
 }

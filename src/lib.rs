@@ -1,7 +1,7 @@
 //! Lottery-ticket experiments on pre-trained BERT: fine-tune, score units, search a ticket, rewind, retrain.
 //!
 //! The rooms, in the order in which they may use each other (downwards only):
-//! `cli` → `lottery` → `prune` → `train` → {`model`, `text`} → {`task`, `store`, `config`} → `ops` → `error`.
+//! `cli` → `sweep` → `lottery` → `prune` → `train` → {`model`, `text`} → {`task`, `store`, `config`} → `ops` → `error`.
 
 pub mod cli;
 pub mod config;
@@ -11,6 +11,7 @@ pub mod model;
 pub mod ops;
 pub mod prune;
 pub mod store;
+pub mod sweep;
 pub mod task;
 pub mod text;
 pub mod train;

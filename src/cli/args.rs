@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, value_parser};
+use toml::Table;
 
-use super::pretrain::PretrainArgs;
+use super::{pretrain::PretrainArgs, status::StatusArgs, sweep::SweepArgs};
 use crate::{
     config::{ExperimentConfig, Layers},
     error::Result,
@@ -17,7 +18,8 @@ use crate::{
     version,
     propagate_version = true,
     after_help = "stdout is data, stderr is talk. Exit codes: 0 done, 1 internal error, 2 usage or configuration, \
-                  3 data or model file, 4 stopped by a signal (the same command goes on).",
+                  3 data or model file, 4 stopped by a signal (the same command goes on), 5 some runs of a sweep \
+                  failed.",
     arg_required_else_help = true
 )]
 pub struct Cli {
@@ -29,6 +31,8 @@ pub struct Cli {
 pub enum Verb {
     // The about is the one of `RunArgs`; a doc comment here would hide its long form.
     Run(Box<RunArgs>),
+    Sweep(Box<SweepArgs>),
+    Status(StatusArgs),
     Pretrain(Box<PretrainArgs>),
     /// What this machine offers: device, kernels, threads
     Doctor,
@@ -153,6 +157,11 @@ pub struct RunArgs {
     /// No progress and no talk; errors are still told
     #[arg(long, short, help_heading = "Output")]
     pub quiet: bool,
+
+    /// Keeps in this file which stage the run is in, and how far
+    // How a sweep looks into its runs; nobody types it.
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub report: Option<PathBuf>,
 }
 
 /// What `run` does beside the experiment itself.
@@ -175,10 +184,26 @@ impl RunArgs {
     }
 
     fn resolve_in(&self, env: impl Fn(&str) -> Option<String>) -> Result<(ExperimentConfig, RunOptions)> {
-        let env = |name: &str| env(name).filter(|value| !value.is_empty());
+        let mut layers = self.layers(None)?;
+        let notes = below(&mut layers, &env)?;
+        let options = RunOptions {
+            store: store_folder_in(self.store.as_deref(), &env),
+            json: self.json,
+            dry_run: self.dry_run,
+            quiet: self.quiet,
+            notes,
+        };
+        Ok((layers.resolve()?, options))
+    }
+
+    /// The configuration file and the flags over it; between them `middle`, with where it came from.
+    pub(super) fn layers(&self, middle: Option<(&Table, &str)>) -> Result<Layers> {
         let mut layers = Layers::new();
         if let Some(path) = &self.config {
             layers.file(path)?;
+        }
+        if let Some((table, origin)) = middle {
+            layers.table(table, origin)?;
         }
         for (key, flag, value) in [
             ("task", "--task", &self.task),
@@ -204,40 +229,35 @@ impl RunArgs {
         for assignment in &self.set {
             layers.set(assignment)?;
         }
-        // The environment lies below the file: a file says what one experiment is, the environment what is usual here.
-        // What is usual is of no use to the demo that runs when nothing is asked for.
-        let nothing = layers.asks_for_nothing();
-        let mut notes = Vec::new();
-        for (key, name) in [("model", "LOTTERY_MODEL"), ("data.dir", "LOTTERY_DATA")] {
-            match env(name) {
-                Some(_) if nothing => notes.push(format!(
-                    "no task is named, so the demo runs, and {name} is not used; --task names one"
-                )),
-                Some(value) => layers.value_below(key, value, name)?,
-                None => {}
-            }
-        }
-        let options = RunOptions {
-            store: store_folder_in(self.store.as_deref(), env),
-            json: self.json,
-            dry_run: self.dry_run,
-            quiet: self.quiet,
-            notes,
-        };
-        Ok((layers.resolve()?, options))
+        Ok(layers)
     }
 }
 
+/// The environment lies below the file: a file says what one experiment is, the environment what is usual here. What
+/// is usual is of no use to the demo that runs when nothing is asked for; that is returned as notes.
+pub(super) fn below(layers: &mut Layers, env: impl Fn(&str) -> Option<String>) -> Result<Vec<String>> {
+    let nothing = layers.asks_for_nothing();
+    let mut notes = Vec::new();
+    for (key, name) in [("model", "LOTTERY_MODEL"), ("data.dir", "LOTTERY_DATA")] {
+        match env(name).filter(|value| !value.is_empty()) {
+            Some(_) if nothing => notes.push(format!(
+                "no task is named, so the demo runs, and {name} is not used; --task names one"
+            )),
+            Some(value) => layers.value_below(key, value, name)?,
+            None => {}
+        }
+    }
+    Ok(notes)
+}
+
 /// What was typed, else `LOTTERY_STORE`, else `runs`.
-pub fn store_folder(typed: Option<&Path>) -> PathBuf {
-    store_folder_in(typed, |name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+pub(super) fn store_folder(typed: Option<&Path>) -> PathBuf {
+    store_folder_in(typed, |name| std::env::var(name).ok())
 }
 
 fn store_folder_in(typed: Option<&Path>, env: impl Fn(&str) -> Option<String>) -> PathBuf {
-    typed
-        .map(Path::to_owned)
-        .or_else(|| env("LOTTERY_STORE").map(PathBuf::from))
-        .unwrap_or_else(|| "runs".into())
+    let usual = || env("LOTTERY_STORE").filter(|dir| !dir.is_empty()).map(PathBuf::from);
+    typed.map(Path::to_owned).or_else(usual).unwrap_or_else(|| "runs".into())
 }
 
 #[cfg(test)]
@@ -322,9 +342,9 @@ mod tests {
     fn what_is_missing_is_a_usage_error_that_names_the_flag() {
         let model = [("LOTTERY_MODEL", "m")];
         for (line, env, wanted) in [
-            ("lottery run --model m", &[][..], "--task with one of cola, sst2"),
+            ("lottery run --model m", &model[..0], "--task with one of cola, sst2"),
             ("lottery run --data d", &model[..], "--task with one of cola, sst2"),
-            ("lottery run --task rte", &[], "--model (or LOTTERY_MODEL)"),
+            ("lottery run --task rte", &model[..0], "--model (or LOTTERY_MODEL)"),
             ("lottery run --task rte", &model[..], "--data (or LOTTERY_DATA)"),
         ] {
             let error = resolve(line, env).unwrap_err();

@@ -5,6 +5,8 @@ mod doctor;
 mod pretrain;
 mod run;
 mod signals;
+mod status;
+mod sweep;
 mod talk;
 
 use crate::{error::Error, ops::simd};
@@ -16,6 +18,8 @@ pub fn main() -> i32 {
     let verb = Cli::parse().verb;
     let outcome = simd::limit().and_then(|_| match verb {
         Verb::Run(arguments) => run::run(&arguments),
+        Verb::Sweep(arguments) => sweep::run(&arguments),
+        Verb::Status(arguments) => status::run(&arguments),
         Verb::Pretrain(arguments) => pretrain::run(&arguments),
         Verb::Doctor => doctor::run(),
     });

@@ -6,6 +6,7 @@ use crate::{
     error::{Error, Result},
     lottery::{self, Experiment, Record},
     store::Store,
+    sweep::live::Report,
     train::Progress,
 };
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
@@ -15,7 +16,8 @@ pub fn run(arguments: &RunArgs) -> Result<()> {
     let (config, options) = arguments.resolve()?;
     use_threads(config.run.threads)?;
     let stop = if options.dry_run { Arc::default() } else { signals::stop_flag()? };
-    let mut talk = Talk::new(options.quiet, stop);
+    let report = arguments.report.clone().map(Report::to);
+    let mut talk = Talk::new(options.quiet, stop).reporting_to(report);
     options.notes.iter().for_each(|note| talk.say(note));
     if options.dry_run {
         let store = Store::at(&options.store)?;

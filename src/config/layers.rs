@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 /// What the user gave, checked key by key on the way in, so that every error can say where a value came from.
 ///
 /// Later calls override earlier ones, except that the preset always lies below all of them.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Layers {
     values: BTreeMap<&'static str, Value>,
 }
@@ -67,13 +67,13 @@ impl Layers {
                 "--set {assignment} has no value. Write --set KEY=VALUE, for example --set train.epochs=5."
             )));
         };
-        let (key, raw) = (key.trim(), raw.trim());
-        let bare = || Value::String(raw.to_owned());
-        let value = match parse_value(raw) {
-            Some(value) if value.is_str() || !keys::kind_of(key).is_some_and(keys::Kind::is_text) => value,
-            _ => bare(),
-        };
-        self.put(key, &value, &format!("--set {assignment}"))
+        let key = key.trim();
+        self.put(key, &typed(key, raw), &format!("--set {assignment}"))
+    }
+
+    /// Every value of a table, by dotted key.
+    pub fn table(&mut self, table: &Table, origin: &str) -> Result<()> {
+        leaves(table).into_iter().try_for_each(|(key, value)| self.put(&key, value, origin))
     }
 
     /// The configuration: defaults, then the preset, then everything given. Where neither task, model nor data is
@@ -113,22 +113,34 @@ impl Layers {
         let table: Table = text
             .parse()
             .map_err(|error| Error::usage(format!("{origin} is not valid TOML: {error}. Mend that line.")))?;
-        for (key, value) in leaves(&table) {
-            self.put(&key, value, origin)?;
-        }
-        Ok(())
+        self.table(&table, origin)
     }
 
     fn put(&mut self, key: &str, value: &Value, origin: &str) -> Result<()> {
-        let Some((name, kind)) = KEYS.iter().find(|(name, _)| *name == key) else {
-            return Err(Error::usage(format!("unknown key {key} ({origin}).{}", keys::suggest(key))));
-        };
-        let value = kind.check(value).map_err(|expected| {
-            let stop = if expected.ends_with('?') { "" } else { "." };
-            Error::usage(format!("{key} = {value} ({origin}): {expected}{stop}"))
-        })?;
+        let (name, value) = canonical(key, value, origin)?;
         self.values.insert(name, value);
         Ok(())
+    }
+}
+
+/// The setting in its canonical spelling. Usage errors: an unknown key, a value that does not fit.
+pub fn canonical(key: &str, value: &Value, origin: &str) -> Result<(&'static str, Value)> {
+    let Some((name, kind)) = KEYS.iter().find(|(name, _)| *name == key) else {
+        return Err(Error::usage(format!("unknown key {key} ({origin}).{}", keys::suggest(key))));
+    };
+    let value = kind.check(value).map_err(|expected| {
+        let stop = if expected.ends_with('?') { "" } else { "." };
+        Error::usage(format!("{key} = {value} ({origin}): {expected}{stop}"))
+    })?;
+    Ok((name, value))
+}
+
+/// A value as typed in a flag: TOML, and a bare word is a text.
+pub fn typed(key: &str, raw: &str) -> Value {
+    let raw = raw.trim();
+    match parse_value(raw) {
+        Some(value) if value.is_str() || !keys::kind_of(key).is_some_and(keys::Kind::is_text) => value,
+        _ => Value::String(raw.to_owned()),
     }
 }
 
@@ -141,6 +153,11 @@ impl ExperimentConfig {
             checked.put(&key, value, "configuration")?;
         }
         require(&table)
+    }
+
+    /// Every setting that has a value, by dotted key.
+    pub fn settings(&self) -> Result<BTreeMap<String, Value>> {
+        Ok(leaves(&as_table(self)?).into_iter().map(|(key, value)| (key, value.clone())).collect())
     }
 }
 
@@ -193,7 +210,7 @@ fn require(table: &Table) -> Result<()> {
 }
 
 /// Every value that is no table, by dotted key; an empty table counts as a value so that its name is checked.
-fn leaves(table: &Table) -> Vec<(String, &Value)> {
+pub fn leaves(table: &Table) -> Vec<(String, &Value)> {
     let mut found = Vec::new();
     for (key, value) in table {
         match value {

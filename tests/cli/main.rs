@@ -14,4 +14,7 @@ mod processes;
 mod resume;
 mod reuse;
 mod schema;
+mod status;
+mod sweep;
+mod sweep_kills;
 mod tasks;

@@ -1,0 +1,463 @@
+//! `lottery sweep`: many runs, each in a process of its own.
+
+use super::{
+    args::{self, RunArgs},
+    run::print,
+    signals,
+    talk::to_stderr,
+};
+use crate::{
+    error::{Error, Result},
+    store::Store,
+    sweep::{
+        Grid, Run, Sweep, estimate, grid,
+        local::{self, Counts, Fate, Options, Watcher},
+        records,
+        state::Status,
+    },
+};
+use clap::{Args, Subcommand, value_parser};
+use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::{Value, json};
+use std::{
+    io::IsTerminal,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+const ABOUT: &str = "\
+Many runs: every combination of the given tasks, modes, methods, models, seeds and settings.
+
+Each run is a process of its own, and what it says goes to a log below the store. Runs that share a fine-tuned model \
+or a search begin when that is there. A run that fails is noted and the others go on.
+
+Runs whose record is in the store are done and are not begun again: the same command goes on with a sweep that was \
+stopped or killed. Failed runs are begun again by `lottery sweep retry`.";
+
+const EXAMPLES: &str = "\
+Examples:
+  The demo task with three seeds and three modes, two processes at a time:
+    lottery sweep --tasks demo --modes good,bad,random --seeds 1337,42,86 --jobs 2
+
+  Sparsity levels: a comma list behind --set is a part of the grid
+    lottery sweep --tasks rte,mrpc --model MODEL --data GLUE --set search.threshold=0.95,0.9,0.8
+
+  From a file; only the list, what is done, and what the rest will take:
+    lottery sweep configs/sweeps/prasanna2020.toml --data GLUE --dry-run
+
+  Failed runs once more:
+    lottery sweep retry
+
+Exit codes: 0 all done, 4 stopped by a signal (the same command goes on), 5 some runs failed.";
+
+/// `lottery sweep`, as typed.
+#[derive(Args, Debug)]
+#[command(
+    about = "Many runs: a grid of tasks, modes, methods, models, seeds and settings",
+    long_about = ABOUT,
+    after_help = EXAMPLES,
+    args_conflicts_with_subcommands = true,
+    arg_required_else_help = true
+)]
+pub struct SweepArgs {
+    #[command(subcommand)]
+    verb: Option<SweepVerb>,
+
+    /// A TOML file: settings that all runs share, [grid] with lists of values, [[include]] and [[exclude]] entries
+    #[arg(value_name = "FILE.toml")]
+    file: Option<PathBuf>,
+
+    /// Tasks, as --task of `lottery run` names them
+    #[arg(long, alias = "task", value_delimiter = ',', value_name = "TASK,…", help_heading = "Grid")]
+    tasks: Vec<String>,
+
+    /// Subnetworks: good, bad, random, inverse, full
+    #[arg(long, alias = "mode", value_delimiter = ',', value_name = "MODE,…", help_heading = "Grid")]
+    modes: Vec<String>,
+
+    /// What the search may prune: heads+ffns, heads, ffns
+    #[arg(long, alias = "method", value_delimiter = ',', value_name = "METHOD,…", help_heading = "Grid")]
+    methods: Vec<String>,
+
+    /// Model folders, names on the hub, or tiny
+    #[arg(long, alias = "model", value_delimiter = ',', value_name = "MODEL,…", help_heading = "Grid")]
+    models: Vec<String>,
+
+    /// Seeds; the paper's are 1337,42,86,71,166
+    #[arg(long, alias = "seed", value_delimiter = ',', value_name = "N,…", help_heading = "Grid")]
+    seeds: Vec<String>,
+
+    /// One setting by its dotted key; a comma list is a part of the grid; repeatable
+    #[arg(long, value_name = "KEY=VALUE,…", help_heading = "Grid")]
+    set: Vec<String>,
+
+    /// The folder that holds GLUE's folders
+    #[arg(long, value_name = "DIR", help_heading = "Settings of all runs")]
+    data: Option<String>,
+
+    /// The recipe: prasanna2020, prasanna2020-code, small or tiny
+    #[arg(long, value_name = "NAME", help_heading = "Settings of all runs")]
+    preset: Option<String>,
+
+    /// A TOML file of settings, over the preset and below FILE.toml
+    #[arg(long, value_name = "FILE.toml", help_heading = "Settings of all runs")]
+    config: Option<PathBuf>,
+
+    /// Where to compute: auto, cpu or cuda:N
+    #[arg(long, value_name = "DEVICE", help_heading = "Settings of all runs")]
+    device: Option<String>,
+
+    /// The format of the matrix products: f32 or bf16
+    #[arg(long, value_name = "DTYPE", help_heading = "Settings of all runs")]
+    dtype: Option<String>,
+
+    /// CPU threads of each process [default: the cores divided by --jobs]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=1024), help_heading = "Settings of all runs")]
+    threads: Option<u64>,
+
+    #[command(flatten)]
+    how: How,
+
+    /// List the runs, what is done already, and what the rest will take; begin nothing
+    #[arg(long, help_heading = "Output")]
+    dry_run: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum SweepVerb {
+    /// Failed runs of a sweep once more, and what is still pending
+    Retry(RetryArgs),
+}
+
+#[derive(Args, Debug)]
+struct RetryArgs {
+    /// The beginning of the sweep's name, as `lottery status` shows it; not needed where the store has one sweep
+    #[arg(value_name = "SWEEP", default_value = "", hide_default_value = true)]
+    id: String,
+
+    #[command(flatten)]
+    how: How,
+}
+
+/// How a sweep is carried out, whatever its runs are.
+#[derive(Args, Debug)]
+struct How {
+    /// Processes at a time
+    #[arg(long, short, value_name = "N", default_value_t = 1, value_parser = value_parser!(u64).range(1..=1024), help_heading = "Execution")]
+    jobs: u64,
+
+    /// Stop at the first failure
+    #[arg(long, conflicts_with = "max_failures", help_heading = "Execution")]
+    fail_fast: bool,
+
+    /// Stop after this many failures
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..), help_heading = "Execution")]
+    max_failures: Option<u64>,
+
+    /// Where finished stages and records are kept [default: LOTTERY_STORE, else runs]
+    #[arg(long, value_name = "DIR", help_heading = "Execution")]
+    store: Option<PathBuf>,
+
+    /// Print all runs with status, paths and scores as one JSON document on stdout
+    #[arg(long, help_heading = "Output")]
+    json: bool,
+
+    /// No progress and no talk; errors are still told
+    #[arg(long, short, help_heading = "Output")]
+    quiet: bool,
+}
+
+impl How {
+    fn store(&self) -> PathBuf {
+        args::store_folder(self.store.as_deref())
+    }
+
+    fn options(&self, retry: bool) -> Options {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let jobs = self.jobs as usize;
+        let most = self.max_failures.map(|most| most as usize);
+        let max_failures = if self.fail_fast { Some(1) } else { most };
+        Options { jobs, threads: (cores / jobs).max(1), max_failures, retry }
+    }
+}
+
+impl SweepArgs {
+    /// The sweep that was typed.
+    fn sweep(&self, store: &Store) -> Result<Sweep> {
+        let (mut grid, table) = match &self.file {
+            Some(path) => Grid::read(path)?,
+            None => Default::default(),
+        };
+        for (key, words, flag) in [
+            ("task", &self.tasks, "--tasks"),
+            ("mode", &self.modes, "--modes"),
+            ("method", &self.methods, "--methods"),
+            ("model", &self.models, "--models"),
+            ("seed", &self.seeds, "--seeds"),
+        ] {
+            if !words.is_empty() {
+                grid.axis(key, words, flag)?;
+            }
+        }
+        let (lists, single): (Vec<&String>, Vec<&String>) = self
+            .set
+            .iter()
+            .partition(|set| set.split_once('=').is_some_and(|(_, list)| grid::words(list).len() > 1));
+        for set in lists {
+            if let Some((key, list)) = set.split_once('=') {
+                grid.axis(key.trim(), &grid::words(list), &format!("--set {set}"))?;
+            }
+        }
+        let shared = RunArgs {
+            data: self.data.clone(),
+            preset: self.preset.clone(),
+            config: self.config.clone(),
+            device: self.device.clone(),
+            dtype: self.dtype.clone(),
+            threads: self.threads,
+            set: single.into_iter().cloned().collect(),
+            ..RunArgs::default()
+        };
+        let origin = self.file.as_ref().map(|path| format!("file {}", path.display())).unwrap_or_default();
+        let base = shared.layers(Some((&table, &origin)))?;
+        let runs =
+            grid.runs(&base, |layers| args::below(layers, |name| std::env::var(name).ok()).map(drop))?;
+        let stem = self.file.as_ref().and_then(|path| path.file_stem()).map(|stem| stem.to_string_lossy());
+        Sweep::new(stem.as_deref().unwrap_or("grid"), runs, store)
+    }
+}
+
+pub fn run(arguments: &SweepArgs) -> Result<()> {
+    if let Some(SweepVerb::Retry(retry)) = &arguments.verb {
+        let sweep = Sweep::find(&retry.id, &Store::at(&retry.how.store())?)?;
+        return execute(&sweep, &Store::open(&retry.how.store())?, &retry.how, true);
+    }
+    let how = &arguments.how;
+    if arguments.dry_run {
+        let store = Store::at(&how.store())?;
+        return dry_run(&arguments.sweep(&store)?, &store, how);
+    }
+    // What was typed is held to account before a store is created.
+    arguments.sweep(&Store::at(&how.store())?)?;
+    let store = Store::open(&how.store())?;
+    execute(&arguments.sweep(&store)?, &store, how, false)
+}
+
+fn execute(sweep: &Sweep, store: &Store, how: &How, retry: bool) -> Result<()> {
+    let mut talk = SweepTalk::new(sweep, how.quiet, signals::stop_flag()?)?;
+    let fates = local::execute(sweep, store, &how.options(retry), &mut talk)?;
+    talk.bar.finish_and_clear();
+    print(&if how.json { document(sweep, store, &fates, None)? } else { table(sweep, &fates)? })?;
+    let count = |status| fates.iter().filter(|fate| fate.state.status == status).count();
+    let (failed, pending, total) = (count(Status::Failed), count(Status::Pending), fates.len());
+    if talk.stop_wanted() && pending > 0 {
+        return Err(Error::stopped(&format!("with {pending} of {total} runs to go")));
+    }
+    if failed > 0 {
+        let rest = if pending > 0 { format!(" and {pending} were not finished") } else { String::new() };
+        return Err(Error::SomeFailed(format!(
+            "{failed} of {total} runs failed{rest}; their logs are in {}. Mend the cause, then: lottery sweep retry {} --store {}",
+            sweep.dir.join("logs").display(),
+            sweep.id,
+            quoted(&store.dir().to_string_lossy())
+        )));
+    }
+    if pending > 0 {
+        return Err(Error::stopped(&format!("by others with {pending} of {total} runs to go")));
+    }
+    Ok(())
+}
+
+fn dry_run(sweep: &Sweep, store: &Store, how: &How) -> Result<()> {
+    let fates = local::standing(sweep, store)?;
+    let done = |fate: &Fate| fate.state.status == Status::Done;
+    let runs: Vec<(&Run, bool)> = sweep.runs.iter().zip(fates.iter().map(done)).collect();
+    let records: Vec<_> = records::all(store)?.into_iter().map(|(_, summary)| summary).collect();
+    let estimate = estimate::estimate(&runs, &records, store)?;
+    let left = runs.iter().filter(|(_, done)| !done).count();
+    if how.json {
+        let estimate = json!({
+            "runs": left,
+            "seconds": (estimate.without_time < left).then_some(estimate.seconds),
+            "runs_without_time": estimate.without_time,
+            "bytes": (estimate.without_size < left).then_some(estimate.bytes),
+            "runs_without_size": estimate.without_size,
+        });
+        return print(&document(sweep, store, &fates, Some(estimate))?);
+    }
+    let but =
+        |n: usize| if n > 0 { format!(", without {n} runs that nothing is known of") } else { String::new() };
+    let time = if estimate.without_time == left && left > 0 {
+        "unknown: no record of these tasks and this model in the store yet".to_owned()
+    } else {
+        let of = duration(estimate.seconds);
+        format!("about {of} of one process, by the records in the store{}", but(estimate.without_time))
+    };
+    let disk = if estimate.without_size == left && left > 0 {
+        "unknown: the model is no folder, and no record in the store is of it".to_owned()
+    } else {
+        format!("at most {:.1} MB of weights{}", estimate.bytes as f64 / 1e6, but(estimate.without_size))
+    };
+    let counts = format!("{} runs, {} done already, {left} to go", runs.len(), runs.len() - left);
+    print(&format!("{}sweep {}: {counts}\ntime: {time}\ndisk: {disk}\n", table(sweep, &fates)?, sweep.id))
+}
+
+/// As a shell takes it.
+fn quoted(word: &str) -> String {
+    shlex::try_quote(word).map_or_else(|_| word.to_owned(), |word| word.into_owned())
+}
+
+/// Hours and minutes, or minutes and seconds.
+pub fn duration(seconds: f64) -> String {
+    let whole = seconds.round() as u64;
+    match (whole / 3600, whole / 60 % 60, whole % 60) {
+        (0, 0, s) => format!("{s} s"),
+        (0, m, s) => format!("{m} min {s} s"),
+        (h, m, _) => format!("{h} h {m} min"),
+    }
+}
+
+fn table(sweep: &Sweep, fates: &[Fate]) -> Result<String> {
+    let varying = sweep.varying()?;
+    let mut table = Table::new();
+    table.load_style(UTF8_FULL_CONDENSED);
+    let names = ["task", "mode", "seed"].into_iter().chain(varying.iter().map(String::as_str));
+    let scores = ["status", "metric", "full", "pruned", "retrained"];
+    table.set_header(names.clone().chain(scores));
+    let mut failures = String::new();
+    for (run, fate) in sweep.runs.iter().zip(fates) {
+        let settings = run.config.settings()?;
+        let value = |key: &str| settings.get(key).map(plain).unwrap_or_default();
+        let mut row: Vec<String> = names.clone().map(value).collect();
+        row.push(fate.state.status.to_string());
+        match &fate.summary {
+            Some(summary) => {
+                row.push(summary.metric.clone());
+                row.extend(summary.scores().map(|score| format!("{score:.4}")));
+            }
+            None => row.extend(std::iter::repeat_n(String::new(), 4)),
+        }
+        table.add_row(row);
+        if let (Status::Failed, Some(error)) = (fate.state.status, &fate.state.error) {
+            failures += &format!("failed: {}: {error}\n", label(run, &varying)?);
+        }
+    }
+    let numbers = names.count() + 2;
+    table.column_iter_mut().skip(numbers).for_each(|c| c.set_cell_alignment(CellAlignment::Right));
+    Ok(format!("{table}\n{failures}"))
+}
+
+fn document(sweep: &Sweep, store: &Store, fates: &[Fate], estimate: Option<Value>) -> Result<String> {
+    let runs = sweep.runs.iter().zip(fates).map(|(run, fate)| {
+        let mut value = serde_json::to_value(&fate.state).unwrap_or_default();
+        value["log"] = json!(sweep.log(run));
+        value["config"] = json!(run.config);
+        let scores = fate.summary.as_ref().map(|summary| {
+            let [full, pruned, retrained] = summary.scores();
+            json!({ "metric": summary.metric, "full": full, "pruned": pruned, "retrained": retrained })
+        });
+        value["scores"] = json!(scores);
+        value
+    });
+    let mut value = json!({
+        "format_version": 1,
+        "sweep": sweep.id,
+        "store": store.dir(),
+        "runs": runs.collect::<Vec<_>>(),
+    });
+    if let Some(estimate) = estimate {
+        value["estimate"] = estimate;
+    }
+    let text = serde_json::to_string_pretty(&value).map_err(|e| Error::internal(e.to_string()))?;
+    Ok(format!("{text}\n"))
+}
+
+/// A run as people call it.
+fn label(run: &Run, varying: &[String]) -> Result<String> {
+    let config = &run.config;
+    let mut label = format!("{} {} seed {}", config.task, config.mode, config.seed);
+    let settings = config.settings()?;
+    for key in varying {
+        let value = settings.get(key).map_or_else(|| "none".to_owned(), plain);
+        label += &format!(" {key}={value}");
+    }
+    Ok(label)
+}
+
+/// A text without its quotes.
+fn plain(value: &toml::Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// A bar on a terminal, a line for each ended run elsewhere.
+struct SweepTalk {
+    quiet: bool,
+    stop: Arc<AtomicBool>,
+    bar: ProgressBar,
+    varying: Vec<String>,
+    id: String,
+}
+
+impl SweepTalk {
+    fn new(sweep: &Sweep, quiet: bool, stop: Arc<AtomicBool>) -> Result<Self> {
+        let mut bar = ProgressBar::hidden();
+        if !quiet && std::io::stderr().is_terminal() {
+            let target = ProgressDrawTarget::stderr_with_hz(8);
+            bar = ProgressBar::with_draw_target(Some(sweep.runs.len() as u64), target);
+            let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}");
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        }
+        Ok(Self { quiet, stop, bar, varying: sweep.varying()?, id: sweep.id.clone() })
+    }
+}
+
+impl Watcher for SweepTalk {
+    fn begins(&mut self, counts: Counts) {
+        let Counts { done, failed, total, .. } = counts;
+        if !self.quiet {
+            to_stderr(&format!("sweep {}: {total} runs, {done} done, {failed} failed earlier", self.id));
+        }
+        // What was there took no time, and says nothing about the rest.
+        self.bar.set_position((done + failed) as u64);
+        self.bar.reset_eta();
+    }
+
+    fn tick(&mut self, counts: Counts) {
+        let Counts { done, failed, running, .. } = counts;
+        self.bar.set_position((done + failed) as u64);
+        // Nothing is known before the first run has ended.
+        let eta = Some(self.bar.eta().as_secs_f64()).filter(|eta| *eta > 0.0);
+        let eta = eta.map(|eta| format!(", ETA {}", duration(eta))).unwrap_or_default();
+        self.bar.set_message(format!("{done} done, {failed} failed, {running} running{eta}"));
+    }
+
+    fn ended(&mut self, sweep: &Sweep, run: &Run, fate: &Fate, counts: Counts) {
+        if self.quiet {
+            return;
+        }
+        let state = &fate.state;
+        let what = match (&fate.summary, &state.error) {
+            (Some(summary), _) => {
+                let [full, pruned, retrained] = summary.scores();
+                format!("{} {full:.4}, pruned {pruned:.4}, retrained {retrained:.4}", summary.metric)
+            }
+            (None, Some(error)) => format!("FAILED: {error} ({})", sweep.log(run).display()),
+            (None, None) => "stopped".to_owned(),
+        };
+        let after = state.seconds.map(|s| format!(" in {s:.1} s")).unwrap_or_default();
+        let label = label(run, &self.varying).unwrap_or_else(|_| run.name.clone());
+        let line = format!("[{}/{}] {label}: {what}{after}", counts.done + counts.failed, counts.total);
+        let failed = state.status == Status::Failed;
+        if self.bar.is_hidden() || failed {
+            self.bar.suspend(|| to_stderr(&line));
+        }
+    }
+
+    fn stop_wanted(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}

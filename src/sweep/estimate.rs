@@ -1,0 +1,90 @@
+//! What a sweep will take: time from the records of the same task and model, disk from the size of the model.
+
+use super::{Run, records::Summary};
+use crate::{error::Result, store::Store};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    fs,
+    path::Path,
+};
+
+/// Of the runs that are still to be done.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Estimate {
+    /// Of one process after the other.
+    pub seconds: f64,
+    /// Runs whose task and model have no record yet; `seconds` leaves them out.
+    pub without_time: usize,
+    /// At most: subnetworks are smaller than the model, and controls of equal units share theirs.
+    pub bytes: u64,
+    /// Runs whose model's size is not known; `bytes` leaves them out.
+    pub without_size: usize,
+}
+
+/// Seconds by stage, averaged over records.
+type Timing = BTreeMap<String, f64>;
+
+/// `runs` with whether each is done; `records` are those of the store.
+pub fn estimate(runs: &[(&Run, bool)], records: &[Summary], store: &Store) -> Result<Estimate> {
+    let mut estimate = Estimate::default();
+    let mut there = HashSet::new();
+    let mut sizes = HashMap::new();
+    for (run, _) in runs.iter().filter(|(_, done)| *done) {
+        there.extend(run.shared()?);
+    }
+    for (run, _) in runs.iter().filter(|(_, done)| !done) {
+        let new: Vec<bool> = run.shared()?.into_iter().map(|key| there.insert(key)).collect();
+        let retrains = run.config.mode != "full";
+        let model = base(&run.config.model);
+        let of = records.iter().filter(|r| r.task == run.config.task && base(r.model()) == model);
+        match average(of) {
+            Some(timing) => {
+                let seconds = |stage: &str| timing.get(stage).copied().unwrap_or(0.0);
+                estimate.seconds += seconds("evaluate_s");
+                estimate.seconds += if new[0] { seconds("finetune_s") } else { 0.0 };
+                estimate.seconds += if new.get(1) == Some(&true) { seconds("search_s") } else { 0.0 };
+                estimate.seconds += if retrains { seconds("retrain_s") } else { 0.0 };
+            }
+            None => estimate.without_time += 1,
+        }
+        match sizes.entry(&run.config.model).or_insert_with(|| size(&run.config.model, records, store)) {
+            Some(bytes) => estimate.bytes += *bytes * (u64::from(new[0]) + u64::from(retrains)),
+            None => estimate.without_size += 1,
+        }
+    }
+    Ok(estimate)
+}
+
+fn average<'a>(records: impl Iterator<Item = &'a Summary>) -> Option<Timing> {
+    let mut sums: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
+    for record in records {
+        for (stage, seconds) in &record.timing {
+            if let Some(seconds) = seconds {
+                let sum = sums.entry(stage).or_default();
+                *sum = (sum.0 + seconds, sum.1 + 1.0);
+            }
+        }
+    }
+    let averages: Timing = sums.into_iter().map(|(stage, (sum, n))| (stage.to_owned(), sum / n)).collect();
+    (!averages.is_empty()).then_some(averages)
+}
+
+/// A folder's last part, as records name it; a name on the hub as it is.
+fn base(model: &str) -> String {
+    let path = Path::new(model);
+    if path.is_dir() {
+        let whole = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        return whole.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    }
+    model.to_owned()
+}
+
+/// The weights of a model folder, or of a model that a record's run fine-tuned.
+fn size(model: &str, records: &[Summary], store: &Store) -> Option<u64> {
+    let bytes = |dir: &Path| fs::metadata(dir.join("model.safetensors")).ok().map(|file| file.len());
+    if Path::new(model).is_dir() {
+        return bytes(Path::new(model));
+    }
+    let finetuned = records.iter().filter(|record| record.model() == model).filter_map(Summary::finetuned);
+    finetuned.map(|stage| store.dir().join("stages").join(stage)).find_map(|dir| bytes(&dir))
+}

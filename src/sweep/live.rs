@@ -1,0 +1,82 @@
+//! What a run's process tells about itself while it runs.
+
+use serde::{Deserialize, Serialize};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+/// How often the file is written anew within a stage.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// The content of `live/<run>.json`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Live {
+    pub stage: String,
+    pub done: u64,
+    /// 0 where nobody knows.
+    pub total: u64,
+    pub detail: String,
+    /// Of this process in this stage.
+    pub seconds: f64,
+    /// Seconds that the stage still takes, where they can be told.
+    pub eta: Option<f64>,
+}
+
+/// Writes it.
+pub struct Report {
+    path: PathBuf,
+    live: Live,
+    began: Instant,
+    /// The first step that this process took in the stage: a resumed training does not begin at 0.
+    from: Option<u64>,
+    written: Option<Instant>,
+}
+
+impl Report {
+    pub fn to(path: PathBuf) -> Self {
+        Self { path, live: Live::default(), began: Instant::now(), from: None, written: None }
+    }
+
+    pub fn begin(&mut self, stage: &str, total: u64) {
+        self.live = Live { stage: stage.to_owned(), total, ..Live::default() };
+        (self.began, self.from) = (Instant::now(), None);
+        self.write();
+    }
+
+    pub fn step(&mut self, done: u64, detail: &str) {
+        let from = *self.from.get_or_insert(done.saturating_sub(1));
+        if self.written.is_some_and(|at| at.elapsed() < PAUSE) {
+            return;
+        }
+        let seconds = self.began.elapsed().as_secs_f64();
+        let left = self.live.total.checked_sub(done);
+        let taken = done.saturating_sub(from).max(1);
+        self.live.done = done;
+        self.live.detail = detail.to_owned();
+        self.live.seconds = seconds;
+        self.live.eta = left.map(|left| seconds * left as f64 / taken as f64);
+        self.write();
+    }
+
+    /// In one move, and not made to last: it is of interest for as long as the process lives, which does not fail
+    /// for it either.
+    fn write(&mut self) {
+        let beside = self.path.with_extension("new");
+        let text = serde_json::to_string(&self.live).unwrap_or_default();
+        let _ = fs::write(&beside, text).and_then(|()| fs::rename(&beside, &self.path));
+        self.written = Some(Instant::now());
+    }
+}
+
+impl Live {
+    pub fn load(path: &Path) -> Option<Self> {
+        serde_json::from_slice(&fs::read(path).ok()?).ok()
+    }
+
+    /// The file of a run.
+    pub fn path(sweep: &Path, run: &str) -> PathBuf {
+        sweep.join("live").join(format!("{run}.json"))
+    }
+}

@@ -1,0 +1,420 @@
+//! Executes a sweep on this machine: a process for each run, so many at a time.
+
+use super::{
+    Run, Sweep,
+    live::Live,
+    records::{self, Summary},
+    state::{self, State, Status},
+};
+use crate::{
+    error::{Error, Result},
+    store::{Store, atomic_write},
+};
+use std::{
+    collections::{HashMap, HashSet},
+    fs::{self, File},
+    io::{Read, Seek, SeekFrom},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How often processes are asked whether they have ended.
+const PAUSE: Duration = Duration::from_millis(5);
+/// How often runs that wait for others are looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+/// The exit code of a run that can be taken up again.
+const STOPPED: i32 = 4;
+
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Processes at a time.
+    pub jobs: usize,
+    /// CPU threads of each, where its settings do not say.
+    pub threads: usize,
+    /// Begin nothing more after so many failures, and stop what runs.
+    pub max_failures: Option<usize>,
+    /// Failed runs once more.
+    pub retry: bool,
+}
+
+/// How many runs stand how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub done: usize,
+    pub failed: usize,
+    pub running: usize,
+    pub total: usize,
+}
+
+/// Whoever watches a sweep.
+pub trait Watcher {
+    /// How it stands before anything is begun.
+    fn begins(&mut self, counts: Counts);
+    /// Several times a second.
+    fn tick(&mut self, counts: Counts);
+    /// A run has ended, here or in another process.
+    fn ended(&mut self, sweep: &Sweep, run: &Run, fate: &Fate, counts: Counts);
+    /// Whether to stop where the work can be taken up again.
+    fn stop_wanted(&self) -> bool;
+}
+
+/// How a run stands in the end.
+#[derive(Clone, Debug)]
+pub struct Fate {
+    pub state: State,
+    pub summary: Option<Summary>,
+}
+
+struct Job {
+    index: usize,
+    child: Child,
+    /// Held together with the process itself, whose stdin it is.
+    _lock: File,
+    /// Where this process's part of the log begins.
+    log_from: u64,
+    began: Instant,
+}
+
+struct Local<'a> {
+    sweep: &'a Sweep,
+    store: &'a Store,
+    options: &'a Options,
+    fates: Vec<Fate>,
+    /// For each run, what it shares with others, by number.
+    shared: Vec<Vec<usize>>,
+    /// What is there to be shared.
+    open: HashSet<usize>,
+    jobs: Vec<Job>,
+    /// Runs that other processes compute, and when they were last looked at.
+    elsewhere: Vec<(usize, Instant)>,
+    /// Failed attempts known at the beginning; more of them were made by others since.
+    attempts: Vec<u32>,
+    failures: usize,
+    program: PathBuf,
+}
+
+/// Executes what is to be done, and says how every run stands. Fails only where the store does.
+pub fn execute(
+    sweep: &Sweep,
+    store: &Store,
+    options: &Options,
+    watcher: &mut dyn Watcher,
+) -> Result<Vec<Fate>> {
+    sweep.save()?;
+    for room in ["runs", "configs", "live", "logs"] {
+        let dir = sweep.dir.join(room);
+        fs::create_dir_all(&dir).map_err(|e| Error::io(&dir, "create", &e))?;
+    }
+    let program =
+        std::env::current_exe().map_err(|e| Error::internal(format!("which program is this? {e}")))?;
+    let mut local = Local {
+        sweep,
+        store,
+        options,
+        fates: Vec::new(),
+        shared: numbered(sweep)?,
+        open: HashSet::new(),
+        jobs: Vec::new(),
+        elsewhere: Vec::new(),
+        attempts: Vec::new(),
+        failures: 0,
+        program,
+    };
+    local.look()?;
+    watcher.begins(local.counts());
+    let outcome = local.work(watcher);
+    if outcome.is_err() {
+        // The store cannot be written, say: what runs is to stop where it can be taken up again.
+        local.jobs.iter().for_each(|job| terminate(&job.child));
+    }
+    outcome.map(|()| local.fates)
+}
+
+/// [`Run::shared`] of every run, equal ones by equal numbers.
+fn numbered(sweep: &Sweep) -> Result<Vec<Vec<usize>>> {
+    let mut numbers = HashMap::new();
+    let mut number = |key| {
+        let next = numbers.len();
+        *numbers.entry(key).or_insert(next)
+    };
+    sweep.runs.iter().map(|run| Ok(run.shared()?.into_iter().map(&mut number).collect())).collect()
+}
+
+/// How every run of the sweep stands by the store; nothing is written.
+pub fn standing(sweep: &Sweep, store: &Store) -> Result<Vec<Fate>> {
+    sweep.runs.iter().map(|run| fate(sweep, store, run)).collect()
+}
+
+/// A run is done when its record is there, whoever wrote it.
+fn fate(sweep: &Sweep, store: &Store, run: &Run) -> Result<Fate> {
+    let mut state = sweep.state(run);
+    let found = records::find(store, run)?;
+    state.status = match (&found, state.status) {
+        (Some(_), _) => Status::Done,
+        (None, Status::Failed) => Status::Failed,
+        // Done once, and its record is gone; or its process is.
+        (None, _) => Status::Pending,
+    };
+    state.record = found.as_ref().map(|(path, _)| path.clone());
+    Ok(Fate { state, summary: found.map(|(_, summary)| summary) })
+}
+
+impl Local<'_> {
+    /// What is done already, and what failed.
+    fn look(&mut self) -> Result<()> {
+        self.fates = standing(self.sweep, self.store)?;
+        self.attempts = self.fates.iter().map(|fate| fate.state.attempts).collect();
+        for (index, fate) in self.fates.iter_mut().enumerate() {
+            match fate.state.status {
+                Status::Done => {
+                    self.open.extend(&self.shared[index]);
+                    // An orphan may have finished it, or another sweep.
+                    let run = &self.sweep.runs[index];
+                    if self.sweep.state(run).status != Status::Done {
+                        (fate.state.exit_code, fate.state.error) = (None, None);
+                        fate.state.save(&self.sweep.dir)?;
+                    }
+                }
+                Status::Failed if !self.options.retry => {}
+                _ => {
+                    fate.state.status = Status::Pending;
+                    fate.state.exit_code = None;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn work(&mut self, watcher: &mut dyn Watcher) -> Result<()> {
+        let mut stopping = false;
+        loop {
+            self.reap(watcher)?;
+            let enough = self.options.max_failures.is_some_and(|most| self.failures >= most);
+            if !stopping && (watcher.stop_wanted() || enough) {
+                stopping = true;
+                self.jobs.iter().for_each(|job| terminate(&job.child));
+            }
+            if !stopping {
+                self.open_early();
+                while self.jobs.len() < self.options.jobs && self.begin_one(watcher)? {}
+            }
+            let waiting = !stopping && (0..self.fates.len()).any(|index| self.waiting(index));
+            if self.jobs.is_empty() && !waiting {
+                return Ok(());
+            }
+            watcher.tick(self.counts());
+            thread::sleep(PAUSE);
+        }
+    }
+
+    fn counts(&self) -> Counts {
+        let of = |status| self.fates.iter().filter(|fate| fate.state.status == status).count();
+        Counts {
+            done: of(Status::Done),
+            failed: of(Status::Failed),
+            running: self.jobs.len(),
+            total: self.fates.len(),
+        }
+    }
+
+    /// Begins the next run that shares nothing with a running one, unless what they share is there. False when there
+    /// is none at present.
+    fn begin_one(&mut self, watcher: &mut dyn Watcher) -> Result<bool> {
+        for index in 0..self.fates.len() {
+            if !self.waiting(index) || !self.ready(index) {
+                continue;
+            }
+            let run = &self.sweep.runs[index];
+            let Some(lock) = state::lock(self.store, &run.name)? else {
+                self.elsewhere.retain(|(other, _)| *other != index);
+                self.elsewhere.push((index, Instant::now()));
+                continue;
+            };
+            self.elsewhere.retain(|(other, _)| *other != index);
+            // Another process may have ended it in the meantime.
+            let now = fate(self.sweep, self.store, run)?;
+            let failed_since =
+                now.state.status == Status::Failed && now.state.attempts > self.attempts[index];
+            if now.state.status == Status::Done || failed_since {
+                drop(lock);
+                self.settle(index, now, watcher)?;
+            } else {
+                self.begin(index, lock, watcher)?;
+            }
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// Whether it is still to be begun. What somebody stopped in this sweep, and nobody else, stays so.
+    fn waiting(&self, index: usize) -> bool {
+        let state = &self.fates[index].state;
+        state.status == Status::Pending && state.exit_code != Some(STOPPED)
+    }
+
+    fn ready(&self, index: usize) -> bool {
+        if let Some((_, at)) = self.elsewhere.iter().find(|(other, _)| *other == index) {
+            return at.elapsed() >= LOOK_AGAIN;
+        }
+        let mut others = self.jobs.iter().map(|job| job.index).chain(self.elsewhere.iter().map(|e| e.0));
+        let needed: Vec<usize> =
+            self.shared[index].iter().copied().filter(|key| !self.open.contains(key)).collect();
+        needed.is_empty() || !others.any(|other| needed.iter().any(|key| self.shared[other].contains(key)))
+    }
+
+    fn begin(&mut self, index: usize, lock: File, watcher: &mut dyn Watcher) -> Result<()> {
+        let (sweep, run) = (self.sweep, &self.sweep.runs[index]);
+        let mut config = run.config.clone();
+        config.run.threads.get_or_insert(self.options.threads);
+        let text = toml::to_string(&config).map_err(|e| Error::internal(e.to_string()))?;
+        let settings = sweep.dir.join("configs").join(format!("{}.toml", run.name));
+        atomic_write(&settings, text.as_bytes())?;
+        let log = sweep.log(run);
+        let failed = |e: &std::io::Error| Error::io(&log, "write", e);
+        let file = File::options().create(true).append(true).open(&log).map_err(|e| failed(&e))?;
+        let log_from = file.metadata().map_err(|e| failed(&e))?.len();
+        let live = Live::path(&sweep.dir, &run.name);
+        let _ = fs::remove_file(&live);
+
+        let fate = &mut self.fates[index];
+        fate.state.attempts += 1;
+        fate.state.status = Status::Running;
+        (fate.state.exit_code, fate.state.error, fate.state.seconds) = (None, None, None);
+        fate.state.save(&sweep.dir)?;
+
+        let mut command = Command::new(&self.program);
+        command
+            .args(["run", "--config"])
+            .arg(&settings)
+            .arg("--store")
+            .arg(self.store.dir())
+            .arg("--report")
+            .arg(&live)
+            .current_dir(&sweep.directory)
+            // The settings are complete: what is usual here was asked when they were made.
+            .env_remove("LOTTERY_MODEL")
+            .env_remove("LOTTERY_DATA")
+            // The lock as an open file: it outlives this process when that is killed, and dies with the run's.
+            .stdin(Stdio::from(lock.try_clone().map_err(|e| failed(&e))?))
+            .stdout(Stdio::null())
+            .stderr(Stdio::from(file));
+        // Ctrl-C on a terminal reaches a whole group; the runs are to hear of it once, from here.
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        match command.spawn() {
+            Ok(child) => self.jobs.push(Job { index, child, _lock: lock, log_from, began: Instant::now() }),
+            Err(e) => {
+                let mut fate = self.fates[index].clone();
+                fate.state.status = Status::Failed;
+                fate.state.error = Some(format!("cannot start {}: {e}", self.program.display()));
+                self.settle(index, fate, watcher)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes note of the processes that have ended.
+    fn reap(&mut self, watcher: &mut dyn Watcher) -> Result<()> {
+        let mut n = 0;
+        while n < self.jobs.len() {
+            let status = self.jobs[n].child.try_wait();
+            let Some(status) = status.map_err(|e| Error::internal(format!("cannot wait for a run: {e}")))?
+            else {
+                n += 1;
+                continue;
+            };
+            let job = self.jobs.remove(n);
+            let run = &self.sweep.runs[job.index];
+            let mut fate = self.fates[job.index].clone();
+            fate.state.exit_code = status.code();
+            fate.state.seconds = Some(job.began.elapsed().as_secs_f64());
+            if status.code() == Some(STOPPED) {
+                fate.state.status = Status::Pending;
+            } else {
+                fate.state.status = Status::Failed;
+                fate.state.error = Some(reason(&self.sweep.log(run), job.log_from, status));
+                if status.success() {
+                    match records::find(self.store, run)? {
+                        Some((path, summary)) => {
+                            (fate.state.status, fate.state.error) = (Status::Done, None);
+                            (fate.state.record, fate.summary) = (Some(path), Some(summary));
+                        }
+                        None => fate.state.error = Some("it ended well and left no record".into()),
+                    }
+                }
+            }
+            self.settle(job.index, fate, watcher)?;
+            let _ = fs::remove_file(Live::path(&self.sweep.dir, &run.name));
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self, index: usize, fate: Fate, watcher: &mut dyn Watcher) -> Result<()> {
+        fate.state.save(&self.sweep.dir)?;
+        match fate.state.status {
+            Status::Done => self.open.extend(&self.shared[index]),
+            Status::Failed => self.failures += 1,
+            Status::Pending | Status::Running => {}
+        }
+        self.fates[index] = fate;
+        watcher.ended(self.sweep, &self.sweep.runs[index], &self.fates[index], self.counts());
+        Ok(())
+    }
+
+    /// Whoever runs first of those that share a search need not have ended for the others to begin.
+    fn open_early(&mut self) {
+        if self.jobs.len() >= self.options.jobs {
+            return;
+        }
+        for job in &self.jobs {
+            let shared = &self.shared[job.index];
+            if shared.iter().all(|key| self.open.contains(key)) {
+                continue;
+            }
+            let live = Live::load(&Live::path(&self.sweep.dir, &self.sweep.runs[job.index].name));
+            let there = match live.as_ref().map(|live| live.stage.as_str()) {
+                Some("retrain") => shared.len(),
+                Some("search") => 1,
+                _ => 0,
+            };
+            self.open.extend(&shared[..there]);
+        }
+    }
+}
+
+/// Asks a run's process to stop where it can be taken up again.
+fn terminate(child: &Child) {
+    #[cfg(unix)]
+    if let Some(id) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
+        // It has not been waited for, so the id is its own; it may have ended by itself.
+        let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
+    }
+    #[cfg(not(unix))]
+    let _ = child;
+}
+
+/// The first line of what a process said before it failed.
+fn reason(log: &Path, from: u64, status: ExitStatus) -> String {
+    let mut said = Vec::new();
+    let read = File::open(log).and_then(|mut file| {
+        file.seek(SeekFrom::Start(from))?;
+        file.read_to_end(&mut said)
+    });
+    let said = read.map(|_| String::from_utf8_lossy(&said).into_owned()).unwrap_or_default();
+    let error = said.lines().rev().find_map(|line| line.strip_prefix("error: "));
+    let panic = || said.lines().rev().find(|line| line.contains(" panicked at "));
+    let killed = || -> Option<String> {
+        #[cfg(unix)]
+        if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
+            return Some(format!("its process was killed by signal {signal}"));
+        }
+        None
+    };
+    error
+        .or_else(panic)
+        .map(str::to_owned)
+        .or_else(killed)
+        .unwrap_or_else(|| format!("its process ended with {status} and said nothing"))
+}

@@ -1,0 +1,22 @@
+//! Many runs: a grid of settings, the plan that it makes, and its execution, each run in a process of its own.
+//!
+//! ```text
+//! <store>/sweeps/<id>/sweep.json            the runs, complete
+//! <store>/sweeps/<id>/runs/<run>.json       how one stands; none while it is pending
+//! <store>/sweeps/<id>/configs/<run>.toml    what its process was given
+//! <store>/sweeps/<id>/live/<run>.json       the stage it is in, while it runs
+//! <store>/sweeps/<id>/logs/<run>.log        its stderr
+//! <store>/locks/run-<hash12>                held by whoever computes the run, in whichever sweep
+//! ```
+
+pub mod estimate;
+pub mod grid;
+pub mod live;
+pub mod local;
+pub mod plan;
+pub mod records;
+pub mod state;
+pub mod status;
+
+pub use grid::Grid;
+pub use plan::{Run, Sweep};

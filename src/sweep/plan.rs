@@ -1,0 +1,243 @@
+//! A sweep: its runs, each once, in the order in which shared work comes first.
+
+use crate::{
+    config::{ExperimentConfig, Split},
+    error::{Error, Result},
+    store::{Store, atomic_write, canonical_json},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::{
+    collections::{HashMap, HashSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+pub const FORMAT_VERSION: u32 = 1;
+
+/// One run of a sweep.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Run {
+    /// `<task>-<method>-<mode>-<seed>-<hash12>`; the hash is that of [`identity`].
+    pub name: String,
+    pub config: ExperimentConfig,
+}
+
+/// A list of runs with a place in a store.
+#[derive(Clone, Debug)]
+pub struct Sweep {
+    pub id: String,
+    pub dir: PathBuf,
+    /// Where relative paths of the runs' settings begin.
+    pub directory: PathBuf,
+    pub runs: Vec<Run>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    format_version: u32,
+    id: String,
+    directory: PathBuf,
+    runs: Vec<Run>,
+}
+
+impl Run {
+    fn new(config: ExperimentConfig) -> Result<Self> {
+        let what = identity(&json!(config))?;
+        let ExperimentConfig { task, method, mode, seed, .. } = &config;
+        Ok(Self { name: format!("{task}-{method}-{mode}-{seed}-{}", hash12(&what)), config })
+    }
+
+    /// What decides whether two runs share a fine-tuned model, and a search.
+    ///
+    /// The stages' own ids know, but they need model and data to be read. A mistake here costs time and nothing else:
+    /// a stage has a lock.
+    pub fn shared(&self) -> Result<Vec<String>> {
+        let config = &self.config;
+        let heldout = match config.importance.split {
+            Split::Heldout(_) => json!([config.importance.split, config.seed]),
+            Split::Dev | Split::Train(_) => Value::Null,
+        };
+        let finetune = json!([
+            config.model,
+            config.task,
+            config.data,
+            config.train,
+            [config.order_seed(), config.init_seed(), config.dropout_seed()],
+            config.run.dtype,
+            heldout,
+        ]);
+        let search = json!([finetune, config.method, config.importance, config.search, config.seed]);
+        let keys = if config.mode == "full" { vec![finetune] } else { vec![finetune, search] };
+        keys.iter().map(canonical_json).collect()
+    }
+}
+
+/// What a run is, whatever computes it: its settings without device, threads and checkpoints. `config` is that of a
+/// record or of a run.
+pub fn identity(config: &Value) -> Result<String> {
+    let mut config = config.clone();
+    if let Some(run) = config.get_mut("run").and_then(Value::as_object_mut) {
+        run.retain(|key, _| key == "dtype");
+    }
+    canonical_json(&config)
+}
+
+fn hash12(text: &str) -> String {
+    blake3::hash(text.as_bytes()).to_hex()[..12].to_owned()
+}
+
+impl Sweep {
+    /// The sweep of these runs; equal ones are one. Its id is `<name>-<hash12>` of what the runs are, so that the same
+    /// command finds the same sweep.
+    pub fn new(name: &str, configs: Vec<ExperimentConfig>, store: &Store) -> Result<Self> {
+        let mut seen = HashSet::new();
+        let mut runs = configs.into_iter().map(Run::new).collect::<Result<Vec<_>>>()?;
+        runs.retain(|run| seen.insert(run.name.clone()));
+        let runs = shared_first(runs)?;
+        let mut names: Vec<&str> = runs.iter().map(|run| run.name.as_str()).collect();
+        names.sort_unstable();
+        let plain: String = name
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '-' })
+            .collect();
+        let id = format!("{plain}-{}", hash12(&names.join("\n")));
+        let directory = std::env::current_dir().map_err(|e| Error::io(Path::new("."), "find", &e))?;
+        Ok(Self { dir: folder(store).join(&id), id, directory, runs })
+    }
+
+    /// The sweep of the store whose id begins with this.
+    pub fn find(id: &str, store: &Store) -> Result<Self> {
+        let ids = ids(store)?;
+        let (exact, near): (Vec<_>, Vec<_>) =
+            ids.iter().filter(|found| found.starts_with(id)).partition(|found| *found == id);
+        match (&exact[..], &near[..]) {
+            ([one], _) | ([], [one]) => Self::load(&folder(store).join(one)),
+            _ if ids.is_empty() => Err(Error::usage(format!(
+                "{} has no sweep. Name another store with --store.",
+                store.dir().display()
+            ))),
+            ([], []) => {
+                Err(Error::usage(format!("no sweep begins with {id}. There are {}.", ids.join(", "))))
+            }
+            _ => Err(Error::usage(format!(
+                "which sweep? Name one of {}.",
+                ids.iter().filter(|found| found.starts_with(id)).cloned().collect::<Vec<_>>().join(", ")
+            ))),
+        }
+    }
+
+    fn load(dir: &Path) -> Result<Self> {
+        let path = dir.join("sweep.json");
+        let text = fs::read(&path).map_err(|e| Error::io(&path, "read", &e))?;
+        let saved: Saved = serde_json::from_slice(&text).map_err(|e| {
+            Error::data(format!("{} is damaged: {e}. Give the sweep's command once more.", path.display()))
+        })?;
+        Ok(Self { id: saved.id, dir: dir.to_owned(), directory: saved.directory, runs: saved.runs })
+    }
+
+    pub fn save(&self) -> Result<()> {
+        let saved = json!({
+            "format_version": FORMAT_VERSION, "id": self.id, "directory": self.directory, "runs": self.runs,
+        });
+        atomic_write(&self.dir.join("sweep.json"), format!("{saved}\n").as_bytes())
+    }
+
+    pub fn log(&self, run: &Run) -> PathBuf {
+        self.dir.join("logs").join(format!("{}.log", run.name))
+    }
+
+    /// The settings that are not the same in all runs, beside task, mode and seed, which everybody asks for.
+    pub fn varying(&self) -> Result<Vec<String>> {
+        let all = self.runs.iter().map(|run| run.config.settings()).collect::<Result<Vec<_>>>()?;
+        let keys: std::collections::BTreeSet<&String> =
+            all.iter().flat_map(|settings| settings.keys()).collect();
+        let varies = |key: &str| all.iter().any(|settings| settings.get(key) != all[0].get(key));
+        let usual = ["task", "mode", "seed"];
+        Ok(keys.into_iter().filter(|key| !usual.contains(&key.as_str()) && varies(key)).cloned().collect())
+    }
+}
+
+/// Where the sweeps of a store are.
+pub fn folder(store: &Store) -> PathBuf {
+    store.dir().join("sweeps")
+}
+
+/// The sweeps of a store, by name.
+pub fn ids(store: &Store) -> Result<Vec<String>> {
+    let dir = folder(store);
+    let entries = match fs::read_dir(&dir) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.map_err(|e| Error::io(&dir, "list", &e))?,
+    };
+    let mut ids: Vec<String> = entries
+        .flatten()
+        .filter(|entry| entry.path().join("sweep.json").exists())
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    ids.sort();
+    Ok(ids)
+}
+
+/// Runs of one fine-tuned model stand together, within them those of one search; otherwise the order stays.
+fn shared_first(runs: Vec<Run>) -> Result<Vec<Run>> {
+    let mut first = HashMap::new();
+    let mut ordered = Vec::with_capacity(runs.len());
+    for (n, run) in runs.into_iter().enumerate() {
+        let places: Vec<usize> =
+            run.shared()?.into_iter().map(|key| *first.entry(key).or_insert(n)).collect();
+        ordered.push((places, run));
+    }
+    ordered.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(ordered.into_iter().map(|(_, run)| run).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(seed: u64, mode: &str, threshold: f64) -> ExperimentConfig {
+        let mut config = ExperimentConfig::new("rte", "m", "d");
+        (config.seed, config.mode, config.search.threshold) = (seed, mode.into(), threshold);
+        config
+    }
+
+    fn sweep(configs: Vec<ExperimentConfig>) -> Sweep {
+        let store = Store::at(Path::new("nowhere")).unwrap();
+        Sweep::new("test", configs, &store).unwrap()
+    }
+
+    #[test]
+    fn equal_runs_are_one_whatever_computes_them() {
+        let mut other = config(1, "good", 0.9);
+        other.run.threads = Some(3);
+        let twice = sweep(vec![config(1, "good", 0.9), other, config(2, "good", 0.9)]);
+        assert_eq!(twice.runs.len(), 2);
+        let once = sweep(vec![config(2, "good", 0.9), config(1, "good", 0.9)]);
+        assert_eq!(once.id, twice.id);
+        assert_ne!(once.id, sweep(vec![config(2, "good", 0.9)]).id);
+    }
+
+    #[test]
+    fn what_shares_a_model_stands_together_and_within_it_what_shares_a_search() {
+        let mut configs = Vec::new();
+        for mode in ["good", "full", "bad"] {
+            for threshold in [0.9, 0.5] {
+                for seed in [1, 2] {
+                    configs.push(config(seed, mode, threshold));
+                }
+            }
+        }
+        let sweep = sweep(configs);
+        let order: Vec<_> = sweep
+            .runs
+            .iter()
+            .map(|run| (run.config.seed, run.config.mode.as_str(), run.config.search.threshold))
+            .collect();
+        assert!(order.is_sorted_by_key(|run| run.0), "{order:?}");
+        let searched: Vec<_> = order.iter().filter(|run| run.1 != "full").map(|run| (run.0, run.2)).collect();
+        let expected = [(1, 0.9), (1, 0.9), (1, 0.5), (1, 0.5), (2, 0.9), (2, 0.9), (2, 0.5), (2, 0.5)];
+        assert_eq!(searched, expected);
+        assert_eq!(sweep.varying().unwrap(), ["search.threshold"]);
+    }
+}

@@ -1,0 +1,87 @@
+//! `lottery status`: what it tells of a running sweep, and how fast it is in a large store.
+
+use std::{fs, process::Stdio, time::Instant};
+
+use serde_json::Value;
+
+use crate::{
+    fixture::{Bench, refusal, stderr},
+    output::plain,
+    processes::{has, signal, wait_until},
+    sweep::sweep,
+};
+
+fn status(bench: &Bench, words: &[&str]) -> std::process::Output {
+    let words: Vec<String> =
+        ["status", "--store", "runs"].iter().chain(words).map(|word| (*word).to_owned()).collect();
+    plain(bench, &words).output().unwrap()
+}
+
+fn shown(bench: &Bench) -> String {
+    let output = status(bench, &[]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn a_running_sweep_shows_the_stage_the_loss_and_when_it_ends() {
+    let bench = Bench::new("SST-2");
+    refusal(&status(&bench, &[]), 3, &["there is no store", "--store"]);
+    let long = ["--tasks", "sst2", "--seeds", "1,2", "--set", "train.epochs=2000"];
+    let mut child = sweep(&bench, "runs", &long).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    assert!(wait_until(&mut child, || has(&bench.path("runs"), "finetune", None)));
+    let mut seen = String::new();
+    assert!(wait_until(&mut child, || {
+        seen = shown(&bench);
+        seen.contains("loss ")
+    }));
+    assert!(seen.contains("2 runs, 0 done, 0 failed, 1 running, 1 pending"), "{seen}");
+    assert!(seen.contains("running sst2-heads+ffns-good-1-"), "{seen}");
+    assert!(seen.contains("finetune ") && seen.contains("/40000, ") && seen.contains("ETA "), "{seen}");
+    signal(&child, libc::SIGTERM);
+    assert_eq!(child.wait().unwrap().code(), Some(4));
+    let seen = shown(&bench);
+    assert!(seen.contains("0 running, 2 pending") && seen.contains("no records"), "{seen}");
+    // Nothing runs: there is nothing to watch.
+    assert_eq!(status(&bench, &["--watch"]).stdout, seen.into_bytes());
+    let document: Value = serde_json::from_slice(&status(&bench, &["--json"]).stdout).unwrap();
+    assert_eq!(document["sweeps"][0]["runs"].as_array().unwrap().len(), 2);
+    assert_eq!(document["sweeps"][0]["runs"][0]["status"], "pending");
+}
+
+#[test]
+fn ten_thousand_records_and_runs_are_shown_within_a_second() {
+    const RUNS: usize = 10_000;
+    let bench = Bench::new("SST-2");
+    let record = bench.record("sst2", &["--mode", "full", "--set", "train.epochs=1"]);
+    let text = serde_json::to_string_pretty(&record).unwrap();
+    let modes = ["good", "bad", "random", "full"];
+    let runs: Vec<String> = (0..RUNS).map(|n| format!("sst2-x-{}-{n}-{n:012x}", modes[n % 4])).collect();
+    let dir = bench.path("runs/sweeps/large-0");
+    fs::create_dir_all(dir.join("runs")).unwrap();
+    for (n, run) in runs.iter().enumerate() {
+        let path = format!("runs/results/sst2/heads+ffns/{}/seed-{n}.json", modes[n % 4]);
+        bench.write(&path, text.replace("\"mode\": \"full\"", &format!("\"mode\": \"{}\"", modes[n % 4])));
+        let state = serde_json::json!({
+            "format_version": 1, "run": run, "status": if n == 7 { "failed" } else { "done" }, "attempts": 1,
+            "exit_code": 0, "error": if n == 7 { "no such file" } else { "" }, "record": path, "seconds": 1.5,
+        });
+        fs::write(dir.join("runs").join(format!("{run}.json")), state.to_string()).unwrap();
+    }
+    let configs: Vec<Value> =
+        runs.iter().map(|run| serde_json::json!({ "name": run, "config": record["config"] })).collect();
+    let sweep =
+        serde_json::json!({ "format_version": 1, "id": "large-0", "directory": "/", "runs": configs });
+    fs::write(dir.join("sweep.json"), sweep.to_string()).unwrap();
+    // The fastest of a few: the machine may have other things to do.
+    let times = (0..5).map(|_| {
+        let began = Instant::now();
+        let seen = shown(&bench);
+        assert!(seen.contains("10000 runs, 9999 done, 1 failed") && seen.contains("no such file"), "{seen}");
+        assert!(seen.contains("10001 records"), "{seen}");
+        began.elapsed().as_secs_f64()
+    });
+    let fastest = times.fold(f64::INFINITY, f64::min);
+    println!("status of {RUNS} records and runs: {fastest:.3} s");
+    assert!(fastest < 1.0, "{fastest}");
+}
