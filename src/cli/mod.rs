@@ -2,6 +2,7 @@
 
 pub mod args;
 mod doctor;
+mod gc;
 mod pretrain;
 mod run;
 mod signals;
@@ -20,6 +21,7 @@ pub fn main() -> i32 {
         Verb::Run(arguments) => run::run(&arguments),
         Verb::Sweep(arguments) => sweep::run(&arguments),
         Verb::Status(arguments) => status::run(&arguments),
+        Verb::Gc(arguments) => gc::run(&arguments),
         Verb::Pretrain(arguments) => pretrain::run(&arguments),
         Verb::Doctor => doctor::run(),
     });

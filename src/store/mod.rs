@@ -6,29 +6,39 @@
 //! <store>/results/<task>/<method>/<mode>/seed-<n>.json, and seed-<n>.<hash12>.json of other settings
 //! ```
 //!
-//! A stage that is done never changes, so reading one takes no lock.
+//! A stage that is done never changes, so reading one takes no lock; but files that can be computed again may be removed
+//! to save room, and brought back, and whoever needs such a file shares the stage's lock ([`Store::want`]).
 
 mod atomic;
+mod broom;
 mod canonical;
 mod done;
+mod hold;
+mod keep;
+mod locks;
 mod results;
 mod stage;
+mod tidy;
 mod writer;
 
 #[cfg(test)]
 mod process_tests;
 
 use std::{
-    fs::{self, File, TryLockError},
-    io::ErrorKind,
+    fs::{self, File},
     path::{Path, PathBuf},
     time::Duration,
 };
 
 pub use atomic::{atomic_write, atomic_write_with};
+pub use broom::{Broom, Count, Kind, names};
 pub use canonical::canonical_json;
 pub use done::Done;
+pub use hold::{Again, Held, Wanted};
+pub use keep::Keep;
+pub use locks::try_exclusive;
 pub use stage::{FORMAT_VERSION, StageId, stage_id};
+pub use tidy::WEIGHTS;
 pub use writer::StageWriter;
 
 use crate::error::{Error, Result};
@@ -104,8 +114,7 @@ impl Store {
     pub fn begin(&self, id: &StageId, on_wait: &mut dyn FnMut(&StageId) -> Result<()>) -> Result<Begin> {
         let stage = self.stage(id);
         if let Some(done) = stage.load()? {
-            // Its process may have been killed between its last two moves.
-            writer::clear_checkpoint(&stage.dir);
+            stage.clear_leftover();
             return Ok(Begin::Done(done));
         }
         let lock = stage.lock(on_wait)?;
@@ -128,21 +137,24 @@ impl StageHandle {
         Done::load(&self.id, &self.dir)
     }
 
+    /// The process that finished the stage may have been killed between its last two moves. A checkpoint may also be
+    /// of removed weights that are being computed again: that is for `lottery gc` to decide.
+    fn clear_leftover(&self) {
+        let whole = |done: &Done| !done.files().iter().any(|name| done.is_removed(name));
+        if self.dir.join(writer::CHECKPOINT).exists()
+            && let Ok(Some(_lock)) = locks::try_exclusive(&self.lock)
+            && self.load().is_ok_and(|done| done.is_some_and(|done| whole(&done)))
+        {
+            writer::clear_checkpoint(&self.dir);
+        }
+    }
+
     fn lock(&self, on_wait: &mut dyn FnMut(&StageId) -> Result<()>) -> Result<File> {
-        let failed = |error: &std::io::Error| Error::io(&self.lock, "lock", error);
-        let file = File::options()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&self.lock)
-            .map_err(|error| failed(&error))?;
         loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(file),
-                Err(TryLockError::WouldBlock) => on_wait(&self.id)?,
-                Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Interrupted => {}
-                Err(TryLockError::Error(error)) => return Err(failed(&error)),
+            if let Some(file) = locks::try_exclusive(&self.lock)? {
+                return Ok(file);
             }
+            on_wait(&self.id)?;
             std::thread::sleep(LOOK_AGAIN);
         }
     }

@@ -15,10 +15,15 @@ impl Store {
         self.dir.join("results").join(task).join(method).join(mode).join(format!("seed-{seed}.json"))
     }
 
+    /// Held while a record is written.
+    pub(super) fn records_lock(&self) -> PathBuf {
+        self.dir.join("locks").join("records")
+    }
+
     /// Writes a run's record, a JSON object with its `stages` and `config`. A record of other settings, data or another
     /// model that lies there moves to `seed-<n>.<hash of those>.json`, which is returned.
     pub fn write_record(&self, path: &Path, record: &str) -> Result<Option<PathBuf>> {
-        let lock = self.dir.join("locks").join("records");
+        let lock = self.records_lock();
         // Two runs of different settings may end at the same moment.
         let _held = File::create(&lock)
             .and_then(|file| file.lock().map(|()| file))

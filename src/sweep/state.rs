@@ -3,13 +3,12 @@
 use super::{Run, Sweep, plan::FORMAT_VERSION};
 use crate::{
     error::{Error, Result},
-    store::{Store, atomic_write},
+    store::{Store, atomic_write, try_exclusive},
 };
 use serde::{Deserialize, Serialize};
 use std::{
     fmt,
     fs::{self, File, TryLockError},
-    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
@@ -84,17 +83,8 @@ fn path(sweep: &Path, run: &str) -> PathBuf {
 /// The lock of a run, `None` while another process has it. It is the same for all sweeps of the store, and dies with
 /// the last process that has it open.
 pub fn lock(store: &Store, run: &str) -> Result<Option<File>> {
-    let path = lock_path(store, run);
-    let failed = |e: &std::io::Error| Error::io(&path, "lock", e);
-    // For reading too: it becomes the stdin of the run's process.
-    let file = File::options().read(true).write(true).create(true).truncate(false).open(&path);
-    let file = file.map_err(|e| failed(&e))?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(e)) if e.kind() == ErrorKind::Interrupted => Ok(None),
-        Err(TryLockError::Error(e)) => Err(failed(&e)),
-    }
+    // It becomes the stdin of the run's process.
+    try_exclusive(&lock_path(store, run))
 }
 
 /// Whether some process computes the run.
@@ -103,7 +93,7 @@ pub fn is_held(store: &Store, run: &str) -> bool {
     file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
-fn lock_path(store: &Store, run: &str) -> PathBuf {
+pub(super) fn lock_path(store: &Store, run: &str) -> PathBuf {
     let hash = run.rsplit('-').next().unwrap_or(run);
     store.dir().join("locks").join(format!("run-{hash}"))
 }
