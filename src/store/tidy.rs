@@ -124,7 +124,9 @@ impl Broom {
             }
         }
         let locks = store.dir().join("locks");
-        for id in names(&locks)?.iter().filter_map(|name| StageId::parse(name)) {
+        // Those of runs look alike, and are for whoever knows the sweeps.
+        let of_stages = names(&locks)?.into_iter().filter(|name| !name.starts_with("run-"));
+        for id in of_stages.filter_map(|name| StageId::parse(&name)) {
             let stage = store.stage(&id);
             if stage.dir.exists() {
                 continue;
