@@ -1,6 +1,9 @@
 //! What of a store is not kept: the rules that [`Broom`] goes by.
 
-use std::path::Path;
+use std::{
+    io::{ErrorKind, Write},
+    path::Path,
+};
 
 use super::{
     Broom, Done, Keep, Kind, StageId, Store,
@@ -112,6 +115,10 @@ impl Broom {
     /// The stages, the records' temporary files, the encoded texts and the locks of stages that are gone.
     pub fn store(&mut self, store: &Store) -> Result<()> {
         let stages = store.dir().join("stages");
+        // A full disk has no room for the marks either. Encoded texts are made again, and nobody waits for them long.
+        if self.really && is_full(&stages) {
+            self.tokens(store)?;
+        }
         for id in names(&stages)?.iter().filter_map(|name| StageId::parse(name)) {
             self.stage(store, &id)?;
         }
@@ -119,9 +126,7 @@ impl Broom {
         let cache = store.dir().join("cache");
         self.old_temporary(&cache)?;
         if self.keep == Keep::None {
-            for name in names(&cache)?.iter().filter(|name| name.ends_with(".tokens")) {
-                self.file(Kind::Tokens, &cache.join(name))?;
-            }
+            self.tokens(store)?;
         }
         let locks = store.dir().join("locks");
         // Those of runs look alike, and are for whoever knows the sweeps.
@@ -138,6 +143,13 @@ impl Broom {
             }
         }
         Ok(())
+    }
+
+    fn tokens(&mut self, store: &Store) -> Result<()> {
+        let cache = store.dir().join("cache");
+        let names = names(&cache)?;
+        let mut encoded = names.iter().filter(|name| name.ends_with(".tokens"));
+        encoded.try_for_each(|name| self.file(Kind::Tokens, &cache.join(name)))
     }
 
     fn records(&mut self, store: &Store) -> Result<()> {
@@ -159,4 +171,10 @@ impl Broom {
         let Some(_guard) = self.lock(&store.records_lock(), "records")? else { return Ok(()) };
         temporary.iter().try_for_each(|path| self.file(Kind::Temporary, path))
     }
+}
+
+/// Whether a folder's disk has no room for a few small files.
+fn is_full(dir: &Path) -> bool {
+    let written = tempfile::tempfile_in(dir).and_then(|mut file| file.write_all(&[1; 1 << 16]));
+    written.is_err_and(|e| matches!(e.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded))
 }

@@ -123,3 +123,34 @@ fn a_pre_trained_model_is_never_removed() {
     assert_eq!(content(&store).len(), before.len() + 1, "but for the lock of the stage that was made up");
     assert_eq!(of_stages(&store, "model.safetensors").len(), 1);
 }
+
+/// In a mount namespace of its own, so that the small disk goes away with the processes.
+#[cfg(target_os = "linux")]
+#[test]
+fn room_is_made_on_a_disk_that_is_full_to_the_last_byte() {
+    use crate::fixture::stderr;
+    let bench = Bench::new("SST-2");
+    fs::create_dir_all(bench.path("disk")).unwrap();
+    let run = |script: &str| {
+        let mut command = std::process::Command::new("unshare");
+        command.args(["--map-root-user", "--mount", "sh", "-c", script, "sh"]).arg(bench.path("disk"));
+        command.arg(env!("CARGO_BIN_EXE_lottery")).args(bench.arguments("disk/runs", "sst2", &["--quiet"]));
+        command.current_dir(bench.root.path()).output().unwrap()
+    };
+    let mount = r#"mount -t tmpfs -o size=4m none "$1" || exit 99"#;
+    if !run(mount).status.success() {
+        eprintln!(
+            "skipped: room_is_made_on_a_disk_that_is_full_to_the_last_byte (may not mount a small disk here)"
+        );
+        return;
+    }
+    let script = format!(
+        r#"{mount}; disk=$1; shift; "$@" > /dev/null || exit 98
+        cat /dev/zero > "$disk/fill" 2> /dev/null; (echo > "$disk/more") 2> /dev/null && exit 97
+        "$1" gc --store "$disk/runs" --keep tickets > /dev/null || exit 96
+        test -z "$(find "$disk" -name model.safetensors)" || exit 95
+        "$@" > /dev/null"#
+    );
+    let output = run(&script);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+}
