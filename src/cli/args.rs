@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand, value_parser};
 use toml::Table;
 
-use super::{pretrain::PretrainArgs, status::StatusArgs, sweep::SweepArgs, worker::WorkerArgs};
+use super::{gc::GcArgs, pretrain::PretrainArgs, status::StatusArgs, sweep::SweepArgs, worker::WorkerArgs};
 use crate::{
     config::{ExperimentConfig, Layers},
     error::Result,
+    store::Keep,
 };
 
 /// Does this subnetwork of a pre-trained BERT, rewound to its pre-trained weights, still learn this task?
@@ -34,6 +35,7 @@ pub enum Verb {
     Sweep(Box<SweepArgs>),
     Worker(WorkerArgs),
     Status(StatusArgs),
+    Gc(GcArgs),
     Pretrain(Box<PretrainArgs>),
     /// What this machine offers: device, kernels, threads
     Doctor,
@@ -147,6 +149,13 @@ pub struct RunArgs {
     #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=1024), help_heading = "Where and how")]
     pub threads: Option<u64>,
 
+    /// What stays once the record is there: models (everything), tickets (no weights) or none (no predictions either) [default: models]
+    ///
+    /// Records, tickets and metrics always stay, and the same run again computes nothing. Weights that are wanted again,
+    /// by another search, are trained again. `lottery gc` does the same for a whole store.
+    #[arg(long, value_name = "POLICY", help_heading = "Where and how")]
+    pub keep: Option<String>,
+
     /// Print the record, and nothing else, on stdout
     #[arg(long, help_heading = "Output")]
     pub json: bool,
@@ -163,6 +172,10 @@ pub struct RunArgs {
     // How a sweep looks into its runs; nobody types it.
     #[arg(long, value_name = "FILE", hide = true)]
     pub report: Option<PathBuf>,
+
+    /// With --keep: leaves the fine-tuned model, which other runs of the sweep may want
+    #[arg(long, hide = true)]
+    pub leave_shared: bool,
 }
 
 /// What `run` does beside the experiment itself.
@@ -172,6 +185,7 @@ pub struct RunOptions {
     pub json: bool,
     pub dry_run: bool,
     pub quiet: bool,
+    pub keep: Keep,
     /// What is worth telling about how the settings came about.
     pub notes: Vec<String>,
 }
@@ -192,6 +206,7 @@ impl RunArgs {
             json: self.json,
             dry_run: self.dry_run,
             quiet: self.quiet,
+            keep: keep(self.keep.as_deref())?,
             notes,
         };
         Ok((layers.resolve()?, options))
@@ -251,6 +266,11 @@ pub(super) fn below(layers: &mut Layers, env: impl Fn(&str) -> Option<String>) -
     Ok(notes)
 }
 
+/// What was typed behind --keep.
+pub(super) fn keep(typed: Option<&str>) -> Result<Keep> {
+    typed.map_or(Ok(Keep::default()), str::parse)
+}
+
 /// What was typed, else `LOTTERY_STORE`, else `runs`.
 pub(super) fn store_folder(typed: Option<&Path>) -> PathBuf {
     store_folder_in(typed, |name| std::env::var(name).ok())
@@ -304,7 +324,7 @@ mod tests {
     fn every_flag_reaches_the_configuration() {
         let line = "lottery run --task SST-2 --mode bad --seed 42 --method heads --model m --data d --preset small \
                     --set train.epochs=2 --set seed=43 --store s --device cuda:1 --dtype bf16 --threads 3 --json \
-                    --dry-run --quiet";
+                    --dry-run --quiet --keep tickets";
         let (config, options) =
             resolve(line, &[("LOTTERY_STORE", "other"), ("LOTTERY_MODEL", "other")]).unwrap();
         assert_eq!(
@@ -319,7 +339,14 @@ mod tests {
         );
         assert_eq!(
             options,
-            RunOptions { store: "s".into(), json: true, dry_run: true, quiet: true, notes: vec![] }
+            RunOptions {
+                store: "s".into(),
+                json: true,
+                dry_run: true,
+                quiet: true,
+                keep: Keep::Tickets,
+                notes: vec![]
+            }
         );
     }
 

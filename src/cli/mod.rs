@@ -2,6 +2,7 @@
 
 pub mod args;
 mod doctor;
+mod gc;
 mod pretrain;
 mod run;
 mod signals;
@@ -22,6 +23,7 @@ pub fn main() -> i32 {
         Verb::Sweep(arguments) => sweep::run(&arguments),
         Verb::Worker(arguments) => worker::run(&arguments),
         Verb::Status(arguments) => status::run(&arguments),
+        Verb::Gc(arguments) => gc::run(&arguments),
         Verb::Pretrain(arguments) => pretrain::run(&arguments),
         Verb::Doctor => doctor::run(),
     });

@@ -1,16 +1,21 @@
 //! `lottery run`: one task × mode × seed.
 
-use super::{args::RunArgs, signals, talk::Talk};
+use super::{
+    args::{RunArgs, RunOptions},
+    signals,
+    talk::Talk,
+};
 use crate::{
     config::EMBEDDED_MODEL,
     error::{Error, Result},
     lottery::{self, Experiment, Record},
-    store::Store,
+    store::{Count, Keep, Store},
     sweep::live::Report,
     train::Progress,
 };
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
-use std::{io::Write, path::Path, sync::Arc};
+use indicatif::DecimalBytes;
+use std::{collections::BTreeSet, io::Write, path::Path, sync::Arc};
 
 pub fn run(arguments: &RunArgs) -> Result<()> {
     let (config, options) = arguments.resolve()?;
@@ -30,6 +35,7 @@ pub fn run(arguments: &RunArgs) -> Result<()> {
     let store = Store::open(&options.store)?;
     let experiment = Experiment::load(config, Some(&store.dir().join("cache")), &mut talk)?;
     let (record, path) = lottery::run(&experiment, &store, &mut talk)?;
+    trim(&record, &store, &options, arguments.leave_shared, &mut talk);
     record.warnings.iter().for_each(|warning| talk.say(&format!("warning: {warning}")));
     if options.json {
         let text = serde_json::to_string_pretty(&record).map_err(|e| Error::internal(e.to_string()))?;
@@ -40,6 +46,24 @@ pub fn run(arguments: &RunArgs) -> Result<()> {
         what_next().lines().for_each(|line| talk.say(line));
     }
     Ok(())
+}
+
+/// Removes what is not to be kept of the run's stages. The record is there: what cannot be removed only takes room.
+fn trim(record: &Record, store: &Store, options: &RunOptions, leave_shared: bool, talk: &mut Talk) {
+    if options.keep == Keep::Models {
+        return;
+    }
+    let shared = record.stages.get("finetune").filter(|_| leave_shared);
+    let stages: BTreeSet<&str> =
+        record.stages.values().filter(|id| Some(*id) != shared).map(String::as_str).collect();
+    match store.trim(stages, options.keep) {
+        Ok(broom) => {
+            let Count { files, bytes } = broom.total();
+            let keep = options.keep;
+            talk.say(&format!("--keep {keep}: {files} files removed, {}", DecimalBytes(bytes)));
+        }
+        Err(error) => talk.say(&format!("warning: --keep {}: {error}", options.keep)),
+    }
 }
 
 /// Where a newcomer may go from a run of the embedded model, typed as this one was.

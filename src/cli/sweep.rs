@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    store::Store,
+    store::{Keep, Store},
     sweep::{
         Grid, Run, Sweep, estimate, grid,
         local::{self, Counts, Fate, Options, Watcher},
@@ -48,6 +48,9 @@ Examples:
 
   From a file; only the list, what is done, and what the rest will take:
     lottery sweep configs/sweeps/prasanna2020.toml --data GLUE --dry-run
+
+  A thousand runs whose weights would not fit on the disk:
+    lottery sweep study.toml --jobs 4 --keep tickets
 
   Failed runs once more:
     lottery sweep retry
@@ -166,6 +169,12 @@ pub(super) struct How {
     #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..), help_heading = "Execution")]
     max_failures: Option<u64>,
 
+    /// What stays of ended runs: models (everything), tickets (no weights) or none (no predictions either) [default: models]
+    ///
+    /// A fine-tuned model goes when no pending run of the sweep needs it. Records, tickets and metrics always stay.
+    #[arg(long, value_name = "POLICY", help_heading = "Execution")]
+    keep: Option<String>,
+
     /// Where finished stages and records are kept [default: LOTTERY_STORE, else runs]
     #[arg(long, value_name = "DIR", help_heading = "Execution")]
     store: Option<PathBuf>,
@@ -199,6 +208,7 @@ impl How {
             wait_for_others: true,
             until: None,
             gpus: self.gpus.clone(),
+            keep: args::keep(self.keep.as_deref())?,
         })
     }
 }
@@ -256,9 +266,10 @@ pub fn run(arguments: &SweepArgs) -> Result<()> {
         return execute(&sweep, &Store::open(&retry.how.store())?, &retry.how, &options);
     }
     let how = &arguments.how;
+    let options = how.options()?;
     if arguments.dry_run {
         let store = Store::at(&how.store())?;
-        return dry_run(&arguments.sweep(&store)?, &store, how);
+        return dry_run(&arguments.sweep(&store)?, &store, how, &options);
     }
     // What was typed is held to account before a store is created.
     arguments.sweep(&Store::at(&how.store())?)?;
@@ -268,7 +279,7 @@ pub fn run(arguments: &SweepArgs) -> Result<()> {
         sweep.save()?;
         return print(&format!("{}\n", sweep.id));
     }
-    execute(&sweep, &store, how, &how.options()?)
+    execute(&sweep, &store, how, &options)
 }
 
 fn execute(sweep: &Sweep, store: &Store, how: &How, options: &Options) -> Result<()> {
@@ -318,19 +329,22 @@ pub(super) fn some_failed(sweep: &Sweep, store: &Store, fates: &[Fate]) -> Error
     ))
 }
 
-fn dry_run(sweep: &Sweep, store: &Store, how: &How) -> Result<()> {
+fn dry_run(sweep: &Sweep, store: &Store, how: &How, options: &Options) -> Result<()> {
     let fates = local::standing(sweep, store)?;
     let done = |fate: &Fate| fate.state.status == Status::Done;
     let runs: Vec<(&Run, bool)> = sweep.runs.iter().zip(fates.iter().map(done)).collect();
     let records: Vec<_> = records::all(store)?.into_iter().map(|(_, summary)| summary).collect();
     let estimate = estimate::estimate(&runs, &records, store)?;
     let left = runs.iter().filter(|(_, done)| !done).count();
+    // A process has a fine-tuned and a retrained model; more do not stay.
+    let at_a_time = 2 * options.jobs as u64 * estimate.largest;
+    let bytes = if options.keep == Keep::Models { estimate.bytes } else { estimate.bytes.min(at_a_time) };
     if how.json {
         let estimate = json!({
             "runs": left,
             "seconds": (estimate.without_time < left).then_some(estimate.seconds),
             "runs_without_time": estimate.without_time,
-            "bytes": (estimate.without_size < left).then_some(estimate.bytes),
+            "bytes": (estimate.without_size < left).then_some(bytes),
             "runs_without_size": estimate.without_size,
         });
         return print(&document(sweep, store, &fates, Some(estimate))?);
@@ -346,7 +360,7 @@ fn dry_run(sweep: &Sweep, store: &Store, how: &How) -> Result<()> {
     let disk = if estimate.without_size == left && left > 0 {
         "unknown: the model is no folder, and no record in the store is of it".to_owned()
     } else {
-        format!("at most {:.1} MB of weights{}", estimate.bytes as f64 / 1e6, but(estimate.without_size))
+        format!("at most {:.1} MB of weights{}", bytes as f64 / 1e6, but(estimate.without_size))
     };
     let counts = format!("{} runs, {} done already, {left} to go", runs.len(), runs.len() - left);
     print(&format!("{}sweep {}: {counts}\ntime: {time}\ndisk: {disk}\n", table(sweep, &fates)?, sweep.id))

@@ -1,5 +1,6 @@
 //! One run: from a task and a pre-trained model to a record. And one pre-training: from text to a model.
 
+mod again;
 pub mod experiment;
 mod model_folder;
 pub mod pipeline;

@@ -4,6 +4,7 @@ use crate::{
     config::{EMBEDDED_MODEL, ModelFolder, resolve_model},
     error::Result,
     model::tiny,
+    store::{Done, WEIGHTS},
     train::Progress,
 };
 use std::path::Path;
@@ -17,6 +18,13 @@ pub fn model_folder(model: &str, progress: &mut dyn Progress) -> Result<ModelFol
     }
     match model {
         EMBEDDED_MODEL => Ok(ModelFolder { dir: tiny::folder()?, name: model.to_owned() }),
-        other => resolve_model(other),
+        other => {
+            let folder = resolve_model(other)?;
+            // A stage of a store is a model folder too.
+            match Done::of_folder(&folder.dir) {
+                Some(stage) if stage.is_removed(WEIGHTS) => stage.path(WEIGHTS).map(|_| folder),
+                _ => Ok(folder),
+            }
+        }
     }
 }

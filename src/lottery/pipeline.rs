@@ -9,7 +9,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     prune::{Mode, control},
-    store::{Done, Store},
+    store::{Done, Store, WEIGHTS},
     task,
     train::Progress,
 };
@@ -20,6 +20,8 @@ use std::{collections::BTreeMap, path::PathBuf};
 pub fn run(experiment: &Experiment, store: &Store, progress: &mut dyn Progress) -> Result<(Record, PathBuf)> {
     let whole = stages::full_mask(experiment);
     let finetuned = stages::train(experiment, &whole, store, progress)?;
+    // Whoever clears the store meanwhile leaves the weights that are still wanted here.
+    let held = store.hold(finetuned.id(), WEIGHTS)?;
     let found = match experiment.mode {
         Mode::Full => None,
         _ => Some(stages::find_ticket(experiment, &finetuned, store, progress)?),
@@ -31,6 +33,7 @@ pub fn run(experiment: &Experiment, store: &Store, progress: &mut dyn Progress) 
         }
     };
     let pruned = stages::evaluate_pruned(experiment, &finetuned, &mask, store, progress)?;
+    drop(held);
     let retrained = stages::train(experiment, &mask, store, progress)?;
 
     let (full, after) = (stages::metrics(&finetuned)?, stages::metrics(&retrained)?);
@@ -97,7 +100,11 @@ fn timing(finetuned: &Done, search: Option<&Done>, pruned: &Done, retrained: &Do
 pub fn plan(experiment: &Experiment, store: &Store) -> Result<Vec<String>> {
     let whole = stages::full_mask(experiment);
     let state = |id: &crate::store::StageId| -> Result<&'static str> {
-        Ok(if store.stage(id).load()?.is_some() { "in the store" } else { "to be computed" })
+        Ok(match store.stage(id).load()? {
+            Some(done) if done.is_removed(WEIGHTS) => "in the store, without its weights",
+            Some(_) => "in the store",
+            None => "to be computed",
+        })
     };
     let steps = experiment.recipe.steps(experiment.train.len());
     let finetune = stages::train_id(experiment, &whole);

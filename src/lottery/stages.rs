@@ -1,18 +1,19 @@
 //! The stages of a run. Each is found in the store or computed once; `stage.json` is its last file.
 
-use super::{Experiment, ticket::Ticket};
+use super::{Experiment, again::weights_for, ticket::Ticket};
 use crate::{
     error::{Error, Result},
     model::{Bert, Workspace, weights::Pretrained},
     prune::{Mask, PrunedUnits, scorer::ModelScorer, search},
-    store::{Begin, Done, StageId, StageWriter, Store, stage_id},
+    store::{Begin, Done, Held, StageId, StageWriter, Store, WEIGHTS, stage_id},
     task::{self, Label, Labels},
     text::Tokenizer,
-    train::{Checkpoints, Dataset, Progress, finetune, logits},
+    train::{Checkpoints, Dataset, Progress, Summary, finetune, logits},
 };
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -67,15 +68,7 @@ pub fn train(
     let (kind, inputs) = train_inputs(experiment, mask);
     let id = stage_id(kind, &inputs);
     once(store, &id, &inputs, progress, |writer, progress| {
-        let mut pretrained = experiment.model.clone();
-        let whole = pretrained.build(experiment.head(), experiment.config.init_seed(), true)?;
-        pretrained.notes.iter().for_each(|note| progress.say(note));
-        let mut bert = whole.shrunk(&mask.layer_shapes());
-        drop(whole);
-        progress.begin(kind, experiment.recipe.steps(experiment.train.len()));
-        let every = Duration::from_secs_f64(experiment.config.run.checkpoint_every);
-        let mut checkpoints = Checkpoints::new(writer.checkpoint_dir(), every);
-        let summary = finetune(&mut bert, &experiment.train, &experiment.recipe, &mut checkpoints, progress)?;
+        let (bert, summary) = trained(experiment, mask, kind, writer.checkpoint_dir(), progress)?;
         let metrics = evaluate_into(experiment, &bert, writer)?;
         let names: &[&str] = match experiment.task.labels {
             Labels::Classes(names) => names,
@@ -98,6 +91,26 @@ pub fn train(
             "epoch_losses": summary.epoch_losses,
         }))
     })
+}
+
+/// The pre-trained model with the units of `mask`, fine-tuned; from the checkpoint in this folder if there is one.
+pub(super) fn trained(
+    experiment: &Experiment,
+    mask: &Mask,
+    kind: &str,
+    checkpoints: PathBuf,
+    progress: &mut dyn Progress,
+) -> Result<(Bert, Summary)> {
+    let mut pretrained = experiment.model.clone();
+    let whole = pretrained.build(experiment.head(), experiment.config.init_seed(), true)?;
+    pretrained.notes.iter().for_each(|note| progress.say(note));
+    let mut bert = whole.shrunk(&mask.layer_shapes());
+    drop(whole);
+    progress.begin(kind, experiment.recipe.steps(experiment.train.len()));
+    let every = Duration::from_secs_f64(experiment.config.run.checkpoint_every);
+    let mut checkpoints = Checkpoints::new(checkpoints, every);
+    let summary = finetune(&mut bert, &experiment.train, &experiment.recipe, &mut checkpoints, progress)?;
+    Ok((bert, summary))
 }
 
 fn train_inputs(experiment: &Experiment, mask: &Mask) -> (&'static str, Value) {
@@ -145,6 +158,8 @@ pub fn find_ticket(
 ) -> Result<(Ticket, Done)> {
     let inputs = search_inputs(experiment, finetuned.id());
     let id = stage_id("search", &inputs);
+    let held = weights_for(&id, experiment, finetuned.id(), store, progress)?;
+    let finetuned = held.as_ref().map_or(finetuned, Held::done);
     let done = once(store, &id, &inputs, progress, |writer, progress| {
         let bert = load_model(experiment, finetuned)?;
         let (layers, heads) = (bert.config.num_hidden_layers, bert.config.num_attention_heads);
@@ -192,6 +207,8 @@ pub fn evaluate_pruned(
 ) -> Result<Done> {
     let inputs = json!({ "finetune": finetuned.id().as_str(), "mask": mask });
     let id = stage_id("evaluate", &inputs);
+    let held = weights_for(&id, experiment, finetuned.id(), store, progress)?;
+    let finetuned = held.as_ref().map_or(finetuned, Held::done);
     once(store, &id, &inputs, progress, |writer, progress| {
         let bert = load_model(experiment, finetuned)?.shrunk(&mask.layer_shapes());
         let metrics = evaluate_into(experiment, &bert, writer)?;
@@ -206,7 +223,7 @@ pub fn metrics(stage: &Done) -> Result<Metrics> {
 }
 
 fn load_model(experiment: &Experiment, stage: &Done) -> Result<Bert> {
-    stage.verified_path("model.safetensors")?;
+    stage.verified_path(WEIGHTS)?;
     Pretrained::load(stage.dir())?.build(experiment.head(), 0, false)
 }
 
@@ -259,7 +276,7 @@ pub(super) fn write_model(
     tokenizer: &Tokenizer,
     writer: &StageWriter,
 ) -> Result<()> {
-    writer.write("model.safetensors", &bert.to_safetensors()?)?;
+    writer.write(WEIGHTS, &bert.to_safetensors()?)?;
     writer.write("config.json", bert.to_config_json(label_names)?.as_bytes())?;
     for path in tokenizer.files() {
         let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read", &e))?;

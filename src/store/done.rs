@@ -7,9 +7,13 @@ use std::{
 };
 
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
-use super::{FORMAT_VERSION, StageId};
+use super::{
+    FORMAT_VERSION, StageId,
+    atomic::{atomic_write, sync_folder},
+    broom::remove,
+};
 use crate::error::{Error, Result};
 
 /// Written last: a folder without it is no finished stage.
@@ -19,7 +23,15 @@ pub(super) const MANIFEST: &str = "stage.json";
 /// ([`Done::verified_path`]).
 const HASHED_ON_LOAD: u64 = 1 << 20;
 
-/// A stage whose files are all there, with what `stage.json` says about them.
+/// A file's key in `stage.json` when it was removed to save room. The mark is written before the file goes, and goes
+/// after the file has come back: a file that is there in spite of it may be whole or not.
+const REMOVED: &str = "removed";
+
+/// A file's key with the programs that computed it to other bits than those that were removed.
+const OTHERS: &str = "others";
+
+/// A stage whose files are all there, but for those that were removed to save room, with what `stage.json` says about
+/// them.
 #[derive(Clone, Debug)]
 pub struct Done {
     id: StageId,
@@ -33,17 +45,28 @@ impl Done {
     }
 
     pub(super) fn load(id: &StageId, dir: &Path) -> Result<Option<Self>> {
+        let found = Self::read_manifest(id, dir)?;
+        found.as_ref().map_or(Ok(()), Self::verify)?;
+        Ok(found)
+    }
+
+    /// [`load`](Self::load) without a look at the files.
+    pub(super) fn read_manifest(id: &StageId, dir: &Path) -> Result<Option<Self>> {
         let manifest = dir.join(MANIFEST);
         let text = match fs::read(&manifest) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(Error::io(&manifest, "read", &error)),
         };
-        let info = serde_json::from_slice(&text)
+        let info: Value = serde_json::from_slice(&text)
             .map_err(|error| damaged(dir, MANIFEST, &format!("is not valid JSON ({error})")))?;
-        let done = Self::new(id.clone(), dir.to_owned(), info);
-        done.verify()?;
-        Ok(Some(done))
+        Ok(Some(Self::new(id.clone(), dir.to_owned(), info)))
+    }
+
+    /// The stage whose folder this is, by what it says of itself, without a look at the files.
+    pub fn of_folder(dir: &Path) -> Option<Self> {
+        let info: Value = serde_json::from_slice(&fs::read(dir.join(MANIFEST)).ok()?).ok()?;
+        Some(Self::new(StageId::parse(info["stage"].as_str()?)?, dir.to_owned(), info))
     }
 
     pub fn id(&self) -> &StageId {
@@ -59,8 +82,26 @@ impl Done {
         &self.info
     }
 
-    /// The path of one of the stage's files; a data error where the stage has none of this name.
+    /// The names of its files, removed ones too.
+    pub fn files(&self) -> Vec<String> {
+        self.info["files"].as_object().map(|files| files.keys().cloned().collect()).unwrap_or_default()
+    }
+
+    /// Whether the file was removed to save room.
+    pub fn is_removed(&self, name: &str) -> bool {
+        self.info["files"][name][REMOVED] == true
+    }
+
+    /// The path of one of the stage's files; a data error where the stage has none of this name, or no longer.
     pub fn path(&self, name: &str) -> Result<PathBuf> {
+        if self.is_removed(name) {
+            return Err(Error::data(format!(
+                "{name} of stage {} was removed to save room (`lottery gc` or --keep). To have it again, delete {} and \
+                 run the command again that made the stage.",
+                self.id,
+                self.dir.display()
+            )));
+        }
         if self.info["files"].get(name).is_some() {
             Ok(self.dir.join(name))
         } else {
@@ -76,10 +117,66 @@ impl Done {
     pub fn verified_path(&self, name: &str) -> Result<PathBuf> {
         let path = self.path(name)?;
         let hash = File::open(&path).and_then(|file| hash_file(&file));
-        if self.info["files"][name]["blake3"] != hash.map_err(|e| Error::io(&path, "read", &e))?.as_str() {
+        if !self.is_hash(name, &hash.map_err(|e| Error::io(&path, "read", &e))?) {
             return Err(changed(&self.dir, name));
         }
         Ok(path)
+    }
+
+    pub(super) fn is_hash(&self, name: &str, blake3: &str) -> bool {
+        self.info["files"][name]["blake3"] == blake3
+    }
+
+    /// Whether the file is there as it was recorded, removed or not.
+    pub(super) fn is_whole(&self, name: &str) -> Result<bool> {
+        let path = self.dir.join(name);
+        match File::open(&path).and_then(|file| hash_file(&file)) {
+            Ok(hash) => Ok(self.is_hash(name, &hash)),
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
+            Err(e) => Err(Error::io(&path, "read", &e)),
+        }
+    }
+
+    /// The programs that computed the removed file to other bits.
+    pub(super) fn others(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.info["files"][name][OTHERS].as_array().into_iter().flatten().filter_map(Value::as_str)
+    }
+
+    /// Marks the files as removed, and removes them. Under the stage's lock, as everything that changes a stage.
+    pub(super) fn remove(&mut self, names: &[String]) -> Result<()> {
+        for name in names {
+            self.change(name, |facts| {
+                facts.insert(REMOVED.into(), json!(true));
+            });
+        }
+        self.write_manifest()?;
+        names.iter().try_for_each(|name| remove(&self.dir.join(name)))?;
+        sync_folder(&self.dir).map_err(|e| Error::io(&self.dir, "write", &e))
+    }
+
+    /// The file has come back.
+    pub(super) fn unmark(&mut self, name: &str) -> Result<()> {
+        self.change(name, |facts| facts.retain(|key, _| key != REMOVED && key != OTHERS));
+        self.write_manifest()
+    }
+
+    pub(super) fn note_other(&mut self, name: &str, program: &str) -> Result<()> {
+        let others: Vec<&str> = self.others(name).chain([program]).collect();
+        let others = json!(others);
+        self.change(name, |facts| {
+            facts.insert(OTHERS.into(), others);
+        });
+        self.write_manifest()
+    }
+
+    fn change(&mut self, name: &str, change: impl FnOnce(&mut Map<String, Value>)) {
+        if let Some(facts) = self.info["files"][name].as_object_mut() {
+            change(facts);
+        }
+    }
+
+    fn write_manifest(&self) -> Result<()> {
+        atomic_write(&self.dir.join(MANIFEST), format!("{:#}\n", self.info).as_bytes())
     }
 
     pub fn read(&self, name: &str) -> Result<Vec<u8>> {
@@ -105,7 +202,7 @@ impl Done {
         let Some(files) = self.info["files"].as_object() else {
             return Err(damaged(&self.dir, MANIFEST, "lists no files"));
         };
-        for (name, facts) in files {
+        for (name, facts) in files.iter().filter(|(name, _)| !self.is_removed(name)) {
             let path = self.dir.join(name);
             let file = match File::open(&path) {
                 Ok(file) => file,

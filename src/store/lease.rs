@@ -5,10 +5,11 @@
 //! its own that it writes anew again and again. Another machine takes the lease over when it has watched it for
 //! [`patience`] without a change. Only the watcher's own stopwatch counts; clocks may differ and jump.
 
+use super::locks;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::{
-    fs::{self, File, TryLockError},
+    fs::{self, File},
     io::{ErrorKind, Read, Seek, Write},
     path::{Path, PathBuf},
     sync::{
@@ -69,17 +70,23 @@ impl Holder {
     }
 
     /// The holder by the lease beside this lock, if there is a whole one.
-    pub fn of(lock: &Path) -> Option<Self> {
+    fn of(lock: &Path) -> Option<Self> {
         serde_json::from_slice(&fs::read(lease_path(lock)).ok()?).ok()
     }
 
     /// Whether it is one of another machine, about which the system's own locks need not know, and gave a sign of life
     /// of late. By the clocks of both machines: good enough to be shown, not to take a lock over.
-    pub fn lives_elsewhere(&self, lock: &Path) -> bool {
+    fn lives_elsewhere(&self, lock: &Path) -> bool {
         let beaten = fs::metadata(lease_path(lock)).and_then(|file| file.modified()).ok();
         let age = beaten.and_then(|at| at.elapsed().ok()).unwrap_or_default();
         self.machine != this_machine() && age.as_secs_f64() <= 2.0 * self.patience
     }
+}
+
+/// Whether some process holds or shares this lock, here or, by the clocks of both, on another machine. Nothing is
+/// created.
+pub fn is_held(lock: &Path) -> bool {
+    locks::is_held(lock) || Holder::of(lock).is_some_and(|holder| holder.lives_elsewhere(lock))
 }
 
 /// A lock that is wanted.
@@ -107,18 +114,9 @@ impl Lock {
 
     /// The lease when it can be had now; asked again and again, one that a dead machine left is taken over.
     pub fn take(&mut self) -> Result<Option<Lease>> {
-        let failed = |e: &std::io::Error| Error::io(&self.path, "lock", e);
-        // For reading too: it may become the stdin of another process.
-        let file = File::options().read(true).write(true).create(true).truncate(false).open(&self.path);
-        let file = file.map_err(|e| failed(&e))?;
-        let told = match file.try_lock() {
-            Ok(()) => true,
-            Err(TryLockError::WouldBlock) => return Ok(None),
-            Err(TryLockError::Error(e)) if e.kind() == ErrorKind::Interrupted => return Ok(None),
-            // A file system without such locks: the lease alone tells.
-            Err(TryLockError::Error(e)) if has_no_locks(&e) => false,
-            Err(TryLockError::Error(e)) => return Err(failed(&e)),
-        };
+        let Some(file) = locks::try_exclusive(&self.path)? else { return Ok(None) };
+        // Where the file system has no such locks, the lease alone tells.
+        let told = file.try_lock().is_ok();
         let Ok(found) = fs::read(&self.lease) else {
             let own = Own::new(&self.lease, Holder::this(&self.machine, self.patience))?;
             return if own.place(&self.lease)? { own.begin(file, &self.lease).map(Some) } else { Ok(None) };
@@ -305,15 +303,6 @@ fn lease_path(lock: &Path) -> PathBuf {
     let mut path = lock.as_os_str().to_owned();
     path.push(".lease");
     path.into()
-}
-
-/// Besides those that say so, NFS without its lock service.
-fn has_no_locks(error: &std::io::Error) -> bool {
-    #[cfg(unix)]
-    if error.raw_os_error() == Some(rustix::io::Errno::NOLCK.raw_os_error()) {
-        return true;
-    }
-    error.kind() == ErrorKind::Unsupported
 }
 
 /// The running system's own id where there is one (Linux); elsewhere the machine's name.

@@ -6,14 +6,20 @@
 //! <store>/results/<task>/<method>/<mode>/seed-<n>.json, and seed-<n>.<hash12>.json of other settings
 //! ```
 //!
-//! A stage that is done never changes, so reading one takes no lock.
+//! A stage that is done never changes, so reading one takes no lock; but files that can be computed again may be removed
+//! to save room, and brought back, and whoever needs such a file shares the stage's lock ([`Store::want`]).
 
 mod atomic;
+mod broom;
 mod canonical;
 mod done;
+mod hold;
+mod keep;
 pub mod lease;
+mod locks;
 mod results;
 mod stage;
+mod tidy;
 mod writer;
 
 #[cfg(test)]
@@ -26,10 +32,14 @@ use std::{
 };
 
 pub use atomic::{atomic_write, atomic_write_with};
+pub use broom::{Broom, Count, Kind, names};
 pub use canonical::canonical_json;
 pub use done::Done;
+pub use hold::{Again, Held, Wanted};
+pub use keep::Keep;
 pub use lease::{Lease, Lock};
 pub use stage::{FORMAT_VERSION, StageId, stage_id};
+pub use tidy::WEIGHTS;
 pub use writer::StageWriter;
 
 use crate::error::{Error, Result};
@@ -105,8 +115,7 @@ impl Store {
     pub fn begin(&self, id: &StageId, on_wait: &mut dyn FnMut(&StageId) -> Result<()>) -> Result<Begin> {
         let stage = self.stage(id);
         if let Some(done) = stage.load()? {
-            // Its process may have been killed between its last two moves.
-            writer::clear_checkpoint(&stage.dir);
+            stage.clear_leftover();
             return Ok(Begin::Done(done));
         }
         let lock = stage.lock(on_wait)?;
@@ -127,6 +136,18 @@ impl StageHandle {
     /// The finished stage, `None` while it is not done. A damaged one is a data error.
     pub fn load(&self) -> Result<Option<Done>> {
         Done::load(&self.id, &self.dir)
+    }
+
+    /// The process that finished the stage may have been killed between its last two moves. A checkpoint may also be
+    /// of removed weights that are being computed again: that is for `lottery gc` to decide.
+    fn clear_leftover(&self) {
+        let whole = |done: &Done| !done.files().iter().any(|name| done.is_removed(name));
+        if self.dir.join(writer::CHECKPOINT).exists()
+            && let Ok(Some(_lock)) = Lock::at(&self.lock).and_then(|mut lock| lock.take())
+            && self.load().is_ok_and(|done| done.is_some_and(|done| whole(&done)))
+        {
+            writer::clear_checkpoint(&self.dir);
+        }
     }
 
     fn lock(&self, on_wait: &mut dyn FnMut(&StageId) -> Result<()>) -> Result<Lease> {

@@ -15,11 +15,16 @@ impl Store {
         self.dir.join("results").join(task).join(method).join(mode).join(format!("seed-{seed}.json"))
     }
 
+    /// Held while a record is written.
+    pub(super) fn records_lock(&self) -> PathBuf {
+        self.dir.join("locks").join("records")
+    }
+
     /// Writes a run's record, a JSON object with its `stages` and `config`. A record of other settings, data or another
     /// model that lies there moves to `seed-<n>.<hash of those>.json`, which is returned.
     pub fn write_record(&self, path: &Path, record: &str) -> Result<Option<PathBuf>> {
         // Two runs of different settings may end at the same moment.
-        let mut lock = Lock::at(&self.dir.join("locks").join("records"))?;
+        let mut lock = Lock::at(&self.records_lock())?;
         let _held = loop {
             match lock.take()? {
                 Some(lease) => break lease,

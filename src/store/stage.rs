@@ -23,6 +23,14 @@ pub fn stage_id(kind: &str, inputs: &Value) -> StageId {
 }
 
 impl StageId {
+    /// The stage of this name; `None` when no stage is called so.
+    pub fn parse(name: &str) -> Option<Self> {
+        let (kind, hash) = name.rsplit_once('-')?;
+        let plain = !kind.is_empty() && kind.bytes().all(|byte| byte.is_ascii_lowercase());
+        let hex = hash.len() == 12 && hash.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        (plain && hex).then(|| Self(name.to_owned()))
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -48,6 +56,10 @@ mod tests {
         assert_eq!(id, stage_id("finetune", &json!({"model": "x", "seed": 1})));
         assert_ne!(id, stage_id("finetune", &json!({"model": "x", "seed": 2})));
         assert_eq!(id.kind(), "finetune");
+        assert_eq!(StageId::parse(id.as_str()), Some(id.clone()));
+        for other in ["records", "run-0123", "finetune-0123456789aX", "-0123456789ab", "a/b-0123456789ab"] {
+            assert_eq!(StageId::parse(other), None, "{other}");
+        }
         assert_eq!(id.as_str().len(), "finetune-".len() + 12);
         let retrain = stage_id("retrain", &json!({"model": "x", "seed": 1}));
         assert_ne!(id.as_str()["finetune-".len()..], retrain.as_str()["retrain-".len()..]);

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::error::{Error, Result};
 
-const CHECKPOINT: &str = "checkpoint";
+pub(super) const CHECKPOINT: &str = "checkpoint";
 
 /// The right to fill a stage's folder. Dropped without [`finish`](Self::finish), the stage stays to be done.
 #[derive(Debug)]

@@ -1,7 +1,10 @@
 //! What a sweep will take: time from the records of the same task and model, disk from the size of the model.
 
 use super::{Run, records::Summary};
-use crate::{error::Result, store::Store};
+use crate::{
+    error::Result,
+    store::{Done, Store, WEIGHTS},
+};
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fs,
@@ -17,6 +20,8 @@ pub struct Estimate {
     pub without_time: usize,
     /// At most: subnetworks are smaller than the model, and controls of equal units share theirs.
     pub bytes: u64,
+    /// Of the largest model.
+    pub largest: u64,
     /// Runs whose model's size is not known; `bytes` leaves them out.
     pub without_size: usize,
 }
@@ -48,7 +53,10 @@ pub fn estimate(runs: &[(&Run, bool)], records: &[Summary], store: &Store) -> Re
             None => estimate.without_time += 1,
         }
         match sizes.entry(&run.config.model).or_insert_with(|| size(&run.config.model, records, store)) {
-            Some(bytes) => estimate.bytes += *bytes * (u64::from(new[0]) + u64::from(retrains)),
+            Some(bytes) => {
+                estimate.bytes += *bytes * (u64::from(new[0]) + u64::from(retrains));
+                estimate.largest = estimate.largest.max(*bytes);
+            }
             None => estimate.without_size += 1,
         }
     }
@@ -81,10 +89,12 @@ fn base(model: &str) -> String {
 
 /// The weights of a model folder, or of a model that a record's run fine-tuned.
 fn size(model: &str, records: &[Summary], store: &Store) -> Option<u64> {
-    let bytes = |dir: &Path| fs::metadata(dir.join("model.safetensors")).ok().map(|file| file.len());
+    let bytes = |dir: &Path| fs::metadata(dir.join(WEIGHTS)).ok().map(|file| file.len());
+    // Of a stage whose weights may have been removed.
+    let recorded = |dir: &Path| Done::of_folder(dir)?.info()["files"][WEIGHTS]["size"].as_u64();
     if Path::new(model).is_dir() {
         return bytes(Path::new(model));
     }
     let finetuned = records.iter().filter(|record| record.model() == model).filter_map(Summary::finetuned);
-    finetuned.map(|stage| store.dir().join("stages").join(stage)).find_map(|dir| bytes(&dir))
+    finetuned.map(|stage| store.dir().join("stages").join(stage)).find_map(|dir| recorded(&dir))
 }

@@ -8,10 +8,10 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    store::{Lease, Lock, Store, atomic_write},
+    store::{Keep, Lease, Lock, Store, atomic_write},
 };
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     fs::{self, File},
     io::{Read, Seek, SeekFrom},
     path::{Path, PathBuf},
@@ -43,6 +43,8 @@ pub struct Options {
     pub until: Option<Instant>,
     /// For each process in turn the GPUs that it may see, as `CUDA_VISIBLE_DEVICES` names them.
     pub gpus: Vec<String>,
+    /// What stays of the runs that this sweep carried out.
+    pub keep: Keep,
 }
 
 /// How many runs stand how.
@@ -152,7 +154,7 @@ pub fn standing(sweep: &Sweep, store: &Store) -> Result<Vec<Fate>> {
 }
 
 /// A run is done when its record is there, whoever wrote it.
-fn fate(sweep: &Sweep, store: &Store, run: &Run) -> Result<Fate> {
+pub(super) fn fate(sweep: &Sweep, store: &Store, run: &Run) -> Result<Fate> {
     let mut state = sweep.state(run);
     let found = records::find(store, run)?;
     state.status = match (&found, state.status) {
@@ -208,6 +210,9 @@ impl Local<'_> {
             let mine = |index: &usize| self.options.wait_for_others || !self.elsewhere.contains_key(index);
             let waiting = !stopping && (0..self.fates.len()).filter(mine).any(|index| self.waiting(index));
             if self.jobs.is_empty() && !waiting {
+                // What a killed sweep, or one that kept more, has left.
+                let groups: HashSet<usize> = self.shared.iter().map(|shared| shared[0]).collect();
+                groups.into_iter().for_each(|group| self.trim(group));
                 return Ok(());
             }
             watcher.tick(self.counts());
@@ -298,7 +303,7 @@ impl Local<'_> {
             .arg(&settings)
             .arg("--store")
             .arg(self.store.dir())
-            .arg("--report")
+            .args(["--keep", self.options.keep.name(), "--leave-shared", "--report"])
             .arg(&live)
             .current_dir(&sweep.directory)
             // The settings are complete: what is usual here was asked when they were made.
@@ -373,8 +378,28 @@ impl Local<'_> {
             Status::Pending | Status::Running => {}
         }
         self.fates[index] = fate;
+        self.trim(self.shared[index][0]);
         watcher.ended(self.sweep, &self.sweep.runs[index], &self.fates[index], self.counts());
         Ok(())
+    }
+
+    /// Clears the stages of the runs that share a fine-tuned model, once none of them is to come. What cannot be removed
+    /// only takes room.
+    fn trim(&self, group: usize) {
+        if self.options.keep == Keep::Models {
+            return;
+        }
+        let of_group = |index: &usize| self.shared[*index][0] == group;
+        let fates: Vec<&Fate> =
+            (0..self.fates.len()).filter(of_group).map(|index| &self.fates[index]).collect();
+        if fates.iter().any(|fate| matches!(fate.state.status, Status::Pending | Status::Running)) {
+            return;
+        }
+        // A run that this sweep never began is somebody else's.
+        let own = fates.iter().filter(|fate| fate.state.attempts > 0);
+        let stages: BTreeSet<&str> =
+            own.filter_map(|fate| fate.summary.as_ref()).flat_map(Summary::stages).collect();
+        let _ = self.store.trim(stages, self.options.keep);
     }
 
     /// Whoever runs first of those that share a search need not have ended for the others to begin.

@@ -10,6 +10,7 @@
 //! ```
 
 pub mod estimate;
+pub mod gc;
 pub mod grid;
 pub mod live;
 pub mod local;

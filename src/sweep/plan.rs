@@ -127,7 +127,7 @@ impl Sweep {
         }
     }
 
-    fn load(dir: &Path) -> Result<Self> {
+    pub(super) fn load(dir: &Path) -> Result<Self> {
         let path = dir.join("sweep.json");
         let text = fs::read(&path).map_err(|e| Error::io(&path, "read", &e))?;
         let saved: Saved = serde_json::from_slice(&text).map_err(|e| {

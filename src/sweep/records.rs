@@ -2,8 +2,8 @@
 
 use super::{Run, plan::identity};
 use crate::{
-    error::{Error, Result},
-    store::Store,
+    error::Result,
+    store::{Store, names},
 };
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
     fs,
-    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
@@ -55,6 +54,11 @@ impl Summary {
     /// The id of the stage that fine-tuned the whole model.
     pub fn finetuned(&self) -> Option<&str> {
         self.stages.get("finetune").map(String::as_str)
+    }
+
+    /// The ids of all stages that it names.
+    pub fn stages(&self) -> impl Iterator<Item = &str> {
+        self.stages.values().map(String::as_str)
     }
 
     /// The model's name as the record has it: of a folder, its last part.
@@ -103,15 +107,4 @@ pub fn all(store: &Store) -> Result<Vec<(PathBuf, Summary)>> {
         .collect();
     let read = |path: PathBuf| Some((path.clone(), serde_json::from_slice(&fs::read(&path).ok()?).ok()?));
     Ok(files.into_par_iter().filter_map(read).collect())
-}
-
-fn names(dir: &Path) -> Result<Vec<String>> {
-    let entries = match fs::read_dir(dir) {
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        other => other.map_err(|e| Error::io(dir, "list", &e))?,
-    };
-    let mut names: Vec<String> =
-        entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-    names.sort();
-    Ok(names)
 }

@@ -3,12 +3,11 @@
 use super::{Run, Sweep, plan::FORMAT_VERSION};
 use crate::{
     error::{Error, Result},
-    store::{Lock, Store, atomic_write, lease::Holder},
+    store::{Lock, Store, atomic_write, lease},
 };
 use serde::{Deserialize, Serialize};
 use std::{
-    fmt,
-    fs::{self, File, TryLockError},
+    fmt, fs,
     path::{Path, PathBuf},
 };
 
@@ -87,12 +86,10 @@ pub fn lock(store: &Store, run: &str) -> Result<Lock> {
 
 /// Whether some process computes the run, here or on another machine.
 pub fn is_held(store: &Store, run: &str) -> bool {
-    let path = lock_path(store, run);
-    let here = |file: File| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
-    File::open(&path).is_ok_and(here) || Holder::of(&path).is_some_and(|holder| holder.lives_elsewhere(&path))
+    lease::is_held(&lock_path(store, run))
 }
 
-fn lock_path(store: &Store, run: &str) -> PathBuf {
+pub(super) fn lock_path(store: &Store, run: &str) -> PathBuf {
     let hash = run.rsplit('-').next().unwrap_or(run);
     store.dir().join("locks").join(format!("run-{hash}"))
 }

@@ -13,6 +13,6 @@ pub use checkpoint::Checkpoints;
 pub use dataset::Dataset;
 pub use evaluate::logits;
 pub use finetune::finetune;
-pub use optimize::{Recipe, Summary};
+pub use optimize::{Recipe, Summary, this_program};
 pub use pretrain::{MaskedText, pretrain};
 pub use progress::{Progress, Silent};

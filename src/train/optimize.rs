@@ -232,7 +232,7 @@ fn begin(
         progress.say(&format!("goes on after step {} of {total}", at.step));
     }
     let mut at = found.unwrap_or_default();
-    let own = format!("{} {:?}", env!("CARGO_PKG_VERSION"), simd::level()).to_lowercase();
+    let own = this_program();
     if at.computed_by.last() != Some(&own) {
         if let Some(other) = at.computed_by.last() {
             progress.say(&format!(
@@ -243,6 +243,11 @@ fn begin(
         at.computed_by.push(own);
     }
     Ok(at)
+}
+
+/// Version and kernels, which outcomes depend on in the last bits.
+pub fn this_program() -> String {
+    format!("{} {:?}", env!("CARGO_PKG_VERSION"), simd::level()).to_lowercase()
 }
 
 /// A run without checkpoints is better than none.

@@ -7,6 +7,11 @@ mod bad_settings;
 mod bad_store;
 mod demo;
 mod fixture;
+mod gc;
+mod gc_debris;
+#[cfg(unix)]
+mod gc_processes;
+mod keep;
 mod modes;
 mod output;
 mod pretrain;

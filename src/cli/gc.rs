@@ -1,0 +1,98 @@
+//! `lottery gc`: makes room in a store.
+
+use super::{args, run::print, talk::to_stderr};
+use crate::{
+    error::{Error, Result},
+    store::{Broom, Count, Store},
+    sweep::gc::collect,
+};
+use clap::Args;
+use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
+use indicatif::DecimalBytes;
+use serde_json::json;
+use std::path::PathBuf;
+
+const ABOUT: &str = "\
+Makes room in a store.
+
+Records, tickets and metrics always stay, and so do the models of `lottery pretrain`. A finished stage stays finished: \
+the same run again computes nothing. Weights that another search wants are trained again, and must come out as they \
+were, bit for bit.
+
+--keep models removes what nobody will read: temporary files of killed processes, checkpoints of finished stages, the \
+remains of stages that have no checkpoint, what sweeps gave their processes, and locks of stages that are gone. \
+--keep tickets also removes the weights of fine-tuned and retrained models, and the checkpoints of interrupted \
+trainings, which then begin anew. --keep none also removes predictions, encoded texts, and logs and events of runs \
+that are done.
+
+What a process holds is left as it is. May be killed and repeated at any time.";
+
+const EXAMPLES: &str = "\
+Examples:
+  What could go, without removing it:
+    lottery gc --keep tickets --dry-run
+
+  All weights of another store:
+    lottery gc --store /scratch/runs --keep tickets
+
+  Let a sweep take no more room than its running processes need:
+    lottery sweep study.toml --keep tickets";
+
+/// `lottery gc`, as typed.
+#[derive(Args, Debug)]
+#[command(about = "Makes room in a store; records, tickets and metrics stay", long_about = ABOUT, after_help = EXAMPLES)]
+pub struct GcArgs {
+    /// The store [default: LOTTERY_STORE, else runs]
+    #[arg(long, value_name = "DIR")]
+    store: Option<PathBuf>,
+
+    /// What stays beside records, tickets and metrics: models, tickets or none [default: models]
+    #[arg(long, value_name = "POLICY")]
+    keep: Option<String>,
+
+    /// Only tell what would be removed
+    #[arg(long)]
+    dry_run: bool,
+
+    /// What was removed as one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(arguments: &GcArgs) -> Result<()> {
+    let keep = args::keep(arguments.keep.as_deref())?;
+    let store = Store::at(&args::store_folder(arguments.store.as_deref()))?;
+    let broom = collect(&store, keep, !arguments.dry_run)?;
+    if arguments.json {
+        let document = json!({
+            "format_version": 1,
+            "store": store.dir(),
+            "keep": keep,
+            "dry_run": arguments.dry_run,
+            "removed": broom.removed,
+            "total": broom.total(),
+            "held": broom.held,
+            "damaged": broom.damaged,
+        });
+        let text = serde_json::to_string_pretty(&document).map_err(|e| Error::internal(e.to_string()))?;
+        return print(&format!("{text}\n"));
+    }
+    print(&table(&broom, if arguments.dry_run { "would be removed" } else { "removed" }))?;
+    if !broom.held.is_empty() {
+        to_stderr(&format!("in use and left as they are: {}", broom.held.join(", ")));
+    }
+    broom.damaged.iter().for_each(|what| to_stderr(&format!("warning: left as it is: {what}")));
+    Ok(())
+}
+
+fn table(broom: &Broom, removed: &str) -> String {
+    let mut table = Table::new();
+    table.load_style(UTF8_FULL_CONDENSED);
+    table.set_header([removed, "files", "size"]);
+    let kinds = broom.removed.iter().map(|(kind, count)| (kind.label(), *count));
+    for (label, Count { files, bytes }) in kinds.chain([("total", broom.total())]) {
+        table.add_row([label.to_owned(), files.to_string(), DecimalBytes(bytes).to_string()]);
+    }
+    table.column_iter_mut().skip(1).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
+    format!("{table}\n")
+}

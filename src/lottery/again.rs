@@ -1,0 +1,77 @@
+//! Fine-tuned weights that were removed to save room, and are wanted by another search or control.
+
+use super::{Experiment, stages};
+use crate::{
+    error::{Error, Result},
+    store::{Again, Done, Held, StageId, Store, WEIGHTS, Wanted},
+    train::{Progress, this_program},
+};
+
+/// Sees to it that the fine-tuned weights are there, and stay, for a stage that is still to be computed; `None` when
+/// that is done already and wants nothing.
+pub(super) fn weights_for(
+    stage: &StageId,
+    experiment: &Experiment,
+    finetuned: &StageId,
+    store: &Store,
+    progress: &mut dyn Progress,
+) -> Result<Option<Held>> {
+    if store.stage(stage).load()?.is_some() {
+        return Ok(None);
+    }
+    let mut told = false;
+    loop {
+        let wanted = store.want(finetuned, WEIGHTS, &mut |id| {
+            if progress.stop_wanted() {
+                return Err(Error::stopped(&format!("while another process computes the weights of {id}")));
+            }
+            if !told {
+                progress.say(&format!("{id}: another process computes its weights; waiting"));
+            }
+            told = true;
+            Ok(())
+        })?;
+        match wanted {
+            Wanted::There(held) => return Ok(Some(held)),
+            Wanted::Removed(_) if progress.stop_wanted() => {
+                return Err(Error::stopped(&format!("before the weights of {finetuned}")));
+            }
+            Wanted::Removed(again) => train_again(experiment, again, progress)?,
+        }
+    }
+}
+
+/// The stage's scores, and all that was made of its weights, belong to these bits: others are refused.
+fn train_again(experiment: &Experiment, again: Again, progress: &mut dyn Progress) -> Result<()> {
+    let (done, own) = (again.done().clone(), this_program());
+    let id = done.id();
+    let by: Vec<&str> =
+        done.info()["computed_by"].as_array().into_iter().flatten().filter_map(|by| by.as_str()).collect();
+    let kernels = |program: &str| program.rsplit(' ').next().map(str::to_owned);
+    if again.was_other(&own) || by.iter().any(|program| kernels(program) != kernels(&own)) {
+        return Err(other_bits(&done, &by, &own));
+    }
+    progress.say(&format!("{id}: its weights were removed to save room; they are trained again"));
+    let mask = stages::full_mask(experiment);
+    let (bert, summary) = stages::trained(experiment, &mask, id.kind(), again.checkpoint_dir(), progress)?;
+    if !again.finish(&bert.to_safetensors()?, &own)? {
+        return Err(other_bits(&done, &by, &own));
+    }
+    progress.end(&format!(
+        "{id}: the weights are there again, bit for bit, after {} steps in {:.1} s",
+        summary.steps, summary.seconds
+    ));
+    Ok(())
+}
+
+fn other_bits(done: &Done, by: &[&str], own: &str) -> Error {
+    Error::data(format!(
+        "the weights of {} were removed to save room, and this machine computes others: they were computed by lottery \
+         {}, and this is {own}. The scores and tickets in the store belong to the removed weights, so nothing is mixed \
+         with them. Run the command on a machine of that kind (LOTTERY_KERNELS chooses lesser kernels), or name another \
+         store with --store; to begin anew in this one, delete {} and the stages whose stage.json names it.",
+        done.id(),
+        by.join(" and "),
+        done.dir().display()
+    ))
+}

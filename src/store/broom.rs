@@ -1,0 +1,186 @@
+//! Removes files of a store that are not kept, and counts them; without removing, when it is asked what it would do.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::ErrorKind,
+    path::Path,
+    time::{Duration, SystemTime},
+};
+
+use serde::Serialize;
+
+use super::{Keep, Lease, Lock, atomic::TEMPORARY, lease};
+use crate::error::{Error, Result};
+
+/// What was written an hour ago and lies where nobody takes a lock is in nobody's hands any more.
+const LONG: Duration = Duration::from_secs(3600);
+
+/// What a removed file was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    Weights,
+    /// Of trainings that were interrupted, or are done.
+    Checkpoints,
+    Predictions,
+    /// Of stages that were never finished.
+    Unfinished,
+    /// Encoded texts.
+    Tokens,
+    Logs,
+    Events,
+    /// What a sweep gave its runs' processes, and what they told it.
+    Sweeps,
+    Locks,
+    /// What killed processes were writing.
+    Temporary,
+}
+
+impl Kind {
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Weights => "weights",
+            Self::Checkpoints => "checkpoints",
+            Self::Predictions => "predictions",
+            Self::Unfinished => "unfinished stages",
+            Self::Tokens => "token cache",
+            Self::Logs => "logs",
+            Self::Events => "events",
+            Self::Sweeps => "leftovers of sweeps",
+            Self::Locks => "lock files",
+            Self::Temporary => "temporary files",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Count {
+    pub files: u64,
+    pub bytes: u64,
+}
+
+/// A lock while something is removed; none when nothing is.
+pub struct Guard {
+    _lease: Option<Lease>,
+}
+
+/// Goes over a store.
+#[derive(Debug)]
+pub struct Broom {
+    pub keep: Keep,
+    pub(super) really: bool,
+    pub removed: BTreeMap<Kind, Count>,
+    /// What some process is using, left as it is.
+    pub held: Vec<String>,
+    /// Why something else was left.
+    pub damaged: Vec<String>,
+}
+
+impl Broom {
+    /// Without `really`, counts alone.
+    pub fn new(keep: Keep, really: bool) -> Self {
+        Self { keep, really, removed: BTreeMap::new(), held: Vec::new(), damaged: Vec::new() }
+    }
+
+    pub fn total(&self) -> Count {
+        self.removed.values().fold(Count::default(), |sum, count| Count {
+            files: sum.files + count.files,
+            bytes: sum.bytes + count.bytes,
+        })
+    }
+
+    /// `None` while a process holds it, which is noted under this name.
+    pub fn lock(&mut self, path: &Path, name: &str) -> Result<Option<Guard>> {
+        let guard = if self.really {
+            Lock::at(path)?.take()?.map(|lease| Guard { _lease: Some(lease) })
+        } else {
+            (!lease::is_held(path)).then_some(Guard { _lease: None })
+        };
+        if guard.is_none() {
+            self.held.push(name.to_owned());
+        }
+        Ok(guard)
+    }
+
+    pub fn file(&mut self, kind: Kind, path: &Path) -> Result<()> {
+        if let Some(bytes) = size(path)? {
+            if self.really {
+                remove(path)?;
+            }
+            self.count(kind, bytes);
+        }
+        Ok(())
+    }
+
+    /// A file that no lock guards, when nobody has written it for long.
+    pub fn old_file(&mut self, kind: Kind, path: &Path) -> Result<()> {
+        let modified = fs::symlink_metadata(path).and_then(|file| file.modified());
+        let age = modified.ok().and_then(|at| SystemTime::now().duration_since(at).ok());
+        if age.is_some_and(|age| age >= LONG) { self.file(kind, path) } else { Ok(()) }
+    }
+
+    /// [`old_file`](Self::old_file) for the temporary files of a folder.
+    pub fn old_temporary(&mut self, dir: &Path) -> Result<()> {
+        for name in names(dir)?.iter().filter(|name| name.starts_with(TEMPORARY)) {
+            self.old_file(Kind::Temporary, &dir.join(name))?;
+        }
+        Ok(())
+    }
+
+    /// A folder with everything in it, or a file.
+    pub(super) fn tree(&mut self, kind: Kind, path: &Path) -> Result<()> {
+        let is_dir = fs::symlink_metadata(path).is_ok_and(|found| found.is_dir());
+        if !is_dir {
+            return self.file(kind, path);
+        }
+        for name in names(path)? {
+            self.tree(kind, &path.join(name))?;
+        }
+        self.folder(path)
+    }
+
+    /// An empty folder. One that is not empty has something in it that came since.
+    pub(super) fn folder(&self, dir: &Path) -> Result<()> {
+        match self.really.then(|| fs::remove_dir(dir)) {
+            Some(Err(e)) if !matches!(e.kind(), ErrorKind::NotFound | ErrorKind::DirectoryNotEmpty) => {
+                Err(Error::io(dir, "remove", &e))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn count(&mut self, kind: Kind, bytes: u64) {
+        let count = self.removed.entry(kind).or_default();
+        *count = Count { files: count.files + 1, bytes: count.bytes + bytes };
+    }
+}
+
+/// The names in a folder, sorted; none where there is no folder.
+pub fn names(dir: &Path) -> Result<Vec<String>> {
+    let entries = match fs::read_dir(dir) {
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(Vec::new()),
+        other => other.map_err(|e| Error::io(dir, "list", &e))?,
+    };
+    let mut names: Vec<String> =
+        entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    Ok(names)
+}
+
+/// `None` where there is no file, or another process has just removed it.
+pub(super) fn size(path: &Path) -> Result<Option<u64>> {
+    match fs::symlink_metadata(path) {
+        Ok(file) => Ok((!file.is_dir()).then_some(file.len())),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Error::io(path, "read", &e)),
+    }
+}
+
+/// Removes a file; that it is gone already is as good.
+pub(super) fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(Error::io(path, "remove", &e)),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,218 @@
+//! Files of finished stages that are kept there while somebody uses them, and those that were removed to save room.
+//!
+//! Whoever uses such a file shares its stage's lock; whoever removes it or brings it back holds the lock alone. Nobody
+//! waits for one of the two alone: a process that wants the file takes whichever way is open first, so none waits for
+//! another that waits for it.
+
+use std::{fs::File, path::PathBuf, thread};
+
+use super::{Done, LOOK_AGAIN, Lease, Lock, StageHandle, StageId, Store, atomic_write, locks, writer};
+use crate::error::{Error, Result};
+
+/// A file that is wanted.
+#[derive(Debug)]
+pub enum Wanted {
+    There(Held),
+    /// Removed, and to be computed again by whoever has this; other processes wait.
+    Removed(Again),
+}
+
+/// A finished stage of which nothing is removed while this lives.
+#[derive(Debug)]
+pub struct Held {
+    done: Done,
+    _lock: File,
+}
+
+/// The right to bring back a removed file.
+#[derive(Debug)]
+pub struct Again {
+    done: Done,
+    name: String,
+    lease: Lease,
+}
+
+impl Store {
+    /// The stage when it has this file, so that the file stays; `None` when it was removed, or another process is
+    /// about to remove it.
+    pub fn hold(&self, id: &StageId, name: &str) -> Result<Option<Held>> {
+        let stage = self.stage(id);
+        let Some(lock) = locks::try_shared(&stage.lock)? else { return Ok(None) };
+        let done = stage.done()?;
+        Ok((!done.is_removed(name)).then_some(Held { done, _lock: lock }))
+    }
+
+    /// Finds the file of a finished stage, or the right to compute it again. While another process does that, waits
+    /// and calls `on_wait` again and again, which may end the waiting with an error.
+    pub fn want(
+        &self,
+        id: &StageId,
+        name: &str,
+        on_wait: &mut dyn FnMut(&StageId) -> Result<()>,
+    ) -> Result<Wanted> {
+        let stage = self.stage(id);
+        let mut lock = Lock::at(&stage.lock)?;
+        loop {
+            if let Some(held) = self.hold(id, name)? {
+                return Ok(Wanted::There(held));
+            }
+            if let Some(lease) = lock.take()? {
+                let mut done = stage.done()?;
+                if !done.is_removed(name) {
+                    continue;
+                }
+                // Whoever removed it, or brought it back, was killed between the mark and the file.
+                if done.is_whole(name)? {
+                    done.unmark(name)?;
+                    continue;
+                }
+                return Ok(Wanted::Removed(Again { done, name: name.to_owned(), lease }));
+            }
+            on_wait(id)?;
+            thread::sleep(LOOK_AGAIN);
+        }
+    }
+}
+
+impl StageHandle {
+    fn done(&self) -> Result<Done> {
+        self.load()?.ok_or_else(|| {
+            Error::data(format!(
+                "the finished stage {} has gone from {} since it was found. Run the same command again.",
+                self.id,
+                self.dir.display()
+            ))
+        })
+    }
+}
+
+impl Held {
+    pub fn done(&self) -> &Done {
+        &self.done
+    }
+}
+
+impl Again {
+    pub fn done(&self) -> &Done {
+        &self.done
+    }
+
+    /// Where the computation keeps its state, as that of any stage.
+    pub fn checkpoint_dir(&self) -> PathBuf {
+        self.done.dir().join(writer::CHECKPOINT)
+    }
+
+    /// Whether this program is known to compute other bits.
+    pub fn was_other(&self, program: &str) -> bool {
+        self.done.others(&self.name).any(|other| other == program)
+    }
+
+    /// Puts the file back when these are its bytes. When they are not, notes the program that computed them, so that
+    /// it need not be tried again, and returns false.
+    pub fn finish(mut self, bytes: &[u8], program: &str) -> Result<bool> {
+        self.lease.check()?;
+        let same = self.done.is_hash(&self.name, blake3::hash(bytes).to_hex().as_str());
+        if same {
+            atomic_write(&self.done.dir().join(&self.name), bytes)?;
+            self.done.unmark(&self.name)?;
+        } else {
+            self.done.note_other(&self.name, program)?;
+        }
+        writer::clear_checkpoint(self.done.dir());
+        Ok(same)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::{Begin, Broom, Keep, WEIGHTS, stage_id};
+    use super::*;
+
+    const BYTES: &[u8] = b"weights";
+
+    fn store_with_a_model() -> (tempfile::TempDir, Store, StageId) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let id = stage_id("finetune", &json!({}));
+        let Begin::Compute(writer) = store.begin(&id, &mut |_| Ok(())).unwrap() else { panic!("done") };
+        writer.write(WEIGHTS, BYTES).unwrap();
+        writer.write("metrics.json", b"{}").unwrap();
+        writer.finish(json!({})).unwrap();
+        (folder, store, id)
+    }
+
+    fn clear(store: &Store, id: &StageId) -> u64 {
+        let mut broom = Broom::new(Keep::Tickets, true);
+        broom.stage(store, id).unwrap();
+        broom.total().bytes
+    }
+
+    fn want(store: &Store, id: &StageId) -> Wanted {
+        store.want(id, WEIGHTS, &mut |_| panic!("nobody else is here")).unwrap()
+    }
+
+    #[test]
+    fn what_is_held_stays_and_what_was_removed_comes_back_to_the_same_bits_alone() {
+        let (_folder, store, id) = store_with_a_model();
+        let path = store.stage(&id).dir().join(WEIGHTS);
+        let held = store.hold(&id, WEIGHTS).unwrap().unwrap();
+        assert_eq!(clear(&store, &id), 0);
+        held.done().verified_path(WEIGHTS).unwrap();
+        drop(held);
+        assert_eq!(clear(&store, &id), BYTES.len() as u64);
+        assert!(!path.exists() && store.hold(&id, WEIGHTS).unwrap().is_none());
+
+        // Still done, with everything else.
+        let Begin::Done(done) = store.begin(&id, &mut |_| Ok(())).unwrap() else { panic!("not done") };
+        assert_eq!(done.read("metrics.json").unwrap(), b"{}");
+        assert_eq!(done.info()["files"][WEIGHTS]["size"], BYTES.len());
+        let error = done.path(WEIGHTS).unwrap_err();
+        assert!(error.to_string().contains("was removed to save room"), "{error}");
+
+        let Wanted::Removed(again) = want(&store, &id) else { panic!("not removed") };
+        assert!(!again.finish(b"others", "me").unwrap() && !path.exists());
+        let Wanted::Removed(again) = want(&store, &id) else { panic!("not removed") };
+        assert!(again.was_other("me") && !again.was_other("you"));
+        assert!(again.finish(BYTES, "you").unwrap());
+        let Wanted::There(held) = want(&store, &id) else { panic!("not there") };
+        assert_eq!(std::fs::read(held.done().verified_path(WEIGHTS).unwrap()).unwrap(), BYTES);
+        assert_eq!(held.done().info()["files"][WEIGHTS].as_object().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_marked_file_that_is_still_there_is_used_or_removed() {
+        for damage in [false, true] {
+            let (_folder, store, id) = store_with_a_model();
+            let path = store.stage(&id).dir().join(WEIGHTS);
+            clear(&store, &id);
+            // Killed between the mark and the removal.
+            std::fs::write(&path, if damage { b"weighty" } else { BYTES }).unwrap();
+            assert!(matches!(store.begin(&id, &mut |_| Ok(())).unwrap(), Begin::Done(_)));
+            assert_eq!(matches!(want(&store, &id), Wanted::Removed(_)), damage);
+
+            clear(&store, &id);
+            std::fs::write(&path, BYTES).unwrap();
+            let mut broom = Broom::new(Keep::Models, true);
+            broom.stage(&store, &id).unwrap();
+            assert!(broom.total().bytes == BYTES.len() as u64 && !path.exists());
+        }
+    }
+
+    #[test]
+    fn the_checkpoint_of_an_interrupted_recomputation_is_kept() {
+        let (_folder, store, id) = store_with_a_model();
+        clear(&store, &id);
+        let Wanted::Removed(again) = want(&store, &id) else { panic!("not removed") };
+        let checkpoint = again.checkpoint_dir();
+        std::fs::create_dir_all(&checkpoint).unwrap();
+        std::fs::write(checkpoint.join("step-1"), "1").unwrap();
+        drop(again);
+        assert!(matches!(store.begin(&id, &mut |_| Ok(())).unwrap(), Begin::Done(_)));
+        Broom::new(Keep::Models, true).stage(&store, &id).unwrap();
+        assert!(checkpoint.join("step-1").exists());
+        let Wanted::Removed(again) = want(&store, &id) else { panic!("not removed") };
+        assert!(again.finish(BYTES, "me").unwrap() && !checkpoint.exists());
+    }
+}

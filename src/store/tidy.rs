@@ -1,0 +1,166 @@
+//! What of a store is not kept: the rules that [`Broom`] goes by.
+
+use std::path::Path;
+
+use super::{
+    Broom, Done, Keep, Kind, StageId, Store,
+    atomic::TEMPORARY,
+    broom::{names, size},
+    writer::CHECKPOINT,
+};
+use crate::error::Result;
+
+/// The weights of a stage that has a model.
+pub const WEIGHTS: &str = "model.safetensors";
+
+/// The kinds of stages whose weights a run computes again when it wants them.
+const TRAINED: [&str; 2] = ["finetune", "retrain"];
+
+impl Store {
+    /// Removes what is not kept of these stages; those that a process uses are left.
+    pub fn trim<'a>(&self, stages: impl IntoIterator<Item = &'a str>, keep: Keep) -> Result<Broom> {
+        let mut broom = Broom::new(keep, true);
+        for id in stages.into_iter().filter_map(StageId::parse) {
+            broom.stage(self, &id)?;
+        }
+        Ok(broom)
+    }
+}
+
+impl Broom {
+    /// One stage, unless a process computes or uses it.
+    pub fn stage(&mut self, store: &Store, id: &StageId) -> Result<()> {
+        let stage = store.stage(id);
+        let Some(_guard) = self.lock(&stage.lock, id.as_str())? else { return Ok(()) };
+        match Done::read_manifest(id, &stage.dir) {
+            Ok(Some(done)) => self.finished(done),
+            Ok(None) => self.unfinished(&stage.dir, &stage.lock, self.kept_of(id)),
+            Err(error) => {
+                self.damaged.push(error.to_string());
+                Ok(())
+            }
+        }
+    }
+
+    /// A pre-training is no run's to repeat: its text is not in the store, and its model is what others begin with.
+    fn kept_of(&self, id: &StageId) -> Keep {
+        if id.kind() == "pretrain" { Keep::Models } else { self.keep }
+    }
+
+    fn finished(&mut self, mut done: Done) -> Result<()> {
+        let keep = self.kept_of(done.id());
+        let dir = done.dir().to_owned();
+        for name in names(&dir)? {
+            let path = dir.join(&name);
+            if name.starts_with(TEMPORARY) {
+                self.file(Kind::Temporary, &path)?;
+            } else if name == CHECKPOINT && keep == Keep::Models && done.is_removed(WEIGHTS) {
+                // Of weights that somebody began to compute again.
+                self.temporary(&path)?;
+            } else if name == CHECKPOINT {
+                self.tree(Kind::Checkpoints, &path)?;
+            }
+        }
+        let trained = TRAINED.contains(&done.id().kind());
+        let mut unwanted = Vec::new();
+        for name in done.files() {
+            let kind = if name.starts_with("predictions") { Kind::Predictions } else { Kind::Weights };
+            let wanted = match kind {
+                Kind::Predictions => keep < Keep::None,
+                _ => keep < Keep::Tickets || name != WEIGHTS || !trained,
+            };
+            if wanted && !done.is_removed(&name) {
+                continue;
+            }
+            if let Some(bytes) = size(&dir.join(&name))? {
+                self.count(kind, bytes);
+                unwanted.push(name);
+            }
+        }
+        if self.really && !unwanted.is_empty() { done.remove(&unwanted) } else { Ok(()) }
+    }
+
+    /// A stage that was begun. Its checkpoint is the one thing that the next process would use.
+    fn unfinished(&mut self, dir: &Path, lock: &Path, keep: Keep) -> Result<()> {
+        let checkpoint = dir.join(CHECKPOINT);
+        let steps = names(&checkpoint)?.iter().any(|name| !name.starts_with(TEMPORARY));
+        let resumable = steps && keep == Keep::Models;
+        for name in names(dir)? {
+            let path = dir.join(&name);
+            match name.as_str() {
+                CHECKPOINT if resumable => self.temporary(&path)?,
+                CHECKPOINT => self.tree(Kind::Checkpoints, &path)?,
+                name if name.starts_with(TEMPORARY) => self.file(Kind::Temporary, &path)?,
+                _ => self.tree(Kind::Unfinished, &path)?,
+            }
+        }
+        if resumable {
+            return Ok(());
+        }
+        self.folder(dir)?;
+        self.file(Kind::Locks, lock)
+    }
+
+    /// The temporary files of a folder that is locked.
+    fn temporary(&mut self, dir: &Path) -> Result<()> {
+        for name in names(dir)?.iter().filter(|name| name.starts_with(TEMPORARY)) {
+            self.file(Kind::Temporary, &dir.join(name))?;
+        }
+        Ok(())
+    }
+
+    /// The stages, the records' temporary files, the encoded texts and the locks of stages that are gone.
+    pub fn store(&mut self, store: &Store) -> Result<()> {
+        let stages = store.dir().join("stages");
+        for id in names(&stages)?.iter().filter_map(|name| StageId::parse(name)) {
+            self.stage(store, &id)?;
+        }
+        self.records(store)?;
+        let cache = store.dir().join("cache");
+        self.old_temporary(&cache)?;
+        if self.keep == Keep::None {
+            for name in names(&cache)?.iter().filter(|name| name.ends_with(".tokens")) {
+                self.file(Kind::Tokens, &cache.join(name))?;
+            }
+        }
+        let locks = store.dir().join("locks");
+        // What processes killed while they took a lock over have left beside it.
+        for name in names(&locks)?.iter().filter(|name| name.contains(".of-") || name.contains(".after-")) {
+            self.old_file(Kind::Locks, &locks.join(name))?;
+        }
+        // Those of runs look alike, and are for whoever knows the sweeps.
+        let of_stages = names(&locks)?.into_iter().filter(|name| !name.starts_with("run-"));
+        for id in of_stages.filter_map(|name| StageId::parse(&name)) {
+            let stage = store.stage(&id);
+            if stage.dir.exists() {
+                continue;
+            }
+            if let Some(_guard) = self.lock(&stage.lock, id.as_str())?
+                && !stage.dir.exists()
+            {
+                self.file(Kind::Locks, &stage.lock)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn records(&mut self, store: &Store) -> Result<()> {
+        let mut folders = vec![store.dir().join("results")];
+        let mut temporary = Vec::new();
+        while let Some(dir) = folders.pop() {
+            for name in names(&dir)? {
+                let path = dir.join(&name);
+                if path.is_dir() {
+                    folders.push(path);
+                } else if name.starts_with(TEMPORARY) {
+                    temporary.push(path);
+                }
+            }
+        }
+        if temporary.is_empty() {
+            return Ok(());
+        }
+        let Some(_guard) = self.lock(&store.records_lock(), "records")? else { return Ok(()) };
+        temporary.iter().try_for_each(|path| self.file(Kind::Temporary, path))
+    }
+}
