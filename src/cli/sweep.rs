@@ -261,8 +261,8 @@ impl SweepArgs {
 
 pub fn run(arguments: &SweepArgs) -> Result<()> {
     if let Some(SweepVerb::Retry(retry)) = &arguments.verb {
-        let sweep = Sweep::find(&retry.id, &Store::at(&retry.how.store())?)?;
         let options = Options { retry: true, ..retry.how.options()? };
+        let sweep = Sweep::find(&retry.id, &Store::at(&retry.how.store())?)?;
         return execute(&sweep, &Store::open(&retry.how.store())?, &retry.how, &options);
     }
     let how = &arguments.how;
