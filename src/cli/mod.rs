@@ -9,6 +9,7 @@ mod signals;
 mod status;
 mod sweep;
 mod talk;
+mod worker;
 
 use crate::{error::Error, ops::simd};
 use args::{Cli, Verb};
@@ -20,6 +21,7 @@ pub fn main() -> i32 {
     let outcome = simd::limit().and_then(|_| match verb {
         Verb::Run(arguments) => run::run(&arguments),
         Verb::Sweep(arguments) => sweep::run(&arguments),
+        Verb::Worker(arguments) => worker::run(&arguments),
         Verb::Status(arguments) => status::run(&arguments),
         Verb::Gc(arguments) => gc::run(&arguments),
         Verb::Pretrain(arguments) => pretrain::run(&arguments),

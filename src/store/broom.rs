@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
+    fs,
     io::ErrorKind,
     path::Path,
     time::{Duration, SystemTime},
@@ -10,7 +10,7 @@ use std::{
 
 use serde::Serialize;
 
-use super::{Keep, atomic::TEMPORARY, locks};
+use super::{Keep, Lease, Lock, atomic::TEMPORARY, lease};
 use crate::error::{Error, Result};
 
 /// What was written an hour ago and lies where nobody takes a lock is in nobody's hands any more.
@@ -62,7 +62,7 @@ pub struct Count {
 
 /// A lock while something is removed; none when nothing is.
 pub struct Guard {
-    _lock: Option<File>,
+    _lease: Option<Lease>,
 }
 
 /// Goes over a store.
@@ -93,9 +93,9 @@ impl Broom {
     /// `None` while a process holds it, which is noted under this name.
     pub fn lock(&mut self, path: &Path, name: &str) -> Result<Option<Guard>> {
         let guard = if self.really {
-            locks::try_exclusive(path)?.map(|file| Guard { _lock: Some(file) })
+            Lock::at(path)?.take()?.map(|lease| Guard { _lease: Some(lease) })
         } else {
-            (!locks::is_held(path)).then_some(Guard { _lock: None })
+            (!lease::is_held(path)).then_some(Guard { _lease: None })
         };
         if guard.is_none() {
             self.held.push(name.to_owned());

@@ -6,7 +6,7 @@
 
 use std::{fs::File, path::PathBuf, thread};
 
-use super::{Done, LOOK_AGAIN, StageHandle, StageId, Store, atomic_write, locks, writer};
+use super::{Done, LOOK_AGAIN, Lease, Lock, StageHandle, StageId, Store, atomic_write, locks, writer};
 use crate::error::{Error, Result};
 
 /// A file that is wanted.
@@ -29,7 +29,7 @@ pub struct Held {
 pub struct Again {
     done: Done,
     name: String,
-    _lock: File,
+    lease: Lease,
 }
 
 impl Store {
@@ -51,11 +51,12 @@ impl Store {
         on_wait: &mut dyn FnMut(&StageId) -> Result<()>,
     ) -> Result<Wanted> {
         let stage = self.stage(id);
+        let mut lock = Lock::at(&stage.lock)?;
         loop {
             if let Some(held) = self.hold(id, name)? {
                 return Ok(Wanted::There(held));
             }
-            if let Some(lock) = locks::try_exclusive(&stage.lock)? {
+            if let Some(lease) = lock.take()? {
                 let mut done = stage.done()?;
                 if !done.is_removed(name) {
                     continue;
@@ -65,7 +66,7 @@ impl Store {
                     done.unmark(name)?;
                     continue;
                 }
-                return Ok(Wanted::Removed(Again { done, name: name.to_owned(), _lock: lock }));
+                return Ok(Wanted::Removed(Again { done, name: name.to_owned(), lease }));
             }
             on_wait(id)?;
             thread::sleep(LOOK_AGAIN);
@@ -109,6 +110,7 @@ impl Again {
     /// Puts the file back when these are its bytes. When they are not, notes the program that computed them, so that
     /// it need not be tried again, and returns false.
     pub fn finish(mut self, bytes: &[u8], program: &str) -> Result<bool> {
+        self.lease.check()?;
         let same = self.done.is_hash(&self.name, blake3::hash(bytes).to_hex().as_str());
         if same {
             atomic_write(&self.done.dir().join(&self.name), bytes)?;

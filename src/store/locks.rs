@@ -12,7 +12,7 @@ use std::{
 use crate::error::{Error, Result};
 
 /// `None` while another process holds it, or shares it.
-pub fn try_exclusive(path: &Path) -> Result<Option<File>> {
+pub(super) fn try_exclusive(path: &Path) -> Result<Option<File>> {
     attempt(path, File::try_lock)
 }
 
@@ -41,9 +41,20 @@ fn attempt(
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Interrupted => {}
+            // A file system without such locks: leases alone tell.
+            Err(TryLockError::Error(error)) if has_no_locks(&error) => return Ok(Some(file)),
             Err(TryLockError::Error(error)) => return Err(failed(&error)),
         }
     }
+}
+
+/// Besides those that say so, NFS without its lock service.
+fn has_no_locks(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    if error.raw_os_error() == Some(rustix::io::Errno::NOLCK.raw_os_error()) {
+        return true;
+    }
+    error.kind() == ErrorKind::Unsupported
 }
 
 /// Whether this open file is the one that has this name now.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! <store>/stages/<kind>-<hash12>/   stage.json is written last and means "done"
-//! <store>/locks/<kind>-<hash12>     held by the process that computes the stage
+//! <store>/locks/<kind>-<hash12>     held by the process that computes the stage, with its lease beside it
 //! <store>/results/<task>/<method>/<mode>/seed-<n>.json, and seed-<n>.<hash12>.json of other settings
 //! ```
 //!
@@ -15,6 +15,7 @@ mod canonical;
 mod done;
 mod hold;
 mod keep;
+pub mod lease;
 mod locks;
 mod results;
 mod stage;
@@ -25,7 +26,7 @@ mod writer;
 mod process_tests;
 
 use std::{
-    fs::{self, File},
+    fs,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -36,7 +37,7 @@ pub use canonical::canonical_json;
 pub use done::Done;
 pub use hold::{Again, Held, Wanted};
 pub use keep::Keep;
-pub use locks::try_exclusive;
+pub use lease::{Lease, Lock};
 pub use stage::{FORMAT_VERSION, StageId, stage_id};
 pub use tidy::WEIGHTS;
 pub use writer::StageWriter;
@@ -142,17 +143,18 @@ impl StageHandle {
     fn clear_leftover(&self) {
         let whole = |done: &Done| !done.files().iter().any(|name| done.is_removed(name));
         if self.dir.join(writer::CHECKPOINT).exists()
-            && let Ok(Some(_lock)) = locks::try_exclusive(&self.lock)
+            && let Ok(Some(_lock)) = Lock::at(&self.lock).and_then(|mut lock| lock.take())
             && self.load().is_ok_and(|done| done.is_some_and(|done| whole(&done)))
         {
             writer::clear_checkpoint(&self.dir);
         }
     }
 
-    fn lock(&self, on_wait: &mut dyn FnMut(&StageId) -> Result<()>) -> Result<File> {
+    fn lock(&self, on_wait: &mut dyn FnMut(&StageId) -> Result<()>) -> Result<Lease> {
+        let mut lock = Lock::at(&self.lock)?;
         loop {
-            if let Some(file) = locks::try_exclusive(&self.lock)? {
-                return Ok(file);
+            if let Some(lease) = lock.take()? {
+                return Ok(lease);
             }
             on_wait(&self.id)?;
             std::thread::sleep(LOOK_AGAIN);
@@ -232,7 +234,12 @@ mod tests {
             ("metrics.json", |dir| fs::write(dir.join("metrics.json"), br#"{"accuracy": 0.99}"#).unwrap()),
             ("metrics.json", |dir| fs::remove_file(dir.join("metrics.json")).unwrap()),
             ("model.safetensors", |dir| {
-                File::options().write(true).open(dir.join("model.safetensors")).unwrap().set_len(9).unwrap()
+                fs::File::options()
+                    .write(true)
+                    .open(dir.join("model.safetensors"))
+                    .unwrap()
+                    .set_len(9)
+                    .unwrap()
             }),
             ("stage.json", |dir| fs::write(dir.join("stage.json"), "{").unwrap()),
         ];

@@ -129,6 +129,10 @@ impl Broom {
             self.tokens(store)?;
         }
         let locks = store.dir().join("locks");
+        // What processes killed while they took a lock over have left beside it.
+        for name in names(&locks)?.iter().filter(|name| name.contains(".of-") || name.contains(".after-")) {
+            self.old_file(Kind::Locks, &locks.join(name))?;
+        }
         // Those of runs look alike, and are for whoever knows the sweeps.
         let of_stages = names(&locks)?.into_iter().filter(|name| !name.starts_with("run-"));
         for id in of_stages.filter_map(|name| StageId::parse(&name)) {

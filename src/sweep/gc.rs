@@ -87,7 +87,7 @@ fn events(broom: &mut Broom, store: &Store) -> Result<()> {
 /// The locks of runs that are in no sweep any more.
 fn run_locks(broom: &mut Broom, store: &Store, wanted: &HashSet<PathBuf>) -> Result<()> {
     let dir = folder(store).with_file_name("locks");
-    for name in names(&dir)?.iter().filter(|name| name.starts_with("run-")) {
+    for name in names(&dir)?.iter().filter(|name| name.starts_with("run-") && !name.contains('.')) {
         let path = dir.join(name);
         if !wanted.contains(&path)
             && let Some(_guard) = broom.lock(&path, name)?

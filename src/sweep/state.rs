@@ -3,12 +3,11 @@
 use super::{Run, Sweep, plan::FORMAT_VERSION};
 use crate::{
     error::{Error, Result},
-    store::{Store, atomic_write, try_exclusive},
+    store::{Lock, Store, atomic_write, lease},
 };
 use serde::{Deserialize, Serialize};
 use std::{
-    fmt,
-    fs::{self, File, TryLockError},
+    fmt, fs,
     path::{Path, PathBuf},
 };
 
@@ -80,17 +79,14 @@ fn path(sweep: &Path, run: &str) -> PathBuf {
     sweep.join("runs").join(format!("{run}.json"))
 }
 
-/// The lock of a run, `None` while another process has it. It is the same for all sweeps of the store, and dies with
-/// the last process that has it open.
-pub fn lock(store: &Store, run: &str) -> Result<Option<File>> {
-    // It becomes the stdin of the run's process.
-    try_exclusive(&lock_path(store, run))
+/// The lock of a run. It is the same for all sweeps of the store.
+pub fn lock(store: &Store, run: &str) -> Result<Lock> {
+    Lock::at(&lock_path(store, run))
 }
 
-/// Whether some process computes the run.
+/// Whether some process computes the run, here or on another machine.
 pub fn is_held(store: &Store, run: &str) -> bool {
-    let file = File::open(lock_path(store, run));
-    file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    lease::is_held(&lock_path(store, run))
 }
 
 pub(super) fn lock_path(store: &Store, run: &str) -> PathBuf {

@@ -23,3 +23,4 @@ mod status;
 mod sweep;
 mod sweep_kills;
 mod tasks;
+mod worker;

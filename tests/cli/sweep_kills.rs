@@ -35,7 +35,7 @@ fn start(bench: &Bench, store: &str) -> Child {
 }
 
 /// The processes that were begun with this folder in their arguments.
-fn processes_of(dir: &Path) -> Vec<i32> {
+pub fn processes_of(dir: &Path) -> Vec<i32> {
     let wanted = dir.to_string_lossy().into_owned();
     let all = fs::read_dir("/proc").unwrap().flatten();
     let ids = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
@@ -44,6 +44,17 @@ fn processes_of(dir: &Path) -> Vec<i32> {
         String::from_utf8_lossy(&words).contains(&wanted)
     })
     .collect()
+}
+
+/// SIGKILL to the sweep or worker, then to the runs that it began.
+pub fn kill_with_all_runs(mut child: Child, dir: &Path) {
+    child.kill().unwrap();
+    child.wait().unwrap();
+    for id in processes_of(dir) {
+        // SAFETY: kill(2) takes no pointers; the process has this test's own folder in its arguments.
+        unsafe { libc::kill(id, libc::SIGKILL) };
+    }
+    wait_for_none_of(dir);
 }
 
 fn wait_for_none_of(dir: &Path) {
@@ -118,13 +129,7 @@ fn a_sweep_killed_with_all_its_runs_at_random_instants_ends_with_the_same_record
             assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
             break;
         }
-        child.kill().unwrap();
-        child.wait().unwrap();
-        for id in processes_of(&dir) {
-            // SAFETY: kill(2) takes no pointers; the process has this test's own folder in its arguments.
-            unsafe { libc::kill(id, libc::SIGKILL) };
-        }
-        wait_for_none_of(&dir);
+        kill_with_all_runs(child, &dir);
         kills += 1;
         assert!(kills < 500, "it comes to no end");
     }
