@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand, value_parser};
 use toml::Table;
 
-use super::{pretrain::PretrainArgs, status::StatusArgs, sweep::SweepArgs};
+use super::{pretrain::PretrainArgs, status::StatusArgs, sweep::SweepArgs, worker::WorkerArgs};
 use crate::{
     config::{ExperimentConfig, Layers},
     error::Result,
@@ -32,6 +32,7 @@ pub enum Verb {
     // The about is the one of `RunArgs`; a doc comment here would hide its long form.
     Run(Box<RunArgs>),
     Sweep(Box<SweepArgs>),
+    Worker(WorkerArgs),
     Status(StatusArgs),
     Pretrain(Box<PretrainArgs>),
     /// What this machine offers: device, kernels, threads

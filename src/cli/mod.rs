@@ -8,6 +8,7 @@ mod signals;
 mod status;
 mod sweep;
 mod talk;
+mod worker;
 
 use crate::{error::Error, ops::simd};
 use args::{Cli, Verb};
@@ -19,6 +20,7 @@ pub fn main() -> i32 {
     let outcome = simd::limit().and_then(|_| match verb {
         Verb::Run(arguments) => run::run(&arguments),
         Verb::Sweep(arguments) => sweep::run(&arguments),
+        Verb::Worker(arguments) => worker::run(&arguments),
         Verb::Status(arguments) => status::run(&arguments),
         Verb::Pretrain(arguments) => pretrain::run(&arguments),
         Verb::Doctor => doctor::run(),

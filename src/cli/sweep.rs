@@ -125,6 +125,10 @@ pub struct SweepArgs {
     /// List the runs, what is done already, and what the rest will take; begin nothing
     #[arg(long, help_heading = "Output")]
     dry_run: bool,
+
+    /// Write the sweep down for `lottery worker`, print its name, begin nothing
+    #[arg(long, conflicts_with = "dry_run", help_heading = "Output")]
+    plan: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -145,10 +149,14 @@ struct RetryArgs {
 
 /// How a sweep is carried out, whatever its runs are.
 #[derive(Args, Debug)]
-struct How {
-    /// Processes at a time
-    #[arg(long, short, value_name = "N", default_value_t = 1, value_parser = value_parser!(u64).range(1..=1024), help_heading = "Execution")]
-    jobs: u64,
+pub(super) struct How {
+    /// Processes at a time [default: one, or one for each of --gpus]
+    #[arg(long, short, value_name = "N", value_parser = value_parser!(u64).range(1..=1024), help_heading = "Execution")]
+    jobs: Option<u64>,
+
+    /// The GPUs to share out, one for each process in turn, as CUDA_VISIBLE_DEVICES names them
+    #[arg(long, value_delimiter = ',', value_name = "N,…", help_heading = "Execution")]
+    gpus: Vec<String>,
 
     /// Stop at the first failure
     #[arg(long, conflicts_with = "max_failures", help_heading = "Execution")]
@@ -164,7 +172,7 @@ struct How {
 
     /// Print all runs with status, paths and scores as one JSON document on stdout
     #[arg(long, help_heading = "Output")]
-    json: bool,
+    pub(super) json: bool,
 
     /// No progress and no talk; errors are still told
     #[arg(long, short, help_heading = "Output")]
@@ -172,16 +180,26 @@ struct How {
 }
 
 impl How {
-    fn store(&self) -> PathBuf {
+    pub(super) fn store(&self) -> PathBuf {
         args::store_folder(self.store.as_deref())
     }
 
-    fn options(&self, retry: bool) -> Options {
+    pub(super) fn options(&self) -> Result<Options> {
+        if let Some(wrong) = self.gpus.iter().find(|gpu| gpu.trim().is_empty()) {
+            return Err(Error::usage(format!("{wrong:?} (--gpus) names no GPU. Write --gpus 0,1.")));
+        }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let jobs = self.jobs as usize;
+        let jobs = self.jobs.map_or(self.gpus.len().max(1), |jobs| jobs as usize);
         let most = self.max_failures.map(|most| most as usize);
-        let max_failures = if self.fail_fast { Some(1) } else { most };
-        Options { jobs, threads: (cores / jobs).max(1), max_failures, retry }
+        Ok(Options {
+            jobs,
+            threads: (cores / jobs).max(1),
+            max_failures: if self.fail_fast { Some(1) } else { most },
+            retry: false,
+            wait_for_others: true,
+            until: None,
+            gpus: self.gpus.clone(),
+        })
     }
 }
 
@@ -234,7 +252,8 @@ impl SweepArgs {
 pub fn run(arguments: &SweepArgs) -> Result<()> {
     if let Some(SweepVerb::Retry(retry)) = &arguments.verb {
         let sweep = Sweep::find(&retry.id, &Store::at(&retry.how.store())?)?;
-        return execute(&sweep, &Store::open(&retry.how.store())?, &retry.how, true);
+        let options = Options { retry: true, ..retry.how.options()? };
+        return execute(&sweep, &Store::open(&retry.how.store())?, &retry.how, &options);
     }
     let how = &arguments.how;
     if arguments.dry_run {
@@ -244,32 +263,59 @@ pub fn run(arguments: &SweepArgs) -> Result<()> {
     // What was typed is held to account before a store is created.
     arguments.sweep(&Store::at(&how.store())?)?;
     let store = Store::open(&how.store())?;
-    execute(&arguments.sweep(&store)?, &store, how, false)
+    let sweep = arguments.sweep(&store)?;
+    if arguments.plan {
+        sweep.save()?;
+        return print(&format!("{}\n", sweep.id));
+    }
+    execute(&sweep, &store, how, &how.options()?)
 }
 
-fn execute(sweep: &Sweep, store: &Store, how: &How, retry: bool) -> Result<()> {
-    let mut talk = SweepTalk::new(sweep, how.quiet, signals::stop_flag()?)?;
-    let fates = local::execute(sweep, store, &how.options(retry), &mut talk)?;
-    talk.bar.finish_and_clear();
+fn execute(sweep: &Sweep, store: &Store, how: &How, options: &Options) -> Result<()> {
+    sweep.save()?;
+    let (fates, stopped) = carry_out(sweep, store, how, options)?;
     print(&if how.json { document(sweep, store, &fates, None)? } else { table(sweep, &fates)? })?;
-    let count = |status| fates.iter().filter(|fate| fate.state.status == status).count();
-    let (failed, pending, total) = (count(Status::Failed), count(Status::Pending), fates.len());
-    if talk.stop_wanted() && pending > 0 {
-        return Err(Error::stopped(&format!("with {pending} of {total} runs to go")));
+    let (failed, pending) = (count(&fates, Status::Failed), count(&fates, Status::Pending));
+    if stopped && pending > 0 {
+        return Err(Error::stopped(&format!("with {pending} of {} runs to go", fates.len())));
     }
     if failed > 0 {
-        let rest = if pending > 0 { format!(" and {pending} were not finished") } else { String::new() };
-        return Err(Error::SomeFailed(format!(
-            "{failed} of {total} runs failed{rest}; their logs are in {}. Mend the cause, then: lottery sweep retry {} --store {}",
-            sweep.dir.join("logs").display(),
-            sweep.id,
-            quoted(&store.dir().to_string_lossy())
-        )));
+        return Err(some_failed(sweep, store, &fates));
     }
     if pending > 0 {
-        return Err(Error::stopped(&format!("by others with {pending} of {total} runs to go")));
+        return Err(Error::stopped(&format!("by others with {pending} of {} runs to go", fates.len())));
     }
     Ok(())
+}
+
+/// How every run stands in the end, and whether a signal asked to stop.
+pub(super) fn carry_out(
+    sweep: &Sweep,
+    store: &Store,
+    how: &How,
+    options: &Options,
+) -> Result<(Vec<Fate>, bool)> {
+    let mut talk = SweepTalk::new(sweep, how.quiet, signals::stop_flag()?)?;
+    let fates = local::execute(sweep, store, options, &mut talk)?;
+    talk.bar.finish_and_clear();
+    Ok((fates, talk.stop_wanted()))
+}
+
+pub(super) fn count(fates: &[Fate], status: Status) -> usize {
+    fates.iter().filter(|fate| fate.state.status == status).count()
+}
+
+pub(super) fn some_failed(sweep: &Sweep, store: &Store, fates: &[Fate]) -> Error {
+    let pending = count(fates, Status::Pending);
+    let rest = if pending > 0 { format!(" and {pending} were not finished") } else { String::new() };
+    Error::SomeFailed(format!(
+        "{} of {} runs failed{rest}; their logs are in {}. Mend the cause, then: lottery sweep retry {} --store {}",
+        count(fates, Status::Failed),
+        fates.len(),
+        sweep.dir.join("logs").display(),
+        sweep.id,
+        quoted(&store.dir().to_string_lossy())
+    ))
 }
 
 fn dry_run(sweep: &Sweep, store: &Store, how: &How) -> Result<()> {
@@ -351,7 +397,12 @@ fn table(sweep: &Sweep, fates: &[Fate]) -> Result<String> {
     Ok(format!("{table}\n{failures}"))
 }
 
-fn document(sweep: &Sweep, store: &Store, fates: &[Fate], estimate: Option<Value>) -> Result<String> {
+pub(super) fn document(
+    sweep: &Sweep,
+    store: &Store,
+    fates: &[Fate],
+    estimate: Option<Value>,
+) -> Result<String> {
     let runs = sweep.runs.iter().zip(fates).map(|(run, fate)| {
         let mut value = serde_json::to_value(&fate.state).unwrap_or_default();
         value["log"] = json!(sweep.log(run));

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! <store>/stages/<kind>-<hash12>/   stage.json is written last and means "done"
-//! <store>/locks/<kind>-<hash12>     held by the process that computes the stage
+//! <store>/locks/<kind>-<hash12>     held by the process that computes the stage, with its lease beside it
 //! <store>/results/<task>/<method>/<mode>/seed-<n>.json, and seed-<n>.<hash12>.json of other settings
 //! ```
 //!
@@ -11,6 +11,7 @@
 mod atomic;
 mod canonical;
 mod done;
+pub mod lease;
 mod results;
 mod stage;
 mod writer;
@@ -19,8 +20,7 @@ mod writer;
 mod process_tests;
 
 use std::{
-    fs::{self, File, TryLockError},
-    io::ErrorKind,
+    fs,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -28,6 +28,7 @@ use std::{
 pub use atomic::{atomic_write, atomic_write_with};
 pub use canonical::canonical_json;
 pub use done::Done;
+pub use lease::{Lease, Lock};
 pub use stage::{FORMAT_VERSION, StageId, stage_id};
 pub use writer::StageWriter;
 
@@ -128,21 +129,13 @@ impl StageHandle {
         Done::load(&self.id, &self.dir)
     }
 
-    fn lock(&self, on_wait: &mut dyn FnMut(&StageId) -> Result<()>) -> Result<File> {
-        let failed = |error: &std::io::Error| Error::io(&self.lock, "lock", error);
-        let file = File::options()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&self.lock)
-            .map_err(|error| failed(&error))?;
+    fn lock(&self, on_wait: &mut dyn FnMut(&StageId) -> Result<()>) -> Result<Lease> {
+        let mut lock = Lock::at(&self.lock)?;
         loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(file),
-                Err(TryLockError::WouldBlock) => on_wait(&self.id)?,
-                Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Interrupted => {}
-                Err(TryLockError::Error(error)) => return Err(failed(&error)),
+            if let Some(lease) = lock.take()? {
+                return Ok(lease);
             }
+            on_wait(&self.id)?;
             std::thread::sleep(LOOK_AGAIN);
         }
     }
@@ -220,7 +213,12 @@ mod tests {
             ("metrics.json", |dir| fs::write(dir.join("metrics.json"), br#"{"accuracy": 0.99}"#).unwrap()),
             ("metrics.json", |dir| fs::remove_file(dir.join("metrics.json")).unwrap()),
             ("model.safetensors", |dir| {
-                File::options().write(true).open(dir.join("model.safetensors")).unwrap().set_len(9).unwrap()
+                fs::File::options()
+                    .write(true)
+                    .open(dir.join("model.safetensors"))
+                    .unwrap()
+                    .set_len(9)
+                    .unwrap()
             }),
             ("stage.json", |dir| fs::write(dir.join("stage.json"), "{").unwrap()),
         ];

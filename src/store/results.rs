@@ -1,10 +1,10 @@
 //! Records: the last one of each task × method × mode × seed at a fixed place, those of other settings beside it.
 
-use super::{Store, atomic_write, canonical::canonical};
+use super::{LOOK_AGAIN, Lock, Store, atomic_write, canonical::canonical};
 use crate::error::{Error, Result};
 use serde_json::{Value, json};
 use std::{
-    fs::{self, File},
+    fs,
     io::ErrorKind,
     path::{Path, PathBuf},
 };
@@ -18,11 +18,14 @@ impl Store {
     /// Writes a run's record, a JSON object with its `stages` and `config`. A record of other settings, data or another
     /// model that lies there moves to `seed-<n>.<hash of those>.json`, which is returned.
     pub fn write_record(&self, path: &Path, record: &str) -> Result<Option<PathBuf>> {
-        let lock = self.dir.join("locks").join("records");
         // Two runs of different settings may end at the same moment.
-        let _held = File::create(&lock)
-            .and_then(|file| file.lock().map(|()| file))
-            .map_err(|e| Error::io(&lock, "lock", &e))?;
+        let mut lock = Lock::at(&self.dir.join("locks").join("records"))?;
+        let _held = loop {
+            match lock.take()? {
+                Some(lease) => break lease,
+                None => std::thread::sleep(LOOK_AGAIN),
+            }
+        };
         let own = beside(path, record.as_bytes());
         let moved = match fs::read(path) {
             Ok(earlier) => {

@@ -9,7 +9,7 @@ use std::{
 use serde_json::{Map, Value, json};
 
 use super::{
-    Done, FORMAT_VERSION, StageId,
+    Done, FORMAT_VERSION, Lease, StageId,
     atomic::{TEMPORARY, atomic_write, atomic_write_with},
     done::{MANIFEST, hash_file},
 };
@@ -22,20 +22,19 @@ const CHECKPOINT: &str = "checkpoint";
 pub struct StageWriter {
     id: StageId,
     dir: PathBuf,
-    /// Unlocked by the system when it is closed, which is also when the process dies.
-    _lock: File,
+    lease: Lease,
 }
 
 impl StageWriter {
     /// Takes over the folder under its lock; what a killed process left there is cleared, its checkpoint kept.
-    pub(super) fn take(id: StageId, dir: PathBuf, lock: File) -> Result<Self> {
+    pub(super) fn take(id: StageId, dir: PathBuf, lease: Lease) -> Result<Self> {
         fs::create_dir_all(&dir).map_err(|error| Error::io(&dir, "create", &error))?;
         for (name, path) in entries(&dir)? {
             if name != CHECKPOINT {
                 remove(&path).map_err(|error| Error::io(&path, "remove", &error))?;
             }
         }
-        Ok(Self { id, dir, _lock: lock })
+        Ok(Self { id, dir, lease })
     }
 
     pub fn id(&self) -> &StageId {
@@ -98,6 +97,7 @@ impl StageWriter {
         manifest.insert("stage".into(), json!(self.id.as_str()));
         manifest.insert("files".into(), Value::Object(files));
         let manifest = Value::Object(manifest);
+        self.lease.check()?;
         atomic_write(&self.dir.join(MANIFEST), format!("{manifest:#}\n").as_bytes())?;
 
         clear_checkpoint(&self.dir);
@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn a_stage_holds_plain_files_alone() {
         let folder = tempfile::tempdir().unwrap();
-        let lock = File::create(folder.path().join("lock")).unwrap();
+        let lock = super::super::Lock::at(&folder.path().join("lock")).unwrap().take().unwrap().unwrap();
         let id = super::super::stage_id("finetune", &json!({}));
         let writer = StageWriter::take(id, folder.path().join("stage"), lock).unwrap();
         for wrong in ["", "..", "../model", "a/b", "/etc/passwd", ".hidden", MANIFEST, CHECKPOINT] {

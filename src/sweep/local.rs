@@ -8,10 +8,10 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    store::{Store, atomic_write},
+    store::{Lease, Lock, Store, atomic_write},
 };
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     fs::{self, File},
     io::{Read, Seek, SeekFrom},
     path::{Path, PathBuf},
@@ -37,6 +37,12 @@ pub struct Options {
     pub max_failures: Option<usize>,
     /// Failed runs once more.
     pub retry: bool,
+    /// Whether to wait for runs that other processes compute; a worker of many leaves them to those.
+    pub wait_for_others: bool,
+    /// Stop then where the work can be taken up again.
+    pub until: Option<Instant>,
+    /// For each process in turn the GPUs that it may see, as `CUDA_VISIBLE_DEVICES` names them.
+    pub gpus: Vec<String>,
 }
 
 /// How many runs stand how.
@@ -70,8 +76,10 @@ pub struct Fate {
 struct Job {
     index: usize,
     child: Child,
+    /// Which of the processes at a time it is.
+    slot: usize,
     /// Held together with the process itself, whose stdin it is.
-    _lock: File,
+    _lock: Lease,
     /// Where this process's part of the log begins.
     log_from: u64,
     began: Instant,
@@ -87,26 +95,22 @@ struct Local<'a> {
     /// What is there to be shared.
     open: HashSet<usize>,
     jobs: Vec<Job>,
-    /// Runs that other processes compute, and when they were last looked at.
-    elsewhere: Vec<(usize, Instant)>,
+    /// Runs that other processes compute: what is wanted of them, and when it was last asked for.
+    elsewhere: BTreeMap<usize, (Lock, Instant)>,
     /// Failed attempts known at the beginning; more of them were made by others since.
     attempts: Vec<u32>,
     failures: usize,
     program: PathBuf,
 }
 
-/// Executes what is to be done, and says how every run stands. Fails only where the store does.
+/// Executes what is to be done of a sweep that was saved, and says how every run stands. Fails only where the store
+/// does.
 pub fn execute(
     sweep: &Sweep,
     store: &Store,
     options: &Options,
     watcher: &mut dyn Watcher,
 ) -> Result<Vec<Fate>> {
-    sweep.save()?;
-    for room in ["runs", "configs", "live", "logs"] {
-        let dir = sweep.dir.join(room);
-        fs::create_dir_all(&dir).map_err(|e| Error::io(&dir, "create", &e))?;
-    }
     let program =
         std::env::current_exe().map_err(|e| Error::internal(format!("which program is this? {e}")))?;
     let mut local = Local {
@@ -117,7 +121,7 @@ pub fn execute(
         shared: numbered(sweep)?,
         open: HashSet::new(),
         jobs: Vec::new(),
-        elsewhere: Vec::new(),
+        elsewhere: BTreeMap::new(),
         attempts: Vec::new(),
         failures: 0,
         program,
@@ -192,7 +196,8 @@ impl Local<'_> {
         loop {
             self.reap(watcher)?;
             let enough = self.options.max_failures.is_some_and(|most| self.failures >= most);
-            if !stopping && (watcher.stop_wanted() || enough) {
+            let late = self.options.until.is_some_and(|until| Instant::now() >= until);
+            if !stopping && (watcher.stop_wanted() || enough || late) {
                 stopping = true;
                 self.jobs.iter().for_each(|job| terminate(&job.child));
             }
@@ -200,7 +205,8 @@ impl Local<'_> {
                 self.open_early();
                 while self.jobs.len() < self.options.jobs && self.begin_one(watcher)? {}
             }
-            let waiting = !stopping && (0..self.fates.len()).any(|index| self.waiting(index));
+            let mine = |index: &usize| self.options.wait_for_others || !self.elsewhere.contains_key(index);
+            let waiting = !stopping && (0..self.fates.len()).filter(mine).any(|index| self.waiting(index));
             if self.jobs.is_empty() && !waiting {
                 return Ok(());
             }
@@ -227,12 +233,14 @@ impl Local<'_> {
                 continue;
             }
             let run = &self.sweep.runs[index];
-            let Some(lock) = state::lock(self.store, &run.name)? else {
-                self.elsewhere.retain(|(other, _)| *other != index);
-                self.elsewhere.push((index, Instant::now()));
+            let mut lock = match self.elsewhere.remove(&index) {
+                Some((lock, _)) => lock,
+                None => state::lock(self.store, &run.name)?,
+            };
+            let Some(lock) = lock.take()? else {
+                self.elsewhere.insert(index, (lock, Instant::now()));
                 continue;
             };
-            self.elsewhere.retain(|(other, _)| *other != index);
             // Another process may have ended it in the meantime.
             let now = fate(self.sweep, self.store, run)?;
             let failed_since =
@@ -255,16 +263,16 @@ impl Local<'_> {
     }
 
     fn ready(&self, index: usize) -> bool {
-        if let Some((_, at)) = self.elsewhere.iter().find(|(other, _)| *other == index) {
+        if let Some((_, at)) = self.elsewhere.get(&index) {
             return at.elapsed() >= LOOK_AGAIN;
         }
-        let mut others = self.jobs.iter().map(|job| job.index).chain(self.elsewhere.iter().map(|e| e.0));
+        let mut others = self.jobs.iter().map(|job| job.index).chain(self.elsewhere.keys().copied());
         let needed: Vec<usize> =
             self.shared[index].iter().copied().filter(|key| !self.open.contains(key)).collect();
         needed.is_empty() || !others.any(|other| needed.iter().any(|key| self.shared[other].contains(key)))
     }
 
-    fn begin(&mut self, index: usize, lock: File, watcher: &mut dyn Watcher) -> Result<()> {
+    fn begin(&mut self, index: usize, lock: Lease, watcher: &mut dyn Watcher) -> Result<()> {
         let (sweep, run) = (self.sweep, &self.sweep.runs[index]);
         let mut config = run.config.clone();
         config.run.threads.get_or_insert(self.options.threads);
@@ -297,14 +305,20 @@ impl Local<'_> {
             .env_remove("LOTTERY_MODEL")
             .env_remove("LOTTERY_DATA")
             // The lock as an open file: it outlives this process when that is killed, and dies with the run's.
-            .stdin(Stdio::from(lock.try_clone().map_err(|e| failed(&e))?))
+            .stdin(Stdio::from(lock.file().try_clone().map_err(|e| failed(&e))?))
             .stdout(Stdio::null())
             .stderr(Stdio::from(file));
+        let slot = (0..).find(|slot| self.jobs.iter().all(|job| job.slot != *slot)).unwrap_or(0);
+        if !self.options.gpus.is_empty() {
+            command.env("CUDA_VISIBLE_DEVICES", &self.options.gpus[slot % self.options.gpus.len()]);
+        }
         // Ctrl-C on a terminal reaches a whole group; the runs are to hear of it once, from here.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         match command.spawn() {
-            Ok(child) => self.jobs.push(Job { index, child, _lock: lock, log_from, began: Instant::now() }),
+            Ok(child) => {
+                self.jobs.push(Job { index, child, slot, _lock: lock, log_from, began: Instant::now() })
+            }
             Err(e) => {
                 let mut fate = self.fates[index].clone();
                 fate.state.status = Status::Failed;

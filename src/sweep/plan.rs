@@ -136,7 +136,12 @@ impl Sweep {
         Ok(Self { id: saved.id, dir: dir.to_owned(), directory: saved.directory, runs: saved.runs })
     }
 
+    /// Makes its folders and writes it down, for workers to find.
     pub fn save(&self) -> Result<()> {
+        for room in ["runs", "configs", "live", "logs"] {
+            let dir = self.dir.join(room);
+            fs::create_dir_all(&dir).map_err(|e| Error::io(&dir, "create", &e))?;
+        }
         let saved = json!({
             "format_version": FORMAT_VERSION, "id": self.id, "directory": self.directory, "runs": self.runs,
         });

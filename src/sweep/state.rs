@@ -3,13 +3,12 @@
 use super::{Run, Sweep, plan::FORMAT_VERSION};
 use crate::{
     error::{Error, Result},
-    store::{Store, atomic_write},
+    store::{Lock, Store, atomic_write, lease::Holder},
 };
 use serde::{Deserialize, Serialize};
 use std::{
     fmt,
     fs::{self, File, TryLockError},
-    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
@@ -81,26 +80,16 @@ fn path(sweep: &Path, run: &str) -> PathBuf {
     sweep.join("runs").join(format!("{run}.json"))
 }
 
-/// The lock of a run, `None` while another process has it. It is the same for all sweeps of the store, and dies with
-/// the last process that has it open.
-pub fn lock(store: &Store, run: &str) -> Result<Option<File>> {
-    let path = lock_path(store, run);
-    let failed = |e: &std::io::Error| Error::io(&path, "lock", e);
-    // For reading too: it becomes the stdin of the run's process.
-    let file = File::options().read(true).write(true).create(true).truncate(false).open(&path);
-    let file = file.map_err(|e| failed(&e))?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(e)) if e.kind() == ErrorKind::Interrupted => Ok(None),
-        Err(TryLockError::Error(e)) => Err(failed(&e)),
-    }
+/// The lock of a run. It is the same for all sweeps of the store.
+pub fn lock(store: &Store, run: &str) -> Result<Lock> {
+    Lock::at(&lock_path(store, run))
 }
 
-/// Whether some process computes the run.
+/// Whether some process computes the run, here or on another machine.
 pub fn is_held(store: &Store, run: &str) -> bool {
-    let file = File::open(lock_path(store, run));
-    file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    let path = lock_path(store, run);
+    let here = |file: File| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
+    File::open(&path).is_ok_and(here) || Holder::of(&path).is_some_and(|holder| holder.lives_elsewhere(&path))
 }
 
 fn lock_path(store: &Store, run: &str) -> PathBuf {

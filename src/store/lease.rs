@@ -1,0 +1,411 @@
+//! Locks that hold between processes of one machine and between machines that share a folder.
+//!
+//! On one machine the lock is the system's (`flock`): it dies with its process, whatever kills it. Some shared file
+//! systems keep such locks to each machine, so whoever holds one also keeps a lease beside it: a file with a name of
+//! its own that it writes anew again and again. Another machine takes the lease over when it has watched it for
+//! [`patience`] without a change. Only the watcher's own stopwatch counts; clocks may differ and jump.
+
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::{
+    fs::{self, File, TryLockError},
+    io::{ErrorKind, Read, Seek, Write},
+    path::{Path, PathBuf},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{self, RecvTimeoutError},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+/// Signs of life within [`patience`]: several may be lost.
+const BEATS: u32 = 6;
+
+const USUAL_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a holder on another machine may give no sign of life: `LOTTERY_LEASE` seconds, or 60.
+///
+/// Usage error: something else than a number from 1 to 86400.
+pub fn patience() -> Result<Duration> {
+    let Some(typed) = std::env::var_os("LOTTERY_LEASE").filter(|typed| !typed.is_empty()) else {
+        return Ok(USUAL_PATIENCE);
+    };
+    let seconds = typed.to_str().and_then(|typed| typed.parse().ok()).filter(|s| (1.0..=86400.0).contains(s));
+    seconds.map(Duration::from_secs_f64).ok_or_else(|| {
+        Error::usage(format!(
+            "LOTTERY_LEASE is {}, no number of seconds from 1 to 86400. Mend it, or unset it for 60.",
+            typed.display()
+        ))
+    })
+}
+
+/// Who holds a lease, as its file says.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Holder {
+    /// For people.
+    pub host: String,
+    pub process: u32,
+    /// What tells a running system from others, and from itself before it was started anew.
+    machine: String,
+    /// Of this lease alone.
+    name: String,
+    /// Seconds without a beat after which it may be taken over; the holder's own, wherever it is watched.
+    patience: f64,
+    beat: u64,
+}
+
+impl Holder {
+    fn this(machine: &str, patience: Duration) -> Self {
+        Self {
+            host: hostname(),
+            process: std::process::id(),
+            machine: machine.to_owned(),
+            name: nonce(),
+            patience: patience.as_secs_f64(),
+            beat: 0,
+        }
+    }
+
+    /// The holder by the lease beside this lock, if there is a whole one.
+    pub fn of(lock: &Path) -> Option<Self> {
+        serde_json::from_slice(&fs::read(lease_path(lock)).ok()?).ok()
+    }
+
+    /// Whether it is one of another machine, about which the system's own locks need not know, and gave a sign of life
+    /// of late. By the clocks of both machines: good enough to be shown, not to take a lock over.
+    pub fn lives_elsewhere(&self, lock: &Path) -> bool {
+        let beaten = fs::metadata(lease_path(lock)).and_then(|file| file.modified()).ok();
+        let age = beaten.and_then(|at| at.elapsed().ok()).unwrap_or_default();
+        self.machine != this_machine() && age.as_secs_f64() <= 2.0 * self.patience
+    }
+}
+
+/// A lock that is wanted.
+#[derive(Debug)]
+pub struct Lock {
+    path: PathBuf,
+    lease: PathBuf,
+    machine: String,
+    patience: Duration,
+    /// What another machine's lease said when it last changed, and when that was seen.
+    watched: Option<(Vec<u8>, Instant)>,
+    /// Since when another process seems to take it over, and how many died over that.
+    contested: (Option<Instant>, u32),
+}
+
+impl Lock {
+    pub fn at(path: &Path) -> Result<Self> {
+        Ok(Self::of(path, lease_path(path), this_machine(), patience()?))
+    }
+
+    fn of(path: &Path, lease: PathBuf, machine: &str, patience: Duration) -> Self {
+        let (path, machine) = (path.to_owned(), machine.to_owned());
+        Self { path, lease, machine, patience, watched: None, contested: (None, 0) }
+    }
+
+    /// The lease when it can be had now; asked again and again, one that a dead machine left is taken over.
+    pub fn take(&mut self) -> Result<Option<Lease>> {
+        let failed = |e: &std::io::Error| Error::io(&self.path, "lock", e);
+        // For reading too: it may become the stdin of another process.
+        let file = File::options().read(true).write(true).create(true).truncate(false).open(&self.path);
+        let file = file.map_err(|e| failed(&e))?;
+        let told = match file.try_lock() {
+            Ok(()) => true,
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(e)) if e.kind() == ErrorKind::Interrupted => return Ok(None),
+            // A file system without such locks: the lease alone tells.
+            Err(TryLockError::Error(e)) if has_no_locks(&e) => false,
+            Err(TryLockError::Error(e)) => return Err(failed(&e)),
+        };
+        let path = self.lease.clone();
+        let holder = Holder::this(&self.machine, self.patience);
+        let failed = |e: std::io::Error| Error::io(&path, "write", &e);
+        let new = |path: &Path| File::options().read(true).write(true).create_new(true).open(path);
+        match new(&path) {
+            Ok(lease) => return Lease::begin(file, lease, path.clone(), holder).map(Some),
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+            Err(e) => return Err(failed(e)),
+        }
+        let Ok(found) = fs::read(&path) else { return Ok(None) };
+        let earlier: Option<Holder> = serde_json::from_slice(&found).ok();
+        let dead_here = told && earlier.as_ref().is_some_and(|earlier| earlier.machine == self.machine);
+        let patience =
+            earlier.as_ref().map_or(self.patience, |e| Duration::from_secs_f64(e.patience.clamp(0.0, 1e6)));
+        let silent = self.watched_for(patience, &found);
+        if !dead_here && !silent {
+            return Ok(None);
+        }
+        // Of all who saw this holder die one makes this file; should it die over that too, one makes the next.
+        let name = earlier.map_or("nobody".into(), |earlier| earlier.name);
+        let token = |n: u32| path.with_extension(format!("after-{name}-{n}"));
+        let (since, dead) = &mut self.contested;
+        match new(&token(*dead)) {
+            Ok(_) => {}
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => {
+                if since.get_or_insert_with(Instant::now).elapsed() > patience {
+                    (*since, *dead) = (None, *dead + 1);
+                }
+                return Ok(None);
+            }
+            Err(e) => return Err(failed(e)),
+        }
+        let made = *dead;
+        let taken = self.replace(file, &path, &found, holder);
+        // From now on the lease is another than whoever comes too late has seen.
+        (0..=made).for_each(|n| drop(fs::remove_file(token(n))));
+        taken
+    }
+
+    /// Puts an own lease in the place of the one that was found, unless it changed after all.
+    fn replace(&mut self, file: File, path: &Path, found: &[u8], holder: Holder) -> Result<Option<Lease>> {
+        let failed = |e: std::io::Error| Error::io(path, "write", &e);
+        (self.watched, self.contested) = (None, (None, 0));
+        if fs::read(path).ok().as_deref() != Some(found) {
+            return Ok(None);
+        }
+        let own = path.with_extension(format!("of-{}", holder.name));
+        let mut opened =
+            File::options().read(true).write(true).create_new(true).open(&own).map_err(failed)?;
+        // Whole before it is seen; its beats begin after.
+        write(&mut opened, &holder).and_then(|()| fs::rename(&own, path)).map_err(failed)?;
+        Lease::begin(file, opened, path.to_owned(), holder).map(Some)
+    }
+
+    fn watched_for(&mut self, patience: Duration, found: &[u8]) -> bool {
+        match &self.watched {
+            Some((seen, since)) if seen == found => since.elapsed() >= patience,
+            _ => {
+                self.watched = Some((found.to_owned(), Instant::now()));
+                self.contested = (None, 0);
+                false
+            }
+        }
+    }
+}
+
+/// A lock that is held, until this is dropped or the process dies.
+#[derive(Debug)]
+pub struct Lease {
+    file: File,
+    path: PathBuf,
+    name: String,
+    lost: Arc<AtomicBool>,
+    stop: Option<mpsc::Sender<()>>,
+    beats: Option<JoinHandle<()>>,
+}
+
+impl Lease {
+    fn begin(file: File, mut lease: File, path: PathBuf, mut holder: Holder) -> Result<Self> {
+        write(&mut lease, &holder).map_err(|e| Error::io(&path, "write", &e))?;
+        let (name, lost) = (holder.name.clone(), Arc::new(AtomicBool::new(false)));
+        let (stop, stopped) = mpsc::channel();
+        let beats = {
+            let (path, lost) = (path.clone(), Arc::clone(&lost));
+            let pause = Duration::from_secs_f64(holder.patience) / BEATS;
+            let beat = move || {
+                while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(pause) {
+                    if is_of_another(&path, &holder.name) {
+                        lost.store(true, Ordering::Relaxed);
+                        return;
+                    }
+                    // Through the file as it was opened: whoever takes over puts another in its place. A beat that
+                    // cannot be written, on a full disk say, is made up for by the next.
+                    holder.beat += 1;
+                    let _ = write(&mut lease, &holder);
+                }
+            };
+            thread::Builder::new().name("lease".into()).spawn(beat)
+        };
+        let beats = beats.map_err(|e| Error::internal(format!("cannot start a thread: {e}")))?;
+        Ok(Self { file, path, name, lost, stop: Some(stop), beats: Some(beats) })
+    }
+
+    /// The locked file: whoever has it open keeps the system's lock.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// A data error when another machine has taken over, because this one gave no sign of life: it was asleep, or cut
+    /// off from the store.
+    pub fn check(&self) -> Result<()> {
+        if self.lost.load(Ordering::Relaxed) || is_of_another(&self.path, &self.name) {
+            let by = Holder::of(&self.path.with_extension("")).map_or("another machine".into(), |h| h.host);
+            return Err(Error::data(format!(
+                "{by} took over {} while this process gave no sign of life. What it computes is not lost: run the same \
+                 command again to load it.",
+                self.path.display()
+            )));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        self.beats.take().into_iter().for_each(|beats| drop(beats.join()));
+        if !is_of_another(&self.path, &self.name) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// One line of a fixed length, so that a beat never leaves a part of the one before. A reader that meets it half
+/// written takes it for a change, which it is.
+fn write(lease: &mut File, holder: &Holder) -> std::io::Result<()> {
+    let text = serde_json::to_string(holder)?;
+    lease.rewind()?;
+    lease.write_all(format!("{text:<400}\n").as_bytes())?;
+    // Not for a power cut, but for other machines to see.
+    if holder.beat > 0 { lease.sync_data() } else { Ok(()) }
+}
+
+/// Whether a whole lease of another name lies there. One that cannot be read may still be its own.
+fn is_of_another(path: &Path, name: &str) -> bool {
+    let mut text = Vec::new();
+    let read = File::open(path).and_then(|mut file| file.read_to_end(&mut text));
+    let holder = read.ok().and_then(|_| serde_json::from_slice::<Holder>(&text).ok());
+    holder.is_some_and(|holder| holder.name != name)
+}
+
+fn lease_path(lock: &Path) -> PathBuf {
+    let mut path = lock.as_os_str().to_owned();
+    path.push(".lease");
+    path.into()
+}
+
+/// Besides those that say so, NFS without its lock service.
+fn has_no_locks(error: &std::io::Error) -> bool {
+    #[cfg(unix)]
+    if error.raw_os_error() == Some(rustix::io::Errno::NOLCK.raw_os_error()) {
+        return true;
+    }
+    error.kind() == ErrorKind::Unsupported
+}
+
+/// The running system's own id where there is one (Linux); elsewhere the machine's name.
+fn this_machine() -> &'static str {
+    static MACHINE: OnceLock<String> = OnceLock::new();
+    MACHINE.get_or_init(|| {
+        let id = fs::read_to_string("/proc/sys/kernel/random/boot_id");
+        id.map_or_else(|_| hostname(), |id| id.trim().to_owned())
+    })
+}
+
+fn hostname() -> String {
+    gethostname::gethostname().to_string_lossy().into_owned()
+}
+
+/// A name that no other lease has: the system's randomness, through the hasher that every map is seeded with.
+fn nonce() -> String {
+    use std::hash::{BuildHasher, RandomState};
+    format!("{:016x}", RandomState::new().hash_one((std::process::id(), Instant::now())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicUsize;
+
+    const PATIENCE: Duration = Duration::from_millis(300);
+
+    /// A lock as this machine sees it: of the others' system locks it knows nothing.
+    fn on(machine: &str, dir: &Path) -> Lock {
+        Lock::of(&dir.join(machine), dir.join("lock.lease"), machine, PATIENCE)
+    }
+
+    fn wait(lock: &mut Lock, within: Duration) -> Option<Lease> {
+        let began = Instant::now();
+        while began.elapsed() < within {
+            if let Some(lease) = lock.take().unwrap() {
+                return Some(lease);
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        None
+    }
+
+    /// What SIGKILL leaves: no beats, the lease as it was.
+    fn die(mut lease: Lease) {
+        drop(lease.stop.take());
+        lease.beats.take().unwrap().join().unwrap();
+        lease.path = PathBuf::new();
+    }
+
+    #[test]
+    fn another_machine_waits_while_the_holder_lives_and_has_the_lock_when_it_lets_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = on("a", folder.path()).take().unwrap().unwrap();
+        let mut other = on("b", folder.path());
+        assert!(wait(&mut other, PATIENCE * 4).is_none(), "taken from a living holder");
+        held.check().unwrap();
+        drop(held);
+        assert!(other.take().unwrap().is_some());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "more than the two lock files is left");
+    }
+
+    #[test]
+    fn a_dead_holder_is_succeeded_at_once_on_its_machine_and_after_a_while_on_another() {
+        let folder = tempfile::tempdir().unwrap();
+        die(on("a", folder.path()).take().unwrap().unwrap());
+        let again = on("a", folder.path()).take().unwrap().unwrap();
+        die(again);
+        let began = Instant::now();
+        let mut other = on("b", folder.path());
+        let taken = wait(&mut other, PATIENCE * 10).expect("never taken over");
+        assert!(began.elapsed() >= PATIENCE);
+        taken.check().unwrap();
+    }
+
+    #[test]
+    fn a_half_written_lease_is_succeeded_like_a_dead_holder() {
+        let folder = tempfile::tempdir().unwrap();
+        for text in ["", "{\"host\": \"x", "null"] {
+            fs::write(folder.path().join("lock.lease"), text).unwrap();
+            assert!(wait(&mut on("a", folder.path()), PATIENCE * 10).is_some(), "{text}");
+        }
+    }
+
+    #[test]
+    fn whoever_slept_too_long_is_told_that_its_lock_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut sleeper = on("a", folder.path()).take().unwrap().unwrap();
+        drop(sleeper.stop.take());
+        let taken = wait(&mut on("b", folder.path()), PATIENCE * 10).unwrap();
+        let error = sleeper.check().unwrap_err();
+        assert_eq!(error.exit_code(), 3);
+        assert!(error.to_string().contains("took over"), "{error}");
+        // Nor does it take the successor's lease with it.
+        drop(sleeper);
+        taken.check().unwrap();
+        assert!(folder.path().join("lock.lease").exists());
+    }
+
+    #[test]
+    fn of_many_machines_that_saw_the_holder_die_one_at_a_time_has_the_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        die(on("first", folder.path()).take().unwrap().unwrap());
+        // As if somebody had died while taking over, besides.
+        let dead: Holder =
+            serde_json::from_slice(&fs::read(folder.path().join("lock.lease")).unwrap()).unwrap();
+        fs::write(folder.path().join(format!("lock.after-{}-0", dead.name)), "").unwrap();
+        let (inside, turns) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        thread::scope(|scope| {
+            for n in 0..8 {
+                let (inside, turns, folder) = (&inside, &turns, &folder);
+                scope.spawn(move || {
+                    let mut lock = on(&format!("m{n}"), folder.path());
+                    let lease = wait(&mut lock, Duration::from_secs(60)).expect("never had it");
+                    assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0, "two at once");
+                    thread::sleep(PATIENCE / 10);
+                    lease.check().unwrap();
+                    inside.fetch_sub(1, Ordering::SeqCst);
+                    turns.fetch_add(1, Ordering::SeqCst);
+                });
+            }
+        });
+        assert_eq!(turns.into_inner(), 8);
+    }
+}
