@@ -5,6 +5,7 @@ mod doctor;
 mod pretrain;
 mod run;
 mod signals;
+mod slurm;
 mod status;
 mod sweep;
 mod talk;
