@@ -14,6 +14,8 @@ mod processes;
 mod resume;
 mod reuse;
 mod schema;
+mod slurm;
+mod slurm_real;
 mod status;
 mod sweep;
 mod sweep_kills;

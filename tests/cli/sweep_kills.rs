@@ -35,7 +35,7 @@ fn start(bench: &Bench, store: &str) -> Child {
 }
 
 /// The processes that were begun with this folder in their arguments.
-fn processes_of(dir: &Path) -> Vec<i32> {
+pub fn processes_of(dir: &Path) -> Vec<i32> {
     let wanted = dir.to_string_lossy().into_owned();
     let all = fs::read_dir("/proc").unwrap().flatten();
     let ids = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());

@@ -77,7 +77,7 @@ if [ "$status" = 138 ] && [ "$stop" = time ]; then
     status=4
 fi
 if [ "$status" = 4 ] && [ "$stop" != ended ] && [ ! -e "$cancelled" ]; then
-    say "work is left: back into the queue"
+    say "work is left${stop:+, and Slurm says that the time is up}: back into the queue"
     scontrol requeue "$element" ||
         say "error: Slurm does not take it back; submit the sweep again to go on" >&2
 fi
