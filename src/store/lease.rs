@@ -119,58 +119,39 @@ impl Lock {
             Err(TryLockError::Error(e)) if has_no_locks(&e) => false,
             Err(TryLockError::Error(e)) => return Err(failed(&e)),
         };
-        let path = self.lease.clone();
-        let holder = Holder::this(&self.machine, self.patience);
-        let failed = |e: std::io::Error| Error::io(&path, "write", &e);
-        let new = |path: &Path| File::options().read(true).write(true).create_new(true).open(path);
-        match new(&path) {
-            Ok(lease) => return Lease::begin(file, lease, path.clone(), holder).map(Some),
-            Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
-            Err(e) => return Err(failed(e)),
-        }
-        let Ok(found) = fs::read(&path) else { return Ok(None) };
+        let Ok(found) = fs::read(&self.lease) else {
+            let own = Own::new(&self.lease, Holder::this(&self.machine, self.patience))?;
+            return if own.place(&self.lease)? { own.begin(file, &self.lease).map(Some) } else { Ok(None) };
+        };
         let earlier: Option<Holder> = serde_json::from_slice(&found).ok();
-        let dead_here = told && earlier.as_ref().is_some_and(|earlier| earlier.machine == self.machine);
+        // Whoever of this machine has written here and does not hold the system's lock is dead.
+        let machine = self.machine.clone();
+        let dead_here =
+            |holder: &Option<Holder>| told && holder.as_ref().is_some_and(|holder| holder.machine == machine);
+        let here = dead_here(&earlier);
         let patience =
             earlier.as_ref().map_or(self.patience, |e| Duration::from_secs_f64(e.patience.clamp(0.0, 1e6)));
-        let silent = self.watched_for(patience, &found);
-        if !dead_here && !silent {
+        if !self.watched_for(patience, &found) && !here {
             return Ok(None);
         }
-        // Of all who saw this holder die one makes this file; should it die over that too, one makes the next.
+        // Of all who saw this holder die one places this file; should it die over that too, one places the next.
         let name = earlier.map_or("nobody".into(), |earlier| earlier.name);
-        let token = |n: u32| path.with_extension(format!("after-{name}-{n}"));
+        let token = |n: u32| self.lease.with_extension(format!("after-{name}-{n}"));
+        let own = Own::new(&self.lease, Holder::this(&self.machine, self.patience))?;
         let (since, dead) = &mut self.contested;
-        match new(&token(*dead)) {
-            Ok(_) => {}
-            Err(e) if e.kind() == ErrorKind::AlreadyExists => {
-                if since.get_or_insert_with(Instant::now).elapsed() > patience {
-                    (*since, *dead) = (None, *dead + 1);
-                }
-                return Ok(None);
+        if !own.place(&token(*dead))? {
+            let other = fs::read(token(*dead)).ok().and_then(|text| serde_json::from_slice(&text).ok());
+            if dead_here(&other) || since.get_or_insert_with(Instant::now).elapsed() > patience {
+                (*since, *dead) = (None, *dead + 1);
             }
-            Err(e) => return Err(failed(e)),
-        }
-        let made = *dead;
-        let taken = self.replace(file, &path, &found, holder);
-        // From now on the lease is another than whoever comes too late has seen.
-        (0..=made).for_each(|n| drop(fs::remove_file(token(n))));
-        taken
-    }
-
-    /// Puts an own lease in the place of the one that was found, unless it changed after all.
-    fn replace(&mut self, file: File, path: &Path, found: &[u8], holder: Holder) -> Result<Option<Lease>> {
-        let failed = |e: std::io::Error| Error::io(path, "write", &e);
-        (self.watched, self.contested) = (None, (None, 0));
-        if fs::read(path).ok().as_deref() != Some(found) {
             return Ok(None);
         }
-        let own = path.with_extension(format!("of-{}", holder.name));
-        let mut opened =
-            File::options().read(true).write(true).create_new(true).open(&own).map_err(failed)?;
-        // Whole before it is seen; its beats begin after.
-        write(&mut opened, &holder).and_then(|()| fs::rename(&own, path)).map_err(failed)?;
-        Lease::begin(file, opened, path.to_owned(), holder).map(Some)
+        let unchanged = fs::read(&self.lease).ok() == Some(found);
+        let taken = if unchanged { own.replace(file, &self.lease).map(Some) } else { Ok(None) };
+        // From now on the lease is another than whoever comes too late has seen.
+        (0..=*dead).for_each(|n| drop(fs::remove_file(token(n))));
+        (self.watched, self.contested) = (None, (None, 0));
+        taken
     }
 
     fn watched_for(&mut self, patience: Duration, found: &[u8]) -> bool {
@@ -182,6 +163,57 @@ impl Lock {
                 false
             }
         }
+    }
+}
+
+/// A lease that is written and not yet in its place: whoever sees it there sees it whole.
+struct Own {
+    path: PathBuf,
+    holder: Holder,
+}
+
+impl Own {
+    fn new(lease: &Path, holder: Holder) -> Result<Self> {
+        let path = lease.with_extension(format!("of-{}", holder.name));
+        let new = File::options().read(true).write(true).create_new(true).open(&path);
+        new.and_then(|mut file| write(&mut file, &holder)).map_err(|e| Error::io(&path, "write", &e))?;
+        Ok(Self { path, holder })
+    }
+
+    /// Also at this place, unless there is something.
+    fn place(&self, at: &Path) -> Result<bool> {
+        let placed = match fs::hard_link(&self.path, at) {
+            Err(e) if matches!(e.kind(), ErrorKind::Unsupported | ErrorKind::PermissionDenied) => {
+                // A file system without links: seen empty for a moment.
+                let new = File::options().write(true).create_new(true).open(at);
+                new.and_then(|mut file| write(&mut file, &self.holder))
+            }
+            linked => linked,
+        };
+        match placed {
+            Ok(()) => Ok(true),
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(false),
+            Err(e) => Err(Error::io(at, "write", &e)),
+        }
+    }
+
+    fn replace(self, file: File, lease: &Path) -> Result<Lease> {
+        fs::rename(&self.path, lease).map_err(|e| Error::io(lease, "write", &e))?;
+        self.begin(file, lease)
+    }
+
+    /// From its place, `lease`, on.
+    fn begin(self, file: File, lease: &Path) -> Result<Lease> {
+        // As it was placed: without links that is another file.
+        let placed =
+            File::options().read(true).write(true).open(lease).map_err(|e| Error::io(lease, "write", &e))?;
+        Lease::begin(file, placed, lease.to_owned(), self.holder.clone())
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
     }
 }
 
@@ -198,7 +230,6 @@ pub struct Lease {
 
 impl Lease {
     fn begin(file: File, mut lease: File, path: PathBuf, mut holder: Holder) -> Result<Self> {
-        write(&mut lease, &holder).map_err(|e| Error::io(&path, "write", &e))?;
         let (name, lost) = (holder.name.clone(), Arc::new(AtomicBool::new(false)));
         let (stop, stopped) = mpsc::channel();
         let beats = {

@@ -69,7 +69,7 @@ fn flags_that_do_not_exist_and_numbers_that_are_none_are_usage_errors() {
 #[test]
 fn what_a_run_cannot_do_without_is_asked_for() {
     for (arguments, wanted) in [
-        (&["run"][..], "--task"),
+        (&["run", "--model", "model"][..], "--task"),
         (&["run", "--task", "rte"], "--model"),
         (&["run", "--task", "rte", "--model", "model"], "--data"),
     ] {

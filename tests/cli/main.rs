@@ -20,3 +20,4 @@ mod status;
 mod sweep;
 mod sweep_kills;
 mod tasks;
+mod worker;

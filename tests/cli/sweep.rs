@@ -5,7 +5,6 @@ use std::{
     fs,
     path::Path,
     process::{Command, Output},
-    time::Instant,
 };
 
 use serde_json::Value;
@@ -282,34 +281,4 @@ fn the_ready_files_and_the_script_plan_what_they_promise() {
     let output = script.env("LOTTERY", env!("CARGO_BIN_EXE_lottery")).env("MODES", "good").output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(runs(&document(&output)).len(), 20);
-}
-
-/// `cargo test --release --test cli -- --ignored --nocapture overhead`
-#[test]
-#[ignore = "measures time: three times 200 runs"]
-fn the_overhead_of_a_run_in_a_sweep_is_below_50_ms() {
-    const RUNS: u64 = 200;
-    let bench = Bench::new("SST-2");
-    let tiny = ["--mode", "full", "--set", "train.epochs=1", "--set", "data.train_limit=8"];
-    let seeds: Vec<String> = (0..RUNS).map(|seed| seed.to_string()).collect();
-    let began = Instant::now();
-    for seed in &seeds {
-        let words = bench.arguments("alone", "sst2", &[&tiny[..], &["--seed", seed]].concat());
-        assert!(plain(&bench, &words).output().unwrap().status.success());
-    }
-    let alone = began.elapsed().as_secs_f64();
-    for jobs in ["1", "2"] {
-        let began = Instant::now();
-        let seeds = seeds.join(",");
-        let store = format!("runs-{jobs}");
-        all_done(
-            &bench,
-            &store,
-            &[&["--tasks", "sst2", "--seeds", &seeds, "--jobs", jobs], &tiny[..]].concat(),
-        );
-        let swept = began.elapsed().as_secs_f64();
-        let overhead = 1e3 * (swept - alone) / RUNS as f64;
-        println!("{RUNS} runs: {alone:.2} s alone, {swept:.2} s by {jobs} jobs: {overhead:.1} ms a run");
-        assert!(overhead < 50.0);
-    }
 }

@@ -46,6 +46,17 @@ pub fn processes_of(dir: &Path) -> Vec<i32> {
     .collect()
 }
 
+/// SIGKILL to the sweep or worker, then to the runs that it began.
+pub fn kill_with_all_runs(mut child: Child, dir: &Path) {
+    child.kill().unwrap();
+    child.wait().unwrap();
+    for id in processes_of(dir) {
+        // SAFETY: kill(2) takes no pointers; the process has this test's own folder in its arguments.
+        unsafe { libc::kill(id, libc::SIGKILL) };
+    }
+    wait_for_none_of(dir);
+}
+
 fn wait_for_none_of(dir: &Path) {
     let patience = Instant::now() + Duration::from_secs(60);
     while !processes_of(dir).is_empty() {
@@ -118,13 +129,7 @@ fn a_sweep_killed_with_all_its_runs_at_random_instants_ends_with_the_same_record
             assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
             break;
         }
-        child.kill().unwrap();
-        child.wait().unwrap();
-        for id in processes_of(&dir) {
-            // SAFETY: kill(2) takes no pointers; the process has this test's own folder in its arguments.
-            unsafe { libc::kill(id, libc::SIGKILL) };
-        }
-        wait_for_none_of(&dir);
+        kill_with_all_runs(child, &dir);
         kills += 1;
         assert!(kills < 500, "it comes to no end");
     }
