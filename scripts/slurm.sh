@@ -12,6 +12,8 @@
 set -euo pipefail
 
 fail() { echo "slurm.sh: $*" >&2; exit 1; }
+# Nobody's fault: exit code 3.
+missing() { echo "Slurm is not installed, and $*" >&2; exit 3; }
 [ $# = 2 ] || { sed -n '4,7s/^# *//p' "$0" >&2; exit 2; }
 mkdir -p "$2"
 dir=$(cd "$2" && pwd)
@@ -19,11 +21,11 @@ export SLURM_CONF=$dir/slurm.conf
 
 install() {
     if command -v slurmctld > /dev/null && command -v slurmd > /dev/null && command -v sbatch > /dev/null; then return; fi
-    [ "$(id -u)" = 0 ] || fail "Slurm is not installed, and installing it needs root. Install slurm-wlm, or run this as root."
-    command -v apt-get > /dev/null || fail "Slurm is not installed, and there is no apt-get. Install slurmctld, slurmd and the client commands."
+    [ "$(id -u)" = 0 ] || missing "installing it needs root. Install slurm-wlm, or run this as root."
+    command -v apt-get > /dev/null || missing "there is no apt-get. Install slurmctld, slurmd and the client commands."
     export DEBIAN_FRONTEND=noninteractive
     { apt-get update && apt-get install -y --no-install-recommends slurm-wlm; } > "$dir/install.log" 2>&1 ||
-        fail "cannot install slurm-wlm: $(tail -n 3 "$dir/install.log")"
+        missing "slurm-wlm cannot be installed: $(tail -n 3 "$dir/install.log")"
 }
 
 # Two ports that nobody listens on at present; a second Slurm on the same machine takes others.

@@ -254,18 +254,11 @@ fn an_element_runs_the_sweep_whatever_the_store_is_called_and_hands_its_code_on(
 }
 
 /// Begins the only element of a sweep that takes long, and waits until it trains.
-fn begin(mock: &Mock, store: &str) -> Child {
+fn begin(mock: &Mock, store: &str, epochs: u32) -> Child {
+    let epochs = format!("train.epochs={epochs}");
     let long = ["--workers", "1", "--modes", "full", "--seeds", "1", "--time", "60"];
-    let grid = [
-        "--tasks",
-        "sst2",
-        "--set",
-        "train.epochs=60",
-        "--set",
-        "run.checkpoint_every=0",
-        "--executor",
-        "slurm",
-    ];
+    let grid =
+        ["--tasks", "sst2", "--set", &epochs, "--set", "run.checkpoint_every=0", "--executor", "slurm"];
     let output = mock.run(sweep(&mock.bench, store, &[&grid[..], &long].concat()));
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let script = mock.submission(store, 1).join("array-1.sh");
@@ -279,7 +272,7 @@ fn begin(mock: &Mock, store: &str) -> Child {
 #[test]
 fn an_element_whose_time_is_up_goes_back_into_the_queue_and_goes_on_there() {
     let mock = Mock::new();
-    let child = begin(&mock, "runs");
+    let child = begin(&mock, "runs", 60);
     // To the shell alone, as --signal=B: does.
     signal(&child, libc::SIGUSR1);
     let output = child.wait_with_output().unwrap();
@@ -306,20 +299,21 @@ fn an_element_whose_time_is_up_goes_back_into_the_queue_and_goes_on_there() {
 #[test]
 fn an_element_that_is_ended_or_cancelled_stops_and_does_not_come_back() {
     let mock = Mock::new();
-    let child = begin(&mock, "ended");
+    let child = begin(&mock, "ended", 60);
     signal(&child, libc::SIGTERM);
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
     assert_eq!(mock.calls(), Vec::<String>::new());
 
     // Where there is no scancel, the file does it.
-    let mut child = begin(&mock, "file");
+    let child = begin(&mock, "file", 5000);
     let words = ["sweep", "cancel", "--store", "file"].map(str::to_owned);
     let output = plain(&mock.bench, &words).env("PATH", "/nowhere").output().unwrap();
     let told = stdout(&output);
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(told.contains("no scancel on PATH") && told.contains("end by themselves"), "{told}");
-    assert!(wait_until(&mut child, || false) || child.wait().unwrap().code() == Some(4));
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
     assert_eq!(mock.calls(), Vec::<String>::new());
     assert!(outcomes(&mock.bench.path("file")).is_empty());
     // One that begins after that does nothing.
@@ -425,7 +419,7 @@ fn what_slurm_or_its_absence_refuses_is_told_and_leaves_nothing() {
     }
     assert!(!mock.bench.path("fresh/sweeps").exists());
 
-    assert!(sweep(&mock.bench, "local", &[&here[..], &["--plan"]].concat()).status().unwrap().success());
+    assert!(mock.run(sweep(&mock.bench, "local", &[&here[..], &["--plan"]].concat())).status.success());
     let cancel = mock.lottery(&["sweep", "cancel", "--store", "local"]);
     refusal(&cancel, 2, &["was never submitted to Slurm", "Ctrl-C", "SIGTERM"]);
 }

@@ -26,7 +26,8 @@ const STORE: &str = "a \"b\" 'c' $d 100%";
 fn cluster(test: &str) -> Option<PathBuf> {
     let dir = std::env::var_os("LOTTERY_TEST_SLURM").map(PathBuf::from);
     if dir.is_none() {
-        let word = format!("skipped: {test}: LOTTERY_TEST_SLURM is not set (scripts/slurm-test.sh sets it)\n");
+        let word =
+            format!("skipped: {test}: LOTTERY_TEST_SLURM is not set (scripts/slurm-test.sh sets it)\n");
         std::io::stderr().write_all(word.as_bytes()).unwrap();
     }
     dir
@@ -50,7 +51,8 @@ fn submit(bench: &Bench, arguments: &[&str]) {
 fn status(bench: &Bench) -> Value {
     let words = ["status", "--json", "--store", STORE].map(str::to_owned);
     let output = plain(bench, &words).output().unwrap();
-    let document: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {}", stderr(&output)));
+    let document: Value =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {}", stderr(&output)));
     document["sweeps"][0].clone()
 }
 
@@ -126,7 +128,14 @@ fn an_array_of_workers_does_each_run_once_with_the_records_of_a_local_sweep() {
     }
     let bench = Bench::new("SST-2");
     let grid = ["--tasks", "sst2", "--modes", "good,bad,random,full", "--seeds", "1,2,3"];
-    let setup = ["--gpus-per-task", "1", "--setup", "echo \"card $CUDA_VISIBLE_DEVICES\"", "--sbatch-arg", "--comment=a \"b\" # c"];
+    let setup = [
+        "--gpus-per-task",
+        "1",
+        "--setup",
+        "echo \"card $CUDA_VISIBLE_DEVICES\"",
+        "--sbatch-arg",
+        "--comment=a \"b\" # c",
+    ];
     submit(&bench, &[&grid[..], &setup, &["--workers", "2"]].concat());
     assert_eq!(wait_for_all(&bench, 60, 12), [1; 12]);
     let said = said(&bench);

@@ -55,7 +55,7 @@ if [ -z "$stop" ]; then
     (
         trap 'kill "$nap" 2> /dev/null; exit' TERM
         until [ -e "$cancelled" ]; do
-            sleep 10 &
+            sleep 5 &
             nap=$!
             wait "$nap"
         done
