@@ -6,6 +6,7 @@ mod gc;
 mod pretrain;
 mod run;
 mod signals;
+mod slurm;
 mod status;
 mod sweep;
 mod talk;

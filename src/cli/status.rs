@@ -7,15 +7,23 @@ use crate::{
     sweep::{
         live::Live,
         state::Status,
-        status::{Overview, SweepStatus, overview},
+        status::{Overview, SlurmStatus, SweepStatus, overview},
     },
 };
 use clap::Args;
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
-use std::{collections::BTreeMap, io::IsTerminal, path::PathBuf, thread, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    io::IsTerminal,
+    path::PathBuf,
+    thread,
+    time::{Duration, Instant},
+};
 
 /// How often `--watch` looks.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// How often it asks Slurm, whose controller has others to serve.
+const ASK_AGAIN: Duration = Duration::from_secs(20);
 
 /// `lottery status`, as typed.
 #[derive(Args, Debug)]
@@ -36,19 +44,52 @@ pub struct StatusArgs {
 
 pub fn run(arguments: &StatusArgs) -> Result<()> {
     let store = Store::at(&args::store_folder(arguments.store.as_deref()))?;
+    let mut slurm = Known::default();
     loop {
-        let overview = overview(&store)?;
+        let mut overview = overview(&store)?;
+        slurm.tell(&mut overview);
         if arguments.json {
             let text = serde_json::to_string(&overview).map_err(|e| Error::internal(e.to_string()))?;
             return print(&format!("{text}\n"));
         }
         let clear = if arguments.watch && std::io::stdout().is_terminal() { "\x1b[2J\x1b[H" } else { "" };
         print(&format!("{clear}{}", shown(&overview)))?;
-        if !arguments.watch || overview.sweeps.iter().all(|sweep| sweep.count(Status::Running) == 0) {
+        if !arguments.watch || overview.sweeps.iter().all(is_over) {
             return Ok(());
         }
         thread::sleep(LOOK_AGAIN);
     }
+}
+
+/// What Slurm said last.
+#[derive(Default)]
+struct Known {
+    asked: Option<Instant>,
+    said: HashMap<String, (Option<usize>, Option<usize>)>,
+}
+
+impl Known {
+    fn tell(&mut self, overview: &mut Overview) {
+        let ask = self.asked.is_none_or(|at| at.elapsed() >= ASK_AGAIN);
+        if ask {
+            overview.ask_slurm();
+            self.asked = Some(Instant::now());
+        }
+        for sweep in &mut overview.sweeps {
+            let Some(slurm) = &mut sweep.slurm else { continue };
+            let said = self.said.entry(sweep.id.clone()).or_default();
+            if ask {
+                *said = (slurm.queued, slurm.running);
+            }
+            (slurm.queued, slurm.running) = *said;
+        }
+    }
+}
+
+/// Nothing of it runs, nor waits in a queue.
+fn is_over(sweep: &SweepStatus) -> bool {
+    let elements = |slurm: &SlurmStatus| slurm.queued.unwrap_or(0) + slurm.running.unwrap_or(0);
+    sweep.count(Status::Running) == 0 && sweep.slurm.as_ref().is_none_or(|slurm| elements(slurm) == 0)
 }
 
 fn shown(overview: &Overview) -> String {
@@ -64,6 +105,9 @@ fn sweep(sweep: &SweepStatus) -> String {
         sweep.id,
         sweep.runs.len()
     );
+    if let Some(slurm) = &sweep.slurm {
+        text += &format!("  slurm: {}\n", submitted(slurm));
+    }
     for run in sweep.of(Status::Running) {
         text += &format!("  running {}: {}\n", run.state.run, run.live.as_ref().map_or("begins".into(), at));
     }
@@ -72,6 +116,17 @@ fn sweep(sweep: &SweepStatus) -> String {
         text += &format!("  failed  {}: {error}\n          log: {}\n", run.state.run, run.log.display());
     }
     text
+}
+
+/// `8 elements submitted (job 12), 3 queued, 4 running`
+fn submitted(slurm: &SlurmStatus) -> String {
+    let jobs = slurm.jobs.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+    let cancelled = if slurm.cancelled { ", cancelled" } else { "" };
+    let queue = match (slurm.queued, slurm.running) {
+        (Some(queued), Some(running)) => format!(", {queued} queued, {running} running"),
+        _ => ", squeue does not answer here".to_owned(),
+    };
+    format!("{} elements submitted (job {jobs}){cancelled}{queue}", slurm.elements)
 }
 
 /// `finetune 120/345, loss 0.41, 3900 tokens/s, ETA 1 min 3 s`

@@ -4,6 +4,7 @@ use super::{
     args::{self, RunArgs},
     run::print,
     signals,
+    slurm::{self as cluster, CancelArgs, Manner, SlurmArgs},
     talk::to_stderr,
 };
 use crate::{
@@ -12,7 +13,7 @@ use crate::{
     sweep::{
         Grid, Run, Sweep, estimate, grid,
         local::{self, Counts, Fate, Options, Watcher},
-        records,
+        records, slurm,
         state::Status,
     },
 };
@@ -54,6 +55,10 @@ Examples:
 
   Failed runs once more:
     lottery sweep retry
+
+  On a Slurm cluster, by 20 workers with a GPU each, 8 at a time:
+    lottery sweep configs/sweeps/prasanna2020.toml --data GLUE --executor slurm \\
+        --workers 20 --throttle 8 --time 4:00:00 --gpus-per-task 1
 
 Exit codes: 0 all done, 4 stopped by a signal (the same command goes on), 5 some runs failed.";
 
@@ -125,7 +130,10 @@ pub struct SweepArgs {
     #[command(flatten)]
     how: How,
 
-    /// List the runs, what is done already, and what the rest will take; begin nothing
+    #[command(flatten)]
+    slurm: SlurmArgs,
+
+    /// List the runs, what is done already, and what the rest will take; with --executor slurm print the script; begin nothing
     #[arg(long, help_heading = "Output")]
     dry_run: bool,
 
@@ -137,7 +145,8 @@ pub struct SweepArgs {
 #[derive(Debug, Subcommand)]
 enum SweepVerb {
     /// Failed runs of a sweep once more, and what is still pending
-    Retry(RetryArgs),
+    Retry(Box<RetryArgs>),
+    Cancel(CancelArgs),
 }
 
 #[derive(Args, Debug)]
@@ -148,6 +157,9 @@ struct RetryArgs {
 
     #[command(flatten)]
     how: How,
+
+    #[command(flatten)]
+    slurm: SlurmArgs,
 }
 
 /// How a sweep is carried out, whatever its runs are.
@@ -193,6 +205,28 @@ impl How {
         args::store_folder(self.store.as_deref())
     }
 
+    /// For Slurm, when that is wanted. Usage errors: what means something to processes of this machine alone.
+    fn manner(&self, to_slurm: bool) -> Result<Option<Manner>> {
+        let here = [
+            ("--fail-fast", self.fail_fast),
+            ("--max-failures", self.max_failures.is_some()),
+            ("--gpus", !self.gpus.is_empty()),
+        ];
+        match here.iter().find(|(_, given)| *given) {
+            Some((flag, _)) if to_slurm => Err(Error::usage(format!(
+                "{flag} is for processes of this machine. Take it out; Slurm hands out GPUs by --gpus-per-task or \
+                 --gres, and lottery sweep cancel ends what it runs."
+            ))),
+            _ => Ok(to_slurm.then(|| Manner {
+                jobs: self.jobs.map(|jobs| jobs as usize),
+                dry_run: false,
+                retry: false,
+                json: self.json,
+                quiet: self.quiet,
+            })),
+        }
+    }
+
     pub(super) fn options(&self) -> Result<Options> {
         if let Some(wrong) = self.gpus.iter().find(|gpu| gpu.trim().is_empty()) {
             return Err(Error::usage(format!("{wrong:?} (--gpus) names no GPU. Write --gpus 0,1.")));
@@ -214,11 +248,21 @@ impl How {
 }
 
 impl SweepArgs {
-    /// The sweep that was typed.
-    fn sweep(&self, store: &Store) -> Result<Sweep> {
-        let (mut grid, table) = match &self.file {
+    /// The sweep that was typed, and what its file asks Slurm for.
+    fn sweep(&self, store: &Store) -> Result<(Sweep, slurm::Options)> {
+        let (mut grid, mut table) = match &self.file {
             Some(path) => Grid::read(path)?,
             None => Default::default(),
+        };
+        let origin = self.file.as_ref().map(|path| format!("file {}", path.display())).unwrap_or_default();
+        let slurm = match table.remove("slurm") {
+            Some(toml::Value::Table(table)) => slurm::Options::of_table(&table, &origin)?,
+            Some(_) => {
+                return Err(Error::usage(format!(
+                    "slurm ({origin}) is no table. Write [slurm], and below it lines such as partition = \"gpu\"."
+                )));
+            }
+            None => slurm::Options::default(),
         };
         for (key, words, flag) in [
             ("task", &self.tasks, "--tasks"),
@@ -250,36 +294,61 @@ impl SweepArgs {
             set: single.into_iter().cloned().collect(),
             ..RunArgs::default()
         };
-        let origin = self.file.as_ref().map(|path| format!("file {}", path.display())).unwrap_or_default();
         let base = shared.layers(Some((&table, &origin)))?;
         let runs =
             grid.runs(&base, |layers| args::below(layers, |name| std::env::var(name).ok()).map(drop))?;
         let stem = self.file.as_ref().and_then(|path| path.file_stem()).map(|stem| stem.to_string_lossy());
-        Sweep::new(stem.as_deref().unwrap_or("grid"), runs, store)
+        Ok((Sweep::new(stem.as_deref().unwrap_or("grid"), runs, store)?, slurm))
     }
 }
 
 pub fn run(arguments: &SweepArgs) -> Result<()> {
-    if let Some(SweepVerb::Retry(retry)) = &arguments.verb {
-        let options = Options { retry: true, ..retry.how.options()? };
-        let sweep = Sweep::find(&retry.id, &Store::at(&retry.how.store())?)?;
-        return execute(&sweep, &Store::open(&retry.how.store())?, &retry.how, &options);
+    match &arguments.verb {
+        Some(SweepVerb::Retry(again)) => return retry(again),
+        Some(SweepVerb::Cancel(which)) => return cluster::cancel(which),
+        None => {}
     }
     let how = &arguments.how;
-    let options = how.options()?;
-    if arguments.dry_run {
-        let store = Store::at(&how.store())?;
-        return dry_run(&arguments.sweep(&store)?, &store, how, &options);
-    }
+    let local = how.options()?;
+    let to_slurm = arguments.slurm.wanted()?;
     // What was typed is held to account before a store is created.
-    arguments.sweep(&Store::at(&how.store())?)?;
+    let store = Store::at(&how.store())?;
+    let (sweep, options) = arguments.sweep(&store)?;
+    let manner = how.manner(to_slurm)?;
+    if arguments.dry_run {
+        return match manner {
+            Some(manner) => {
+                let manner = Manner { dry_run: true, ..manner };
+                cluster::submit(&sweep, &store, &arguments.slurm, options, manner)
+            }
+            None => dry_run(&sweep, &store, how, &local),
+        };
+    }
     let store = Store::open(&how.store())?;
-    let sweep = arguments.sweep(&store)?;
+    let (sweep, options) = arguments.sweep(&store)?;
     if arguments.plan {
         sweep.save()?;
         return print(&format!("{}\n", sweep.id));
     }
-    execute(&sweep, &store, how, &options)
+    match manner {
+        Some(manner) => cluster::submit(&sweep, &store, &arguments.slurm, options, manner),
+        None => execute(&sweep, &store, how, &local),
+    }
+}
+
+fn retry(arguments: &RetryArgs) -> Result<()> {
+    let how = &arguments.how;
+    let local = Options { retry: true, ..how.options()? };
+    let manner = how.manner(arguments.slurm.wanted()?)?;
+    let sweep = Sweep::find(&arguments.id, &Store::at(&how.store())?)?;
+    let store = Store::open(&how.store())?;
+    match manner {
+        Some(manner) => {
+            let manner = Manner { retry: true, ..manner };
+            cluster::submit(&sweep, &store, &arguments.slurm, cluster::last_options(&sweep)?, manner)
+        }
+        None => execute(&sweep, &store, how, &local),
+    }
 }
 
 fn execute(sweep: &Sweep, store: &Store, how: &How, options: &Options) -> Result<()> {

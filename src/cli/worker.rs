@@ -13,7 +13,7 @@ use crate::{
         state::Status,
     },
 };
-use clap::Args;
+use clap::{Args, value_parser};
 use std::time::{Duration, Instant};
 
 const ABOUT: &str = "\
@@ -39,6 +39,10 @@ pub struct WorkerArgs {
     #[command(flatten)]
     how: How,
 
+    /// CPU threads of each process, where its settings do not say [default: the cores divided by --jobs]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=1024), help_heading = "Execution")]
+    threads: Option<u64>,
+
     /// Stop after so many seconds, where the work can be taken up again
     #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Execution")]
     time_limit: Option<Duration>,
@@ -55,7 +59,8 @@ pub fn run(arguments: &WorkerArgs) -> Result<()> {
     let sweep = Sweep::find(&arguments.id, &Store::at(&how.store())?)?;
     let store = Store::open(&how.store())?;
     let failed_before = count(&standing(&sweep, &store)?, Status::Failed);
-    let options = Options { wait_for_others: false, until, ..how.options()? };
+    let mut options = Options { wait_for_others: false, until, ..how.options()? };
+    options.threads = arguments.threads.map_or(options.threads, |threads| threads as usize);
     let (fates, stopped) = carry_out(&sweep, &store, how, &options)?;
     if how.json {
         print(&document(&sweep, &store, &fates, None)?)?;

@@ -45,7 +45,8 @@ impl Axis {
 }
 
 impl Grid {
-    /// A sweep's file: its `grid`, `include` and `exclude`, and the other settings, which all its runs share.
+    /// A sweep's file: its `grid`, `include` and `exclude`, and the table of everything else: settings that
+    /// all its runs share, and `slurm`.
     pub fn read(path: &Path) -> Result<(Self, Table)> {
         let text = fs::read_to_string(path).map_err(|error| {
             Error::usage(format!(
@@ -88,8 +89,9 @@ impl Grid {
             }
         }
         let misspelt = table.iter().find_map(|(key, value)| {
-            let meant = nearest(key, ["grid", "include", "exclude"])?;
-            (canonical(key, value, origin).is_err() && looks_like_ours(value)).then_some((key, meant))
+            let meant = nearest(key, ["grid", "include", "exclude", "slurm"])?;
+            let known = key == "slurm" || canonical(key, value, origin).is_ok();
+            (!known && looks_like_ours(value)).then_some((key, meant))
         });
         match misspelt {
             Some((key, meant)) => {

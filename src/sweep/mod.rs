@@ -1,4 +1,5 @@
-//! Many runs: a grid of settings, the plan that it makes, and its execution, each run in a process of its own.
+//! Many runs: a grid of settings, the plan that it makes, and its execution, each run in a process of its own:
+//! on this machine, or by workers on a Slurm cluster.
 //!
 //! ```text
 //! <store>/sweeps/<id>/sweep.json            the runs, complete
@@ -6,6 +7,7 @@
 //! <store>/sweeps/<id>/configs/<run>.toml    what its process was given
 //! <store>/sweeps/<id>/live/<run>.json       the stage it is in, while it runs
 //! <store>/sweeps/<id>/logs/<run>.log        its stderr
+//! <store>/sweeps/<id>/slurm/                what was submitted to a cluster
 //! <store>/locks/run-<hash12>                held by whoever computes the run, in whichever sweep
 //! ```
 
@@ -16,6 +18,7 @@ pub mod live;
 pub mod local;
 pub mod plan;
 pub mod records;
+pub mod slurm;
 pub mod state;
 pub mod status;
 

@@ -4,6 +4,7 @@ use super::{
     live::Live,
     plan::{folder, ids},
     records::{self, Summary},
+    slurm::{self, Standing, Submission},
     state::{self, State, Status},
 };
 use crate::{
@@ -27,6 +28,24 @@ pub struct Overview {
 pub struct SweepStatus {
     pub id: String,
     pub runs: Vec<RunStatus>,
+    /// Of a sweep that was submitted.
+    pub slurm: Option<SlurmStatus>,
+}
+
+/// What was submitted, and what Slurm still has of it.
+#[derive(Serialize)]
+pub struct SlurmStatus {
+    /// Array elements of all submissions.
+    pub elements: usize,
+    /// The ids of their arrays.
+    pub jobs: Vec<u64>,
+    /// Whether the last submission was cancelled.
+    pub cancelled: bool,
+    /// Known where Slurm was asked and has answered.
+    pub queued: Option<usize>,
+    pub running: Option<usize>,
+    #[serde(skip)]
+    submissions: Vec<Submission>,
 }
 
 #[derive(Serialize)]
@@ -66,6 +85,35 @@ impl SweepStatus {
     }
 }
 
+impl SlurmStatus {
+    fn of(submissions: Vec<Submission>) -> Option<Self> {
+        let last = submissions.last()?;
+        let arrays = submissions.iter().flat_map(|submission| &submission.arrays);
+        Some(Self {
+            elements: submissions.iter().map(Submission::elements).sum(),
+            jobs: arrays.map(|array| array.job).collect(),
+            cancelled: last.is_cancelled(),
+            queued: None,
+            running: None,
+            submissions,
+        })
+    }
+}
+
+impl Overview {
+    /// Asks Slurm what is still queued. Where it does not answer, nothing is known of that and all the rest holds.
+    pub fn ask_slurm(&mut self) {
+        let mut submitted: Vec<_> = self.sweeps.iter_mut().filter_map(|sweep| sweep.slurm.as_mut()).collect();
+        let arrays = submitted.iter().flat_map(|slurm| &slurm.submissions).flat_map(|one| &one.arrays);
+        let Ok(queue) = slurm::Queue::of(arrays) else { return };
+        for slurm in &mut submitted {
+            let Standing { queued, running } =
+                queue.standing(slurm.submissions.iter().flat_map(|one| &one.arrays));
+            (slurm.queued, slurm.running) = (Some(queued), Some(running));
+        }
+    }
+}
+
 pub fn overview(store: &Store) -> Result<Overview> {
     if !store.dir().is_dir() {
         return Err(Error::data(format!(
@@ -95,5 +143,5 @@ fn sweep(store: &Store, id: String) -> Result<SweepStatus> {
         let live = running.then(|| Live::load(&Live::path(&dir, &name))).flatten();
         RunStatus { state, live, log: dir.join("logs").join(format!("{name}.log")) }
     });
-    Ok(SweepStatus { runs: runs.collect(), id })
+    Ok(SweepStatus { runs: runs.collect(), id, slurm: SlurmStatus::of(slurm::all(&dir)?) })
 }

@@ -19,6 +19,8 @@ mod processes;
 mod resume;
 mod reuse;
 mod schema;
+mod slurm;
+mod slurm_real;
 mod status;
 mod sweep;
 mod sweep_kills;

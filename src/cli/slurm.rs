@@ -1,0 +1,315 @@
+//! `lottery sweep --executor slurm` and `lottery sweep cancel`.
+
+use super::{args, run::print, talk::to_stderr};
+use crate::{
+    error::{Error, Result},
+    store::Store,
+    sweep::{
+        Sweep, local,
+        slurm::{self, Cancelled, Options, Plan, Standing, Submission},
+        state::Status,
+    },
+};
+use clap::{Args, ValueEnum, value_parser};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+const HEADING: &str = "Slurm (with --executor slurm; or in FILE.toml under [slurm])";
+
+/// What carries the runs out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Executor {
+    /// Processes on this machine
+    #[default]
+    Local,
+    /// Workers in a Slurm job array; the command ends when they are submitted
+    Slurm,
+}
+
+/// What Slurm is asked for, as typed.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = HEADING)]
+pub struct SlurmArgs {
+    /// What carries the runs out
+    #[arg(long, value_enum, default_value_t, conflicts_with = "plan", help_heading = "Execution")]
+    executor: Executor,
+
+    /// Array elements; each does one run after the other [default: as many as there are runs to do]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..))]
+    workers: Option<u64>,
+
+    #[arg(long, value_name = "NAME", help = "The partition")]
+    partition: Option<String>,
+
+    #[arg(long, value_name = "NAME", help = "The account that is charged")]
+    account: Option<String>,
+
+    #[arg(long, value_name = "NAME", help = "The quality of service")]
+    qos: Option<String>,
+
+    /// The time limit of an element, as in sbatch; one that reaches it goes back into the queue and goes on
+    #[arg(long, value_name = "LIMIT")]
+    time: Option<String>,
+
+    /// CPUs of an element, shared by its --jobs processes
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..))]
+    cpus: Option<u64>,
+
+    /// Memory of an element, such as 8G
+    #[arg(long, value_name = "SIZE")]
+    mem: Option<String>,
+
+    /// Generic resources of an element, such as gpu:a100:1
+    #[arg(long, value_name = "GRES")]
+    gres: Option<String>,
+
+    /// GPUs of an element, one for each of its processes
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..))]
+    gpus_per_task: Option<u64>,
+
+    /// Features that the node must have
+    #[arg(long, value_name = "LIST")]
+    constraint: Option<String>,
+
+    /// Elements that run at a time
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..))]
+    throttle: Option<u64>,
+
+    /// Seconds before the time limit at which a worker keeps a checkpoint and stops [default: 120, at most a quarter]
+    #[arg(long, value_name = "SECONDS", value_parser = value_parser!(u64).range(1..=65535))]
+    stop_before: Option<u64>,
+
+    /// A further argument of sbatch, such as --sbatch-arg=--mail-type=END; repeatable
+    #[arg(long = "sbatch-arg", value_name = "ARG", allow_hyphen_values = true)]
+    sbatch_args: Vec<String>,
+
+    /// A line of the script before the worker begins, such as 'module load cuda'; repeatable
+    #[arg(long, value_name = "LINE", allow_hyphen_values = true)]
+    setup: Vec<String>,
+
+    /// Submit beside an earlier submission of this sweep that is still queued or running
+    #[arg(long)]
+    add_workers: bool,
+}
+
+impl SlurmArgs {
+    /// Whether Slurm is wanted. Usage error: what Slurm alone understands, for another executor.
+    pub fn wanted(&self) -> Result<bool> {
+        let flags = [
+            ("--workers", self.workers.is_some()),
+            ("--partition", self.partition.is_some()),
+            ("--account", self.account.is_some()),
+            ("--qos", self.qos.is_some()),
+            ("--time", self.time.is_some()),
+            ("--cpus", self.cpus.is_some()),
+            ("--mem", self.mem.is_some()),
+            ("--gres", self.gres.is_some()),
+            ("--gpus-per-task", self.gpus_per_task.is_some()),
+            ("--constraint", self.constraint.is_some()),
+            ("--throttle", self.throttle.is_some()),
+            ("--stop-before", self.stop_before.is_some()),
+            ("--sbatch-arg", !self.sbatch_args.is_empty()),
+            ("--setup", !self.setup.is_empty()),
+            ("--add-workers", self.add_workers),
+        ];
+        match (self.executor, flags.iter().find(|(_, given)| *given)) {
+            (Executor::Slurm, _) => Ok(true),
+            (Executor::Local, None) => Ok(false),
+            (Executor::Local, Some((flag, _))) => Err(Error::usage(format!(
+                "{flag} means something to Slurm alone. Add --executor slurm, or take {flag} out."
+            ))),
+        }
+    }
+
+    fn options(&self) -> Options {
+        let number = |number: Option<u64>| number.map(|number| usize::try_from(number).unwrap_or(usize::MAX));
+        Options {
+            workers: number(self.workers),
+            partition: self.partition.clone(),
+            account: self.account.clone(),
+            qos: self.qos.clone(),
+            time: self.time.clone(),
+            cpus: number(self.cpus),
+            mem: self.mem.clone(),
+            gres: self.gres.clone(),
+            gpus_per_task: number(self.gpus_per_task),
+            constraint: self.constraint.clone(),
+            throttle: number(self.throttle),
+            stop_before: self.stop_before,
+            sbatch_args: self.sbatch_args.clone(),
+            setup: self.setup.clone(),
+        }
+    }
+}
+
+/// How a submission is made and told.
+#[derive(Clone, Copy, Debug)]
+pub struct Manner {
+    /// Processes of each worker; without a number one, or one for each of its GPUs.
+    pub jobs: Option<usize>,
+    pub dry_run: bool,
+    /// Failed runs once more.
+    pub retry: bool,
+    pub json: bool,
+    pub quiet: bool,
+}
+
+/// Submits workers for what is to be done and returns; `below` are the options of the sweep's file.
+pub fn submit(
+    sweep: &Sweep,
+    store: &Store,
+    arguments: &SlurmArgs,
+    below: Options,
+    manner: Manner,
+) -> Result<()> {
+    let say = |line: &str| {
+        if !manner.quiet {
+            to_stderr(line);
+        }
+    };
+    let submissions = slurm::all(&sweep.dir)?;
+    let fates = local::standing(sweep, store)?;
+    let of = |status| fates.iter().filter(move |fate| fate.state.status == status);
+    let failed = of(Status::Failed).count();
+    let left = of(Status::Pending).count() + if manner.retry { failed } else { 0 };
+    let options = arguments.options().over(below);
+    let counts = format!("sweep {}: {} runs, {} done", sweep.id, fates.len(), of(Status::Done).count());
+    if left == 0 {
+        // What was typed is held to account all the same.
+        options.check("")?;
+        say(&format!("{counts}, {failed} failed: nothing to submit"));
+        return Ok(());
+    }
+    let plan = Plan::new(sweep, store, options, manner.jobs, left)?;
+    if manner.dry_run {
+        let scripts = plan.scripts()?;
+        say(&format!("{counts}, {left} to go: {}; nothing is submitted", amount(&plan)));
+        return print(&if manner.json {
+            let arrays: Vec<Value> = std::iter::zip(&plan.arrays, &scripts)
+                .map(|((elements, _), script)| json!({ "elements": elements, "script": script }))
+                .collect();
+            document(&json!({ "format_version": 1, "sweep": sweep.id, "runs": left, "arrays": arrays }))?
+        } else {
+            scripts.join("\n")
+        });
+    }
+    if !arguments.add_workers {
+        refuse_beside(sweep, &submissions, say)?;
+    }
+    if manner.retry {
+        for fate in of(Status::Failed) {
+            let mut state = fate.state.clone();
+            state.status = Status::Pending;
+            state.save(&sweep.dir)?;
+        }
+    }
+    let submission = plan.submit()?;
+    say(&format!("{counts}, {left} to go: {}", amount(&plan)));
+    let at = quoted(store);
+    say(&format!(
+        "lottery status --store {at} tells how it stands; lottery sweep cancel {} --store {at}",
+        sweep.id
+    ));
+    print(&if manner.json {
+        let arrays = json!(submission.arrays);
+        document(&json!({ "format_version": 1, "sweep": sweep.id, "runs": left, "arrays": arrays }))?
+    } else {
+        let line =
+            |array: &slurm::Array| format!("submitted job {}: {} elements\n", array.job, array.elements);
+        submission.arrays.iter().map(line).collect()
+    })
+}
+
+/// `8 elements in 1 array`
+fn amount(plan: &Plan) -> String {
+    let plural = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+    format!("{} in {}", plural(plan.elements(), "element"), plural(plan.arrays.len(), "array"))
+}
+
+/// Workers of an earlier submission do the same runs.
+fn refuse_beside(sweep: &Sweep, submissions: &[Submission], say: impl Fn(&str)) -> Result<()> {
+    match slurm::standing(submissions) {
+        Ok(Standing { queued: 0, running: 0 }) => Ok(()),
+        Ok(Standing { queued, running }) => Err(Error::usage(format!(
+            "an earlier submission of the sweep {} is still there: {queued} elements are queued and {running} run. \
+             They take up whatever is to be done; --add-workers submits more beside them, lottery sweep cancel {} \
+             takes them back.",
+            sweep.id, sweep.id
+        ))),
+        Err(why) => {
+            say(&format!("earlier submissions may still be queued: {why}"));
+            Ok(())
+        }
+    }
+}
+
+const CANCEL_ABOUT: &str = "\
+Takes back what a sweep has in Slurm's queue and ends what runs, each with a checkpoint.
+
+It works from anywhere that sees the store: where Slurm's scancel is missing, the elements find a file in the store \
+and end by themselves, those that run within seconds. The runs stay as they are, and the sweep's command goes on with \
+them.";
+
+/// `lottery sweep cancel`, as typed.
+#[derive(Args, Debug)]
+#[command(about = "Takes back what a sweep has in Slurm's queue, and ends what runs", long_about = CANCEL_ABOUT)]
+pub struct CancelArgs {
+    /// The beginning of the sweep's name, as `lottery status` shows it; not needed where the store has one sweep
+    #[arg(value_name = "SWEEP", default_value = "", hide_default_value = true)]
+    id: String,
+
+    /// Where finished stages and records are kept [default: LOTTERY_STORE, else runs]
+    #[arg(long, value_name = "DIR")]
+    store: Option<PathBuf>,
+}
+
+pub fn cancel(arguments: &CancelArgs) -> Result<()> {
+    let store = Store::at(&args::store_folder(arguments.store.as_deref()))?;
+    let sweep = Sweep::find(&arguments.id, &store)?;
+    let submissions = slurm::all(&sweep.dir)?;
+    if submissions.is_empty() {
+        return Err(Error::usage(format!(
+            "the sweep {} was never submitted to Slurm. One that runs on a machine is stopped there: by Ctrl-C in its \
+             terminal, or by SIGTERM to its process; the same command goes on with it.",
+            sweep.id
+        )));
+    }
+    let cancelled = slurm::cancel(&submissions)?;
+    let lines: String = cancelled.iter().map(line).collect();
+    print(&if lines.is_empty() {
+        format!("sweep {}: nothing was queued or running\n", sweep.id)
+    } else {
+        lines
+    })
+}
+
+fn line(one: &Cancelled) -> String {
+    let standing = match one.standing {
+        Some(Standing { queued, running }) => format!("{queued} elements queued, {running} running"),
+        None => format!("{} elements submitted", one.array.elements),
+    };
+    match &one.refusal {
+        None => format!("cancelled job {}: {standing}\n", one.array.job),
+        Some(why) => format!(
+            "job {}: {standing}; {why}, so its elements end by themselves: those that run within seconds, the others \
+             when they begin\n",
+            one.array.job
+        ),
+    }
+}
+
+/// The options of the last submission, for a sweep whose file is not at hand.
+pub fn last_options(sweep: &Sweep) -> Result<Options> {
+    Ok(slurm::all(&sweep.dir)?.pop().map(|submission| submission.options).unwrap_or_default())
+}
+
+fn document(value: &Value) -> Result<String> {
+    let text = serde_json::to_string_pretty(value).map_err(|e| Error::internal(e.to_string()))?;
+    Ok(format!("{text}\n"))
+}
+
+/// The store's folder as a shell takes it.
+fn quoted(store: &Store) -> String {
+    let dir = store.dir().to_string_lossy();
+    shlex::try_quote(&dir).map_or_else(|_| dir.to_string(), |word| word.into_owned())
+}

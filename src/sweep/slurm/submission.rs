@@ -1,0 +1,135 @@
+//! What was submitted, as the store remembers it.
+
+use super::Options;
+use crate::{
+    error::{Error, Result},
+    store::atomic_write,
+    sweep::plan::FORMAT_VERSION,
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    fs,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+/// The file that tells the elements to end.
+pub(super) const CANCELLED: &str = "cancelled";
+const RECORD: &str = "submission.json";
+
+/// The content of `slurm/<n>/submission.json`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Submission {
+    pub format_version: u32,
+    pub number: u32,
+    /// Seconds since 1970.
+    pub submitted: u64,
+    /// Those that sbatch has taken.
+    pub arrays: Vec<Array>,
+    /// Processes of each worker, where that was said.
+    pub jobs: Option<usize>,
+    pub options: Options,
+    #[serde(skip)]
+    pub folder: PathBuf,
+}
+
+/// A job array.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Array {
+    /// `SLURM_ARRAY_JOB_ID` of its elements.
+    pub job: u64,
+    /// Where sbatch was told to submit to another cluster than its own.
+    pub cluster: Option<String>,
+    pub elements: usize,
+    pub script: PathBuf,
+}
+
+impl Submission {
+    /// In a folder of its own, which is there when this returns: of two processes each gets one.
+    pub(super) fn begin(sweep: &Path, jobs: Option<usize>, options: Options) -> Result<Self> {
+        let mut number = next(sweep)?;
+        let folder = loop {
+            let folder = folder(sweep, number);
+            fs::create_dir_all(sweep.join("slurm")).map_err(|e| Error::io(&folder, "create", &e))?;
+            match fs::create_dir(&folder) {
+                Ok(()) => break folder,
+                Err(e) if e.kind() == ErrorKind::AlreadyExists => number += 1,
+                Err(e) => return Err(Error::io(&folder, "create", &e)),
+            }
+        };
+        let logs = folder.join("logs");
+        fs::create_dir(&logs).map_err(|e| Error::io(&logs, "create", &e))?;
+        let submitted = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let format_version = FORMAT_VERSION;
+        let begun = Self { format_version, number, submitted, arrays: Vec::new(), jobs, options, folder };
+        // Before sbatch is asked: should nobody live to note its answer, a cancellation still finds the elements.
+        begun.save()?;
+        Ok(begun)
+    }
+
+    pub(super) fn save(&self) -> Result<()> {
+        let text = serde_json::to_string_pretty(self).map_err(|e| Error::internal(e.to_string()))?;
+        atomic_write(&self.folder.join(RECORD), format!("{text}\n").as_bytes())
+    }
+
+    /// Nothing of it was submitted. What cannot be removed only takes room.
+    pub(super) fn forget(self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+
+    pub fn elements(&self) -> usize {
+        self.arrays.iter().map(|array| array.elements).sum()
+    }
+
+    pub fn is_cancelled(&self) -> bool {
+        self.folder.join(CANCELLED).exists()
+    }
+
+    /// Elements that begin later end at once, those that run stop within seconds, wherever they are.
+    pub(super) fn cancel(&self) -> Result<()> {
+        atomic_write(&self.folder.join(CANCELLED), b"")
+    }
+}
+
+/// Those of a sweep, the first first.
+pub fn all(sweep: &Path) -> Result<Vec<Submission>> {
+    let mut all = Vec::new();
+    for number in numbers(sweep)? {
+        let folder = folder(sweep, number);
+        let path = folder.join(RECORD);
+        let text = match fs::read(&path) {
+            Err(e) if e.kind() == ErrorKind::NotFound => continue,
+            other => other.map_err(|e| Error::io(&path, "read", &e))?,
+        };
+        let submission: Submission = serde_json::from_slice(&text).map_err(|e| {
+            Error::data(format!(
+                "{} is damaged: {e}. End its jobs with scancel, then remove its folder.",
+                path.display()
+            ))
+        })?;
+        all.push(Submission { folder, ..submission });
+    }
+    Ok(all)
+}
+
+/// The number of the next one.
+pub(super) fn next(sweep: &Path) -> Result<u32> {
+    Ok(numbers(sweep)?.last().map_or(1, |last| last + 1))
+}
+
+pub(super) fn folder(sweep: &Path, number: u32) -> PathBuf {
+    sweep.join("slurm").join(number.to_string())
+}
+
+fn numbers(sweep: &Path) -> Result<Vec<u32>> {
+    let dir = sweep.join("slurm");
+    let entries = match fs::read_dir(&dir) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.map_err(|e| Error::io(&dir, "list", &e))?,
+    };
+    let mut numbers: Vec<u32> =
+        entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    numbers.sort_unstable();
+    Ok(numbers)
+}
