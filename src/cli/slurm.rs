@@ -177,7 +177,8 @@ pub fn submit(
     if left == 0 {
         // What was typed is held to account all the same.
         options.check("")?;
-        say(&format!("{counts}, {failed} failed: nothing to submit"));
+        let retry = if failed > 0 { format!("; lottery sweep retry {}", sweep.id) } else { String::new() };
+        say(&format!("{counts}, {failed} failed: nothing to submit{retry}"));
         return Ok(());
     }
     let plan = Plan::new(sweep, store, options, manner.jobs, left)?;

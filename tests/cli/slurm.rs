@@ -1,11 +1,11 @@
-//! `lottery sweep --executor slurm` with commands in Slurm's place, and its script as Slurm would run it.
+//! `lottery sweep --executor slurm` and `lottery sweep cancel` with commands in Slurm's place.
 #![cfg(unix)]
 
 use std::{
     fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    process::{Command, Output, Stdio},
 };
 
 use serde_json::Value;
@@ -13,8 +13,7 @@ use serde_json::Value;
 use crate::{
     fixture::{Bench, files, json_file, refusal, stderr},
     output::plain,
-    processes::{has, signal, wait_until},
-    sweep::{outcomes, sweep},
+    sweep::sweep,
 };
 
 /// What stands in for Slurm: each command notes how it was called, and answers from a file.
@@ -30,12 +29,12 @@ const COMMANDS: &[(&str, &str)] = &[
     ("scancel", ""),
 ];
 
-struct Mock {
-    bench: Bench,
+pub struct Mock {
+    pub bench: Bench,
 }
 
 impl Mock {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let bench = Bench::new("SST-2");
         bench.write("mock/config", "Configuration data as of now\nMaxArraySize            = 4\n");
         bench.write("mock/queue", "");
@@ -56,34 +55,34 @@ impl Mock {
     }
 
     /// `lottery sweep --executor slurm` of six runs.
-    fn submit(&self, store: &str, arguments: &[&str]) -> Output {
+    pub fn submit(&self, store: &str, arguments: &[&str]) -> Output {
         let grid = ["--tasks", "sst2", "--modes", "good,bad", "--seeds", "1,2,3", "--executor", "slurm"];
         self.run(sweep(&self.bench, store, &[&grid, arguments].concat()))
     }
 
-    fn lottery(&self, words: &[&str]) -> Output {
+    pub fn lottery(&self, words: &[&str]) -> Output {
         self.run(plain(&self.bench, &words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>()))
     }
 
-    fn run(&self, mut command: Command) -> Output {
+    pub fn run(&self, mut command: Command) -> Output {
         command.env("PATH", self.path()).output().unwrap()
     }
 
     /// How Slurm's commands were called since the last time.
-    fn calls(&self) -> Vec<String> {
+    pub fn calls(&self) -> Vec<String> {
         let calls = fs::read_to_string(self.bench.path("mock/calls")).unwrap();
         self.bench.write("mock/calls", "");
         calls.lines().map(str::to_owned).collect()
     }
 
     /// The folder of a submission of the only sweep.
-    fn submission(&self, store: &str, number: u32) -> PathBuf {
+    pub fn submission(&self, store: &str, number: u32) -> PathBuf {
         let mut sweeps = fs::read_dir(self.bench.path(store).join("sweeps")).unwrap();
         sweeps.next().unwrap().unwrap().path().join(format!("slurm/{number}"))
     }
 
     /// A script as element 0 of job 12.
-    fn element(&self, script: &Path, environment: &[(&str, &str)]) -> Command {
+    pub fn element(&self, script: &Path, environment: &[(&str, &str)]) -> Command {
         let mut command = Command::new("bash");
         command.arg(script).current_dir("/").env("PATH", self.path());
         command
@@ -96,12 +95,12 @@ impl Mock {
     }
 }
 
-fn stdout(output: &Output) -> String {
+pub fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
 /// The lines that sbatch reads.
-fn directives(script: &str) -> Vec<&str> {
+pub fn directives(script: &str) -> Vec<&str> {
     script.lines().filter_map(|line| line.strip_prefix("#SBATCH ")).collect()
 }
 
@@ -206,141 +205,6 @@ fn more_workers_than_an_array_may_have_are_several_arrays_that_share_the_throttl
     let output = mock.submit("other", &["--jobs", "2", "--dry-run"]);
     assert!(directives(&stdout(&output)).contains(&"--array=0-2"), "{}", stdout(&output));
     refusal(&mock.submit("other", &["--throttle", "1"]), 2, &["throttle = 1", "MaxArraySize", "--workers"]);
-}
-
-#[test]
-fn an_element_runs_the_sweep_whatever_the_store_is_called_and_hands_its_code_on() {
-    let mock = Mock::new();
-    let store = "a \"b\" 'c' $HOME `d` 100%";
-    let output = mock.submit(store, &["--workers", "1", "--cpus", "3", "--setup", "echo \"setup in $PWD\""]);
-    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    let folder = mock.submission(store, 1);
-    let text = fs::read_to_string(folder.join("array-1.sh")).unwrap();
-    let log = text.lines().find_map(|line| line.strip_prefix("#SBATCH --output=")).unwrap();
-    assert!(log.contains(r#"/a \"b\" 'c' $HOME `d` 100%%/sweeps/"#), "{log}");
-    let output = mock.element(&folder.join("array-1.sh"), &[]).output().unwrap();
-    let said = stdout(&output);
-    assert_eq!(output.status.code(), Some(0), "{said} {}", stderr(&output));
-    assert!(
-        said.contains("setup in /\n") && said.contains("12_0") && said.contains("ends with code 0"),
-        "{said}"
-    );
-    assert_eq!(outcomes(&mock.bench.path(store)).len(), 6);
-    // What is done is not submitted.
-    let output = mock.submit(store, &[]);
-    assert!(output.status.success() && stderr(&output).contains("nothing to submit"), "{}", stderr(&output));
-
-    // Runs that fail are no reason to begin again.
-    mock.bench.remove("glue/SST-2/train.tsv");
-    mock.submit("failing", &["--workers", "1"]);
-    let script = mock.submission("failing", 1).join("array-1.sh");
-    mock.calls();
-    let output = mock.element(&script, &[]).output().unwrap();
-    assert_eq!(output.status.code(), Some(5), "{}", stderr(&output));
-    assert_eq!(mock.calls(), Vec::<String>::new());
-    // A retry asks for the same as the submission before, and its runs are to be begun.
-    mock.bench.write_task("SST-2");
-    let output =
-        mock.lottery(&["sweep", "retry", "--store", "failing", "--executor", "slurm", "--qos", "high"]);
-    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    let again = mock.submission("failing", 2);
-    let text = fs::read_to_string(again.join("array-1.sh")).unwrap();
-    assert!(
-        directives(&text).contains(&"--array=0-0") && directives(&text).contains(&"--qos=high"),
-        "{text}"
-    );
-    assert!(mock.element(&again.join("array-1.sh"), &[]).status().unwrap().success());
-    assert_eq!(outcomes(&mock.bench.path("failing")).len(), 6);
-}
-
-/// Begins the only element of a sweep that takes long, and waits until it trains.
-fn begin(mock: &Mock, store: &str, epochs: u32) -> Child {
-    let epochs = format!("train.epochs={epochs}");
-    let long = ["--workers", "1", "--modes", "full", "--seeds", "1", "--time", "60"];
-    let grid =
-        ["--tasks", "sst2", "--set", &epochs, "--set", "run.checkpoint_every=0", "--executor", "slurm"];
-    let output = mock.run(sweep(&mock.bench, store, &[&grid[..], &long].concat()));
-    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    let script = mock.submission(store, 1).join("array-1.sh");
-    let mut child = mock.element(&script, &[]).spawn().unwrap();
-    let dir = mock.bench.path(store);
-    assert!(wait_until(&mut child, || has(&dir, "finetune", Some("checkpoint"))));
-    mock.calls();
-    child
-}
-
-#[test]
-fn an_element_whose_time_is_up_goes_back_into_the_queue_and_goes_on_there() {
-    let mock = Mock::new();
-    let child = begin(&mock, "runs", 60);
-    // To the shell alone, as --signal=B: does.
-    signal(&child, libc::SIGUSR1);
-    let output = child.wait_with_output().unwrap();
-    let said = stdout(&output);
-    assert_eq!(output.status.code(), Some(4), "{said} {}", stderr(&output));
-    assert_eq!(mock.calls(), ["scontrol requeue 12_0"]);
-    assert!(said.contains("work is left, and Slurm says that the time is up: back into the queue"), "{said}");
-    assert!(outcomes(&mock.bench.path("runs")).is_empty());
-
-    let script = mock.submission("runs", 1).join("array-1.sh");
-    // The end as Slurm tells it stands for the time limit of the script: nothing can be done in no time.
-    let past = mock.element(&script, &[("SLURM_JOB_END_TIME", "1000000000")]).output().unwrap();
-    assert_eq!(past.status.code(), Some(4), "{}", stderr(&past));
-    assert_eq!(mock.calls(), ["scontrol requeue 12_0"]);
-
-    let output = mock.element(&script, &[("SLURM_RESTART_COUNT", "1")]).output().unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    assert!(stdout(&output).contains("begins, for the 2. time"), "{}", stdout(&output));
-    assert!(crate::sweep::logs(&mock.bench.path("runs")).contains("goes on after step"));
-    assert_eq!(outcomes(&mock.bench.path("runs")).len(), 1);
-    assert_eq!(mock.calls(), Vec::<String>::new());
-}
-
-#[test]
-fn an_element_that_is_ended_or_cancelled_stops_and_does_not_come_back() {
-    let mock = Mock::new();
-    let child = begin(&mock, "ended", 60);
-    signal(&child, libc::SIGTERM);
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
-    assert_eq!(mock.calls(), Vec::<String>::new());
-
-    // Where there is no scancel, the file does it.
-    let child = begin(&mock, "file", 5000);
-    let words = ["sweep", "cancel", "--store", "file"].map(str::to_owned);
-    let output = plain(&mock.bench, &words).env("PATH", "/nowhere").output().unwrap();
-    let told = stdout(&output);
-    assert!(output.status.success(), "{}", stderr(&output));
-    assert!(told.contains("no scancel on PATH") && told.contains("end by themselves"), "{told}");
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
-    assert_eq!(mock.calls(), Vec::<String>::new());
-    assert!(outcomes(&mock.bench.path("file")).is_empty());
-    // One that begins after that does nothing.
-    let script = mock.submission("file", 1).join("array-1.sh");
-    let output = mock.element(&script, &[]).output().unwrap();
-    assert_eq!(output.status.code(), Some(0));
-    assert!(stdout(&output).contains("the sweep was cancelled"), "{}", stdout(&output));
-    assert!(outcomes(&mock.bench.path("file")).is_empty());
-}
-
-#[test]
-fn an_element_without_the_gpus_that_were_asked_for_says_why() {
-    let mock = Mock::new();
-    for (store, request) in [("one", ["--gpus-per-task", "1"]), ("two", ["--gres", "gpu:a100:1"])] {
-        mock.submit(store, &[&request[..], &["--workers", "1"]].concat());
-        let script = mock.submission(store, 1).join("array-1.sh");
-        mock.calls();
-        let output = mock.element(&script, &[]).output().unwrap();
-        assert_eq!(output.status.code(), Some(2), "{}", stdout(&output));
-        let said = stderr(&output);
-        for wanted in [&request.join("=")[..], "CUDA_VISIBLE_DEVICES", "gres.conf"] {
-            assert!(said.contains(wanted), "{wanted}: {said}");
-        }
-        assert_eq!(mock.calls(), Vec::<String>::new());
-        let output = mock.element(&script, &[("CUDA_VISIBLE_DEVICES", "3,5")]).output().unwrap();
-        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 
 element=${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}
-say() { echo "$(date '+%F %T') element $element on $(hostname): $*"; }
+say() { echo "$(date '+%F %T') element $element on ${SLURMD_NODENAME:-$HOSTNAME}: $*"; }
 
 # USR1: the time is nearly up. TERM: Slurm or `lottery sweep cancel` ends the element, and whether it comes back is not
 # for this script to say. The worker is a child in the background because bash handles no signal before a child in the
