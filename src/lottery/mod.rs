@@ -1,6 +1,7 @@
 //! One run: from a task and a pre-trained model to a record. And one pre-training: from text to a model.
 
 pub mod experiment;
+mod identity;
 mod model_folder;
 pub mod pipeline;
 pub mod pretraining;
@@ -10,5 +11,6 @@ pub mod ticket;
 pub mod warnings;
 
 pub use experiment::Experiment;
+pub use identity::{identity, run_name};
 pub use pipeline::{plan, run};
 pub use record::Record;
