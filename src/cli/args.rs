@@ -146,6 +146,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=1024), help_heading = "Where and how")]
     pub threads: Option<u64>,
 
+    /// Scalars for TensorBoard into a folder of this run below DIR: losses, rates, search, scores
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    pub tensorboard: Option<PathBuf>,
+
     /// Print the record, and nothing else, on stdout
     #[arg(long, help_heading = "Output")]
     pub json: bool,
@@ -168,6 +172,7 @@ pub struct RunArgs {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunOptions {
     pub store: PathBuf,
+    pub tensorboard: Option<PathBuf>,
     pub json: bool,
     pub dry_run: bool,
     pub quiet: bool,
@@ -188,6 +193,7 @@ impl RunArgs {
         let notes = below(&mut layers, &env)?;
         let options = RunOptions {
             store: store_folder_in(self.store.as_deref(), &env),
+            tensorboard: self.tensorboard.clone(),
             json: self.json,
             dry_run: self.dry_run,
             quiet: self.quiet,
@@ -302,7 +308,7 @@ mod tests {
     #[test]
     fn every_flag_reaches_the_configuration() {
         let line = "lottery run --task SST-2 --mode bad --seed 42 --method heads --model m --data d --preset small \
-                    --set train.epochs=2 --set seed=43 --store s --device cuda:1 --dtype bf16 --threads 3 --json \
+                    --set train.epochs=2 --set seed=43 --store s --device cuda:1 --dtype bf16 --threads 3 --tensorboard t --json \
                     --dry-run --quiet";
         let (config, options) =
             resolve(line, &[("LOTTERY_STORE", "other"), ("LOTTERY_MODEL", "other")]).unwrap();
@@ -318,7 +324,14 @@ mod tests {
         );
         assert_eq!(
             options,
-            RunOptions { store: "s".into(), json: true, dry_run: true, quiet: true, notes: vec![] }
+            RunOptions {
+                store: "s".into(),
+                tensorboard: Some("t".into()),
+                json: true,
+                dry_run: true,
+                quiet: true,
+                notes: vec![]
+            }
         );
     }
 

@@ -2,6 +2,7 @@
 
 pub mod args;
 mod doctor;
+mod listeners;
 mod pretrain;
 mod run;
 mod signals;

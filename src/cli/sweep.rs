@@ -162,6 +162,10 @@ struct How {
     #[arg(long, value_name = "DIR", help_heading = "Execution")]
     store: Option<PathBuf>,
 
+    /// Scalars for TensorBoard into a folder for each run below DIR
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    tensorboard: Option<PathBuf>,
+
     /// Print all runs with status, paths and scores as one JSON document on stdout
     #[arg(long, help_heading = "Output")]
     json: bool,
@@ -176,12 +180,14 @@ impl How {
         args::store_folder(self.store.as_deref())
     }
 
-    fn options(&self, retry: bool) -> Options {
+    fn options(&self, retry: bool) -> Result<Options> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let jobs = self.jobs as usize;
         let most = self.max_failures.map(|most| most as usize);
         let max_failures = if self.fail_fast { Some(1) } else { most };
-        Options { jobs, threads: (cores / jobs).max(1), max_failures, retry }
+        let absolute = |dir: &PathBuf| std::path::absolute(dir).map_err(|e| Error::io(dir, "find", &e));
+        let tensorboard = self.tensorboard.as_ref().map(absolute).transpose()?;
+        Ok(Options { jobs, threads: (cores / jobs).max(1), max_failures, retry, tensorboard })
     }
 }
 
@@ -249,7 +255,7 @@ pub fn run(arguments: &SweepArgs) -> Result<()> {
 
 fn execute(sweep: &Sweep, store: &Store, how: &How, retry: bool) -> Result<()> {
     let mut talk = SweepTalk::new(sweep, how.quiet, signals::stop_flag()?)?;
-    let fates = local::execute(sweep, store, &how.options(retry), &mut talk)?;
+    let fates = local::execute(sweep, store, &how.options(retry)?, &mut talk)?;
     talk.bar.finish_and_clear();
     print(&if how.json { document(sweep, store, &fates, None)? } else { table(sweep, &fates)? })?;
     let count = |status| fates.iter().filter(|fate| fate.state.status == status).count();

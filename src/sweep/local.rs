@@ -37,6 +37,8 @@ pub struct Options {
     pub max_failures: Option<usize>,
     /// Failed runs once more.
     pub retry: bool,
+    /// Where the runs write for TensorBoard; an absolute path, for they begin in another folder.
+    pub tensorboard: Option<PathBuf>,
 }
 
 /// How many runs stand how.
@@ -292,6 +294,7 @@ impl Local<'_> {
             .arg(self.store.dir())
             .arg("--report")
             .arg(&live)
+            .args(self.options.tensorboard.iter().flat_map(|dir| [Path::new("--tensorboard"), dir]))
             .current_dir(&sweep.directory)
             // The settings are complete: what is usual here was asked when they were made.
             .env_remove("LOTTERY_MODEL")
