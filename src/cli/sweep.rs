@@ -191,6 +191,10 @@ pub(super) struct How {
     #[arg(long, value_name = "DIR", help_heading = "Execution")]
     store: Option<PathBuf>,
 
+    /// Scalars for TensorBoard into a folder for each run below DIR
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    tensorboard: Option<PathBuf>,
+
     /// Print all runs with status, paths and scores as one JSON document on stdout
     #[arg(long, help_heading = "Output")]
     pub(super) json: bool,
@@ -234,6 +238,7 @@ impl How {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let jobs = self.jobs.map_or(self.gpus.len().max(1), |jobs| jobs as usize);
         let most = self.max_failures.map(|most| most as usize);
+        let absolute = |dir: &PathBuf| std::path::absolute(dir).map_err(|e| Error::io(dir, "find", &e));
         Ok(Options {
             jobs,
             threads: (cores / jobs).max(1),
@@ -242,6 +247,7 @@ impl How {
             wait_for_others: true,
             until: None,
             gpus: self.gpus.clone(),
+            tensorboard: self.tensorboard.as_ref().map(absolute).transpose()?,
             keep: args::keep(self.keep.as_deref())?,
         })
     }
