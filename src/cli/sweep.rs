@@ -221,14 +221,29 @@ impl How {
                 "{flag} is for processes of this machine. Take it out; Slurm hands out GPUs by --gpus-per-task or \
                  --gres, and lottery sweep cancel ends what it runs."
             ))),
-            _ => Ok(to_slurm.then(|| Manner {
+            _ if !to_slurm => Ok(None),
+            _ => Ok(Some(Manner {
                 jobs: self.jobs.map(|jobs| jobs as usize),
+                more: self.for_workers()?,
                 dry_run: false,
                 retry: false,
                 json: self.json,
                 quiet: self.quiet,
             })),
         }
+    }
+
+    /// What workers elsewhere are told too.
+    fn for_workers(&self) -> Result<Vec<String>> {
+        let Options { keep, tensorboard, .. } = self.options()?;
+        let mut words = Vec::new();
+        if keep != Keep::default() {
+            words.extend(["--keep".to_owned(), keep.to_string()]);
+        }
+        if let Some(dir) = tensorboard {
+            words.extend(["--tensorboard".to_owned(), dir.to_string_lossy().into_owned()]);
+        }
+        Ok(words)
     }
 
     pub(super) fn options(&self) -> Result<Options> {
