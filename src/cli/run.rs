@@ -81,7 +81,7 @@ fn trim(
             let keep = options.keep;
             progress.say(&format!("--keep {keep}: {files} files removed, {}", DecimalBytes(bytes)));
         }
-        Err(error) => progress.say(&format!("warning: --keep {}: {error}", options.keep)),
+        Err(error) => progress.warn(&format!("--keep {}: {error}", options.keep)),
     }
 }
 

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::{
     fixture::{Bench, json_file, refused, stderr, succeeded},
+    gc::gc,
     output::plain,
     processes::{has, read_until, signal, start, wait_until},
 };
@@ -37,9 +38,14 @@ pub fn event_files(store: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// The lines of the store's only run. Each must be valid, and have just the fields that the schema describes.
+/// The lines of the store's only run.
 pub fn lines(store: &Path) -> Vec<Value> {
     let [path] = &event_files(store)[..] else { panic!("one run is expected") };
+    lines_of(path)
+}
+
+/// The lines of a file. Each must be valid, and have just the fields that the schema describes.
+fn lines_of(path: &Path) -> Vec<Value> {
     let text = fs::read_to_string(path).unwrap();
     assert!(text.ends_with('\n'));
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
@@ -276,6 +282,30 @@ fn whoever_waits_is_stopped_or_fails_says_so() {
         assert_eq!((kind(last), &last["exit_code"]), ("failed", &code.into()));
         assert_eq!(format!("error: {}", last["message"].as_str().unwrap()), told);
     }
+}
+
+#[test]
+fn weights_that_are_trained_again_are_a_stage_that_begins_and_ends() {
+    let bench = Bench::new("SST-2");
+    let store = bench.path("runs");
+    bench.record("sst2", &[]);
+    gc(&store, &["--keep", "tickets"]);
+    let [good] = &event_files(&store)[..] else { panic!("one run is expected") };
+    bench.record("sst2", &["--mode", "bad"]);
+    let bad = event_files(&store).into_iter().find(|path| path != good).unwrap();
+    let told = [
+        "run_begins",
+        "stage_found finetune",
+        "scores",
+        "stage_found search",
+        "stage_begins finetune",
+        "step",
+        "stage_ends finetune",
+        "stage_begins evaluate",
+    ];
+    let story = story(&lines_of(&bad));
+    assert_eq!(story[..told.len()], told);
+    assert_eq!(story.last().unwrap(), "warning");
 }
 
 #[test]
