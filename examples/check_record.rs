@@ -1,4 +1,5 @@
-//! Checks run records against their JSON Schema, `schemas/record.schema.json`.
+//! Checks run records against their JSON Schema, `schemas/record.schema.json`, and the lines of files whose names end
+//! in `.jsonl`, which are events, against `schemas/event.schema.json`.
 //!
 //! ```text
 //! cargo run --release --example check_record -- FILE...
@@ -6,7 +7,7 @@
 //! ```
 //!
 //! `-` or no argument is standard input. Every valid file is one line on stdout. Every violation is one line on stderr,
-//! `FILE#/json/pointer: what is wrong`; with any of them, or with a file that holds no JSON, the exit status is 1.
+//! `FILE#/json/pointer: what is wrong` (of a line, `FILE:NUMBER#/…`); with any of them, or with a file that holds no JSON, the exit status is 1.
 
 use std::{
     env, fs,
@@ -17,17 +18,20 @@ use std::{
 use anyhow::{Context, Result};
 use jsonschema::Validator;
 
-const SCHEMA: &str = include_str!("../schemas/record.schema.json");
+const RECORD: &str = include_str!("../schemas/record.schema.json");
+const EVENT: &str = include_str!("../schemas/event.schema.json");
 
 fn main() -> Result<ExitCode> {
-    let validator = jsonschema::validator_for(&serde_json::from_str(SCHEMA)?)?;
+    let validator =
+        |schema| Ok::<_, anyhow::Error>(jsonschema::validator_for(&serde_json::from_str(schema)?)?);
+    let (record, event) = (validator(RECORD)?, validator(EVENT)?);
     let mut files: Vec<String> = env::args().skip(1).collect();
     if files.is_empty() {
         files.push("-".to_owned());
     }
     let mut all_valid = true;
     for file in &files {
-        let violations = match violations(&validator, file) {
+        let violations = match violations(&record, &event, file) {
             Ok(violations) => violations,
             // One damaged file does not hide what is wrong with the others.
             Err(error) => vec![format!("{file}: {error:#}")],
@@ -41,14 +45,25 @@ fn main() -> Result<ExitCode> {
     Ok(if all_valid { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn violations(validator: &Validator, file: &str) -> Result<Vec<String>> {
+fn violations(record: &Validator, event: &Validator, file: &str) -> Result<Vec<String>> {
     let mut text = String::new();
     match file {
         "-" => io::stdin().read_to_string(&mut text).map(|_| ()),
         path => fs::read_to_string(path).map(|content| text = content),
     }
     .context("cannot be read")?;
-    let record = serde_json::from_str(&text).context("is not JSON")?;
-    let told = |error: jsonschema::ValidationError| format!("{file}#{}: {error}", error.instance_path());
-    Ok(validator.iter_errors(&record).map(told).collect())
+    if !file.ends_with(".jsonl") {
+        return wrong(record, &text, file);
+    }
+    let lines = text.lines().enumerate().map(|(n, line)| {
+        let place = format!("{file}:{}", n + 1);
+        wrong(event, line, &place).unwrap_or_else(|error| vec![format!("{place}: {error:#}")])
+    });
+    Ok(lines.flatten().collect())
+}
+
+fn wrong(validator: &Validator, text: &str, place: &str) -> Result<Vec<String>> {
+    let value = serde_json::from_str(text).context("is not JSON")?;
+    let told = |error: jsonschema::ValidationError| format!("{place}#{}: {error}", error.instance_path());
+    Ok(validator.iter_errors(&value).map(told).collect())
 }

@@ -216,7 +216,7 @@ fn a_heads_search_takes_the_published_first_step_and_ends_at_the_published_mask(
             pruned_units: PrunedUnits::Included,
             ..SearchConfig::default()
         };
-        let outcome = search(&cfg, LAYERS, HEADS, &mut scorer, &mut |_, _| {}).unwrap();
+        let outcome = search(&cfg, LAYERS, HEADS, &mut scorer, &mut |_| {}).unwrap();
         let mut first_step: Vec<usize> =
             outcome.steps[0].pruned_heads.iter().map(|[layer, head]| layer * HEADS + head).collect();
         first_step.sort_unstable();
@@ -249,7 +249,7 @@ fn three_phases_with_the_published_step_counts_end_at_the_published_mask() {
         let mut scorer = Published { first, last: last.clone(), rejected, passes: 0 };
         let cfg =
             SearchConfig { stale: true, pruned_units: PrunedUnits::Included, ..SearchConfig::default() };
-        let outcome = search(&cfg, LAYERS, HEADS, &mut scorer, &mut |_, _| {}).unwrap();
+        let outcome = search(&cfg, LAYERS, HEADS, &mut scorer, &mut |_| {}).unwrap();
         let counts = [Phase::Joint, Phase::Heads, Phase::Ffns].map(|phase| accepted(&outcome, phase));
         assert_eq!(counts, [a, b, c], "{name}");
         assert_eq!(outcome.mask, last, "{name}");

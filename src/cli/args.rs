@@ -155,6 +155,9 @@ pub struct RunArgs {
     /// by another search, are trained again. `lottery gc` does the same for a whole store.
     #[arg(long, value_name = "POLICY", help_heading = "Where and how")]
     pub keep: Option<String>,
+    /// Scalars for TensorBoard into a folder of this run below DIR: losses, rates, search, scores
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    pub tensorboard: Option<PathBuf>,
 
     /// Print the record, and nothing else, on stdout
     #[arg(long, help_heading = "Output")]
@@ -182,6 +185,7 @@ pub struct RunArgs {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunOptions {
     pub store: PathBuf,
+    pub tensorboard: Option<PathBuf>,
     pub json: bool,
     pub dry_run: bool,
     pub quiet: bool,
@@ -203,6 +207,7 @@ impl RunArgs {
         let notes = below(&mut layers, &env)?;
         let options = RunOptions {
             store: store_folder_in(self.store.as_deref(), &env),
+            tensorboard: self.tensorboard.clone(),
             json: self.json,
             dry_run: self.dry_run,
             quiet: self.quiet,
@@ -324,7 +329,7 @@ mod tests {
     fn every_flag_reaches_the_configuration() {
         let line = "lottery run --task SST-2 --mode bad --seed 42 --method heads --model m --data d --preset small \
                     --set train.epochs=2 --set seed=43 --store s --device cuda:1 --dtype bf16 --threads 3 --json \
-                    --dry-run --quiet --keep tickets";
+                    --tensorboard t --dry-run --quiet --keep tickets";
         let (config, options) =
             resolve(line, &[("LOTTERY_STORE", "other"), ("LOTTERY_MODEL", "other")]).unwrap();
         assert_eq!(
@@ -341,6 +346,7 @@ mod tests {
             options,
             RunOptions {
                 store: "s".into(),
+                tensorboard: Some("t".into()),
                 json: true,
                 dry_run: true,
                 quiet: true,

@@ -3,6 +3,7 @@
 pub mod args;
 mod doctor;
 mod gc;
+mod listeners;
 mod pretrain;
 mod run;
 mod signals;

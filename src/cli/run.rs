@@ -2,54 +2,73 @@
 
 use super::{
     args::{RunArgs, RunOptions},
+    listeners::{Listeners, not_written},
     signals,
     talk::Talk,
 };
 use crate::{
-    config::EMBEDDED_MODEL,
+    config::{EMBEDDED_MODEL, ExperimentConfig},
     error::{Error, Result},
+    events::{Lines, TensorBoard, lines},
     lottery::{self, Experiment, Record},
     store::{Count, Keep, Store},
     sweep::live::Report,
-    train::Progress,
+    train::{Event, Progress},
 };
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use indicatif::DecimalBytes;
-use std::{collections::BTreeSet, io::Write, path::Path, sync::Arc};
+use serde_json::json;
+use std::{
+    collections::BTreeSet,
+    io::Write,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 pub fn run(arguments: &RunArgs) -> Result<()> {
     let (config, options) = arguments.resolve()?;
     use_threads(config.run.threads)?;
     let stop = if options.dry_run { Arc::default() } else { signals::stop_flag()? };
     let report = arguments.report.clone().map(Report::to);
-    let mut talk = Talk::new(options.quiet, stop).reporting_to(report);
-    options.notes.iter().for_each(|note| talk.say(note));
+    let mut listeners = Listeners::new(Talk::new(options.quiet, stop), report);
+    options.notes.iter().for_each(|note| listeners.say(note));
     if options.dry_run {
         let store = Store::at(&options.store)?;
-        let experiment = Experiment::load(config, None, &mut talk)?;
+        let experiment = Experiment::load(config, None, &mut listeners)?;
         let text = toml::to_string(&experiment.config).map_err(|e| Error::internal(e.to_string()))?;
         let plan = lottery::plan(&experiment, &store)?;
         let lines: String = plan.iter().map(|line| format!("# {line}\n")).collect();
         return print(&format!("{text}\n{lines}"));
     }
     let store = Store::open(&options.store)?;
-    let experiment = Experiment::load(config, Some(&store.dir().join("cache")), &mut talk)?;
-    let (record, path) = lottery::run(&experiment, &store, &mut talk)?;
-    trim(&record, &store, &options, arguments.leave_shared, &mut talk);
-    record.warnings.iter().for_each(|warning| talk.say(&format!("warning: {warning}")));
+    record_events(&config, &options, &store, &mut listeners)?;
+    let (record, path) = compute(config, &store, &mut listeners).inspect_err(|error| {
+        let message = error.to_string();
+        listeners.event(&match error {
+            Error::Stopped(_) => Event::Stopped { message },
+            _ => Event::Failed { message, exit_code: error.exit_code() },
+        });
+    })?;
+    trim(&record, &store, &options, arguments.leave_shared, &mut listeners);
     if options.json {
         let text = serde_json::to_string_pretty(&record).map_err(|e| Error::internal(e.to_string()))?;
         return print(&format!("{text}\n"));
     }
     print(&summary(&record, &path))?;
     if record.config.model == EMBEDDED_MODEL && arguments.mode.is_none() && arguments.config.is_none() {
-        what_next().lines().for_each(|line| talk.say(line));
+        what_next().lines().for_each(|line| listeners.say(line));
     }
     Ok(())
 }
 
 /// Removes what is not to be kept of the run's stages. The record is there: what cannot be removed only takes room.
-fn trim(record: &Record, store: &Store, options: &RunOptions, leave_shared: bool, talk: &mut Talk) {
+fn trim(
+    record: &Record,
+    store: &Store,
+    options: &RunOptions,
+    leave_shared: bool,
+    progress: &mut dyn Progress,
+) {
     if options.keep == Keep::Models {
         return;
     }
@@ -60,10 +79,47 @@ fn trim(record: &Record, store: &Store, options: &RunOptions, leave_shared: bool
         Ok(broom) => {
             let Count { files, bytes } = broom.total();
             let keep = options.keep;
-            talk.say(&format!("--keep {keep}: {files} files removed, {}", DecimalBytes(bytes)));
+            progress.say(&format!("--keep {keep}: {files} files removed, {}", DecimalBytes(bytes)));
         }
-        Err(error) => talk.say(&format!("warning: --keep {}: {error}", options.keep)),
+        Err(error) => progress.warn(&format!("--keep {}: {error}", options.keep)),
     }
+}
+
+/// Has the events of this run written down from here on, the first of them what the run is.
+fn record_events(
+    config: &ExperimentConfig,
+    options: &RunOptions,
+    store: &Store,
+    listeners: &mut Listeners,
+) -> Result<()> {
+    let run = lottery::run_name(config)?;
+    // What was asked for has to work; the events are kept unasked.
+    if let Some(dir) = &options.tensorboard {
+        listeners.record_to(Box::new(TensorBoard::create(dir, &run)?));
+    }
+    let path = store.events_path(&run);
+    match Lines::open(&path) {
+        Ok(lines) => listeners.record_to(Box::new(lines)),
+        Err(error) => listeners.say(&not_written(&path, &error)),
+    }
+    listeners.event(&Event::RunBegins {
+        format_version: lines::FORMAT_VERSION,
+        lottery_version: env!("CARGO_PKG_VERSION"),
+        run: &run,
+        config: &json!(config),
+    });
+    Ok(())
+}
+
+fn compute(
+    config: ExperimentConfig,
+    store: &Store,
+    progress: &mut dyn Progress,
+) -> Result<(Record, PathBuf)> {
+    let experiment = Experiment::load(config, Some(&store.dir().join("cache")), progress)?;
+    let (record, path) = lottery::run(&experiment, store, progress)?;
+    record.warnings.iter().for_each(|warning| progress.warn(warning));
+    Ok((record, path))
 }
 
 /// Where a newcomer may go from a run of the embedded model, typed as this one was.

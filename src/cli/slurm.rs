@@ -143,10 +143,12 @@ impl SlurmArgs {
 }
 
 /// How a submission is made and told.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Manner {
     /// Processes of each worker; without a number one, or one for each of its GPUs.
     pub jobs: Option<usize>,
+    /// Further arguments of each worker.
+    pub more: Vec<String>,
     pub dry_run: bool,
     /// Failed runs once more.
     pub retry: bool,
@@ -181,7 +183,7 @@ pub fn submit(
         say(&format!("{counts}, {failed} failed: nothing to submit{retry}"));
         return Ok(());
     }
-    let plan = Plan::new(sweep, store, options, manner.jobs, left)?;
+    let plan = Plan::new(sweep, store, options, manner.jobs, manner.more, left)?;
     if manner.dry_run {
         let scripts = plan.scripts()?;
         say(&format!("{counts}, {left} to go: {}; nothing is submitted", amount(&plan)));

@@ -191,6 +191,10 @@ pub(super) struct How {
     #[arg(long, value_name = "DIR", help_heading = "Execution")]
     store: Option<PathBuf>,
 
+    /// Scalars for TensorBoard into a folder for each run below DIR
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    tensorboard: Option<PathBuf>,
+
     /// Print all runs with status, paths and scores as one JSON document on stdout
     #[arg(long, help_heading = "Output")]
     pub(super) json: bool,
@@ -217,14 +221,29 @@ impl How {
                 "{flag} is for processes of this machine. Take it out; Slurm hands out GPUs by --gpus-per-task or \
                  --gres, and lottery sweep cancel ends what it runs."
             ))),
-            _ => Ok(to_slurm.then(|| Manner {
+            _ if !to_slurm => Ok(None),
+            _ => Ok(Some(Manner {
                 jobs: self.jobs.map(|jobs| jobs as usize),
+                more: self.for_workers()?,
                 dry_run: false,
                 retry: false,
                 json: self.json,
                 quiet: self.quiet,
             })),
         }
+    }
+
+    /// What workers elsewhere are told too.
+    fn for_workers(&self) -> Result<Vec<String>> {
+        let Options { keep, tensorboard, .. } = self.options()?;
+        let mut words = Vec::new();
+        if keep != Keep::default() {
+            words.extend(["--keep".to_owned(), keep.to_string()]);
+        }
+        if let Some(dir) = tensorboard {
+            words.extend(["--tensorboard".to_owned(), dir.to_string_lossy().into_owned()]);
+        }
+        Ok(words)
     }
 
     pub(super) fn options(&self) -> Result<Options> {
@@ -234,6 +253,7 @@ impl How {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let jobs = self.jobs.map_or(self.gpus.len().max(1), |jobs| jobs as usize);
         let most = self.max_failures.map(|most| most as usize);
+        let absolute = |dir: &PathBuf| std::path::absolute(dir).map_err(|e| Error::io(dir, "find", &e));
         Ok(Options {
             jobs,
             threads: (cores / jobs).max(1),
@@ -242,6 +262,7 @@ impl How {
             wait_for_others: true,
             until: None,
             gpus: self.gpus.clone(),
+            tensorboard: self.tensorboard.as_ref().map(absolute).transpose()?,
             keep: args::keep(self.keep.as_deref())?,
         })
     }

@@ -1,6 +1,6 @@
 //! Progress for people, on stderr: bars on a terminal, a line for each finished stage elsewhere.
 
-use crate::{sweep::live::Report, train::Progress};
+use crate::train::Progress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
     io::{IsTerminal, Write},
@@ -15,19 +15,12 @@ pub struct Talk {
     quiet: bool,
     stop: Arc<AtomicBool>,
     bar: ProgressBar,
-    report: Option<Report>,
 }
 
 impl Talk {
     /// `stop` becomes true when the work shall stop.
     pub fn new(quiet: bool, stop: Arc<AtomicBool>) -> Self {
-        Self { quiet, stop, bar: ProgressBar::hidden(), report: None }
-    }
-
-    /// Also to this file, for a sweep.
-    pub fn reporting_to(mut self, report: Option<Report>) -> Self {
-        self.report = report;
-        self
+        Self { quiet, stop, bar: ProgressBar::hidden() }
     }
 }
 
@@ -38,9 +31,6 @@ pub fn to_stderr(line: &str) {
 
 impl Progress for Talk {
     fn begin(&mut self, stage: &str, total: u64) {
-        if let Some(report) = &mut self.report {
-            report.begin(stage, total);
-        }
         if self.quiet || !std::io::stderr().is_terminal() {
             return;
         }
@@ -59,9 +49,6 @@ impl Progress for Talk {
     }
 
     fn step(&mut self, done: u64, detail: &str) {
-        if let Some(report) = &mut self.report {
-            report.step(done, detail);
-        }
         self.bar.set_position(done);
         self.bar.set_message(detail.to_owned());
     }

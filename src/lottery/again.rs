@@ -4,7 +4,7 @@ use super::{Experiment, stages};
 use crate::{
     error::{Error, Result},
     store::{Again, Done, Held, StageId, Store, WEIGHTS, Wanted},
-    train::{Progress, this_program},
+    train::{Event, Progress, this_program},
 };
 
 /// Sees to it that the fine-tuned weights are there, and stay, for a stage that is still to be computed; `None` when
@@ -27,6 +27,7 @@ pub(super) fn weights_for(
             }
             if !told {
                 progress.say(&format!("{id}: another process computes its weights; waiting"));
+                progress.event(&Event::StageWaits { stage: id.as_str() });
             }
             told = true;
             Ok(())
@@ -52,6 +53,7 @@ fn train_again(experiment: &Experiment, again: Again, progress: &mut dyn Progres
         return Err(other_bits(&done, &by, &own));
     }
     progress.say(&format!("{id}: its weights were removed to save room; they are trained again"));
+    progress.event(&Event::StageBegins { stage: id.as_str() });
     let mask = stages::full_mask(experiment);
     let (bert, summary) = stages::trained(experiment, &mask, id.kind(), again.checkpoint_dir(), progress)?;
     if !again.finish(&bert.to_safetensors()?, &own)? {
@@ -61,6 +63,8 @@ fn train_again(experiment: &Experiment, again: Again, progress: &mut dyn Progres
         "{id}: the weights are there again, bit for bit, after {} steps in {:.1} s",
         summary.steps, summary.seconds
     ));
+    let (stage, seconds) = (id.as_str(), summary.seconds);
+    progress.event(&Event::StageEnds { stage, seconds, metrics: None });
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 mod again;
 pub mod experiment;
+mod identity;
 mod model_folder;
 pub mod pipeline;
 pub mod pretraining;
@@ -11,5 +12,6 @@ pub mod ticket;
 pub mod warnings;
 
 pub use experiment::Experiment;
+pub use identity::{identity, run_name};
 pub use pipeline::{plan, run};
 pub use record::Record;

@@ -12,8 +12,8 @@ use std::path::Path;
 /// The embedded model, written out; else an existing folder; else `owner/name[@revision]` on the hub.
 pub fn model_folder(model: &str, progress: &mut dyn Progress) -> Result<ModelFolder> {
     if model == EMBEDDED_MODEL && Path::new(model).join("config.json").exists() {
-        progress.say(&format!(
-            "warning: {model} is the model that comes with the program; the folder of that name here is ./{model}"
+        progress.warn(&format!(
+            "{model} is the model that comes with the program; the folder of that name here is ./{model}"
         ));
     }
     match model {

@@ -3,7 +3,7 @@
 use super::{
     Experiment, Record,
     record::{self, Scores},
-    stages,
+    stages::{self, Metrics},
     warnings::warnings,
 };
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     prune::{Mode, control},
     store::{Done, Store, WEIGHTS},
     task,
-    train::Progress,
+    train::{Event, Progress},
 };
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, path::PathBuf};
@@ -22,6 +22,7 @@ pub fn run(experiment: &Experiment, store: &Store, progress: &mut dyn Progress) 
     let finetuned = stages::train(experiment, &whole, store, progress)?;
     // Whoever clears the store meanwhile leaves the weights that are still wanted here.
     let held = store.hold(finetuned.id(), WEIGHTS)?;
+    let full = scores("full", &finetuned, progress)?;
     let found = match experiment.mode {
         Mode::Full => None,
         _ => Some(stages::find_ticket(experiment, &finetuned, store, progress)?),
@@ -34,9 +35,9 @@ pub fn run(experiment: &Experiment, store: &Store, progress: &mut dyn Progress) 
     };
     let pruned = stages::evaluate_pruned(experiment, &finetuned, &mask, store, progress)?;
     drop(held);
+    let before = scores("pruned", &pruned, progress)?;
     let retrained = stages::train(experiment, &mask, store, progress)?;
-
-    let (full, after) = (stages::metrics(&finetuned)?, stages::metrics(&retrained)?);
+    let after = scores("retrained", &retrained, progress)?;
     let baseline = task::majority_baseline(experiment.task, &experiment.dev.labels);
     let ticket = found.as_ref().map(|(ticket, _)| ticket);
     let search = found.as_ref().map(|(_, stage)| stage);
@@ -59,7 +60,7 @@ pub fn run(experiment: &Experiment, store: &Store, progress: &mut dyn Progress) 
         warnings: warnings(experiment, &full, &after, baseline, ticket, &mask),
         full: Scores { metrics: full, baseline: Some(baseline) },
         ticket: record::ticket(experiment, &mask, search.map(Done::id)),
-        pruned: Scores { metrics: stages::metrics(&pruned)?, baseline: None },
+        pruned: Scores { metrics: before, baseline: None },
         retrained: Scores { metrics: after, baseline: None },
         importance: json!({
             "estimator": experiment.estimator,
@@ -76,7 +77,15 @@ pub fn run(experiment: &Experiment, store: &Store, progress: &mut dyn Progress) 
     if let Some(moved) = store.write_record(&path, &format!("{text}\n"))? {
         progress.say(&format!("the earlier record, of other settings, is now {}", moved.display()));
     }
+    progress.event(&Event::RecordWritten { path: &path });
     Ok((record, path))
+}
+
+/// What a stage scored, told.
+fn scores(model: &'static str, stage: &Done, progress: &mut dyn Progress) -> Result<Metrics> {
+    let metrics = stages::metrics(stage)?;
+    progress.event(&Event::Scores { model, metrics: &metrics });
+    Ok(metrics)
 }
 
 fn record_path(experiment: &Experiment, store: &Store) -> PathBuf {

@@ -4,14 +4,15 @@ use super::{Experiment, again::weights_for, ticket::Ticket};
 use crate::{
     error::{Error, Result},
     model::{Bert, Workspace, weights::Pretrained},
-    prune::{Mask, PrunedUnits, scorer::ModelScorer, search},
+    prune::{Mask, PrunedUnits, Tried, scorer::ModelScorer, search},
     store::{Begin, Done, Held, StageId, StageWriter, Store, WEIGHTS, stage_id},
     task::{self, Label, Labels},
     text::Tokenizer,
-    train::{Checkpoints, Dataset, Progress, Summary, finetune, logits},
+    train::{Checkpoints, Dataset, Event, Progress, Summary, event::SearchPass, finetune, logits},
 };
 use serde_json::{Value, json};
 use std::{
+    cell::RefCell,
     collections::BTreeMap,
     path::PathBuf,
     time::{Duration, Instant},
@@ -19,6 +20,9 @@ use std::{
 
 /// Scores of one model on the development set, by metric.
 pub type Metrics = BTreeMap<String, f64>;
+
+/// The file with them, in stages that evaluate.
+const METRICS: &str = "metrics.json";
 
 /// Loads the stage or computes it. The closure writes the stage's files and returns what `stage.json` adds.
 pub(super) fn once(
@@ -29,12 +33,14 @@ pub(super) fn once(
     compute: impl FnOnce(&StageWriter, &mut dyn Progress) -> Result<Value>,
 ) -> Result<Done> {
     let mut told = false;
+    let stage = id.as_str();
     let begun = store.begin(id, &mut |id| {
         if progress.stop_wanted() {
             return Err(Error::stopped(&format!("while another process computes {id}")));
         }
         if !told {
             progress.say(&format!("{id}: another process computes it; waiting"));
+            progress.event(&Event::StageWaits { stage });
         }
         told = true;
         Ok(())
@@ -42,17 +48,24 @@ pub(super) fn once(
     match begun {
         Begin::Done(done) => {
             progress.say(&format!("{id}: found in the store, nothing computed"));
+            progress.event(&Event::StageFound { stage });
             Ok(done)
         }
         Begin::Compute(_) if progress.stop_wanted() => Err(Error::stopped(&format!("before {id}"))),
         Begin::Compute(writer) => {
+            progress.event(&Event::StageBegins { stage });
             let started = Instant::now();
             let mut info = compute(&writer, progress)?;
             let before = info["seconds_before"].as_f64().unwrap_or(0.0);
-            info["seconds"] = json!(before + started.elapsed().as_secs_f64());
+            let seconds = before + started.elapsed().as_secs_f64();
+            info["seconds"] = json!(seconds);
             info["inputs"] = inputs.clone();
             info["device"] = super::record::device();
-            writer.finish(info)
+            let done = writer.finish(info)?;
+            let scored = done.info()["files"].get(METRICS).is_some();
+            let metrics = if scored { Some(metrics(&done)?) } else { None };
+            progress.event(&Event::StageEnds { stage, seconds, metrics: metrics.as_ref() });
+            Ok(done)
         }
     }
 }
@@ -164,6 +177,8 @@ pub fn find_ticket(
         let bert = load_model(experiment, finetuned)?;
         let (layers, heads) = (bert.config.num_hidden_layers, bert.config.num_attention_heads);
         progress.begin("search", 0);
+        // The scorer tells of batches, the search of passes.
+        let progress = RefCell::new(progress);
         let pruned_units =
             if experiment.search.stale { PrunedUnits::Included } else { experiment.search.pruned_units };
         let mut scorer = ModelScorer {
@@ -174,11 +189,13 @@ pub fn find_ticket(
             pruned_units,
             batch_size: experiment.config.importance.batch_size,
             workspace: Workspace::default(),
-            progress: &mut *progress,
+            progress: &progress,
             passes: 0,
         };
-        let outcome = search(&experiment.search, layers, heads, &mut scorer, &mut |_, _| {})?;
-        progress.end(&format!(
+        let outcome = search(&experiment.search, layers, heads, &mut scorer, &mut |tried| {
+            progress.borrow_mut().event(&Event::SearchPass(told(tried)));
+        })?;
+        progress.borrow_mut().end(&format!(
             "{id}: {} passes, {} of {} heads and {} of {} FFNs kept, {} {:.4} of {:.4}",
             outcome.passes,
             outcome.mask.heads_kept(),
@@ -195,6 +212,21 @@ pub fn find_ticket(
         Ok(json!({ "passes": passes }))
     })?;
     Ok((done.read_json("ticket.json")?, done))
+}
+
+fn told<'a>(tried: &Tried<'a>) -> SearchPass<'a> {
+    let Tried { number, mask, score, threshold, step } = *tried;
+    SearchPass {
+        pass: number,
+        phase: step.map_or("full", |step| step.phase.name()),
+        pruned_heads: step.map_or(&[], |step| &step.pruned_heads),
+        pruned_ffns: step.map_or(&[], |step| &step.pruned_ffns),
+        heads_kept: mask.heads_kept(),
+        ffns_kept: mask.ffns_kept(),
+        score,
+        threshold,
+        accepted: step.is_none_or(|step| step.accepted),
+    }
 }
 
 /// Evaluates the fine-tuned model without the units that `mask` prunes, untrained.
@@ -219,7 +251,7 @@ pub fn evaluate_pruned(
 
 /// The scores that a stage wrote.
 pub fn metrics(stage: &Done) -> Result<Metrics> {
-    stage.read_json("metrics.json")
+    stage.read_json(METRICS)
 }
 
 fn load_model(experiment: &Experiment, stage: &Done) -> Result<Bert> {
@@ -250,7 +282,7 @@ fn evaluate_into(experiment: &Experiment, bert: &Bert, writer: &StageWriter) -> 
              with `--set train.learning_rate=…`."
         )));
     }
-    write_json(writer, "metrics.json", &metrics)?;
+    write_json(writer, METRICS, &metrics)?;
     Ok(metrics)
 }
 

@@ -18,7 +18,7 @@ pub use control::{Mode, RandomRule, control};
 pub use importance::{Estimator, Importance, PrunedUnits, RawImportance, normalise};
 pub use mask::Mask;
 pub use mt19937::Mt19937;
-pub use search::{Method, Outcome, Phase, Scorer, SearchConfig, Step, search};
+pub use search::{Method, Outcome, Phase, Scorer, SearchConfig, Step, Tried, search};
 pub use select::{lowest_ffns, lowest_heads};
 pub use unit::{Unit, UnitSizes};
 

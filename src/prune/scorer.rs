@@ -8,9 +8,10 @@ use crate::{
     task::{self, TaskSpec},
     train::{Dataset, Progress, dataset::input, evaluate::BATCH},
 };
+use std::cell::RefCell;
 
 /// Scores masks of one fine-tuned model.
-pub struct ModelScorer<'a> {
+pub struct ModelScorer<'a, 'p> {
     pub bert: &'a Bert,
     pub data: &'a Dataset,
     pub task: &'a TaskSpec,
@@ -19,11 +20,11 @@ pub struct ModelScorer<'a> {
     /// Examples in one batch of the estimators that sum before they take absolute values.
     pub batch_size: usize,
     pub workspace: Workspace,
-    pub progress: &'a mut dyn Progress,
+    pub progress: &'a RefCell<&'p mut dyn Progress>,
     pub passes: usize,
 }
 
-impl Scorer for ModelScorer<'_> {
+impl Scorer for ModelScorer<'_, '_> {
     fn score(&mut self, mask: &Mask) -> Result<(f64, RawImportance)> {
         self.passes += 1;
         match self.pruned_units {
@@ -37,7 +38,7 @@ impl Scorer for ModelScorer<'_> {
     }
 }
 
-impl ModelScorer<'_> {
+impl ModelScorer<'_, '_> {
     fn pass(&mut self, bert: &Bert, gates: Option<&Gates>) -> Result<(f64, RawImportance)> {
         let (layers, heads) = (bert.config.num_hidden_layers, bert.config.num_attention_heads);
         let mut accumulator = Accumulator::new(self.estimator, layers, heads, self.batch_size);
@@ -64,8 +65,9 @@ impl ModelScorer<'_> {
                 accumulator.add_example(&sums.heads, &sums.heads_abs, &sums.ffns, &sums.ffns_abs);
             }
             let detail = format!("pass {}, {} heads, {} FFNs", self.passes, bert.heads(), bert.ffns());
-            self.progress.step(self.passes as u64, &detail);
-            if self.progress.stop_wanted() {
+            let mut progress = self.progress.borrow_mut();
+            progress.step(self.passes as u64, &detail);
+            if progress.stop_wanted() {
                 return Err(Error::stopped(&format!(
                     "in pass {} of the search, which begins anew",
                     self.passes

@@ -109,6 +109,17 @@ pub enum Phase {
     Ffns,
 }
 
+impl Phase {
+    /// As it is written in a ticket.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Joint => "joint",
+            Self::Heads => "heads",
+            Self::Ffns => "ffns",
+        }
+    }
+}
+
 /// One tried step, accepted or not.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Step {
@@ -122,6 +133,19 @@ pub struct Step {
     pub pruned_ffns: Vec<usize>,
     /// What decided this step.
     pub importance: Importance,
+}
+
+/// A pass of the search, as whoever listens hears of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Tried<'a> {
+    /// Counted from 1.
+    pub number: usize,
+    pub mask: &'a Mask,
+    pub score: f64,
+    /// What the score had to reach.
+    pub threshold: f64,
+    /// None in the first pass, which scores all units.
+    pub step: Option<&'a Step>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -145,7 +169,7 @@ pub struct Outcome {
 ///
 /// `heads+ffns`: joint steps (the lowest heads of a full step **and** the lowest FFN, or what is left of either)
 /// until one is rejected; then, from the last accepted mask, half steps of heads; then single FFNs. `heads`: full
-/// steps. `ffns`: single FFNs. `on_step` sees each step after it was scored, with the mask that was tried.
+/// steps. `ffns`: single FFNs. `on_pass` hears of each pass after it was scored, with the mask that was tried.
 ///
 /// # Errors
 /// `Usage` for a share outside 0..=1; `Internal` for a score or an importance that is not a finite number;
@@ -155,17 +179,19 @@ pub fn search(
     layers: usize,
     heads: usize,
     scorer: &mut dyn Scorer,
-    on_step: &mut dyn FnMut(&Step, &Mask),
+    on_pass: &mut dyn FnMut(&Tried),
 ) -> Result<Outcome> {
     cfg.validate()?;
     let mask = Mask::full(layers, heads);
     let (full_score, raw) = score(scorer, &mask, 1)?;
+    let threshold = cfg.threshold * full_score;
+    on_pass(&Tried { number: 1, mask: &mask, score: full_score, threshold, step: None });
     let mut state = State {
         cfg,
         scorer,
-        on_step,
+        on_pass,
         mask,
-        full_score,
+        threshold,
         score: full_score,
         latest: raw.clone(),
         raw,
@@ -198,14 +224,15 @@ pub fn search(
 struct State<'a> {
     cfg: &'a SearchConfig,
     scorer: &'a mut dyn Scorer,
-    on_step: &'a mut dyn FnMut(&Step, &Mask),
+    on_pass: &'a mut dyn FnMut(&Tried),
     /// The last accepted mask, its score and its importances.
     mask: Mask,
     score: f64,
     raw: RawImportance,
     /// The importances of the last pass, accepted or not.
     latest: RawImportance,
-    full_score: f64,
+    /// Below it a step is rejected.
+    threshold: f64,
     steps: Vec<Step>,
 }
 
@@ -241,20 +268,21 @@ impl State<'_> {
         pruned_ffns: Vec<usize>,
         importance: Importance,
     ) -> Result<bool> {
+        let (number, threshold) = (self.steps.len() + 2, self.threshold);
         let mut tried = self.mask.clone();
         heads.iter().for_each(|index| tried.heads[*index] = false);
         pruned_ffns.iter().for_each(|layer| tried.prune(Unit::Ffn { layer: *layer }));
-        let (score, raw) = score(self.scorer, &tried, self.steps.len() + 2)?;
+        let (score, raw) = score(self.scorer, &tried, number)?;
         let per_layer = self.mask.heads_per_layer;
         let step = Step {
             phase,
-            accepted: score >= self.cfg.threshold * self.full_score,
+            accepted: score >= threshold,
             score,
             pruned_heads: heads.iter().map(|index| [index / per_layer, index % per_layer]).collect(),
             pruned_ffns,
             importance,
         };
-        (self.on_step)(&step, &tried);
+        (self.on_pass)(&Tried { number, mask: &tried, score, threshold, step: Some(&step) });
         let accepted = step.accepted;
         self.steps.push(step);
         if accepted {

@@ -50,7 +50,7 @@ fn method(method: Method) -> SearchConfig {
 }
 
 fn run(cfg: &SearchConfig, scorer: &mut Script) -> Result<Outcome> {
-    search(cfg, LAYERS, HEADS, scorer, &mut |_, _| {})
+    search(cfg, LAYERS, HEADS, scorer, &mut |_| {})
 }
 
 /// Phase, accepted, heads, FFNs.
@@ -215,11 +215,14 @@ fn a_step_of_one_head_has_half_steps_of_one_head() {
 #[test]
 fn every_step_is_reported_with_the_tried_mask_and_logged_with_its_importances() {
     let mut scorer = script(&[1.0, 0.95, 0.5]);
-    let mut told = vec![];
-    let outcome = search(&SearchConfig::default(), LAYERS, HEADS, &mut scorer, &mut |step, mask| {
-        told.push((step.clone(), mask.clone()))
+    let (mut numbers, mut told) = (vec![], vec![]);
+    let outcome = search(&SearchConfig::default(), LAYERS, HEADS, &mut scorer, &mut |pass| {
+        numbers.push((pass.number, pass.score >= pass.threshold));
+        told.extend(pass.step.map(|step| (step.clone(), pass.mask.clone())));
     })
     .unwrap();
+    let accepted = outcome.steps.iter().map(|step| step.accepted);
+    assert!(numbers.into_iter().eq((1..).zip([true].into_iter().chain(accepted))));
     assert_eq!(told.len(), outcome.steps.len());
     let mut start = Mask::full(LAYERS, HEADS);
     for (i, (step, tried)) in told.iter().enumerate() {

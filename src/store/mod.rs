@@ -4,6 +4,7 @@
 //! <store>/stages/<kind>-<hash12>/   stage.json is written last and means "done"
 //! <store>/locks/<kind>-<hash12>     held by the process that computes the stage, with its lease beside it
 //! <store>/results/<task>/<method>/<mode>/seed-<n>.json, and seed-<n>.<hash12>.json of other settings
+//! <store>/events/<run>.jsonl        what happened in a run, line by line
 //! ```
 //!
 //! A stage that is done never changes, so reading one takes no lock; but files that can be computed again may be removed

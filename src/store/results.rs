@@ -10,6 +10,11 @@ use std::{
 };
 
 impl Store {
+    /// Where the events of a run lie.
+    pub fn events_path(&self, run: &str) -> PathBuf {
+        self.dir.join("events").join(format!("{run}.jsonl"))
+    }
+
     /// Where the record of a run lies.
     pub fn results_path(&self, task: &str, method: &str, mode: &str, seed: u64) -> PathBuf {
         self.dir.join("results").join(task).join(method).join(mode).join(format!("seed-{seed}.json"))

@@ -45,6 +45,8 @@ pub struct Options {
     pub gpus: Vec<String>,
     /// What stays of the runs that this sweep carried out.
     pub keep: Keep,
+    /// Where the runs write for TensorBoard; an absolute path, for they begin in another folder.
+    pub tensorboard: Option<PathBuf>,
 }
 
 /// How many runs stand how.
@@ -305,6 +307,7 @@ impl Local<'_> {
             .arg(self.store.dir())
             .args(["--keep", self.options.keep.name(), "--leave-shared", "--report"])
             .arg(&live)
+            .args(self.options.tensorboard.iter().flat_map(|dir| [Path::new("--tensorboard"), dir]))
             .current_dir(&sweep.directory)
             // The settings are complete: what is usual here was asked when they were made.
             .env_remove("LOTTERY_MODEL")

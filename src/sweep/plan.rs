@@ -3,6 +3,7 @@
 use crate::{
     config::{ExperimentConfig, Split},
     error::{Error, Result},
+    lottery::run_name,
     store::{Store, atomic_write, canonical_json},
 };
 use serde::{Deserialize, Serialize};
@@ -18,7 +19,7 @@ pub const FORMAT_VERSION: u32 = 1;
 /// One run of a sweep.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Run {
-    /// `<task>-<method>-<mode>-<seed>-<hash12>`; the hash is that of [`identity`].
+    /// See [`run_name`].
     pub name: String,
     pub config: ExperimentConfig,
 }
@@ -43,9 +44,7 @@ struct Saved {
 
 impl Run {
     fn new(config: ExperimentConfig) -> Result<Self> {
-        let what = identity(&json!(config))?;
-        let ExperimentConfig { task, method, mode, seed, .. } = &config;
-        Ok(Self { name: format!("{task}-{method}-{mode}-{seed}-{}", hash12(&what)), config })
+        Ok(Self { name: run_name(&config)?, config })
     }
 
     /// What decides whether two runs share a fine-tuned model, and a search.
@@ -71,16 +70,6 @@ impl Run {
         let keys = if config.mode == "full" { vec![finetune] } else { vec![finetune, search] };
         keys.iter().map(canonical_json).collect()
     }
-}
-
-/// What a run is, whatever computes it: its settings without device, threads and checkpoints. `config` is that of a
-/// record or of a run.
-pub fn identity(config: &Value) -> Result<String> {
-    let mut config = config.clone();
-    if let Some(run) = config.get_mut("run").and_then(Value::as_object_mut) {
-        run.retain(|key, _| key == "dtype");
-    }
-    canonical_json(&config)
 }
 
 fn hash12(text: &str) -> String {

@@ -1,8 +1,9 @@
 //! The records of a store: which run each is of, and what it says in short.
 
-use super::{Run, plan::identity};
+use super::Run;
 use crate::{
     error::Result,
+    lottery::identity,
     store::{Store, names},
 };
 use rayon::prelude::*;

@@ -154,7 +154,7 @@ impl Checkpoints {
             match File::open(path).and_then(|mut file| read(&mut file, weights, moments)) {
                 Ok(position) => return Ok(Some(position)),
                 Err(e) if matches!(e.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) => {
-                    progress.say(&format!("warning: {} is damaged and is passed over", path.display()));
+                    progress.warn(&format!("{} is damaged and is passed over", path.display()));
                 }
                 Err(e) => return Err(Error::io(path, "read", &e)),
             }

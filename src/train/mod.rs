@@ -3,6 +3,7 @@
 pub mod checkpoint;
 pub mod dataset;
 pub mod evaluate;
+pub mod event;
 pub mod finetune;
 pub mod optimize;
 pub mod pretrain;
@@ -12,6 +13,7 @@ pub mod schedule;
 pub use checkpoint::Checkpoints;
 pub use dataset::Dataset;
 pub use evaluate::logits;
+pub use event::Event;
 pub use finetune::finetune;
 pub use optimize::{Recipe, Summary, this_program};
 pub use pretrain::{MaskedText, pretrain};

@@ -3,6 +3,7 @@
 
 use super::{
     checkpoint::{Checkpoints, Evaluation, Position},
+    event::{Event, TrainingStep},
     progress::Progress,
     schedule::Linear,
 };
@@ -173,6 +174,15 @@ pub fn optimize(
             at.recent = Some(smooth);
             let rate = at.tokens as f64 / at.seconds;
             progress.step(at.step, &format!("loss {smooth:.4}, {rate:.0} tokens/s"));
+            progress.event(&Event::Step(TrainingStep {
+                step: at.step,
+                total,
+                epoch: epoch + 1,
+                loss,
+                learning_rate,
+                gradient_norm: norm,
+                tokens_per_s: rate,
+            }));
             if !evaluate(objective, bert, &mut at, total, progress) {
                 return Err(diverged("held-out loss"));
             }
@@ -185,7 +195,9 @@ pub fn optimize(
                 save_if_possible(checkpoints, &at, weights, &moments, progress);
             }
         }
-        at.epoch_losses.push(at.epoch_loss / at.epoch_predictions as f64);
+        let loss = at.epoch_loss / at.epoch_predictions as f64;
+        at.epoch_losses.push(loss);
+        progress.event(&Event::EpochEnds { epoch: epoch + 1, epochs: recipe.epochs, loss });
         (at.epoch_loss, at.epoch_predictions) = (0.0, 0);
     }
     // The last update has no loss after it.
@@ -230,13 +242,14 @@ fn begin(
     let found = checkpoints.restore(weights, moments, progress)?;
     if let Some(at) = &found {
         progress.say(&format!("goes on after step {} of {total}", at.step));
+        progress.event(&Event::StageResumes { step: at.step, total });
     }
     let mut at = found.unwrap_or_default();
     let own = this_program();
     if at.computed_by.last() != Some(&own) {
         if let Some(other) = at.computed_by.last() {
-            progress.say(&format!(
-                "warning: the steps so far were computed by {other}, the rest will be by {own}: the outcome will not \
+            progress.warn(&format!(
+                "the steps so far were computed by {other}, the rest will be by {own}: the outcome will not \
                  be bit for bit that of either"
             ));
         }
@@ -259,7 +272,7 @@ fn save_if_possible(
     progress: &mut dyn Progress,
 ) {
     if let Err(error) = checkpoints.save(at, weights, moments) {
-        progress.say(&format!("warning: no checkpoint at step {}: {error}", at.step));
+        progress.warn(&format!("no checkpoint at step {}: {error}", at.step));
         checkpoints.postpone();
     }
 }

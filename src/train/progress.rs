@@ -1,5 +1,7 @@
 //! What long work tells whoever watches, and what it asks them.
 
+use super::event::Event;
+
 /// A listener of stages and steps. Talk never goes to stdout.
 pub trait Progress {
     /// A stage of `total` steps begins.
@@ -10,6 +12,13 @@ pub trait Progress {
     fn end(&mut self, summary: &str);
     /// A line worth reading.
     fn say(&mut self, line: &str);
+    /// The same and more, for programs.
+    fn event(&mut self, _event: &Event) {}
+    /// A line that should be read, and an event.
+    fn warn(&mut self, warning: &str) {
+        self.say(&format!("warning: {warning}"));
+        self.event(&Event::Warning { text: warning });
+    }
     /// Whether the work shall stop where it can be taken up again.
     fn stop_wanted(&self) -> bool {
         false

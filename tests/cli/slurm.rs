@@ -166,6 +166,11 @@ fn every_option_is_a_line_of_the_script_from_flags_as_from_the_file() {
         ["grid.toml", "--executor", "slurm", "--partition", "gpu", "--gpus-per-task", "2", "--jobs", "2"];
     let from_file = mock.run(sweep(&mock.bench, "runs", &[&over[..], &["--dry-run"]].concat()));
     assert_eq!(stdout(&from_file), script, "{}", stderr(&from_file));
+    // What every run is to do reaches the workers.
+    let kept =
+        mock.run(sweep(&mock.bench, "runs", &[&over[..], &["--dry-run", "--keep", "tickets"]].concat()));
+    assert!(stdout(&kept).contains("\nmore=(--keep tickets)\n"), "{}", stdout(&kept));
+    assert!(script.contains("\nmore=()\n"), "{script}");
     // Where the file is executed here, what it says of Slurm says nothing.
     let here = mock.run(sweep(&mock.bench, "runs", &["grid.toml", "--dry-run"]));
     assert!(stdout(&here).contains("6 runs, 0 done already"), "{}", stderr(&here));

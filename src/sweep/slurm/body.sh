@@ -23,7 +23,7 @@ if [ -n "$gpus" ] && [ "${CUDA_VISIBLE_DEVICES:-NoDevFiles}" = NoDevFiles ]; the
     exit 2
 fi
 
-arguments=(worker "$sweep" --store "$store")
+arguments=(worker "$sweep" --store "$store" "${more[@]}")
 if [ -n "$gpus" ]; then
     arguments+=(--gpus "$CUDA_VISIBLE_DEVICES")
     IFS=, read -ra devices <<< "$CUDA_VISIBLE_DEVICES"

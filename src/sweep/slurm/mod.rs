@@ -43,6 +43,8 @@ pub struct Plan<'a> {
     pub options: Options,
     /// Processes of each worker; without a number one, or one for each of its GPUs.
     pub jobs: Option<usize>,
+    /// Further arguments of each worker.
+    more: Vec<String>,
     /// The elements of each array, and how many of them may run at a time.
     pub arrays: Vec<(usize, Option<usize>)>,
     program: PathBuf,
@@ -65,6 +67,7 @@ impl<'a> Plan<'a> {
         store: &'a Store,
         options: Options,
         jobs: Option<usize>,
+        more: Vec<String>,
         runs: usize,
     ) -> Result<Self> {
         options.check("")?;
@@ -73,7 +76,7 @@ impl<'a> Plan<'a> {
         let arrays = arrays(elements, max_array_size()?, options.throttle)?;
         let program =
             std::env::current_exe().map_err(|e| Error::internal(format!("which program is this? {e}")))?;
-        Ok(Self { sweep, store, options, jobs, arrays, program })
+        Ok(Self { sweep, store, options, jobs, more, arrays, program })
     }
 
     pub fn elements(&self) -> usize {
@@ -94,6 +97,7 @@ impl<'a> Plan<'a> {
             program: &self.program,
             folder,
             jobs: self.jobs,
+            more: &self.more,
             options: &self.options,
         };
         self.arrays.iter().map(|(elements, throttle)| script.text(*elements, *throttle)).collect()

@@ -16,6 +16,8 @@ pub struct Script<'a> {
     pub folder: &'a Path,
     /// Processes of each worker; without a number one, or one for each of its GPUs.
     pub jobs: Option<usize>,
+    /// Further arguments of each worker.
+    pub more: &'a [String],
     pub options: &'a Options,
 }
 
@@ -69,6 +71,8 @@ impl Script<'_> {
             let word = shlex::try_quote(value).map_err(|e| Error::usage(format!("{value:?}: {e}.")))?;
             text += &format!("{name}={word}\n");
         }
+        let more = shlex::try_join(self.more.iter().map(String::as_str));
+        text += &format!("more=({})\n", more.map_err(|e| Error::usage(format!("{:?}: {e}.", self.more)))?);
         let setup: String = options.setup.iter().map(|line| format!("{line}\n")).collect();
         Ok(text + &BODY.replacen(SETUP, &setup, 1))
     }

@@ -1,0 +1,59 @@
+//! Where the events of a run are kept: JSON lines in the store, and TensorBoard's files on request.
+
+pub mod lines;
+pub mod tensorboard;
+
+pub use lines::Lines;
+pub use tensorboard::TensorBoard;
+
+use crate::train::Event;
+use std::{
+    io,
+    path::Path,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+/// Steps, and epochs, of one training that are kept, about: a file is as small after weeks as after minutes.
+const KEPT: u64 = 500;
+
+/// Writes down what happens. An error is for whoever listens to tell; the work goes on without the line.
+pub trait Recorder {
+    /// `stage` is the one that the event is about, or that it happened in.
+    fn record(&mut self, stage: Option<&str>, event: &Event) -> io::Result<()>;
+
+    fn path(&self) -> &Path;
+}
+
+/// Whether the `n`th of `total` steps or epochs is written down: evenly many, the first and the last among them. It
+/// is the same ones in every process.
+fn is_kept(n: u64, total: u64) -> bool {
+    n == 1 || n == total || n.is_multiple_of(total.div_ceil(KEPT).max(1))
+}
+
+/// Seconds since 1970.
+fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+}
+
+/// This machine's name.
+fn host() -> String {
+    gethostname::gethostname().to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn evenly_many_steps_are_kept_however_long_a_training_is() {
+        let kept = |total: u64| (1..=total).filter(|n| is_kept(*n, total)).collect::<Vec<_>>();
+        assert_eq!(kept(0), [0u64; 0]);
+        assert_eq!(kept(500), (1..=500).collect::<Vec<_>>());
+        assert_eq!(kept(1001)[..4], [1, 3, 6, 9]);
+        for total in [501, 9_999, 1_234_567] {
+            let kept = kept(total);
+            assert!((250..=502).contains(&kept.len()), "{total}: {}", kept.len());
+            assert_eq!((kept[0], kept[kept.len() - 1]), (1, total));
+        }
+    }
+}
