@@ -80,6 +80,8 @@ pub struct Fate {
 struct Job {
     index: usize,
     child: Child,
+    /// Whether it was asked to stop.
+    asked: bool,
     /// Which of the processes at a time it is.
     slot: usize,
     /// Held together with the process itself, whose stdin it is.
@@ -203,7 +205,10 @@ impl Local<'_> {
             let late = self.options.until.is_some_and(|until| Instant::now() >= until);
             if !stopping && (watcher.stop_wanted() || enough || late) {
                 stopping = true;
-                self.jobs.iter().for_each(|job| terminate(&job.child));
+                for job in &mut self.jobs {
+                    terminate(&job.child);
+                    job.asked = true;
+                }
             }
             if !stopping {
                 self.open_early();
@@ -324,9 +329,15 @@ impl Local<'_> {
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         match command.spawn() {
-            Ok(child) => {
-                self.jobs.push(Job { index, child, slot, _lock: lock, log_from, began: Instant::now() })
-            }
+            Ok(child) => self.jobs.push(Job {
+                index,
+                child,
+                asked: false,
+                slot,
+                _lock: lock,
+                log_from,
+                began: Instant::now(),
+            }),
             Err(e) => {
                 let mut fate = self.fates[index].clone();
                 fate.state.status = Status::Failed;
@@ -352,7 +363,8 @@ impl Local<'_> {
             let mut fate = self.fates[job.index].clone();
             fate.state.exit_code = status.code();
             fate.state.seconds = Some(job.began.elapsed().as_secs_f64());
-            if status.code() == Some(STOPPED) {
+            // It may have been asked before it listened.
+            if status.code() == Some(STOPPED) || job.asked && was_terminated(status) {
                 fate.state.status = Status::Pending;
             } else {
                 fate.state.status = Status::Failed;
@@ -424,6 +436,15 @@ impl Local<'_> {
             self.open.extend(&shared[..there]);
         }
     }
+}
+
+/// Whether the signal of [`terminate`] ended it.
+fn was_terminated(status: ExitStatus) -> bool {
+    #[cfg(unix)]
+    if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
+        return signal == rustix::process::Signal::TERM.as_raw();
+    }
+    false
 }
 
 /// Asks a run's process to stop where it can be taken up again.

@@ -29,9 +29,41 @@ fn a_store_that_may_not_be_written_is_refused() {
     refused(&mut bench.run_in("/proc/lottery", "rte", &[]), 3, &["/proc/lottery", "--store"]);
 }
 
+/// What is there can still be read: how the sweeps stand, and what the records say.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_store_that_became_read_only_is_refused_and_still_told_of() {
+    let bench = Bench::new("RTE");
+    bench.record_in("runs", "rte", &[]);
+    let script = r#"mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" || exit 99; shift; "$@""#;
+    let read_only = |words: &[String]| {
+        let mut command = Command::new("unshare");
+        command.args(["--map-root-user", "--mount", "sh", "-c", script, "sh"]).arg(bench.path("runs"));
+        command
+            .arg(env!("CARGO_BIN_EXE_lottery"))
+            .args(words)
+            .current_dir(bench.root.path())
+            .output()
+            .unwrap()
+    };
+    let status = read_only(&["status", "--store", "runs", "--json"].map(str::to_owned));
+    if status.status.code() == Some(99) {
+        eprintln!("skipped: a_store_that_became_read_only_is_refused_and_still_told_of (may not mount here)");
+        return;
+    }
+    let document: Value = serde_json::from_slice(&status.stdout).unwrap();
+    assert_eq!(document["records"].as_array().unwrap().len(), 1);
+    let before = files(&bench.path("runs"));
+    for words in [bench.arguments("runs", "rte", &[]), ["gc", "--store", "runs"].map(str::to_owned).into()] {
+        let output = read_only(&words);
+        refusal(&output, 3, &["runs"]);
+    }
+    assert_eq!(files(&bench.path("runs")), before);
+}
+
 /// Runs on a small disk of its own, and then lists what is left there, one path a line after the run's own stderr.
 #[cfg(target_os = "linux")]
-fn on_a_disk_of(kilobytes: usize, bench: &Bench) -> Option<(Output, Vec<String>)> {
+fn on_a_disk_of(kilobytes: usize, bench: &Bench, checkpoints: &str) -> Option<(Output, Vec<String>)> {
     let unshare = |script: &str| {
         let mut command = Command::new("unshare");
         command.args(["--map-root-user", "--mount", "sh", "-c", script, "sh"]).arg(bench.path("disk"));
@@ -51,7 +83,7 @@ fn on_a_disk_of(kilobytes: usize, bench: &Bench) -> Option<(Output, Vec<String>)
     command.arg(env!("CARGO_BIN_EXE_lottery")).args(bench.arguments(
         "disk",
         "rte",
-        &["--set", "train.epochs=1"],
+        &["--set", "train.epochs=1", "--set", checkpoints],
     ));
     let output = command.current_dir(bench.root.path()).output().unwrap();
     Some((output, fs::read_to_string(list).unwrap().lines().map(str::to_owned).collect()))
@@ -61,11 +93,19 @@ fn on_a_disk_of(kilobytes: usize, bench: &Bench) -> Option<(Output, Vec<String>)
 #[cfg(target_os = "linux")]
 #[test]
 fn a_store_that_is_full_is_told_whenever_it_happens_and_leaves_nothing_half_written() {
-    let bench = Bench::new("RTE");
+    // Without checkpoints on the way, and with one after every step.
+    for checkpoints in ["run.checkpoint_every=3600", "run.checkpoint_every=0"] {
+        let bench = Bench::new("RTE");
+        is_told_whenever_it_happens(&bench, checkpoints);
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn is_told_whenever_it_happens(bench: &Bench, checkpoints: &str) {
     let mut told = 0;
     // From a disk that holds hardly the encoded texts to one that holds all but the record.
     for kilobytes in (8..400).step_by(24) {
-        let Some((output, left)) = on_a_disk_of(kilobytes, &bench) else {
+        let Some((output, left)) = on_a_disk_of(kilobytes, bench, checkpoints) else {
             eprintln!(
                 "skipped: a_store_that_is_full_is_told_whenever_it_happens_and_leaves_nothing_half_written \
                  (may not mount a small disk here)"

@@ -5,6 +5,7 @@ mod bad_data;
 mod bad_model;
 mod bad_settings;
 mod bad_store;
+mod clock;
 mod cluster_examples;
 mod demo;
 mod events;
