@@ -13,10 +13,10 @@ use jsonschema::Validator;
 use serde_json::{Value, json};
 
 use crate::{
-    fixture::{Bench, json_file, refused, stderr, succeeded},
+    fixture::{Bench, files, json_file, refused, stderr, succeeded},
     gc::gc,
     output::plain,
-    processes::{has, read_until, signal, start, wait_until},
+    processes::{read_until, signal, start, wait_until},
 };
 
 /// A training that is long enough to be caught in the middle.
@@ -250,7 +250,12 @@ fn a_killed_run_goes_on_behind_its_lines_and_behind_one_that_was_cut() {
 fn whoever_waits_is_stopped_or_fails_says_so() {
     let bench = Bench::new("SST-2");
     let mut first = start(&bench, "runs", LONGER);
-    assert!(wait_until(&mut first, || has(&bench.path("runs"), "finetune", None)));
+    let events = bench.path("runs/events");
+    let text = || -> String {
+        let names = if events.is_dir() { files(&events) } else { Vec::new() };
+        names.into_iter().map(|name| fs::read_to_string(events.join(name)).unwrap()).collect()
+    };
+    assert!(wait_until(&mut first, || text().contains(r#""event":"step""#)));
     signal(&first, libc::SIGSTOP);
     let mut second = start(&bench, "runs", LONGER);
     let mut talk = BufReader::new(second.stderr.take().unwrap());
