@@ -1,34 +1,33 @@
 //! `lottery sweep`: many runs, each in a process of its own.
 
+mod how;
+mod show;
+mod talk;
+
+pub use how::How;
+pub use show::{count, document, duration, some_failed};
+
 use super::{
     args::{self, RunArgs},
     run::print,
     signals,
     slurm::{self as cluster, CancelArgs, Manner, SlurmArgs},
-    talk::to_stderr,
 };
 use crate::{
     error::{Error, Result},
     store::{Keep, Store},
     sweep::{
         Grid, Run, Sweep, estimate, grid,
-        local::{self, Counts, Fate, Options, Watcher},
+        local::{self, Fate, Options, Watcher},
         records, slurm,
         state::Status,
     },
 };
 use clap::{Args, Subcommand, value_parser};
-use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use serde_json::{Value, json};
-use std::{
-    io::IsTerminal,
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use serde_json::json;
+use show::table;
+use std::path::PathBuf;
+use talk::SweepTalk;
 
 const ABOUT: &str = "\
 Many runs: every combination of the given tasks, modes, methods, models, seeds and settings.
@@ -160,112 +159,6 @@ struct RetryArgs {
 
     #[command(flatten)]
     slurm: SlurmArgs,
-}
-
-/// How a sweep is carried out, whatever its runs are.
-#[derive(Args, Debug)]
-pub(super) struct How {
-    /// Processes at a time [default: one, or one for each of --gpus]
-    #[arg(long, short, value_name = "N", value_parser = value_parser!(u64).range(1..=1024), help_heading = "Execution")]
-    jobs: Option<u64>,
-
-    /// The GPUs to share out, one for each process in turn, as CUDA_VISIBLE_DEVICES names them
-    #[arg(long, value_delimiter = ',', value_name = "N,…", help_heading = "Execution")]
-    gpus: Vec<String>,
-
-    /// Stop at the first failure
-    #[arg(long, conflicts_with = "max_failures", help_heading = "Execution")]
-    fail_fast: bool,
-
-    /// Stop after this many failures
-    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..), help_heading = "Execution")]
-    max_failures: Option<u64>,
-
-    /// What stays of ended runs: models (everything), tickets (no weights) or none (no predictions either) [default: models]
-    ///
-    /// A fine-tuned model goes when no pending run of the sweep needs it. Records, tickets and metrics always stay.
-    #[arg(long, value_name = "POLICY", help_heading = "Execution")]
-    keep: Option<String>,
-
-    /// Where finished stages and records are kept [default: LOTTERY_STORE, else runs]
-    #[arg(long, value_name = "DIR", help_heading = "Execution")]
-    store: Option<PathBuf>,
-
-    /// Scalars for TensorBoard into a folder for each run below DIR
-    #[arg(long, value_name = "DIR", help_heading = "Output")]
-    tensorboard: Option<PathBuf>,
-
-    /// Print all runs with status, paths and scores as one JSON document on stdout
-    #[arg(long, help_heading = "Output")]
-    pub(super) json: bool,
-
-    /// No progress and no talk; errors are still told
-    #[arg(long, short, help_heading = "Output")]
-    quiet: bool,
-}
-
-impl How {
-    pub(super) fn store(&self) -> PathBuf {
-        args::store_folder(self.store.as_deref())
-    }
-
-    /// For Slurm, when that is wanted. Usage errors: what means something to processes of this machine alone.
-    fn manner(&self, to_slurm: bool) -> Result<Option<Manner>> {
-        let here = [
-            ("--fail-fast", self.fail_fast),
-            ("--max-failures", self.max_failures.is_some()),
-            ("--gpus", !self.gpus.is_empty()),
-        ];
-        match here.iter().find(|(_, given)| *given) {
-            Some((flag, _)) if to_slurm => Err(Error::usage(format!(
-                "{flag} is for processes of this machine. Take it out; Slurm hands out GPUs by --gpus-per-task or \
-                 --gres, and lottery sweep cancel ends what it runs."
-            ))),
-            _ if !to_slurm => Ok(None),
-            _ => Ok(Some(Manner {
-                jobs: self.jobs.map(|jobs| jobs as usize),
-                more: self.for_workers()?,
-                dry_run: false,
-                retry: false,
-                json: self.json,
-                quiet: self.quiet,
-            })),
-        }
-    }
-
-    /// What workers elsewhere are told too.
-    fn for_workers(&self) -> Result<Vec<String>> {
-        let Options { keep, tensorboard, .. } = self.options()?;
-        let mut words = Vec::new();
-        if keep != Keep::default() {
-            words.extend(["--keep".to_owned(), keep.to_string()]);
-        }
-        if let Some(dir) = tensorboard {
-            words.extend(["--tensorboard".to_owned(), dir.to_string_lossy().into_owned()]);
-        }
-        Ok(words)
-    }
-
-    pub(super) fn options(&self) -> Result<Options> {
-        if let Some(wrong) = self.gpus.iter().find(|gpu| gpu.trim().is_empty()) {
-            return Err(Error::usage(format!("{wrong:?} (--gpus) names no GPU. Write --gpus 0,1.")));
-        }
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let jobs = self.jobs.map_or(self.gpus.len().max(1), |jobs| jobs as usize);
-        let most = self.max_failures.map(|most| most as usize);
-        let absolute = |dir: &PathBuf| std::path::absolute(dir).map_err(|e| Error::io(dir, "find", &e));
-        Ok(Options {
-            jobs,
-            threads: (cores / jobs).max(1),
-            max_failures: if self.fail_fast { Some(1) } else { most },
-            retry: false,
-            wait_for_others: true,
-            until: None,
-            gpus: self.gpus.clone(),
-            tensorboard: self.tensorboard.as_ref().map(absolute).transpose()?,
-            keep: args::keep(self.keep.as_deref())?,
-        })
-    }
 }
 
 impl SweepArgs {
@@ -402,23 +295,6 @@ pub(super) fn carry_out(
     Ok((fates, talk.stop_wanted()))
 }
 
-pub(super) fn count(fates: &[Fate], status: Status) -> usize {
-    fates.iter().filter(|fate| fate.state.status == status).count()
-}
-
-pub(super) fn some_failed(sweep: &Sweep, store: &Store, fates: &[Fate]) -> Error {
-    let pending = count(fates, Status::Pending);
-    let rest = if pending > 0 { format!(" and {pending} were not finished") } else { String::new() };
-    Error::SomeFailed(format!(
-        "{} of {} runs failed{rest}; their logs are in {}. Mend the cause, then: lottery sweep retry {} --store {}",
-        count(fates, Status::Failed),
-        fates.len(),
-        sweep.dir.join("logs").display(),
-        sweep.id,
-        quoted(&store.dir().to_string_lossy())
-    ))
-}
-
 fn dry_run(sweep: &Sweep, store: &Store, how: &How, options: &Options) -> Result<()> {
     let fates = local::standing(sweep, store)?;
     let done = |fate: &Fate| fate.state.status == Status::Done;
@@ -454,165 +330,4 @@ fn dry_run(sweep: &Sweep, store: &Store, how: &How, options: &Options) -> Result
     };
     let counts = format!("{} runs, {} done already, {left} to go", runs.len(), runs.len() - left);
     print(&format!("{}sweep {}: {counts}\ntime: {time}\ndisk: {disk}\n", table(sweep, &fates)?, sweep.id))
-}
-
-/// As a shell takes it.
-fn quoted(word: &str) -> String {
-    shlex::try_quote(word).map_or_else(|_| word.to_owned(), |word| word.into_owned())
-}
-
-/// Hours and minutes, or minutes and seconds.
-pub fn duration(seconds: f64) -> String {
-    let whole = seconds.round() as u64;
-    match (whole / 3600, whole / 60 % 60, whole % 60) {
-        (0, 0, s) => format!("{s} s"),
-        (0, m, s) => format!("{m} min {s} s"),
-        (h, m, _) => format!("{h} h {m} min"),
-    }
-}
-
-fn table(sweep: &Sweep, fates: &[Fate]) -> Result<String> {
-    let varying = sweep.varying()?;
-    let mut table = Table::new();
-    table.load_style(UTF8_FULL_CONDENSED);
-    let names = ["task", "mode", "seed"].into_iter().chain(varying.iter().map(String::as_str));
-    let scores = ["status", "metric", "full", "pruned", "retrained"];
-    table.set_header(names.clone().chain(scores));
-    let mut failures = String::new();
-    for (run, fate) in sweep.runs.iter().zip(fates) {
-        let settings = run.config.settings()?;
-        let value = |key: &str| settings.get(key).map(plain).unwrap_or_default();
-        let mut row: Vec<String> = names.clone().map(value).collect();
-        row.push(fate.state.status.to_string());
-        match &fate.summary {
-            Some(summary) => {
-                row.push(summary.metric.clone());
-                row.extend(summary.scores().map(|score| format!("{score:.4}")));
-            }
-            None => row.extend(std::iter::repeat_n(String::new(), 4)),
-        }
-        table.add_row(row);
-        if let (Status::Failed, Some(error)) = (fate.state.status, &fate.state.error) {
-            failures += &format!("failed: {}: {error}\n", label(run, &varying)?);
-        }
-    }
-    let numbers = names.count() + 2;
-    table.column_iter_mut().skip(numbers).for_each(|c| c.set_cell_alignment(CellAlignment::Right));
-    Ok(format!("{table}\n{failures}"))
-}
-
-pub(super) fn document(
-    sweep: &Sweep,
-    store: &Store,
-    fates: &[Fate],
-    estimate: Option<Value>,
-) -> Result<String> {
-    let runs = sweep.runs.iter().zip(fates).map(|(run, fate)| {
-        let mut value = serde_json::to_value(&fate.state).unwrap_or_default();
-        value["log"] = json!(sweep.log(run));
-        value["config"] = json!(run.config);
-        let scores = fate.summary.as_ref().map(|summary| {
-            let [full, pruned, retrained] = summary.scores();
-            json!({ "metric": summary.metric, "full": full, "pruned": pruned, "retrained": retrained })
-        });
-        value["scores"] = json!(scores);
-        value
-    });
-    let mut value = json!({
-        "format_version": 1,
-        "sweep": sweep.id,
-        "store": store.dir(),
-        "runs": runs.collect::<Vec<_>>(),
-    });
-    if let Some(estimate) = estimate {
-        value["estimate"] = estimate;
-    }
-    let text = serde_json::to_string_pretty(&value).map_err(|e| Error::internal(e.to_string()))?;
-    Ok(format!("{text}\n"))
-}
-
-/// A run as people call it.
-fn label(run: &Run, varying: &[String]) -> Result<String> {
-    let config = &run.config;
-    let mut label = format!("{} {} seed {}", config.task, config.mode, config.seed);
-    let settings = config.settings()?;
-    for key in varying {
-        let value = settings.get(key).map_or_else(|| "none".to_owned(), plain);
-        label += &format!(" {key}={value}");
-    }
-    Ok(label)
-}
-
-/// A text without its quotes.
-fn plain(value: &toml::Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
-
-/// A bar on a terminal, a line for each ended run elsewhere.
-struct SweepTalk {
-    quiet: bool,
-    stop: Arc<AtomicBool>,
-    bar: ProgressBar,
-    varying: Vec<String>,
-    id: String,
-}
-
-impl SweepTalk {
-    fn new(sweep: &Sweep, quiet: bool, stop: Arc<AtomicBool>) -> Result<Self> {
-        let mut bar = ProgressBar::hidden();
-        if !quiet && std::io::stderr().is_terminal() {
-            let target = ProgressDrawTarget::stderr_with_hz(8);
-            bar = ProgressBar::with_draw_target(Some(sweep.runs.len() as u64), target);
-            let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}");
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        }
-        Ok(Self { quiet, stop, bar, varying: sweep.varying()?, id: sweep.id.clone() })
-    }
-}
-
-impl Watcher for SweepTalk {
-    fn begins(&mut self, counts: Counts) {
-        let Counts { done, failed, total, .. } = counts;
-        if !self.quiet {
-            to_stderr(&format!("sweep {}: {total} runs, {done} done, {failed} failed earlier", self.id));
-        }
-        // What was there took no time, and says nothing about the rest.
-        self.bar.set_position((done + failed) as u64);
-        self.bar.reset_eta();
-    }
-
-    fn tick(&mut self, counts: Counts) {
-        let Counts { done, failed, running, .. } = counts;
-        self.bar.set_position((done + failed) as u64);
-        // Nothing is known before the first run has ended.
-        let eta = Some(self.bar.eta().as_secs_f64()).filter(|eta| *eta > 0.0);
-        let eta = eta.map(|eta| format!(", ETA {}", duration(eta))).unwrap_or_default();
-        self.bar.set_message(format!("{done} done, {failed} failed, {running} running{eta}"));
-    }
-
-    fn ended(&mut self, sweep: &Sweep, run: &Run, fate: &Fate, counts: Counts) {
-        if self.quiet {
-            return;
-        }
-        let state = &fate.state;
-        let what = match (&fate.summary, &state.error) {
-            (Some(summary), _) => {
-                let [full, pruned, retrained] = summary.scores();
-                format!("{} {full:.4}, pruned {pruned:.4}, retrained {retrained:.4}", summary.metric)
-            }
-            (None, Some(error)) => format!("FAILED: {error} ({})", sweep.log(run).display()),
-            (None, None) => "stopped".to_owned(),
-        };
-        let after = state.seconds.map(|s| format!(" in {s:.1} s")).unwrap_or_default();
-        let label = label(run, &self.varying).unwrap_or_else(|_| run.name.clone());
-        let line = format!("[{}/{}] {label}: {what}{after}", counts.done + counts.failed, counts.total);
-        let failed = state.status == Status::Failed;
-        if self.bar.is_hidden() || failed {
-            self.bar.suspend(|| to_stderr(&line));
-        }
-    }
-
-    fn stop_wanted(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
-    }
 }

@@ -1,0 +1,116 @@
+//! How a sweep is carried out, as typed.
+
+use crate::{
+    cli::{args, slurm::Manner},
+    error::{Error, Result},
+    store::Keep,
+    sweep::local::Options,
+};
+use clap::{Args, value_parser};
+use std::path::PathBuf;
+
+/// How a sweep is carried out, whatever its runs are.
+#[derive(Args, Debug)]
+pub struct How {
+    /// Processes at a time [default: one, or one for each of --gpus]
+    #[arg(long, short, value_name = "N", value_parser = value_parser!(u64).range(1..=1024), help_heading = "Execution")]
+    jobs: Option<u64>,
+
+    /// The GPUs to share out, one for each process in turn, as CUDA_VISIBLE_DEVICES names them
+    #[arg(long, value_delimiter = ',', value_name = "N,…", help_heading = "Execution")]
+    gpus: Vec<String>,
+
+    /// Stop at the first failure
+    #[arg(long, conflicts_with = "max_failures", help_heading = "Execution")]
+    fail_fast: bool,
+
+    /// Stop after this many failures
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..), help_heading = "Execution")]
+    max_failures: Option<u64>,
+
+    /// What stays of ended runs: models (everything), tickets (no weights) or none (no predictions either) [default: models]
+    ///
+    /// A fine-tuned model goes when no pending run of the sweep needs it. Records, tickets and metrics always stay.
+    #[arg(long, value_name = "POLICY", help_heading = "Execution")]
+    keep: Option<String>,
+
+    /// Where finished stages and records are kept [default: LOTTERY_STORE, else runs]
+    #[arg(long, value_name = "DIR", help_heading = "Execution")]
+    store: Option<PathBuf>,
+
+    /// Scalars for TensorBoard into a folder for each run below DIR
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    tensorboard: Option<PathBuf>,
+
+    /// Print all runs with status, paths and scores as one JSON document on stdout
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+
+    /// No progress and no talk; errors are still told
+    #[arg(long, short, help_heading = "Output")]
+    pub quiet: bool,
+}
+
+impl How {
+    pub fn store(&self) -> PathBuf {
+        args::store_folder(self.store.as_deref())
+    }
+
+    /// For Slurm, when that is wanted. Usage errors: what means something to processes of this machine alone.
+    pub fn manner(&self, to_slurm: bool) -> Result<Option<Manner>> {
+        let here = [
+            ("--fail-fast", self.fail_fast),
+            ("--max-failures", self.max_failures.is_some()),
+            ("--gpus", !self.gpus.is_empty()),
+        ];
+        match here.iter().find(|(_, given)| *given) {
+            Some((flag, _)) if to_slurm => Err(Error::usage(format!(
+                "{flag} is for processes of this machine. Take it out; Slurm hands out GPUs by --gpus-per-task or \
+                 --gres, and lottery sweep cancel ends what it runs."
+            ))),
+            _ if !to_slurm => Ok(None),
+            _ => Ok(Some(Manner {
+                jobs: self.jobs.map(|jobs| jobs as usize),
+                more: self.for_workers()?,
+                dry_run: false,
+                retry: false,
+                json: self.json,
+                quiet: self.quiet,
+            })),
+        }
+    }
+
+    /// What workers elsewhere are told too.
+    fn for_workers(&self) -> Result<Vec<String>> {
+        let Options { keep, tensorboard, .. } = self.options()?;
+        let mut words = Vec::new();
+        if keep != Keep::default() {
+            words.extend(["--keep".to_owned(), keep.to_string()]);
+        }
+        if let Some(dir) = tensorboard {
+            words.extend(["--tensorboard".to_owned(), dir.to_string_lossy().into_owned()]);
+        }
+        Ok(words)
+    }
+
+    pub fn options(&self) -> Result<Options> {
+        if let Some(wrong) = self.gpus.iter().find(|gpu| gpu.trim().is_empty()) {
+            return Err(Error::usage(format!("{wrong:?} (--gpus) names no GPU. Write --gpus 0,1.")));
+        }
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let jobs = self.jobs.map_or(self.gpus.len().max(1), |jobs| jobs as usize);
+        let most = self.max_failures.map(|most| most as usize);
+        let absolute = |dir: &PathBuf| std::path::absolute(dir).map_err(|e| Error::io(dir, "find", &e));
+        Ok(Options {
+            jobs,
+            threads: (cores / jobs).max(1),
+            max_failures: if self.fail_fast { Some(1) } else { most },
+            retry: false,
+            wait_for_others: true,
+            until: None,
+            gpus: self.gpus.clone(),
+            tensorboard: self.tensorboard.as_ref().map(absolute).transpose()?,
+            keep: args::keep(self.keep.as_deref())?,
+        })
+    }
+}
