@@ -4,6 +4,7 @@
 use std::{
     fs,
     io::{BufReader, Read, Write},
+    os::unix::process::ExitStatusExt,
     path::PathBuf,
     process::{Child, Output},
     time::Duration,
@@ -71,27 +72,38 @@ fn stopped(bench: &Bench, store: &str) -> Output {
 
 #[test]
 fn a_run_killed_at_dozens_of_instants_ends_as_if_it_had_not_been() {
+    ends_as_if_it_had_not_been_sent(libc::SIGKILL);
+}
+
+#[test]
+fn a_run_stopped_at_dozens_of_instants_ends_as_if_it_had_not_been() {
+    ends_as_if_it_had_not_been_sent(libc::SIGTERM);
+}
+
+fn ends_as_if_it_had_not_been_sent(sent: i32) {
     let bench = Bench::new("SST-2");
     let whole = bench.record_in("whole", "sst2", WHOLE);
-    let (mut kills, mut went_on) = (0, 0);
+    let (mut times, mut went_on) = (0, 0);
     let record: Value = loop {
-        let mut child = start(&bench, "killed", STEPWISE);
+        let mut child = start(&bench, "sent", STEPWISE);
         // From before the first step to well behind it, in no order; longer and longer where the machine is slow.
-        std::thread::sleep(Duration::from_micros(20_000 + kills * 7919 % 120_000 + kills * 500));
-        let alive = child.try_wait().unwrap().is_none();
-        if alive {
-            child.kill().unwrap();
+        std::thread::sleep(Duration::from_micros(20_000 + times * 7919 % 120_000 + times * 500));
+        if child.try_wait().unwrap().is_none() {
+            signal(&child, sent);
         }
         let output = end(child);
-        went_on += stderr(&output).matches("goes on after step ").count();
-        if !alive {
-            assert!(output.status.success(), "{}", stderr(&output));
+        let said = stderr(&output);
+        went_on += said.matches("goes on after step ").count();
+        if output.status.success() {
             break serde_json::from_slice(&output.stdout).unwrap();
         }
-        kills += 1;
+        // Before it listens SIGTERM ends it as any process.
+        assert!(output.status.code() == Some(4) || output.status.signal() == Some(sent), "{said}");
+        times += 1;
     };
-    assert!(kills >= 12 && went_on >= 12, "killed {kills} times, went on {went_on} times");
-    assert_same_outcome(&bench, "killed", &record, &whole);
+    println!("sent signal {sent} {times} times, went on {went_on} times");
+    assert!(times >= 12 && went_on >= 12, "sent {times} times, went on {went_on} times");
+    assert_same_outcome(&bench, "sent", &record, &whole);
 }
 
 #[test]
