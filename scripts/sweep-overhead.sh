@@ -8,7 +8,7 @@ lottery=${LOTTERY:-$(cd "$(dirname "$0")/.." && pwd)/target/release/lottery}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
-tiny=(--mode full --threads 1 --set train.epochs=1 --set data.train_limit=8 --quiet)
+tiny=(--mode full --threads 1 --set train.epochs=1 --set data.train_limit=8 --set data.dev_limit=16 --quiet)
 now() { date +%s.%N; }
 since() { awk -v a="$1" -v b="$(now)" 'BEGIN { printf "%.2f", b - a }'; }
 "$lottery" run --task demo "${tiny[@]}" --store warm > /dev/null

@@ -93,8 +93,12 @@ fn job(bench: &Bench) -> String {
 fn lasting(bench: &Bench, seconds: f64) -> Vec<String> {
     const EPOCHS: f64 = 100.0;
     let epochs = format!("train.epochs={EPOCHS}");
-    let record = bench.record_in("measured", "sst2", &["--mode", "full", "--set", &epochs]);
-    let taken = record["timing"]["finetune_s"].as_f64().unwrap();
+    // The fastest of three: what else the machine does may end at any moment, and the runs would be too short.
+    let taken = ["measured", "again", "at last"].map(|store| {
+        let record = bench.record_in(store, "sst2", &["--mode", "full", "--set", &epochs]);
+        record["timing"]["finetune_s"].as_f64().unwrap()
+    });
+    let taken = taken.into_iter().fold(f64::INFINITY, f64::min);
     let epochs = format!("train.epochs={}", (EPOCHS * seconds / taken).ceil());
     ["--tasks", "sst2", "--modes", "full", "--set", "run.checkpoint_every=1", "--set", &epochs]
         .map(str::to_owned)
@@ -240,7 +244,7 @@ fn a_node_that_dies_with_all_its_processes_and_comes_back_finishes_the_sweep() {
     let Some(slurm) = cluster("a_node_that_dies_finishes_the_sweep") else { return };
     let bench = Bench::new("SST-2");
     let dir = bench.path(STORE);
-    let grid = lasting(&bench, 25.0);
+    let grid = lasting(&bench, 35.0);
     let grid = [&words(&grid)[..], &["--seeds", "1,2"]].concat();
     let node = |what: &str| {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/slurm.sh");
