@@ -46,14 +46,19 @@ pub fn processes_of(dir: &Path) -> Vec<i32> {
     .collect()
 }
 
+/// To all processes of this folder; those that are gone by then need none.
+pub fn signal_all(dir: &Path, signal: i32) {
+    for id in processes_of(dir) {
+        // SAFETY: kill(2) takes no pointers; the process has this test's own folder in its arguments.
+        unsafe { libc::kill(id, signal) };
+    }
+}
+
 /// SIGKILL to the sweep or worker, then to the runs that it began.
 pub fn kill_with_all_runs(mut child: Child, dir: &Path) {
     child.kill().unwrap();
     child.wait().unwrap();
-    for id in processes_of(dir) {
-        // SAFETY: kill(2) takes no pointers; the process has this test's own folder in its arguments.
-        unsafe { libc::kill(id, libc::SIGKILL) };
-    }
+    signal_all(dir, libc::SIGKILL);
     wait_for_none_of(dir);
 }
 
