@@ -6,6 +6,7 @@
 
 pub mod adamw;
 pub mod attention;
+pub mod cuda;
 pub mod dropout;
 pub mod embedding;
 pub mod gelu;

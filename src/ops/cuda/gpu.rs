@@ -1,0 +1,203 @@
+//! What the kernels run on, and the memory they work in.
+
+use crate::error::Result;
+use half::bf16;
+use std::{cell::Cell, rc::Rc};
+
+/// The number format of activations and of the operands of matrix products. Parameters, their gradients, statistics
+/// and sums are f32 beside either.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    F32,
+    Bf16,
+}
+
+impl Format {
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::Bf16 => 2,
+        }
+    }
+
+    /// The end of the names of the kernels that are compiled for this format.
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+        }
+    }
+}
+
+/// One argument of a kernel.
+#[derive(Clone, Copy, Debug)]
+pub enum Argument {
+    Address(u64),
+    U32(u32),
+    U64(u64),
+    F32(f32),
+}
+
+/// Blocks, threads of a block, and bytes of dynamic shared memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grid {
+    pub blocks: [u32; 3],
+    pub threads: u32,
+    pub shared: u32,
+}
+
+impl Grid {
+    pub fn new(blocks: usize, threads: usize) -> Self {
+        Self { blocks: [blocks as u32, 1, 1], threads: threads as u32, shared: 0 }
+    }
+}
+
+/// A row-major matrix in device memory; its rows are `stride` elements apart.
+#[derive(Clone, Copy, Debug)]
+pub struct Matrix {
+    pub address: u64,
+    pub stride: usize,
+    pub transposed: bool,
+}
+
+/// c (m, n) ← a (m, k) · b (k, n) + bias (n) with sums in f32; a, b and bias are of `format`.
+#[derive(Clone, Copy, Debug)]
+pub struct Product {
+    pub shape: (usize, usize, usize),
+    pub format: Format,
+    pub a: Matrix,
+    pub b: Matrix,
+    pub c: Matrix,
+    pub c_format: Format,
+    /// Adds to what c holds.
+    pub accumulate: bool,
+    pub bias: Option<u64>,
+}
+
+/// What the kernels run on: a CUDA device, or its emulation in the tests. Everything is done in the order of the calls;
+/// only `download` and `wait` wait for it.
+pub trait Gpu {
+    /// Memory whose content is arbitrary, aligned to 256 bytes.
+    ///
+    /// # Errors
+    /// When the device has not that much left.
+    fn allocate(&self, bytes: usize) -> Result<u64>;
+
+    /// Gives back what `allocate` gave, once all that was asked for before is done.
+    fn free(&self, address: u64);
+
+    fn upload(&self, from: &[u8], to: u64) -> Result<()>;
+
+    fn download(&self, from: u64, to: &mut [u8]) -> Result<()>;
+
+    fn copy(&self, from: u64, to: u64, bytes: usize) -> Result<()>;
+
+    /// Zeros.
+    fn clear(&self, at: u64, bytes: usize) -> Result<()>;
+
+    /// Runs the kernel of this name; a grid without blocks is nothing to do.
+    fn launch(&self, kernel: &str, grid: Grid, arguments: &[Argument]) -> Result<()>;
+
+    fn product(&self, product: &Product) -> Result<()>;
+
+    fn wait(&self) -> Result<()>;
+
+    /// The name of the device and of what drives it, for the record.
+    fn description(&self) -> String;
+}
+
+/// A kernel's name for activations in this format.
+pub(super) fn named(kernel: &str, format: Format) -> String {
+    format!("{kernel}_{}", format.suffix())
+}
+
+/// Elements that activations, parameters or indices consist of.
+pub trait Element: Copy {
+    const BYTES: usize;
+    fn write(self, to: &mut Vec<u8>);
+    fn read(from: &[u8]) -> Self;
+}
+
+macro_rules! element {
+    ($type:ty, $bytes:literal) => {
+        impl Element for $type {
+            const BYTES: usize = $bytes;
+            fn write(self, to: &mut Vec<u8>) {
+                to.extend_from_slice(&self.to_le_bytes());
+            }
+            fn read(from: &[u8]) -> Self {
+                Self::from_le_bytes(from.try_into().expect("as many bytes as the element has"))
+            }
+        }
+    };
+}
+element!(f32, 4);
+element!(u32, 4);
+element!(f64, 8);
+element!(bf16, 2);
+
+/// Memory of a device, which grows when more is wanted of it and is given back with it.
+pub struct Buffer {
+    gpu: Rc<dyn Gpu>,
+    address: Cell<u64>,
+    bytes: Cell<usize>,
+}
+
+impl Buffer {
+    /// Empty until [`Self::fit`] is asked for more.
+    pub fn new(gpu: &Rc<dyn Gpu>) -> Self {
+        Self { gpu: gpu.clone(), address: Cell::new(0), bytes: Cell::new(0) }
+    }
+
+    /// The address of at least this many bytes; what the buffer holds is lost when it has to grow.
+    pub fn fit(&self, bytes: usize) -> Result<u64> {
+        if self.bytes.get() < bytes {
+            self.give_back();
+            self.address.set(self.gpu.allocate(bytes)?);
+            self.bytes.set(bytes);
+        }
+        Ok(self.address.get())
+    }
+
+    /// Room for `len` activations.
+    pub fn activations(&self, len: usize, format: Format) -> Result<u64> {
+        self.fit(len * format.bytes())
+    }
+
+    /// Room for `len` numbers of f32.
+    pub fn floats(&self, len: usize) -> Result<u64> {
+        self.fit(len * 4)
+    }
+
+    pub fn address(&self) -> u64 {
+        self.address.get()
+    }
+
+    /// Copies the values to the device, to the beginning of this buffer.
+    pub fn upload<T: Element>(&self, values: &[T]) -> Result<u64> {
+        let mut bytes = Vec::with_capacity(values.len() * T::BYTES);
+        values.iter().for_each(|v| v.write(&mut bytes));
+        let address = self.fit(bytes.len())?;
+        self.gpu.upload(&bytes, address)?;
+        Ok(address)
+    }
+
+    fn give_back(&self) {
+        if self.bytes.replace(0) > 0 {
+            self.gpu.free(self.address.replace(0));
+        }
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        self.give_back();
+    }
+}
+
+/// `len` values from device memory; waits for all that was asked for before.
+pub fn download<T: Element>(gpu: &dyn Gpu, from: u64, len: usize) -> Result<Vec<T>> {
+    let mut bytes = vec![0; len * T::BYTES];
+    gpu.download(from, &mut bytes)?;
+    Ok(bytes.chunks_exact(T::BYTES).map(T::read).collect())
+}

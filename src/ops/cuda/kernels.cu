@@ -1,0 +1,3 @@
+// All kernels as one module.
+#include "gelu.cu"
+#include "sums.cu"

@@ -1,0 +1,14 @@
+//! The fused kernels on a CUDA device: each operation's launches in a `.rs`, its kernels in the `.cu` beside it.
+//!
+//! The host's part is compiled always and knows the device by [`Gpu`] alone, so that the tests run all of it, kernels
+//! included, on an emulation. Shapes are named as in [`crate::ops`]; an address is that of the first element in device
+//! memory. Sums run in an order that depends on the shapes alone.
+
+pub mod gelu;
+pub mod gpu;
+pub mod sums;
+
+pub use gpu::{Argument, Buffer, Format, Gpu, Grid, Matrix, Product, download};
+
+/// Threads of a block of the element-wise kernels.
+const THREADS: usize = 256;

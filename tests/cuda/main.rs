@@ -1,0 +1,6 @@
+//! The CUDA kernels against the CPU's: on an emulation of the device everywhere (`emulated.rs`), and on a device too
+//! where the crate was built with the feature `cuda` and there is one.
+
+mod emulated;
+mod gelu;
+mod support;

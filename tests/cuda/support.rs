@@ -1,0 +1,87 @@
+//! Devices to test on, and numbers to test with.
+
+use std::{io::Write, rc::Rc};
+
+use half::bf16;
+use lottery::{
+    error::Result,
+    ops::cuda::{Buffer, Format, Gpu, download},
+};
+
+use crate::emulated::Emulated;
+
+/// Runs the test on every device at hand, in both formats of activations.
+pub fn on_devices(test: &str, mut run: impl FnMut(&Rc<dyn Gpu>, Format) -> Result<()>) {
+    for gpu in devices(test) {
+        for format in [Format::F32, Format::Bf16] {
+            run(&gpu, format).unwrap_or_else(|e| panic!("{} {format:?}: {e}", gpu.description()));
+        }
+    }
+}
+
+pub fn devices(test: &str) -> Vec<Rc<dyn Gpu>> {
+    let mut all: Vec<Rc<dyn Gpu>> = Vec::new();
+    match Emulated::new() {
+        Ok(gpu) => all.push(Rc::new(gpu)),
+        Err(why) => {
+            std::io::stderr().write_all(format!("skipped: {test} emulated: {why}\n").as_bytes()).unwrap()
+        }
+    }
+    all
+}
+
+/// Numbers in -1..1 that depend on the seed, such as the format can hold.
+pub fn numbers(n: usize, seed: usize, format: Format) -> Vec<f32> {
+    let all = (0..n).map(|i| ((i * 7919 + seed * 104_729) % 1009) as f32 / 504.5 - 1.0);
+    all.map(|v| rounded(v, format)).collect()
+}
+
+pub fn rounded(v: f32, format: Format) -> f32 {
+    match format {
+        Format::F32 => v,
+        Format::Bf16 => bf16::from_f32(v).to_f32(),
+    }
+}
+
+/// Values on the device in a buffer of exactly their size.
+pub fn on_device(gpu: &Rc<dyn Gpu>, values: &[f32], format: Format) -> Result<Buffer> {
+    let buffer = Buffer::new(gpu);
+    match format {
+        Format::F32 => buffer.upload(values)?,
+        Format::Bf16 => buffer.upload(&values.iter().map(|v| bf16::from_f32(*v)).collect::<Vec<_>>())?,
+    };
+    Ok(buffer)
+}
+
+/// Room for so many values, which are NaN on an emulated device.
+pub fn empty(gpu: &Rc<dyn Gpu>, len: usize, format: Format) -> Result<Buffer> {
+    let buffer = Buffer::new(gpu);
+    buffer.activations(len, format)?;
+    Ok(buffer)
+}
+
+pub fn values(gpu: &Rc<dyn Gpu>, buffer: &Buffer, len: usize, format: Format) -> Result<Vec<f32>> {
+    match format {
+        Format::F32 => download(&**gpu, buffer.address(), len),
+        Format::Bf16 => {
+            Ok(download::<bf16>(&**gpu, buffer.address(), len)?.into_iter().map(bf16::to_f32).collect())
+        }
+    }
+}
+
+/// The difference, relative to the largest expected number, is at most 1e-4 in f32 and 2e-2 in bf16.
+pub fn assert_close(found: &[f32], expected: &[f32], format: Format, what: &str) {
+    let limit = match format {
+        Format::F32 => 1e-4,
+        Format::Bf16 => 2e-2,
+    };
+    assert_within(found, expected, limit, what);
+}
+
+pub fn assert_within(found: &[f32], expected: &[f32], limit: f32, what: &str) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    let scale = expected.iter().fold(1e-6f32, |m, v| m.max(v.abs()));
+    for (i, (a, b)) in found.iter().zip(expected).enumerate() {
+        assert!((a - b).abs() <= limit * scale, "{what}: element {i} is {a}, not {b} (largest {scale})");
+    }
+}

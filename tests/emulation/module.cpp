@@ -1,0 +1,4 @@
+// The kernels with the emulation, as one library.
+#include "emulation.h"
+
+#include "kernels.cu"
