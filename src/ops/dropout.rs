@@ -34,16 +34,16 @@ impl DropoutPlan {
 /// One site's mask: a function from the element's index to its multiplier.
 #[derive(Clone, Copy, Debug)]
 pub struct Dropout {
-    seed: u64,
+    pub(super) seed: u64,
     /// Counter words 1..4: sequence, site, step.
-    id: [u32; 3],
+    pub(super) id: [u32; 3],
     /// An element is dropped when its 16 random bits are below this.
-    threshold: u32,
-    scale: f32,
+    pub(super) threshold: u32,
+    pub(super) scale: f32,
 }
 
 impl Dropout {
-    fn new(
+    pub(super) fn new(
         plan: &DropoutPlan,
         rate: f32,
         purpose: Purpose,

@@ -150,3 +150,8 @@ __device__ __forceinline__ float multiplier(const Dropout& mask, size_t element)
     const uint32_t counter = uint32_t(element / 128 * 16 + element % 16);
     return pick(dropout_block(mask, counter), unsigned(element % 128 / 16), mask);
 }
+
+// What dropout.rs passes.
+#define DROPOUT_PARAMETERS uint64_t seed, uint32_t sequence, uint32_t site, uint32_t step, uint32_t threshold, float scale
+#define DROPOUT_ARGUMENTS seed, sequence, site, step, threshold, scale
+#define DROPOUT Dropout{seed, sequence, site, step, threshold, scale}
