@@ -4,7 +4,7 @@ use super::{Experiment, stages};
 use crate::{
     error::{Error, Result},
     store::{Again, Done, Held, StageId, Store, WEIGHTS, Wanted},
-    train::{Event, Progress, this_program},
+    train::{Event, Progress},
 };
 
 /// Sees to it that the fine-tuned weights are there, and stay, for a stage that is still to be computed; `None` when
@@ -44,7 +44,7 @@ pub(super) fn weights_for(
 
 /// The stage's scores, and all that was made of its weights, belong to these bits: others are refused.
 fn train_again(experiment: &Experiment, again: Again, progress: &mut dyn Progress) -> Result<()> {
-    let (done, own) = (again.done().clone(), this_program());
+    let (done, own) = (again.done().clone(), experiment.machine.program());
     let id = done.id();
     let by: Vec<&str> =
         done.info()["computed_by"].as_array().into_iter().flatten().filter_map(|by| by.as_str()).collect();

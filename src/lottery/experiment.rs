@@ -2,7 +2,8 @@
 
 use super::model_folder::model_folder;
 use crate::{
-    config::{Device, Dtype, ExperimentConfig, Split},
+    config::{ExperimentConfig, Split},
+    engine::Machine,
     error::{Error, Result},
     model::{Head, weights::Pretrained},
     ops::adamw::AdamW,
@@ -17,6 +18,8 @@ use std::{collections::BTreeMap, path::Path};
 /// A run's inputs and settings, typed.
 pub struct Experiment {
     pub config: ExperimentConfig,
+    /// What computes.
+    pub machine: Machine,
     pub task: &'static TaskSpec,
     pub mode: Mode,
     pub method: Method,
@@ -40,7 +43,7 @@ pub struct Experiment {
 impl Experiment {
     /// Reads the model, the tokenizer and the data. `cache` is where encoded texts are kept, if they are.
     pub fn load(config: ExperimentConfig, cache: Option<&Path>, progress: &mut dyn Progress) -> Result<Self> {
-        check_device(&config)?;
+        let machine = Machine::open(config.run.device, config.run.dtype)?;
         let task = config.task.parse::<TaskId>()?.spec();
         let folder = model_folder(&config.model, progress)?;
         let model = Pretrained::load(&folder.dir)?;
@@ -87,6 +90,7 @@ impl Experiment {
             model.config.hidden_size,
         ));
         Ok(Self {
+            machine,
             task,
             mode: config.mode.parse()?,
             method: config.method.parse()?,
@@ -138,20 +142,6 @@ impl Experiment {
             "dtype": config.run.dtype,
         })
     }
-}
-
-fn check_device(config: &ExperimentConfig) -> Result<()> {
-    if let Device::Cuda(n) = config.run.device {
-        return Err(Error::usage(format!(
-            "--device cuda:{n}: this build computes on the CPU only. Use `--device cpu` or leave the flag out."
-        )));
-    }
-    if config.run.dtype == Dtype::Bf16 {
-        return Err(Error::usage(
-            "--dtype bf16: the CPU kernels of this build compute in f32. Use `--dtype f32`.",
-        ));
-    }
-    Ok(())
 }
 
 fn check_ids(data: &Dataset, model: &Pretrained, name: &str) -> Result<()> {

@@ -3,7 +3,7 @@
 use super::{Experiment, again::weights_for, ticket::Ticket};
 use crate::{
     error::{Error, Result},
-    model::{Bert, Workspace, weights::Pretrained},
+    model::{Bert, weights::Pretrained},
     prune::{Mask, PrunedUnits, Tried, scorer::ModelScorer, search},
     store::{Begin, Done, Held, StageId, StageWriter, Store, WEIGHTS, stage_id},
     task::{self, Label, Labels},
@@ -117,13 +117,12 @@ pub(super) fn trained(
     let mut pretrained = experiment.model.clone();
     let whole = pretrained.build(experiment.head(), experiment.config.init_seed(), true)?;
     pretrained.notes.iter().for_each(|note| progress.say(note));
-    let mut bert = whole.shrunk(&mask.layer_shapes());
+    let bert = whole.shrunk(&mask.layer_shapes());
     drop(whole);
     progress.begin(kind, experiment.recipe.steps(experiment.train.len()));
     let every = Duration::from_secs_f64(experiment.config.run.checkpoint_every);
     let mut checkpoints = Checkpoints::new(checkpoints, every);
-    let summary = finetune(&mut bert, &experiment.train, &experiment.recipe, &mut checkpoints, progress)?;
-    Ok((bert, summary))
+    finetune(&experiment.machine, bert, &experiment.train, &experiment.recipe, &mut checkpoints, progress)
 }
 
 fn train_inputs(experiment: &Experiment, mask: &Mask) -> (&'static str, Value) {
@@ -182,13 +181,13 @@ pub fn find_ticket(
         let pruned_units =
             if experiment.search.stale { PrunedUnits::Included } else { experiment.search.pruned_units };
         let mut scorer = ModelScorer {
+            machine: &experiment.machine,
             bert: &bert,
             data: experiment.scoring_data(),
             task: experiment.task,
             estimator: experiment.estimator,
             pruned_units,
             batch_size: experiment.config.importance.batch_size,
-            workspace: Workspace::default(),
             progress: &progress,
             passes: 0,
         };
@@ -265,12 +264,12 @@ fn said(experiment: &Experiment, metrics: &Metrics) -> String {
 }
 
 fn evaluate_into(experiment: &Experiment, bert: &Bert, writer: &StageWriter) -> Result<Metrics> {
-    let mut workspace = Workspace::default();
-    let outputs = logits(bert, &experiment.dev, None, &mut workspace);
+    let mut engine = experiment.machine.reader(bert)?;
+    let outputs = logits(&mut *engine, &experiment.dev)?;
     let mut metrics = task::evaluate(experiment.task, &outputs, &experiment.dev.labels);
     write_predictions(writer, "predictions.jsonl", &outputs, &experiment.dev)?;
     if let Some(second) = &experiment.dev_mismatched {
-        let outputs = logits(bert, second, None, &mut workspace);
+        let outputs = logits(&mut *engine, second)?;
         write_predictions(writer, "predictions_mismatched.jsonl", &outputs, second)?;
         for (name, value) in task::evaluate(experiment.task, &outputs, &second.labels) {
             metrics.insert(format!("{name}_mismatched"), value);

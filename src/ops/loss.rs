@@ -62,6 +62,13 @@ pub struct Prediction {
     pub correct: bool,
 }
 
+impl Prediction {
+    /// In nats; not a number of none.
+    pub fn mean_loss(found: &[Self]) -> f64 {
+        found.iter().map(|p| p.loss).sum::<f64>() / found.len() as f64
+    }
+}
+
 dispatch! {
     /// x (V) becomes scale · (softmax(x) - onehot(word)).
     fn word_row(x: &mut [f32], word: usize, scale: f32) -> Prediction {

@@ -2,9 +2,9 @@
 
 use super::{Accumulator, Estimator, Mask, PrunedUnits, RawImportance, Scorer};
 use crate::{
+    engine::Machine,
     error::{Error, Result},
-    model::{Bert, GateGradients, Gates, Pass, Wanted, Workspace},
-    ops::loss,
+    model::{Bert, GateGradients, Gates},
     task::{self, TaskSpec},
     train::{Dataset, Progress, dataset::input, evaluate::BATCH},
 };
@@ -12,6 +12,7 @@ use std::cell::RefCell;
 
 /// Scores masks of one fine-tuned model.
 pub struct ModelScorer<'a, 'p> {
+    pub machine: &'a Machine,
     pub bert: &'a Bert,
     pub data: &'a Dataset,
     pub task: &'a TaskSpec,
@@ -19,7 +20,6 @@ pub struct ModelScorer<'a, 'p> {
     pub pruned_units: PrunedUnits,
     /// Examples in one batch of the estimators that sum before they take absolute values.
     pub batch_size: usize,
-    pub workspace: Workspace,
     pub progress: &'a RefCell<&'p mut dyn Progress>,
     pub passes: usize,
 }
@@ -44,22 +44,12 @@ impl ModelScorer<'_, '_> {
         let mut accumulator = Accumulator::new(self.estimator, layers, heads, self.batch_size);
         let mut gradients = GateGradients::default();
         let mut sums = ExampleSums::new(layers, heads);
-        let (mut logits, mut d_logits) = (Vec::new(), Vec::new());
-        let pass = Pass { dropout: None, gates, keep: true, gate_gradients: true };
+        let mut logits = Vec::new();
+        let mut engine = self.machine.reader(bert)?;
         let all: Vec<usize> = (0..self.data.len()).collect();
         for indices in all.chunks(BATCH) {
             let (batch, labels) = self.data.batch(indices);
-            bert.forward(&input(&batch), &pass, &mut self.workspace);
-            logits.extend_from_slice(self.workspace.logits());
-            d_logits.resize(self.workspace.logits().len(), 0.0);
-            loss::per_example(self.workspace.logits(), labels.targets(), &mut d_logits);
-            bert.backward(
-                &input(&batch),
-                &pass,
-                &mut self.workspace,
-                &d_logits,
-                Wanted::Gates(&mut gradients),
-            );
+            logits.extend(engine.gate_gradients(&input(&batch), labels.targets(), gates, &mut gradients)?);
             for sequence in 0..batch.len() {
                 sums.collect(bert, &gradients, &batch.offsets, sequence);
                 accumulator.add_example(&sums.heads, &sums.heads_abs, &sums.ffns, &sums.ffns_abs);

@@ -7,40 +7,30 @@ use super::{
     progress::Progress,
 };
 use crate::{
+    engine::{Engine, Goal, Machine, Update},
     error::Result,
-    model::{Bert, Pass, Wanted, Workspace},
-    ops::{dropout::DropoutPlan, loss},
+    model::Bert,
+    ops::dropout::DropoutPlan,
 };
 
-struct Labelled<'a> {
-    data: &'a Dataset,
-    workspace: Workspace,
-    d_logits: Vec<f32>,
-}
+struct Labelled<'a>(&'a Dataset);
 
 impl Objective for Labelled<'_> {
     fn examples(&self) -> usize {
-        self.data.len()
+        self.0.len()
     }
 
-    fn pass(
+    fn step(
         &mut self,
-        bert: &Bert,
+        engine: &mut dyn Engine,
         indices: &[usize],
         _epoch: usize,
         dropout: &DropoutPlan,
-        gradient: &mut [f32],
-    ) -> Seen {
-        let pass = Pass { dropout: Some(dropout), keep: true, ..Pass::default() };
-        let (batch, labels) = self.data.batch(indices);
-        let (input, Self { workspace, d_logits, .. }) = (input(&batch), self);
-        bert.forward(&input, &pass, workspace);
-        d_logits.resize(workspace.logits().len(), 0.0);
-        let loss = loss::mean(workspace.logits(), labels.targets(), d_logits);
-        if loss.is_finite() {
-            bert.backward(&input, &pass, workspace, d_logits, Wanted::Weights(gradient));
-        }
-        Seen { loss, predictions: indices.len(), tokens: batch.tokens() }
+        update: &Update,
+    ) -> Result<Seen> {
+        let (batch, labels) = self.0.batch(indices);
+        let outcome = engine.step(&input(&batch), Goal::Labels(labels.targets()), dropout, update)?;
+        Ok(Seen { outcome, predictions: indices.len(), tokens: batch.tokens() })
     }
 
     fn remedy(&self, lower: f64) -> String {
@@ -51,14 +41,14 @@ impl Objective for Labelled<'_> {
     }
 }
 
-/// Trains the classifier and all below it in place; see [`optimize`].
+/// Trains the classifier and all below it; see [`optimize`].
 pub fn finetune(
-    bert: &mut Bert,
+    machine: &Machine,
+    bert: Bert,
     data: &Dataset,
     recipe: &Recipe,
     checkpoints: &mut Checkpoints,
     progress: &mut dyn Progress,
-) -> Result<Summary> {
-    let mut objective = Labelled { data, workspace: Workspace::default(), d_logits: Vec::new() };
-    optimize(bert, &mut objective, recipe, checkpoints, progress)
+) -> Result<(Bert, Summary)> {
+    optimize(machine, bert, &mut Labelled(data), recipe, checkpoints, progress)
 }

@@ -15,6 +15,6 @@ pub use dataset::Dataset;
 pub use evaluate::logits;
 pub use event::Event;
 pub use finetune::finetune;
-pub use optimize::{Recipe, Summary, this_program};
+pub use optimize::{Recipe, Summary};
 pub use pretrain::{MaskedText, pretrain};
 pub use progress::{Progress, Silent};

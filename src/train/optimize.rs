@@ -8,13 +8,13 @@ use super::{
     schedule::Linear,
 };
 use crate::{
+    engine::{Engine, Machine, Outcome, Update},
     error::{Error, Result},
     model::Bert,
     ops::{
         adamw::{self, AdamW, Moments},
         dropout::DropoutPlan,
         rng::{Purpose, Stream},
-        simd,
     },
 };
 use std::time::Instant;
@@ -55,10 +55,9 @@ pub struct Summary {
     pub computed_by: Vec<String>,
 }
 
-/// One batch behind: forward and backward.
+/// One step behind.
 pub struct Seen {
-    /// Mean over what was predicted.
-    pub loss: f64,
+    pub outcome: Outcome,
     /// How many predictions that were: examples, or masked tokens.
     pub predictions: usize,
     pub tokens: usize,
@@ -69,22 +68,22 @@ pub trait Objective {
     /// Examples of one epoch.
     fn examples(&self) -> usize;
 
-    /// The loss of these examples; its gradient is added to `gradient`, unless the loss is not a finite number.
-    fn pass(
+    /// One step on these examples.
+    fn step(
         &mut self,
-        bert: &Bert,
+        engine: &mut dyn Engine,
         indices: &[usize],
         epoch: usize,
         dropout: &DropoutPlan,
-        gradient: &mut [f32],
-    ) -> Seen;
+        update: &Update,
+    ) -> Result<Seen>;
 
     /// What to type when training diverged; `lower` is a peak learning rate to try.
     fn remedy(&self, lower: f64) -> String;
 
     /// Called before the first step and after every one: the score on held-out data when one is due.
-    fn evaluate(&mut self, _bert: &Bert, _step: u64, _total: u64) -> Option<Evaluation> {
-        None
+    fn evaluate(&mut self, _engine: &mut dyn Engine, _step: u64, _total: u64) -> Result<Option<Evaluation>> {
+        Ok(None)
     }
 }
 
@@ -112,29 +111,30 @@ fn diverged(what: &str, step: u64, total: u64, learning_rate: f64, remedy: &str)
     ))
 }
 
-/// Trains `bert` in place, from the last checkpoint when there is one: the outcome has the same bits then.
+/// Trains `bert`, from the last checkpoint when there is one: the outcome has the same bits then.
 ///
 /// # Errors
 /// A loss or gradient that is not finite stops the run and names the step and the learning rate. `Error::Stopped` when
 /// `progress` asks for it, after the present step and a checkpoint.
 pub fn optimize(
-    bert: &mut Bert,
+    machine: &Machine,
+    mut bert: Bert,
     objective: &mut dyn Objective,
     recipe: &Recipe,
     checkpoints: &mut Checkpoints,
     progress: &mut dyn Progress,
-) -> Result<Summary> {
+) -> Result<(Bert, Summary)> {
     let started = Instant::now();
     let examples = objective.examples();
     let total = recipe.steps(examples);
     let schedule = Linear::new(total, recipe.warmup);
-    let decayed = bert.params.layout.decayed();
-    let mut gradient = vec![0f32; bert.params.data.len()];
-    let mut moments = Moments::zeros(gradient.len());
-    let mut at = begin(&mut bert.params.data, &mut moments, checkpoints, total, progress)?;
+    let mut moments = Moments::zeros(bert.params.data.len());
+    let program = machine.program();
+    let mut at = begin(&mut bert.params.data, &mut moments, checkpoints, total, program, progress)?;
+    let mut engine = machine.trainer(bert, moments)?;
     let seconds_before = at.seconds;
     let remedy = objective.remedy(recipe.learning_rate / 2.0);
-    if at.step == 0 && !evaluate(objective, bert, &mut at, total, progress) {
+    if at.step == 0 && !evaluate(objective, &mut *engine, &mut at, total, progress)? {
         return Err(Error::data("the first weights give a held-out loss that is not a finite number."));
     }
     let steps_per_epoch = examples.div_ceil(recipe.batch_size);
@@ -153,18 +153,15 @@ pub fn optimize(
             };
             let learning_rate = recipe.learning_rate * schedule.factor(step);
             let diverged = |what: &str| diverged(what, step, total, learning_rate, &remedy);
-            let Seen { loss, predictions, tokens } =
-                objective.pass(bert, indices, epoch, &plan, &mut gradient);
+            let update = Update { optimizer: &recipe.optimizer, learning_rate, clip: recipe.clip };
+            let Seen { outcome: Outcome { loss, norm }, predictions, tokens } =
+                objective.step(&mut *engine, indices, epoch, &plan, &update)?;
             if !loss.is_finite() {
                 return Err(diverged("loss"));
             }
-            let norm = adamw::norm(&gradient);
             if !norm.is_finite() {
                 return Err(diverged("gradient's norm"));
             }
-            let scale = adamw::clip_scale(norm, recipe.clip);
-            let weights = &mut bert.params.data;
-            recipe.optimizer.step(weights, &mut gradient, &mut moments, &decayed, learning_rate, scale);
             at.step += 1;
             at.tokens += tokens as u64;
             at.seconds = seconds_before + started.elapsed().as_secs_f64();
@@ -183,16 +180,17 @@ pub fn optimize(
                 gradient_norm: norm,
                 tokens_per_s: rate,
             }));
-            if !evaluate(objective, bert, &mut at, total, progress) {
+            if !evaluate(objective, &mut *engine, &mut at, total, progress)? {
                 return Err(diverged("held-out loss"));
             }
-            let weights = &bert.params.data;
             if progress.stop_wanted() {
-                checkpoints.save(&at, weights, &moments)?;
+                let (weights, moments) = engine.state()?;
+                checkpoints.save(&at, weights, moments)?;
                 return Err(Error::stopped(&format!("after step {} of {total}", at.step)));
             }
             if checkpoints.due() {
-                save_if_possible(checkpoints, &at, weights, &moments, progress);
+                let (weights, moments) = engine.state()?;
+                save_if_possible(checkpoints, &at, weights, moments, progress);
             }
         }
         let loss = at.epoch_loss / at.epoch_predictions as f64;
@@ -202,24 +200,27 @@ pub fn optimize(
     }
     // The last update has no loss after it.
     let last = total.saturating_sub(1);
+    let bert = engine.finish()?;
     if !adamw::norm(&bert.params.data).is_finite() {
         let learning_rate = recipe.learning_rate * schedule.factor(last);
         return Err(diverged("norm of the weights", last, total, learning_rate, &remedy));
     }
     let Position { step, tokens, epoch_losses, evaluations, computed_by, .. } = at;
     let seconds = seconds_before + started.elapsed().as_secs_f64();
-    Ok(Summary { steps: step, seconds, seconds_before, tokens, epoch_losses, evaluations, computed_by })
+    let summary =
+        Summary { steps: step, seconds, seconds_before, tokens, epoch_losses, evaluations, computed_by };
+    Ok((bert, summary))
 }
 
 /// Keeps and tells the score on held-out data, when one is due; whether it is a number.
 fn evaluate(
     objective: &mut dyn Objective,
-    bert: &Bert,
+    engine: &mut dyn Engine,
     at: &mut Position,
     total: u64,
     progress: &mut dyn Progress,
-) -> bool {
-    let Some(found) = objective.evaluate(bert, at.step, total) else { return true };
+) -> Result<bool> {
+    let Some(found) = objective.evaluate(engine, at.step, total)? else { return Ok(true) };
     progress.say(&format!(
         "step {:>6} of {total}: held-out loss {:.4}, perplexity {}, accuracy {:.4}",
         at.step,
@@ -228,7 +229,7 @@ fn evaluate(
         found.accuracy
     ));
     at.evaluations.push(found);
-    found.loss.is_finite()
+    Ok(found.loss.is_finite())
 }
 
 /// The last checkpoint, or the first step.
@@ -237,6 +238,7 @@ fn begin(
     moments: &mut Moments,
     checkpoints: &Checkpoints,
     total: u64,
+    own: String,
     progress: &mut dyn Progress,
 ) -> Result<Position> {
     let found = checkpoints.restore(weights, moments, progress)?;
@@ -245,7 +247,6 @@ fn begin(
         progress.event(&Event::StageResumes { step: at.step, total });
     }
     let mut at = found.unwrap_or_default();
-    let own = this_program();
     if at.computed_by.last() != Some(&own) {
         if let Some(other) = at.computed_by.last() {
             progress.warn(&format!(
@@ -256,11 +257,6 @@ fn begin(
         at.computed_by.push(own);
     }
     Ok(at)
-}
-
-/// Version and kernels, which outcomes depend on in the last bits.
-pub fn this_program() -> String {
-    format!("{} {:?}", env!("CARGO_PKG_VERSION"), simd::level()).to_lowercase()
 }
 
 /// A run without checkpoints is better than none.

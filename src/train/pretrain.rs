@@ -7,12 +7,10 @@ use super::{
     progress::Progress,
 };
 use crate::{
+    engine::{Engine, Goal, Machine, Update},
     error::Result,
-    model::{Bert, Input, Pass, Wanted, Workspace},
-    ops::{
-        dropout::DropoutPlan,
-        loss::{self, Prediction},
-    },
+    model::{Bert, Input},
+    ops::{dropout::DropoutPlan, loss::Prediction},
     text::{Batch, Encoded, Masking},
 };
 
@@ -58,34 +56,25 @@ impl Masked {
     }
 }
 
-struct FindWords<'a> {
-    text: &'a MaskedText<'a>,
-    workspace: Workspace,
-}
+struct FindWords<'a>(&'a MaskedText<'a>);
 
 impl Objective for FindWords<'_> {
     fn examples(&self) -> usize {
-        self.text.train.len()
+        self.0.train.len()
     }
 
-    fn pass(
+    fn step(
         &mut self,
-        bert: &Bert,
+        engine: &mut dyn Engine,
         indices: &[usize],
         epoch: usize,
         dropout: &DropoutPlan,
-        gradient: &mut [f32],
-    ) -> Seen {
-        let (text, workspace) = (self.text, &mut self.workspace);
-        let masked = Masked::new(text.train, indices, text.masking, text.seed, epoch);
-        let pass = Pass { dropout: Some(dropout), keep: true, ..Pass::default() };
-        bert.forward_masked(&masked.input(), &masked.rows, &pass, workspace);
-        let found = loss::words(workspace.masked_logits(), &masked.words);
-        let loss = mean_loss(&found);
-        if loss.is_finite() {
-            bert.backward_masked(&masked.input(), &pass, workspace, Wanted::Weights(gradient));
-        }
-        Seen { loss, predictions: found.len(), tokens: masked.batch.tokens() }
+        update: &Update,
+    ) -> Result<Seen> {
+        let masked = Masked::new(self.0.train, indices, self.0.masking, self.0.seed, epoch);
+        let goal = Goal::Words { rows: &masked.rows, words: &masked.words };
+        let outcome = engine.step(&masked.input(), goal, dropout, update)?;
+        Ok(Seen { outcome, predictions: masked.words.len(), tokens: masked.batch.tokens() })
     }
 
     fn remedy(&self, lower: f64) -> String {
@@ -94,50 +83,39 @@ impl Objective for FindWords<'_> {
         )
     }
 
-    fn evaluate(&mut self, bert: &Bert, step: u64, total: u64) -> Option<Evaluation> {
-        let due = step == total || step.is_multiple_of(self.text.evaluate_every.max(1));
-        due.then(|| score(bert, self.text.heldout, self.text.masking, step, &mut self.workspace))
+    fn evaluate(&mut self, engine: &mut dyn Engine, step: u64, total: u64) -> Result<Option<Evaluation>> {
+        let due = step == total || step.is_multiple_of(self.0.evaluate_every.max(1));
+        due.then(|| score(engine, self.0.heldout, self.0.masking, step)).transpose()
     }
 }
 
-fn mean_loss(found: &[Prediction]) -> f64 {
-    found.iter().map(|p| p.loss).sum::<f64>() / found.len() as f64
-}
-
 /// Dropout off.
-fn score(
-    bert: &Bert,
-    heldout: &[Encoded],
-    masking: &Masking,
-    step: u64,
-    workspace: &mut Workspace,
-) -> Evaluation {
+fn score(engine: &mut dyn Engine, heldout: &[Encoded], masking: &Masking, step: u64) -> Result<Evaluation> {
     let all: Vec<usize> = (0..heldout.len()).collect();
     let mut found = Vec::new();
     for indices in all.chunks(BATCH) {
         let masked = Masked::new(heldout, indices, masking, HELDOUT_SEED, 0);
-        bert.forward_masked(&masked.input(), &masked.rows, &Pass::default(), workspace);
-        found.extend(loss::words(workspace.masked_logits(), &masked.words));
+        found.extend(engine.predictions(&masked.input(), &masked.rows, &masked.words)?);
     }
-    let loss = mean_loss(&found);
+    let loss = Prediction::mean_loss(&found);
     let correct = found.iter().filter(|p| p.correct).count();
-    Evaluation {
+    Ok(Evaluation {
         step,
         predictions: found.len() as u64,
         loss,
         perplexity: loss.exp().min(f64::MAX),
         accuracy: correct as f64 / found.len() as f64,
-    }
+    })
 }
 
-/// Trains the masked-LM model in place; see [`optimize`].
+/// Trains the masked-LM model; see [`optimize`].
 pub fn pretrain(
-    bert: &mut Bert,
+    machine: &Machine,
+    bert: Bert,
     text: &MaskedText,
     recipe: &Recipe,
     checkpoints: &mut Checkpoints,
     progress: &mut dyn Progress,
-) -> Result<Summary> {
-    let mut objective = FindWords { text, workspace: Workspace::default() };
-    optimize(bert, &mut objective, recipe, checkpoints, progress)
+) -> Result<(Bert, Summary)> {
+    optimize(machine, bert, &mut FindWords(text), recipe, checkpoints, progress)
 }

@@ -11,6 +11,7 @@ pub use settings::{DEMO_TEXT, PretrainSettings, Start, Vocabulary};
 
 use super::{record, stages};
 use crate::{
+    engine::Machine,
     error::{Error, Result},
     model::{Bert, BertConfig},
     store::{Done, Store},
@@ -50,7 +51,7 @@ pub fn run(
     let inputs = pretraining.inputs();
     let id = pretraining.id();
     let done = stages::once(store, &id, &inputs, progress, |writer, progress| {
-        let (mut bert, notes) = pretraining.first_weights()?;
+        let (bert, notes) = pretraining.first_weights()?;
         notes.iter().for_each(|note| progress.say(note));
         let recipe = pretraining.settings.recipe();
         let total = recipe.steps(pretraining.train.len());
@@ -63,7 +64,7 @@ pub fn run(
             evaluate_every: pretraining.settings.evaluate_every.unwrap_or(total.div_ceil(10)),
         };
         let mut checkpoints = Checkpoints::new(writer.checkpoint_dir(), checkpoint_every);
-        let summary = pretrain(&mut bert, &text, &recipe, &mut checkpoints, progress)?;
+        let (bert, summary) = pretrain(&Machine::Cpu, bert, &text, &recipe, &mut checkpoints, progress)?;
         let rate = summary.tokens as f64 / summary.seconds;
         stages::write_model(&bert, &[], &pretraining.tokenizer, writer)?;
         let record = PretrainRecord {

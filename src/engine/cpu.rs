@@ -1,0 +1,120 @@
+//! The engine on the CPU: the model's own passes, with their buffers.
+
+use std::borrow::Cow;
+
+use super::{Engine, Goal, Outcome, Update};
+use crate::{
+    error::Result,
+    model::{Bert, GateGradients, Gates, Input, Pass, Wanted, Workspace},
+    ops::{
+        adamw::{self, Moments},
+        dropout::DropoutPlan,
+        loss::{self, Prediction, Targets},
+    },
+};
+use std::ops::Range;
+
+pub(super) struct Cpu<'a> {
+    bert: Cow<'a, Bert>,
+    moments: Moments,
+    /// Empty before the first step, zeros between two.
+    gradient: Vec<f32>,
+    decayed: Vec<Range<usize>>,
+    workspace: Workspace,
+    d_logits: Vec<f32>,
+}
+
+impl<'a> Cpu<'a> {
+    pub fn reader(bert: &'a Bert) -> Self {
+        Self::new(Cow::Borrowed(bert), Moments::default())
+    }
+
+    fn new(bert: Cow<'a, Bert>, moments: Moments) -> Self {
+        let decayed = bert.params.layout.decayed();
+        let (gradient, d_logits) = (Vec::new(), Vec::new());
+        Self { bert, moments, gradient, decayed, workspace: Workspace::default(), d_logits }
+    }
+
+    /// Forward, and backward unless the loss is not a finite number; the loss.
+    fn pass(&mut self, input: &Input, goal: Goal, dropout: &DropoutPlan) -> f64 {
+        let Self { bert, gradient, workspace, d_logits, .. } = self;
+        gradient.resize(bert.params.data.len(), 0.0);
+        let pass = Pass { dropout: Some(dropout), keep: true, ..Pass::default() };
+        match goal {
+            Goal::Labels(targets) => {
+                bert.forward(input, &pass, workspace);
+                d_logits.resize(workspace.logits().len(), 0.0);
+                let loss = loss::mean(workspace.logits(), targets, d_logits);
+                if loss.is_finite() {
+                    bert.backward(input, &pass, workspace, d_logits, Wanted::Weights(gradient));
+                }
+                loss
+            }
+            Goal::Words { rows, words } => {
+                bert.forward_masked(input, rows, &pass, workspace);
+                let found = loss::words(workspace.masked_logits(), words);
+                let loss = Prediction::mean_loss(&found);
+                if loss.is_finite() {
+                    bert.backward_masked(input, &pass, workspace, Wanted::Weights(gradient));
+                }
+                loss
+            }
+        }
+    }
+}
+
+impl Cpu<'static> {
+    pub fn trainer(bert: Bert, moments: Moments) -> Self {
+        Self::new(Cow::Owned(bert), moments)
+    }
+}
+
+impl Engine for Cpu<'_> {
+    fn logits(&mut self, input: &Input, gates: Option<&Gates>) -> Result<Vec<f32>> {
+        self.bert.forward(input, &Pass { gates, ..Pass::default() }, &mut self.workspace);
+        Ok(self.workspace.logits().to_vec())
+    }
+
+    fn predictions(&mut self, input: &Input, rows: &[usize], words: &[u32]) -> Result<Vec<Prediction>> {
+        self.bert.forward_masked(input, rows, &Pass::default(), &mut self.workspace);
+        Ok(loss::words(self.workspace.masked_logits(), words))
+    }
+
+    fn gate_gradients(
+        &mut self,
+        input: &Input,
+        targets: Targets,
+        gates: Option<&Gates>,
+        out: &mut GateGradients,
+    ) -> Result<Vec<f32>> {
+        let Self { bert, workspace, d_logits, .. } = self;
+        let pass = Pass { dropout: None, gates, keep: true, gate_gradients: true };
+        bert.forward(input, &pass, workspace);
+        let logits = workspace.logits().to_vec();
+        d_logits.resize(logits.len(), 0.0);
+        loss::per_example(&logits, targets, d_logits);
+        bert.backward(input, &pass, workspace, d_logits, Wanted::Gates(out));
+        Ok(logits)
+    }
+
+    fn step(&mut self, input: &Input, goal: Goal, dropout: &DropoutPlan, update: &Update) -> Result<Outcome> {
+        let loss = self.pass(input, goal, dropout);
+        let norm = if loss.is_finite() { adamw::norm(&self.gradient) } else { f64::NAN };
+        if norm.is_finite() {
+            let Self { bert, gradient, moments, decayed, .. } = self;
+            let (weights, scale) = (&mut bert.to_mut().params.data, adamw::clip_scale(norm, update.clip));
+            update.optimizer.step(weights, gradient, moments, decayed, update.learning_rate, scale);
+        } else {
+            self.gradient.fill(0.0);
+        }
+        Ok(Outcome { loss, norm })
+    }
+
+    fn state(&mut self) -> Result<(&[f32], &Moments)> {
+        Ok((&self.bert.params.data, &self.moments))
+    }
+
+    fn finish(self: Box<Self>) -> Result<Bert> {
+        Ok(self.bert.into_owned())
+    }
+}
