@@ -2,12 +2,15 @@
 
 use super::{args::store_folder, run::print, signals, talk::Talk};
 use crate::{
+    config::{Device, Dtype},
+    engine::Machine,
     error::{Error, Result},
     lottery::pretraining::{
         self, PretrainRecord, PretrainSettings, Pretraining, Start, Vocabulary, check_out, copy_out,
     },
     store::Store,
     text::Unit,
+    train::Progress,
 };
 use clap::{ArgGroup, Args, value_parser};
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
@@ -143,6 +146,14 @@ pub struct PretrainArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0, help_heading = "Output")]
     checkpoint_every: f64,
 
+    /// Where to compute: auto, cpu or cuda:N
+    #[arg(long, value_name = "DEVICE", default_value = "auto", help_heading = "Output")]
+    device: Device,
+
+    /// The format of the matrix products: f32, or bf16 (CUDA) with f32 weights and sums
+    #[arg(long, value_name = "TYPE", default_value = "f32", help_heading = "Training")]
+    dtype: Dtype,
+
     /// CPU threads; the result does not depend on it [default: one per core]
     #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=1024), help_heading = "Output")]
     threads: Option<u64>,
@@ -190,6 +201,7 @@ impl PretrainArgs {
             dropout: self.dropout,
             seed: self.seed,
             evaluate_every: self.evaluate_every,
+            dtype: self.dtype,
         })
     }
 }
@@ -203,12 +215,13 @@ pub fn run(arguments: &PretrainArgs) -> Result<()> {
     })?;
     super::run::use_threads(arguments.threads.map(|n| n as usize))?;
     let mut talk = Talk::new(arguments.quiet, signals::stop_flag()?);
+    let machine = Machine::open(arguments.device, arguments.dtype, &mut |why| talk.say(why))?;
     let pretraining = Pretraining::load(arguments.settings()?, &mut talk)?;
     if let Some(out) = &arguments.out {
         check_out(out, &pretraining.id())?;
     }
     let store = Store::open(&store_folder(arguments.store.as_deref()))?;
-    let (record, done) = pretraining::run(&pretraining, &store, every, &mut talk)?;
+    let (record, done) = pretraining::run(&machine, &pretraining, &store, every, &mut talk)?;
     let folder = match &arguments.out {
         Some(out) => {
             copy_out(&done, out, arguments.half)?;

@@ -56,6 +56,10 @@ pub enum Dtype {
 
 impl Dtype {
     pub const NAMES: &[&str] = &["f32", "bf16"];
+
+    pub fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl fmt::Display for Dtype {

@@ -1,6 +1,7 @@
 //! A BERT on the device that computes it: what training, scoring and evaluation ask of either.
 
 mod cpu;
+mod cuda;
 
 use crate::{
     config::{Device, Dtype},
@@ -8,57 +9,99 @@ use crate::{
     model::{Bert, GateGradients, Gates, Input},
     ops::{
         adamw::{AdamW, Moments},
+        cuda::{Format, Gpu},
         dropout::DropoutPlan,
         loss::{Prediction, Targets},
         simd,
     },
 };
+use std::rc::Rc;
 
 /// Where models are computed.
 #[derive(Clone, Default)]
 pub enum Machine {
     #[default]
     Cpu,
+    /// A CUDA device, or what stands for one in tests.
+    Cuda { gpu: Rc<dyn Gpu>, format: Format },
 }
 
 impl Machine {
+    /// `auto` takes the first CUDA device that can be used, else the CPU, and `say` is told why.
+    ///
     /// # Errors
     /// When there is no such device, or it does not compute in this format.
-    pub fn open(device: Device, dtype: Dtype) -> Result<Self> {
-        if let Device::Cuda(n) = device {
-            return Err(Error::usage(format!(
-                "--device cuda:{n}: this build computes on the CPU only. Use `--device cpu` or leave the flag out."
-            )));
+    pub fn open(device: Device, dtype: Dtype, say: &mut dyn FnMut(&str)) -> Result<Self> {
+        let format = match dtype {
+            Dtype::F32 => Format::F32,
+            Dtype::Bf16 => Format::Bf16,
+        };
+        match device {
+            Device::Cpu => Self::cpu(dtype),
+            Device::Cuda(n) => Ok(Self::Cuda { gpu: open_cuda(n)?, format }),
+            Device::Auto => match open_cuda(0) {
+                Ok(gpu) => Ok(Self::Cuda { gpu, format }),
+                Err(why) => {
+                    // Who built without CUDA expects none.
+                    if cfg!(feature = "cuda") {
+                        say(&format!("computing on the CPU: {why}"));
+                    }
+                    Self::cpu(dtype)
+                }
+            },
         }
-        if dtype == Dtype::Bf16 {
-            return Err(Error::usage(
-                "--dtype bf16: the CPU kernels of this build compute in f32. Use `--dtype f32`.",
-            ));
+    }
+
+    fn cpu(dtype: Dtype) -> Result<Self> {
+        match dtype {
+            Dtype::F32 => Ok(Self::Cpu),
+            Dtype::Bf16 => Err(Error::usage(
+                "--dtype bf16: on the CPU everything is computed in f32. Use `--dtype f32`, or `--device cuda` where there is one.",
+            )),
         }
-        Ok(Self::Cpu)
     }
 
     /// An engine whose weights stay as they are.
     pub fn reader<'a>(&self, bert: &'a Bert) -> Result<Box<dyn Engine + 'a>> {
-        match self {
-            Self::Cpu => Ok(Box::new(cpu::Cpu::reader(bert))),
-        }
+        Ok(match self {
+            Self::Cpu => Box::new(cpu::Cpu::reader(bert)),
+            Self::Cuda { gpu, format } => Box::new(cuda::Cuda::reader(gpu, bert, *format)?),
+        })
     }
 
     /// An engine that trains, from these moments on.
     pub fn trainer(&self, bert: Bert, moments: Moments) -> Result<Box<dyn Engine>> {
+        Ok(match self {
+            Self::Cpu => Box::new(cpu::Cpu::trainer(bert, moments)),
+            Self::Cuda { gpu, format } => Box::new(cuda::Cuda::trainer(gpu, &bert, moments, *format)?),
+        })
+    }
+
+    /// The kernels' set: the processor's instructions, or CUDA.
+    pub fn kernels(&self) -> String {
         match self {
-            Self::Cpu => Ok(Box::new(cpu::Cpu::trainer(bert, moments))),
+            Self::Cpu => format!("{:?}", simd::level()).to_lowercase(),
+            Self::Cuda { .. } => "cuda".to_owned(),
         }
     }
 
     /// Version and kernels, which outcomes depend on in the last bits.
     pub fn program(&self) -> String {
-        let kernels = match self {
-            Self::Cpu => format!("{:?}", simd::level()).to_lowercase(),
-        };
-        format!("{} {kernels}", env!("CARGO_PKG_VERSION"))
+        format!("{} {}", env!("CARGO_PKG_VERSION"), self.kernels())
     }
+}
+
+#[cfg(feature = "cuda")]
+fn open_cuda(n: usize) -> Result<Rc<dyn Gpu>> {
+    Ok(Rc::new(crate::ops::cuda::driver::Driver::open(n)?))
+}
+
+#[cfg(not(feature = "cuda"))]
+fn open_cuda(n: usize) -> Result<Rc<dyn Gpu>> {
+    Err(Error::usage(format!(
+        "--device cuda:{n}: this program was built without CUDA. Build it with `cargo build --release --features cuda`, \
+         or compute with `--device cpu`."
+    )))
 }
 
 /// What a training step minimises.

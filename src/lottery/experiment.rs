@@ -43,7 +43,7 @@ pub struct Experiment {
 impl Experiment {
     /// Reads the model, the tokenizer and the data. `cache` is where encoded texts are kept, if they are.
     pub fn load(config: ExperimentConfig, cache: Option<&Path>, progress: &mut dyn Progress) -> Result<Self> {
-        let machine = Machine::open(config.run.device, config.run.dtype)?;
+        let machine = Machine::open(config.run.device, config.run.dtype, &mut |why| progress.say(why))?;
         let task = config.task.parse::<TaskId>()?.spec();
         let folder = model_folder(&config.model, progress)?;
         let model = Pretrained::load(&folder.dir)?;

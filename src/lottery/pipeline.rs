@@ -68,7 +68,7 @@ pub fn run(experiment: &Experiment, store: &Store, progress: &mut dyn Progress) 
             "split": experiment.config.importance.split,
         }),
         timing: timing(&finetuned, search, &pruned, &retrained),
-        device: record::device(),
+        device: record::device(&experiment.machine),
         config: experiment.config.clone(),
         stages: stage_ids,
     };

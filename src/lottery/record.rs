@@ -2,7 +2,9 @@
 
 use super::{Experiment, stages::Metrics};
 use crate::{
-    config::ExperimentConfig,
+    config::{Dtype, ExperimentConfig},
+    engine::Machine,
+    ops::cuda::Format,
     prune::{Mask, Method, Mode},
     store::StageId,
 };
@@ -76,13 +78,18 @@ pub fn ticket(experiment: &Experiment, mask: &Mask, search: Option<&StageId>) ->
 }
 
 /// What computes.
-pub fn device() -> Value {
+pub fn device(machine: &Machine) -> Value {
+    let (kind, name, dtype) = match machine {
+        Machine::Cpu => ("cpu", cpu_name(), Dtype::F32),
+        Machine::Cuda { gpu, format: Format::F32 } => ("cuda", gpu.description(), Dtype::F32),
+        Machine::Cuda { gpu, format: Format::Bf16 } => ("cuda", gpu.description(), Dtype::Bf16),
+    };
     json!({
-        "kind": "cpu",
-        "name": cpu_name(),
+        "kind": kind,
+        "name": name,
         "threads": rayon::current_num_threads(),
-        "dtype": "f32",
-        "kernels": format!("{:?}", crate::ops::simd::level()).to_lowercase(),
+        "dtype": dtype,
+        "kernels": machine.kernels(),
     })
 }
 

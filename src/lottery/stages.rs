@@ -2,6 +2,7 @@
 
 use super::{Experiment, again::weights_for, ticket::Ticket};
 use crate::{
+    engine::Machine,
     error::{Error, Result},
     model::{Bert, weights::Pretrained},
     prune::{Mask, PrunedUnits, Tried, scorer::ModelScorer, search},
@@ -26,6 +27,7 @@ const METRICS: &str = "metrics.json";
 
 /// Loads the stage or computes it. The closure writes the stage's files and returns what `stage.json` adds.
 pub(super) fn once(
+    machine: &Machine,
     store: &Store,
     id: &StageId,
     inputs: &Value,
@@ -60,7 +62,7 @@ pub(super) fn once(
             let seconds = before + started.elapsed().as_secs_f64();
             info["seconds"] = json!(seconds);
             info["inputs"] = inputs.clone();
-            info["device"] = super::record::device();
+            info["device"] = super::record::device(machine);
             let done = writer.finish(info)?;
             let scored = done.info()["files"].get(METRICS).is_some();
             let metrics = if scored { Some(metrics(&done)?) } else { None };
@@ -80,7 +82,7 @@ pub fn train(
 ) -> Result<Done> {
     let (kind, inputs) = train_inputs(experiment, mask);
     let id = stage_id(kind, &inputs);
-    once(store, &id, &inputs, progress, |writer, progress| {
+    once(&experiment.machine, store, &id, &inputs, progress, |writer, progress| {
         let (bert, summary) = trained(experiment, mask, kind, writer.checkpoint_dir(), progress)?;
         let metrics = evaluate_into(experiment, &bert, writer)?;
         let names: &[&str] = match experiment.task.labels {
@@ -172,7 +174,7 @@ pub fn find_ticket(
     let id = stage_id("search", &inputs);
     let held = weights_for(&id, experiment, finetuned.id(), store, progress)?;
     let finetuned = held.as_ref().map_or(finetuned, Held::done);
-    let done = once(store, &id, &inputs, progress, |writer, progress| {
+    let done = once(&experiment.machine, store, &id, &inputs, progress, |writer, progress| {
         let bert = load_model(experiment, finetuned)?;
         let (layers, heads) = (bert.config.num_hidden_layers, bert.config.num_attention_heads);
         progress.begin("search", 0);
@@ -240,7 +242,7 @@ pub fn evaluate_pruned(
     let id = stage_id("evaluate", &inputs);
     let held = weights_for(&id, experiment, finetuned.id(), store, progress)?;
     let finetuned = held.as_ref().map_or(finetuned, Held::done);
-    once(store, &id, &inputs, progress, |writer, progress| {
+    once(&experiment.machine, store, &id, &inputs, progress, |writer, progress| {
         let bert = load_model(experiment, finetuned)?.shrunk(&mask.layer_shapes());
         let metrics = evaluate_into(experiment, &bert, writer)?;
         progress.say(&format!("{id}: {}", said(experiment, &metrics)));

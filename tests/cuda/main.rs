@@ -2,5 +2,10 @@
 //! where the crate was built with the feature `cuda` and there is one.
 
 mod emulated;
+mod engine;
 mod gelu;
+#[allow(dead_code)]
+#[path = "../engine/support.rs"]
+mod packed;
+mod pipeline;
 mod support;

@@ -43,6 +43,7 @@ pub struct PretrainRecord {
 
 /// Trains, or finds the same training in the store.
 pub fn run(
+    machine: &Machine,
     pretraining: &Pretraining,
     store: &Store,
     checkpoint_every: Duration,
@@ -50,7 +51,7 @@ pub fn run(
 ) -> Result<(PretrainRecord, Done)> {
     let inputs = pretraining.inputs();
     let id = pretraining.id();
-    let done = stages::once(store, &id, &inputs, progress, |writer, progress| {
+    let done = stages::once(machine, store, &id, &inputs, progress, |writer, progress| {
         let (bert, notes) = pretraining.first_weights()?;
         notes.iter().for_each(|note| progress.say(note));
         let recipe = pretraining.settings.recipe();
@@ -64,7 +65,7 @@ pub fn run(
             evaluate_every: pretraining.settings.evaluate_every.unwrap_or(total.div_ceil(10)),
         };
         let mut checkpoints = Checkpoints::new(writer.checkpoint_dir(), checkpoint_every);
-        let (bert, summary) = pretrain(&Machine::Cpu, bert, &text, &recipe, &mut checkpoints, progress)?;
+        let (bert, summary) = pretrain(machine, bert, &text, &recipe, &mut checkpoints, progress)?;
         let rate = summary.tokens as f64 / summary.seconds;
         stages::write_model(&bert, &[], &pretraining.tokenizer, writer)?;
         let record = PretrainRecord {
@@ -78,7 +79,7 @@ pub fn run(
             evaluations: summary.evaluations,
             epoch_losses: summary.epoch_losses,
             timing: json!({ "train_s": summary.seconds, "train_tokens_per_s": rate }),
-            device: record::device(),
+            device: record::device(machine),
             config: serde_json::to_value(&pretraining.settings)
                 .map_err(|e| Error::internal(e.to_string()))?,
         };

@@ -1,6 +1,7 @@
 //! The meaning of one pre-training, complete: what its record repeats under `config`.
 
 use crate::{
+    config::Dtype,
     error::{Error, Result},
     ops::adamw::AdamW,
     text::Unit,
@@ -68,6 +69,9 @@ pub struct PretrainSettings {
     pub seed: u64,
     /// Steps from one score on held-out text to the next; without it, ten in all.
     pub evaluate_every: Option<u64>,
+    /// Of the matrix products' operands; left out of what names the stage where it is the usual one.
+    #[serde(skip_serializing_if = "Dtype::is_usual")]
+    pub dtype: Dtype,
 }
 
 impl PretrainSettings {

@@ -1,0 +1,199 @@
+//! On a CUDA device, as training and the search ask for it: a step uploads its batch and reads back two numbers.
+
+use crate::work::{Work, median, milliseconds};
+use half::bf16;
+use lottery::{
+    engine::{Engine, Goal, Machine, Update},
+    error::Result,
+    model::{Bert, GateGradients},
+    ops::{
+        adamw::{AdamW, Moments},
+        cuda::{Argument, Buffer, Format, Gpu, Grid, Matrix, Product, adamw},
+        dropout::DropoutPlan,
+        rng::{Purpose, Stream},
+    },
+};
+use std::{cell::Cell, rc::Rc, time::Instant};
+
+const OPTIMIZER: AdamW = AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.01 };
+const UPDATE: Update = Update { optimizer: &OPTIMIZER, learning_rate: 2e-5, clip: 1.0 };
+
+/// TFLOP/s of a large square product of random numbers.
+pub fn ceiling(gpu: &Rc<dyn Gpu>, format: Format) -> Result<f64> {
+    let n = 8192;
+    let mut stream = Stream::new(1, Purpose::Split, 0);
+    let numbers: Vec<f32> = (0..n * n).map(|_| stream.next_u32() as f32 / u32::MAX as f32 - 0.5).collect();
+    let [a, b, c] = [(); 3].map(|()| Buffer::new(gpu));
+    for buffer in [&a, &b] {
+        match format {
+            Format::F32 => buffer.upload(&numbers)?,
+            Format::Bf16 => buffer.upload(&numbers.iter().map(|v| bf16::from_f32(*v)).collect::<Vec<_>>())?,
+        };
+    }
+    c.activations(n * n, format)?;
+    let matrix = |buffer: &Buffer| Matrix { address: buffer.address(), stride: n, transposed: false };
+    let product = Product {
+        shape: (n, n, n),
+        format,
+        a: matrix(&a),
+        b: Matrix { transposed: true, ..matrix(&b) },
+        c: matrix(&c),
+        c_format: format,
+        accumulate: false,
+        bias: None,
+    };
+    let mut times = Vec::new();
+    for _ in 0..5 {
+        gpu.wait()?;
+        let start = Instant::now();
+        for _ in 0..10 {
+            gpu.product(&product)?;
+        }
+        gpu.wait()?;
+        times.push(milliseconds(start) / 10.0);
+    }
+    Ok(2.0 * (n as f64).powi(3) / median(times) / 1e9)
+}
+
+/// Counts what is asked of the device.
+struct Counting {
+    gpu: Rc<dyn Gpu>,
+    launches: Cell<usize>,
+    products: Cell<usize>,
+}
+
+impl Gpu for Counting {
+    fn allocate(&self, bytes: usize) -> Result<u64> {
+        self.gpu.allocate(bytes)
+    }
+    fn free(&self, address: u64) {
+        self.gpu.free(address);
+    }
+    fn upload(&self, from: &[u8], to: u64) -> Result<()> {
+        self.gpu.upload(from, to)
+    }
+    fn download(&self, from: u64, to: &mut [u8]) -> Result<()> {
+        self.gpu.download(from, to)
+    }
+    fn copy(&self, from: u64, to: u64, bytes: usize) -> Result<()> {
+        self.gpu.copy(from, to, bytes)
+    }
+    fn clear(&self, at: u64, bytes: usize) -> Result<()> {
+        self.gpu.clear(at, bytes)
+    }
+    fn launch(&self, kernel: &str, grid: Grid, arguments: &[Argument]) -> Result<()> {
+        self.launches.set(self.launches.get() + 1);
+        self.gpu.launch(kernel, grid, arguments)
+    }
+    fn product(&self, product: &Product) -> Result<()> {
+        self.products.set(self.products.get() + 1);
+        self.gpu.product(product)
+    }
+    fn wait(&self) -> Result<()> {
+        self.gpu.wait()
+    }
+    fn description(&self) -> String {
+        self.gpu.description()
+    }
+}
+
+fn trainer(machine: &Machine, bert: &Bert) -> Result<Box<dyn Engine>> {
+    machine.trainer(bert.clone(), Moments::zeros(bert.params.data.len()))
+}
+
+/// Median milliseconds of a whole step.
+fn training(work: &Work, machine: &Machine, bert: &Bert, steps: usize) -> Result<f64> {
+    let mut engine = trainer(machine, bert)?;
+    let mut times = Vec::new();
+    for step in 0..steps + 3 {
+        let plan = DropoutPlan { seed: 1, step: step as u32, hidden: 0.1, attention: 0.1 };
+        let start = Instant::now();
+        engine.step(&work.input(), Goal::Labels(work.targets()), &plan, &UPDATE)?;
+        if step >= 3 {
+            times.push(milliseconds(start));
+        }
+    }
+    Ok(median(times))
+}
+
+/// Median milliseconds of norm, clip and AdamW alone.
+fn optimizer(gpu: &Rc<dyn Gpu>, format: Format, len: usize, steps: usize) -> Result<f64> {
+    let [weights, gradient, first, second, copy, decays, outcome, scratch] =
+        [(); 8].map(|()| Buffer::new(gpu));
+    for buffer in [&weights, &gradient, &first, &second] {
+        gpu.clear(buffer.floats(len)?, len * 4)?;
+    }
+    gpu.clear(decays.fit(len.div_ceil(16))?, len.div_ceil(16))?;
+    gpu.clear(outcome.fit(adamw::Outcome::BYTES)?, adamw::Outcome::BYTES)?;
+    scratch.fit(adamw::norm_scratch(len))?;
+    let copy = (format == Format::Bf16).then(|| copy.activations(len, format)).transpose()?;
+    let mut times = Vec::new();
+    for step in 0..steps + 3 {
+        gpu.wait()?;
+        let start = Instant::now();
+        adamw::judge(&**gpu, gradient.address(), len, 1.0, outcome.address(), scratch.address())?;
+        adamw::step(
+            &**gpu,
+            &OPTIMIZER,
+            weights.address(),
+            gradient.address(),
+            first.address(),
+            second.address(),
+            copy,
+            decays.address(),
+            len,
+            2e-5,
+            step as u32 + 1,
+            outcome.address(),
+        )?;
+        gpu.wait()?;
+        if step >= 3 {
+            times.push(milliseconds(start));
+        }
+    }
+    Ok(median(times))
+}
+
+pub fn bench(gpu: &Rc<dyn Gpu>, format: Format, work: &Work, steps: usize, ceiling: f64) -> Result<()> {
+    let machine = Machine::Cuda { gpu: gpu.clone(), format };
+    let step = training(work, &machine, &work.bert, steps)?;
+    let half = training(work, &machine, &work.bert.shrunk(&work.half()), steps)?;
+    let update = optimizer(gpu, format, work.bert.params.data.len(), steps)?;
+    let mut reader = machine.reader(&work.bert)?;
+    let mut gates = GateGradients::default();
+    let mut times: [Vec<f64>; 2] = Default::default();
+    for step in 0..steps + 2 {
+        let start = Instant::now();
+        reader.logits(&work.input(), None)?;
+        let inference = milliseconds(start);
+        let start = Instant::now();
+        reader.gate_gradients(&work.input(), work.targets(), None, &mut gates)?;
+        if step >= 2 {
+            times[0].push(inference);
+            times[1].push(milliseconds(start));
+        }
+    }
+    let [inference, importance] = times.map(median);
+    let counting = Rc::new(Counting { gpu: gpu.clone(), launches: Cell::new(0), products: Cell::new(0) });
+    let counted: Rc<dyn Gpu> = counting.clone();
+    let mut engine = trainer(&Machine::Cuda { gpu: counted, format }, &work.bert)?;
+    (counting.launches.set(0), counting.products.set(0));
+    let plan = DropoutPlan { seed: 1, step: 0, hidden: 0.1, attention: 0.1 };
+    engine.step(&work.input(), Goal::Labels(work.targets()), &plan, &UPDATE)?;
+    let rate = 3.0 * work.flop() / step / 1e9;
+    println!(
+        "lottery {} cuda {format:?} {}x{}: step {step:.3} ms (norm and AdamW {update:.3}) {rate:.1} TFLOP/s = {:.3} of the \
+         ceiling, {:.1} sequences/s | inference {inference:.3} ms | importance pass {importance:.3} ms = {:.2} of forward + \
+         backward | half ticket {half:.3} ms = {:.2} of the step | {} launches, {} products",
+        work.name,
+        work.batch,
+        work.length,
+        rate / ceiling,
+        work.batch as f64 / step * 1e3,
+        importance / (step - update),
+        half / step,
+        counting.launches.get(),
+        counting.products.get(),
+    );
+    Ok(())
+}

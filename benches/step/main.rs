@@ -1,0 +1,53 @@
+//! Training step, inference, importance pass and a half ticket's step on random tokens, beside PyTorch's in one sitting.
+//!
+//!     cargo bench --bench step -- [tiny|minilm6|mini|base]... [--steps 10] [--batch 32] [--length 128] [--threads N]
+//!                                 [--device cpu|cuda:N] [--dtype f32|bf16]
+//!
+//! One line for each shape: median milliseconds, and the rate against the ceiling of matrix products measured in the same
+//! process. A benchmark prints; it never passes or fails.
+
+mod cpu;
+mod cuda;
+mod work;
+
+use lottery::{
+    config::{Device, Dtype},
+    engine::Machine,
+};
+use work::{SHAPES, Work};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
+    let word = |name: &str| {
+        let at = arguments.iter().position(|a| a == name);
+        at.and_then(|i| arguments.get(i + 1)).map(String::as_str)
+    };
+    let number = |name: &str, default: usize| word(name).map_or(default, |v| v.parse().expect("a number"));
+    let (steps, batch, length) = (number("--steps", 10), number("--batch", 32), number("--length", 128));
+    let threads = number("--threads", std::thread::available_parallelism().map_or(1, usize::from));
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().expect("the first pool");
+    let device: Device = word("--device").unwrap_or("cpu").parse().expect("a device");
+    let dtype: Dtype = word("--dtype").unwrap_or("f32").parse().expect("f32 or bf16");
+    let machine =
+        Machine::open(device, dtype, &mut |why| println!("{why}")).unwrap_or_else(|e| panic!("{e}"));
+    let named = SHAPES.iter().any(|s| arguments.iter().any(|a| a == s.0));
+    let chosen = SHAPES.iter().filter(|s| !named || arguments.iter().any(|a| a == s.0));
+    match &machine {
+        Machine::Cpu => {
+            let ceiling = cpu::ceiling();
+            println!("kernels {}, {threads} threads, GEMM ceiling {ceiling:.0} GFLOP/s", machine.kernels());
+            chosen.for_each(|shape| cpu::bench(&Work::new(shape, batch, length), steps, ceiling));
+        }
+        Machine::Cuda { gpu, format } => {
+            let ceiling = cuda::ceiling(gpu, *format).unwrap_or_else(|e| panic!("{e}"));
+            println!("{}, {dtype}, matrix ceiling {ceiling:.0} TFLOP/s", gpu.description());
+            for shape in chosen {
+                let work = Work::new(shape, batch, length);
+                cuda::bench(gpu, *format, &work, steps, ceiling).unwrap_or_else(|e| panic!("{e}"));
+            }
+        }
+    }
+}

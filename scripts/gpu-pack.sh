@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Packs what scripts/gpu-check.sh needs on a machine that has a GPU and nothing else: no Rust, no network.
+#
+#     LOTTERY_SHARED=DIR PEERS=DIR scripts/gpu-pack.sh [target/gpu-check]
+#
+# LOTTERY_SHARED (models and GLUE data, see README) gives the tokenizer and RTE's files, PEERS the PyTorch benchmark;
+# without them those checks are left out. Needs nvcc, or the toolkit of scripts/cuda-toolkit.sh in CUDA_HOME.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+out=${1:-target/gpu-check}
+rm -rf "$out"
+mkdir -p "$out"
+executable() { # of a target of this name
+    cargo build --release --features cuda "${@:2}" --message-format=json 2> /dev/null |
+        sed -n "s/.*\"executable\":\"\([^\"]*\/$1[^\"]*\)\".*/\1/p" | tail -n 1
+}
+cargo build --release --features cuda --bin lottery --bench step --test cuda
+strip -o "$out/lottery" "$(executable lottery --bin lottery)"
+strip -o "$out/step" "$(executable step --bench step)"
+strip -o "$out/cuda-tests" "$(executable cuda --test cuda)"
+cp scripts/gpu-check.sh "$out/"
+git rev-parse --short HEAD > "$out/commit"
+if [ -n "${LOTTERY_SHARED:-}" ]; then
+    mkdir -p "$out/tokenizer" "$out/glue/RTE"
+    cp "$LOTTERY_SHARED"/models/all-MiniLM-L6-v2/{tokenizer.json,tokenizer_config.json,vocab.txt} "$out/tokenizer/"
+    cp "$LOTTERY_SHARED"/glue/RTE/{train,dev}.tsv "$out/glue/RTE/"
+fi
+if [ -n "${PEERS:-}" ]; then cp "$PEERS/bench_torch.py" "$out/"; fi
+du -sh "$out"

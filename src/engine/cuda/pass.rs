@@ -1,0 +1,163 @@
+//! What all parts of one pass share.
+
+use super::{
+    batch::{Batch, Part},
+    weights::Weights,
+};
+use crate::{
+    error::Result,
+    model::{GateGradients, gates::LayerGateGradients, params::LayerSlots},
+    ops::{
+        cuda::{Buffer, Format, Gpu, attention::Shape, download, layer_norm::Norm},
+        dropout::DropoutPlan,
+    },
+};
+use std::ops::Range;
+
+/// Multipliers on the units of an unpruned model.
+#[derive(Clone, Copy)]
+pub(super) struct Gates<'a> {
+    /// The address of those of all heads, f32.
+    pub heads: u64,
+    pub ffns: &'a [f32],
+}
+
+/// What a backward pass is for; see [`crate::model::Wanted`].
+#[derive(Clone, Copy)]
+pub(super) enum Wanted<'a> {
+    /// The address of the gradient of all parameters; each tensor's is written, not added to, but for the embeddings'
+    /// tables, which are zeros before.
+    Weights(u64),
+    Gates(&'a GateOutputs),
+}
+
+/// Where the gate gradients of all layers go, f32.
+pub(super) struct GateOutputs {
+    base: u64,
+    /// First number of each layer: (rows, heads), then (rows) if it has an FFN.
+    starts: Vec<usize>,
+    len: usize,
+}
+
+impl GateOutputs {
+    pub fn new(pass: &Pass, buffer: &Buffer) -> Result<Self> {
+        let mut len = 0;
+        let starts = (0..pass.weights.shape.len())
+            .map(|l| {
+                let (layer, start) = (pass.layer(l), len);
+                len += layer.rows() * (layer.heads() + usize::from(layer.has_ffn()));
+                start
+            })
+            .collect();
+        Ok(Self { base: buffer.floats(len)?, starts, len })
+    }
+
+    /// All of them to the host.
+    pub fn download(&self, pass: &Pass, out: &mut GateGradients) -> Result<()> {
+        let all: Vec<f32> = download(pass.gpu, self.base, self.len)?;
+        let layers = self.starts.iter().enumerate().map(|(l, start)| {
+            let layer = pass.layer(l);
+            let (heads, rest) = all[*start..].split_at(layer.rows() * layer.heads());
+            let ffn = if layer.has_ffn() { rest[..layer.rows()].to_vec() } else { Vec::new() };
+            LayerGateGradients { heads: heads.to_vec(), ffn }
+        });
+        out.layers = layers.collect();
+        Ok(())
+    }
+
+    pub fn heads(&self, layer: usize) -> u64 {
+        self.base + (self.starts[layer] * 4) as u64
+    }
+
+    pub fn ffn(&self, layer: &Layer) -> u64 {
+        self.heads(layer.number) + (layer.rows() * layer.heads() * 4) as u64
+    }
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Pass<'a> {
+    pub gpu: &'a dyn Gpu,
+    pub weights: &'a Weights,
+    pub batch: &'a Batch,
+    pub dropout: Option<&'a DropoutPlan>,
+    pub gates: Option<Gates<'a>>,
+    /// Whether a backward pass for gate gradients will follow.
+    pub gate_gradients: bool,
+}
+
+impl<'a> Pass<'a> {
+    pub fn format(&self) -> Format {
+        self.weights.format
+    }
+
+    pub fn hidden(&self) -> usize {
+        self.weights.config.hidden_size
+    }
+
+    pub fn norm(&self, gamma: &Range<usize>, beta: &Range<usize>) -> Norm {
+        Norm {
+            gamma: self.weights.f32(gamma),
+            beta: self.weights.f32(beta),
+            epsilon: self.weights.config.layer_norm_eps as f32,
+        }
+    }
+
+    pub fn layer(&self, number: usize) -> Layer<'a> {
+        let last = number + 1 == self.weights.shape.len();
+        Layer { pass: *self, number, last, slots: &self.weights.layout.layers[number] }
+    }
+}
+
+/// One layer in one pass. The last computes chosen rows only.
+#[derive(Clone, Copy)]
+pub(super) struct Layer<'a> {
+    pub pass: Pass<'a>,
+    pub number: usize,
+    pub last: bool,
+    pub slots: &'a LayerSlots,
+}
+
+impl Layer<'_> {
+    pub fn rows(&self) -> usize {
+        if self.last { self.pass.batch.chosen } else { self.pass.batch.tokens }
+    }
+
+    /// Heads that the layer has.
+    pub fn heads(&self) -> usize {
+        self.pass.weights.shape[self.number].heads.len()
+    }
+
+    pub fn has_ffn(&self) -> bool {
+        self.pass.weights.shape[self.number].ffn
+    }
+
+    pub fn head_size(&self) -> usize {
+        self.pass.weights.config.head_size()
+    }
+
+    /// A: the width of all heads together.
+    pub fn width(&self) -> usize {
+        self.heads() * self.head_size()
+    }
+
+    /// The gates of this layer's heads.
+    pub fn head_gates(&self) -> Option<u64> {
+        let before = self.number * self.pass.weights.config.num_attention_heads;
+        self.pass.gates.map(|gates| gates.heads + (before * 4) as u64)
+    }
+
+    pub fn attention_shape(&self) -> Shape {
+        let batch = self.pass.batch;
+        Shape {
+            sequences: batch.sequences,
+            heads: self.heads(),
+            head_size: self.head_size(),
+            queries: batch.at(if self.last { Part::ChosenOffsets } else { Part::Offsets }),
+            keys: batch.at(Part::Offsets),
+            numbers: self.pass.weights.numbers(self.number),
+            longest_query: if self.last { batch.longest_chosen } else { batch.longest },
+            longest_key: batch.longest,
+            rows: self.rows(),
+        }
+    }
+}

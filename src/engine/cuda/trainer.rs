@@ -1,0 +1,96 @@
+//! What training adds to a model in device memory: the gradient, the moments, and the step's outcome.
+
+use super::weights::Weights;
+use crate::{
+    engine::{Outcome, Update},
+    error::Result,
+    model::params::Layout,
+    ops::{
+        adamw::Moments,
+        cuda::{Buffer, Gpu, adamw, download},
+    },
+};
+use std::rc::Rc;
+
+/// Elements that share a sign of whether they decay; tensors begin at multiples of it.
+const BLOCK: usize = 16;
+
+pub(super) struct Trainer {
+    gradient: Buffer,
+    first: Buffer,
+    second: Buffer,
+    /// One byte for each block: 1 where weight decay applies.
+    decays: Buffer,
+    outcome: Buffer,
+    scratch: Buffer,
+    /// The steps are counted here; the rest is as it was when last asked for.
+    moments: std::cell::RefCell<Moments>,
+}
+
+impl Trainer {
+    pub fn new(gpu: &Rc<dyn Gpu>, layout: &Layout, moments: Moments) -> Result<Self> {
+        let [gradient, first, second, decays, outcome, scratch] = [(); 6].map(|()| Buffer::new(gpu));
+        // The gaps between tensors stay zeros.
+        gpu.clear(gradient.floats(layout.len)?, layout.len * 4)?;
+        first.upload(&moments.first)?;
+        second.upload(&moments.second)?;
+        let mut signs = vec![0u8; layout.len.div_ceil(BLOCK)];
+        for range in layout.decayed() {
+            signs[range.start / BLOCK..range.end.div_ceil(BLOCK)].fill(1);
+        }
+        decays.upload(&signs)?;
+        outcome.fit(adamw::Outcome::BYTES)?;
+        scratch.fit(adamw::norm_scratch(layout.len))?;
+        Ok(Self { gradient, first, second, decays, outcome, scratch, moments: moments.into() })
+    }
+
+    pub fn gradient(&self) -> u64 {
+        self.gradient.address()
+    }
+
+    /// Where a step's mean loss goes, f64: the first field of its outcome.
+    pub fn loss(&self) -> u64 {
+        self.outcome.address()
+    }
+
+    /// The gradients of the embeddings' tables become zeros: most of their rows have no token.
+    pub fn clear_tables(&self, gpu: &dyn Gpu, layout: &Layout) -> Result<()> {
+        for table in [&layout.words, &layout.positions, &layout.segments] {
+            gpu.clear(self.gradient() + (table.start * 4) as u64, table.len() * 4)?;
+        }
+        Ok(())
+    }
+
+    /// Clip and AdamW, unless loss or gradient is not a finite number; waits for the outcome.
+    pub fn update(&self, gpu: &dyn Gpu, weights: &Weights, update: &Update) -> Result<Outcome> {
+        let (len, outcome) = (weights.layout.len, self.outcome.address());
+        let steps = self.moments.borrow().steps + 1;
+        adamw::judge(gpu, self.gradient(), len, update.clip, outcome, self.scratch.address())?;
+        adamw::step(
+            gpu,
+            update.optimizer,
+            weights.master(),
+            self.gradient(),
+            self.first.address(),
+            self.second.address(),
+            weights.copy(),
+            self.decays.address(),
+            len,
+            update.learning_rate,
+            steps,
+            outcome,
+        )?;
+        let adamw::Outcome { loss, norm, taken } = adamw::Outcome::download(gpu, outcome)?;
+        if taken {
+            self.moments.borrow_mut().steps = steps;
+        }
+        Ok(Outcome { loss, norm: if loss.is_finite() { norm } else { f64::NAN } })
+    }
+
+    pub fn download(&mut self, gpu: &dyn Gpu) -> Result<&Moments> {
+        let moments = self.moments.get_mut();
+        moments.first = download(gpu, self.first.address(), moments.first.len())?;
+        moments.second = download(gpu, self.second.address(), moments.second.len())?;
+        Ok(moments)
+    }
+}

@@ -1,0 +1,77 @@
+//! A whole experiment on the device: fine-tune, score, search, prune, rewind, retrain, and the record of it.
+
+use std::path::Path;
+
+use lottery::{
+    config::Layers,
+    engine::Machine,
+    lottery::{Experiment, pipeline},
+    store::Store,
+    train::Silent,
+};
+use serde_json::Value;
+
+use crate::support::on_devices;
+
+fn experiment() -> Experiment {
+    let mut layers = Layers::new();
+    for setting in [
+        "task=demo",
+        "model=tiny",
+        "mode=good",
+        "data.train_limit=48",
+        "data.dev_limit=24",
+        "train.epochs=2",
+        "train.batch_size=16",
+        "run.device=cpu",
+    ] {
+        layers.set(setting).unwrap();
+    }
+    Experiment::load(layers.resolve().unwrap(), None, &mut Silent).unwrap()
+}
+
+/// The logits of the development set that a stage of this record wrote.
+fn logits(store: &Path, stage: &Value) -> Vec<f64> {
+    let path = store.join("stages").join(stage.as_str().unwrap()).join("predictions.jsonl");
+    let text = std::fs::read_to_string(path).unwrap();
+    let rows = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    rows.flat_map(|row| row["logits"].as_array().unwrap().clone()).map(|v| v.as_f64().unwrap()).collect()
+}
+
+#[test]
+fn a_whole_experiment_on_the_device_agrees_with_the_cpus() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |experiment: &Experiment, name: &str| {
+        let store = Store::open(&dir.path().join(name)).unwrap();
+        let (record, _) = pipeline::run(experiment, &store, &mut Silent).unwrap();
+        serde_json::to_value(&record).unwrap()
+    };
+    let mut experiment = experiment();
+    let expected = run(&experiment, "cpu");
+    on_devices("a_whole_experiment_on_the_device", |gpu, format| {
+        experiment.machine = Machine::Cuda { gpu: gpu.clone(), format };
+        let name = format!("{} {format:?}", gpu.description());
+        let found = run(&experiment, &name);
+        assert_eq!((&found["device"]["kind"], &found["device"]["kernels"]), (&"cuda".into(), &"cuda".into()));
+        // Neither device nor format is part of a stage's name here: the format is, where it is asked for by --dtype.
+        assert_eq!(found["stages"]["finetune"], expected["stages"]["finetune"]);
+        let stage = &expected["stages"]["finetune"];
+        let (ours, theirs) = (logits(&dir.path().join("cpu"), stage), logits(&dir.path().join(&name), stage));
+        let limit = if format.bytes() == 4 { 5e-3 } else { 0.3 };
+        for (a, b) in theirs.iter().zip(&ours) {
+            assert!((a - b).abs() < limit, "{a} {b}");
+        }
+        assert_eq!(found["ticket"]["heads_total"], expected["ticket"]["heads_total"]);
+        assert!(
+            found["retrained"]["metrics"]["accuracy"].is_number()
+                || found["retrained"]["accuracy"].is_number()
+        );
+        // The same command again has the same bits.
+        let again = run(&experiment, &format!("{name} again"));
+        assert_eq!(logits(&dir.path().join(format!("{name} again")), stage), theirs);
+        for key in ["full", "ticket", "pruned", "retrained"] {
+            assert_eq!(found[key], again[key], "{key}");
+        }
+        Ok(())
+    });
+}
