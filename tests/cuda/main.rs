@@ -3,4 +3,5 @@
 
 mod emulated;
 mod gelu;
+mod linear;
 mod support;

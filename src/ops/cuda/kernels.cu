@@ -1,3 +1,4 @@
 // All kernels as one module.
 #include "gelu.cu"
+#include "linear.cu"
 #include "sums.cu"

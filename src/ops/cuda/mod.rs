@@ -7,6 +7,7 @@
 pub mod dropout;
 pub mod gelu;
 pub mod gpu;
+pub mod linear;
 pub mod sums;
 
 pub use gpu::{Argument, Buffer, Format, Gpu, Grid, Matrix, Product, download};
