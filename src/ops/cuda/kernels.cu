@@ -1,4 +1,5 @@
 // All kernels as one module.
+#include "adamw.cu"
 #include "convert.cu"
 #include "gelu.cu"
 #include "linear.cu"
