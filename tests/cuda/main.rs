@@ -6,4 +6,5 @@ mod convert;
 mod emulated;
 mod gelu;
 mod linear;
+mod loss;
 mod support;

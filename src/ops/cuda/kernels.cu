@@ -3,4 +3,5 @@
 #include "convert.cu"
 #include "gelu.cu"
 #include "linear.cu"
+#include "loss.cu"
 #include "sums.cu"

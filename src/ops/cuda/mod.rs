@@ -10,6 +10,7 @@ pub mod dropout;
 pub mod gelu;
 pub mod gpu;
 pub mod linear;
+pub mod loss;
 pub mod sums;
 
 pub use gpu::{Argument, Buffer, Format, Gpu, Grid, Matrix, Product, download};
