@@ -4,6 +4,7 @@
 mod adamw;
 mod convert;
 mod emulated;
+mod gates;
 mod gelu;
 mod linear;
 mod loss;

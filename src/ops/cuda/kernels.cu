@@ -1,6 +1,7 @@
 // All kernels as one module.
 #include "adamw.cu"
 #include "convert.cu"
+#include "gates.cu"
 #include "gelu.cu"
 #include "linear.cu"
 #include "loss.cu"

@@ -7,6 +7,7 @@
 pub mod adamw;
 pub mod convert;
 pub mod dropout;
+pub mod gates;
 pub mod gelu;
 pub mod gpu;
 pub mod linear;
