@@ -1,4 +1,5 @@
 // All kernels as one module.
+#include "activation.cu"
 #include "adamw.cu"
 #include "convert.cu"
 #include "gates.cu"
