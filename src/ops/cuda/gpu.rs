@@ -131,6 +131,7 @@ macro_rules! element {
         }
     };
 }
+element!(u8, 1);
 element!(f32, 4);
 element!(u32, 4);
 element!(f64, 8);

@@ -4,9 +4,15 @@
 //! included, on an emulation. Shapes are named as in [`crate::ops`]; an address is that of the first element in device
 //! memory. Sums run in an order that depends on the shapes alone.
 
+pub mod activation;
+pub mod adamw;
+pub mod convert;
 pub mod dropout;
+pub mod gates;
 pub mod gelu;
 pub mod gpu;
+pub mod linear;
+pub mod loss;
 pub mod sums;
 
 pub use gpu::{Argument, Buffer, Format, Gpu, Grid, Matrix, Product, download};

@@ -1,0 +1,145 @@
+//! The linear layer: y = x Wᵀ + b, and both its gradients; see [`crate::ops::linear`].
+//!
+//! A product without an inner dimension never reaches the device's library: it is zeros.
+
+use super::{
+    Argument, Format, Gpu, Grid, Matrix, Product, THREADS,
+    gpu::named,
+    sums::{add_parts, parts},
+};
+use crate::error::Result;
+
+/// Threads of a block that sums columns: few, so that a narrow matrix still fills the device.
+const SUM_THREADS: usize = 64;
+
+/// y (n, o) ← x (n, i) Wᵀ + bias: W as (o, i) in the format of x, bias (o) too.
+#[allow(clippy::too_many_arguments)]
+pub fn forward(
+    gpu: &dyn Gpu,
+    format: Format,
+    x: u64,
+    w: u64,
+    bias: Option<u64>,
+    (n, i, o): (usize, usize, usize),
+    y: u64,
+    y_format: Format,
+) -> Result<()> {
+    if let (0, Some(bias)) = (i, bias) {
+        return gpu.launch(
+            &named("bias_rows", format),
+            Grid::new((n * o).div_ceil(THREADS), THREADS),
+            &[
+                Argument::Address(bias),
+                Argument::U32(n as u32),
+                Argument::U32(o as u32),
+                Argument::Address(y),
+                Argument::U32(u32::from(y_format == Format::Bf16)),
+            ],
+        );
+    }
+    product(
+        gpu,
+        &Product {
+            shape: (n, o, i),
+            format,
+            a: Matrix { address: x, stride: i, transposed: false },
+            b: Matrix { address: w, stride: i, transposed: true },
+            c: Matrix { address: y, stride: o, transposed: false },
+            c_format: y_format,
+            accumulate: false,
+            bias,
+        },
+    )
+}
+
+/// dx (n, i) ← dy (n, o) W, or += with `accumulate`; all in one format.
+pub fn backward_input(
+    gpu: &dyn Gpu,
+    format: Format,
+    dy: u64,
+    w: u64,
+    (n, i, o): (usize, usize, usize),
+    dx: u64,
+    accumulate: bool,
+) -> Result<()> {
+    product(
+        gpu,
+        &Product {
+            shape: (n, i, o),
+            format,
+            a: Matrix { address: dy, stride: o, transposed: false },
+            b: Matrix { address: w, stride: i, transposed: false },
+            c: Matrix { address: dx, stride: i, transposed: false },
+            c_format: format,
+            accumulate,
+            bias: None,
+        },
+    )
+}
+
+/// dW (o, i) in f32 ← dyᵀ x, or += with `accumulate`: dy (n, o), x (n, i).
+pub fn backward_weight(
+    gpu: &dyn Gpu,
+    format: Format,
+    dy: u64,
+    x: u64,
+    (n, i, o): (usize, usize, usize),
+    dw: u64,
+    accumulate: bool,
+) -> Result<()> {
+    product(
+        gpu,
+        &Product {
+            shape: (o, i, n),
+            format,
+            a: Matrix { address: dy, stride: o, transposed: true },
+            b: Matrix { address: x, stride: i, transposed: false },
+            c: Matrix { address: dw, stride: i, transposed: false },
+            c_format: Format::F32,
+            accumulate,
+            bias: None,
+        },
+    )
+}
+
+/// db (o) in f32 ← the sum of dy's rows (n, o), or += with `accumulate`. `scratch` has room for `parts(n)` · o numbers
+/// of f32.
+#[allow(clippy::too_many_arguments)]
+pub fn backward_bias(
+    gpu: &dyn Gpu,
+    format: Format,
+    dy: u64,
+    n: usize,
+    o: usize,
+    db: u64,
+    scratch: u64,
+    accumulate: bool,
+) -> Result<()> {
+    let columns = if o.is_multiple_of(4) { o / 4 } else { o };
+    gpu.launch(
+        &named("column_sums", format),
+        Grid {
+            blocks: [columns.div_ceil(SUM_THREADS) as u32, parts(n) as u32, 1],
+            threads: SUM_THREADS as u32,
+            shared: 0,
+        },
+        &[
+            Argument::Address(dy),
+            Argument::U32(n as u32),
+            Argument::U32(o as u32),
+            Argument::Address(scratch),
+        ],
+    )?;
+    add_parts(gpu, scratch, parts(n), o, db, accumulate)
+}
+
+fn product(gpu: &dyn Gpu, product: &Product) -> Result<()> {
+    let (m, n, k) = product.shape;
+    if m == 0 || n == 0 || (k == 0 && product.accumulate) {
+        Ok(())
+    } else if k == 0 {
+        gpu.clear(product.c.address, m * n * product.c_format.bytes())
+    } else {
+        gpu.product(product)
+    }
+}

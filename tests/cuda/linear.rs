@@ -1,0 +1,109 @@
+use lottery::ops::{
+    cuda::{Format, linear, sums},
+    linear as cpu,
+    product::Write,
+};
+
+use crate::support::{assert_close, empty, numbers, on_device, on_devices, values};
+
+/// (n, i, o); one of them may be 0.
+const SHAPES: [(usize, usize, usize); 10] = [
+    (1, 1, 1),
+    (1, 17, 3),
+    (5, 8, 2),
+    (33, 65, 31),
+    (97, 48, 52),
+    (41, 12, 260),
+    (0, 5, 7),
+    (4, 0, 6),
+    (6, 4, 0),
+    (0, 0, 3),
+];
+
+#[test]
+fn a_layers_outputs_are_the_cpus_in_either_format() {
+    on_devices("linear", |gpu, format| {
+        for (n, i, o) in SHAPES {
+            let (x, w) = (numbers(n * i, 1, format), numbers(o * i, 2, format));
+            let b = numbers(o, 3, format);
+            let mut plain = vec![0.0; n * o];
+            cpu::forward(&x, &w, n, i, o, &mut plain);
+            let mut biased = plain.clone();
+            cpu::add_bias(&mut biased, &b);
+            let (on_x, on_w) = (on_device(gpu, &x, format)?, on_device(gpu, &w, format)?);
+            let on_b = on_device(gpu, &b, format)?;
+            for y_format in [Format::F32, Format::Bf16] {
+                for (bias, expected) in [(None, &plain), (Some(on_b.address()), &biased)] {
+                    let what = format!("{format:?} {y_format:?} {n} x {i} x {o} {}", bias.is_some());
+                    let y = empty(gpu, n * o, y_format)?;
+                    let (x, w) = (on_x.address(), on_w.address());
+                    linear::forward(&**gpu, format, x, w, bias, (n, i, o), y.address(), y_format)?;
+                    assert_close(&values(gpu, &y, n * o, y_format)?, expected, y_format, &what);
+                }
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_layers_gradients_are_the_cpus_and_replace_or_add() {
+    on_devices("linear", |gpu, format| {
+        for (n, i, o) in SHAPES {
+            let (x, w) = (numbers(n * i, 1, format), numbers(o * i, 2, format));
+            let dy = numbers(n * o, 3, format);
+            let (on_x, on_w) = (on_device(gpu, &x, format)?, on_device(gpu, &w, format)?);
+            let on_dy = on_device(gpu, &dy, format)?;
+            for accumulate in [false, true] {
+                let what = format!("{format:?} {n} x {i} x {o} {accumulate}");
+                let before = |len, seed, format| {
+                    if accumulate { numbers(len, seed, format) } else { vec![0.0; len] }
+                };
+                let (dx, dw) = (before(n * i, 4, format), before(o * i, 5, Format::F32));
+                let db = before(o, 6, Format::F32);
+                // NaN where nothing may be read.
+                let there = |v: &[f32], format| {
+                    if accumulate { on_device(gpu, v, format) } else { empty(gpu, v.len(), format) }
+                };
+                let (on_dx, on_dw) = (there(&dx, format)?, there(&dw, Format::F32)?);
+                let on_db = there(&db, Format::F32)?;
+                let (mut dx, mut dw, mut db) = (dx, dw, db);
+                cpu::backward_input(&dy, &w, n, i, o, &mut dx, Write::Add);
+                cpu::backward_weight(&dy, &x, n, i, o, &mut dw);
+                cpu::backward_bias(&dy, &mut db);
+
+                let (d, shape) = (on_dy.address(), (n, i, o));
+                linear::backward_input(
+                    &**gpu,
+                    format,
+                    d,
+                    on_w.address(),
+                    shape,
+                    on_dx.address(),
+                    accumulate,
+                )?;
+                assert_close(&values(gpu, &on_dx, n * i, format)?, &dx, format, &what);
+                linear::backward_weight(
+                    &**gpu,
+                    format,
+                    d,
+                    on_x.address(),
+                    shape,
+                    on_dw.address(),
+                    accumulate,
+                )?;
+                assert_close(&values(gpu, &on_dw, o * i, Format::F32)?, &dw, Format::F32, &what);
+                let scratch = empty(gpu, sums::parts(n) * o, Format::F32)?;
+                let (to, scratch) = (on_db.address(), scratch.address());
+                linear::backward_bias(&**gpu, format, d, n, o, to, scratch, accumulate)?;
+                let found = values(gpu, &on_db, o, Format::F32)?;
+                assert_close(&found, &db, Format::F32, &what);
+                if !accumulate {
+                    linear::backward_bias(&**gpu, format, d, n, o, to, scratch, false)?;
+                    assert_eq!(values(gpu, &on_db, o, Format::F32)?, found, "{what}");
+                }
+            }
+        }
+        Ok(())
+    });
+}
