@@ -123,7 +123,7 @@ fn run_words(
 #[test]
 fn the_loss_over_words_is_the_cpus_in_its_place_or_beside_it() {
     on_devices("loss", |gpu, format| {
-        for (m, v) in [(1, 1), (5, 2), (6, 7), (9, 1003), (3, 2049), (2, 30_522)] {
+        for (m, v) in [(1, 1), (3, 2), (4, 7), (3, 1003), (2, 2049), (1, 30_522)] {
             let what = format!("{format:?} {m} x {v}");
             // The peaks come late and early in the rows, and the words are the likeliest of some.
             let mut logits: Vec<f32> = (0..m * v)

@@ -80,7 +80,7 @@ __device__ __forceinline__ Exponentials of_block(const Exponentials& mine) {
     if (lane == 0) peaks[warp] = of_warp;
     __syncthreads();
     const float peak = warp_max(lane < blockDim.x / WARP ? peaks[lane] : minus_infinity());
-    const float factor = mine.peak == minus_infinity() ? 0.0f : expf(mine.peak - peak);
+    const float factor = expf(mine.peak - peak);
     return Exponentials{peak, block_sum(mine.sum * double(factor))};
 }
 
