@@ -1,3 +1,6 @@
 // All kernels as one module.
+#include "attention_backward.cu"
+#include "attention_forward.cu"
+#include "attention_plain.cu"
 #include "gelu.cu"
 #include "sums.cu"

@@ -4,6 +4,7 @@
 //! included, on an emulation. Shapes are named as in [`crate::ops`]; an address is that of the first element in device
 //! memory. Sums run in an order that depends on the shapes alone.
 
+pub mod attention;
 pub mod dropout;
 pub mod gelu;
 pub mod gpu;
