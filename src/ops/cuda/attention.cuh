@@ -9,12 +9,25 @@
 #define ATTENTION_ARGUMENTS queries, keys, numbers, head_size, factor, DROPOUT_ARGUMENTS
 #define ATTENTION_PLACE attention::Place::here(queries, keys, numbers, DROPOUT)
 
+// Kernels for heads of up to 32, 64 and 128 columns, with so many blocks on a multiprocessor at least.
+#define MMA_KERNELS(name, parameters, arguments, blocks32, blocks64, blocks128) \
+    MMA_KERNEL(name, 32, parameters, arguments, blocks32)                       \
+    MMA_KERNEL(name, 64, parameters, arguments, blocks64)                       \
+    MMA_KERNEL(name, 128, parameters, arguments, blocks128)
+#define MMA_KERNEL(name, D, parameters, arguments, blocks)                                                         \
+    extern "C" __global__ void __launch_bounds__(attention::THREADS, blocks) name##_mma##D##_bf16(parameters(bf16)) { \
+        name##_mma<D> arguments;                                                                                   \
+    }                                                                                                              \
+    REGISTER(name##_mma##D##_bf16)
+
 namespace attention {
 
 constexpr unsigned THREADS = 128;
 constexpr unsigned WARPS = THREADS / WARP;
 // Rows of queries, or of keys, that a block is responsible for.
 constexpr unsigned OWN = 64;
+// Rows of the other side at a time in the backward pass, and in all of it without tensor cores.
+constexpr unsigned OTHER = 32;
 constexpr float LOG2_E = 1.4426950408889634f;
 constexpr float LN_2 = 0.6931471805599453f;
 

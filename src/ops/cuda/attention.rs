@@ -67,8 +67,8 @@ enum Way {
 impl Way {
     /// Tensor cores take bf16, and load 16 bytes at a time.
     fn new(format: Format, shape: &Shape, all: &[Rows]) -> Self {
-        let aligned = |rows: &Rows| rows.address % 16 == 0 && rows.stride % 8 == 0;
-        let fits = format == Format::Bf16 && shape.head_size % 8 == 0 && all.iter().all(aligned);
+        let aligned = |rows: &Rows| rows.address.is_multiple_of(16) && rows.stride.is_multiple_of(8);
+        let fits = format == Format::Bf16 && shape.head_size.is_multiple_of(8) && all.iter().all(aligned);
         match shape.head_size {
             0..=32 if fits => Self::Mma(32),
             33..=64 if fits => Self::Mma(64),
@@ -131,7 +131,7 @@ fn common(shape: &Shape, dropout: Option<(&DropoutPlan, usize)>) -> Vec<Argument
     all
 }
 
-fn joined(parts: &[&[Argument]]) -> Vec<Argument> {
+fn concat(parts: &[&[Argument]]) -> Vec<Argument> {
     parts.concat()
 }
 
@@ -153,7 +153,7 @@ pub fn forward(
     gpu.launch(
         &way.kernel("attention_forward", format),
         way.grid(shape.longest_query, shape, way.shared_forward()),
-        &joined(&[
+        &concat(&[
             &q.arguments(),
             &k.arguments(),
             &v.arguments(),
@@ -181,12 +181,12 @@ pub fn backward(
     let Saved { q, k, v, context, log_sums } = *saved;
     let way = Way::new(format, shape, &[d_context, q, k, v, context, dq, dk, dv]);
     let (shared, common) = (way.shared_backward(), common(shape, dropout));
-    let inputs = joined(&[&d_context.arguments(), &q.arguments(), &k.arguments(), &v.arguments()]);
+    let inputs = concat(&[&d_context.arguments(), &q.arguments(), &k.arguments(), &v.arguments()]);
     // This one leaves ⟨context, d_context⟩ of every query and head in `scratch` for the next.
     gpu.launch(
         &way.kernel("attention_backward_queries", format),
         way.grid(shape.longest_query, shape, shared),
-        &joined(&[
+        &concat(&[
             &inputs,
             &context.arguments(),
             &[Argument::Address(log_sums)],
@@ -198,7 +198,7 @@ pub fn backward(
     gpu.launch(
         &way.kernel("attention_backward_keys", format),
         way.grid(shape.longest_key, shape, shared),
-        &joined(&[
+        &concat(&[
             &inputs,
             &[Argument::Address(log_sums), Argument::Address(scratch)],
             &common,

@@ -5,11 +5,12 @@
 
 // Dynamic shared memory: 64 rows of queries and two times N of keys and of values, (D + 8) of bf16 each. D is the head
 // size or more; columns beyond it are zeros.
-template <unsigned D, unsigned N>
+template <unsigned D>
 __device__ __forceinline__ void attention_forward_mma(const bf16* q, unsigned q_stride, const bf16* k, unsigned k_stride,
                                                       const bf16* v, unsigned v_stride, ATTENTION_PARAMETERS,
                                                       float* log_sums, bf16* context, unsigned context_stride) {
     using namespace attention;
+    constexpr unsigned N = D <= 64 ? 64 : 32;
     DYNAMIC_SHARED(memory);
     SHARED(uint32_t, words, Kept::MOST_WORDS);
     const Place at = ATTENTION_PLACE;
@@ -112,21 +113,9 @@ __device__ __forceinline__ void attention_forward_mma(const bf16* q, unsigned q_
                        rows - 16 * warp, head_size);
 }
 
-#define PARAMETERS                                                                                                    \
-    const bf16 *q, unsigned q_stride, const bf16 *k, unsigned k_stride, const bf16 *v, unsigned v_stride,             \
-        ATTENTION_PARAMETERS, float *log_sums, bf16 *context, unsigned context_stride
-#define ARGUMENTS q, q_stride, k, k_stride, v, v_stride, ATTENTION_ARGUMENTS, log_sums, context, context_stride
-extern "C" __global__ void __launch_bounds__(128, 5) attention_forward_mma32_bf16(PARAMETERS) {
-    attention_forward_mma<32, 64>(ARGUMENTS);
-}
-extern "C" __global__ void __launch_bounds__(128, 4) attention_forward_mma64_bf16(PARAMETERS) {
-    attention_forward_mma<64, 64>(ARGUMENTS);
-}
-extern "C" __global__ void __launch_bounds__(128, 2) attention_forward_mma128_bf16(PARAMETERS) {
-    attention_forward_mma<128, 32>(ARGUMENTS);
-}
+#define PARAMETERS(T)                                                                                                 \
+    const T *q, unsigned q_stride, const T *k, unsigned k_stride, const T *v, unsigned v_stride,             \
+        ATTENTION_PARAMETERS, float *log_sums, T *context, unsigned context_stride
+MMA_KERNELS(attention_forward, PARAMETERS,
+            (q, q_stride, k, k_stride, v, v_stride, ATTENTION_ARGUMENTS, log_sums, context, context_stride), 5, 4, 2)
 #undef PARAMETERS
-#undef ARGUMENTS
-REGISTER(attention_forward_mma32_bf16)
-REGISTER(attention_forward_mma64_bf16)
-REGISTER(attention_forward_mma128_bf16)

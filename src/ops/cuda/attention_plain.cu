@@ -18,7 +18,7 @@ __device__ void attention_forward(const T* q, unsigned q_stride, const T* k, uns
     const unsigned rows = min(OWN, at.queries - first);
     float* const own_tile = reinterpret_cast<float*>(memory);
     float* const other_tile = own_tile + OWN * PLAIN_PITCH;
-    float* const weights = other_tile + PLAIN_OTHER * PLAIN_PITCH;
+    float* const weights = other_tile + OTHER * PLAIN_PITCH;
     const Head<const T> own{at.at_query(q, q_stride, head_size, first), q_stride, rows};
     const bool drops = at.mask.threshold > 0;
     Kept kept{words, at.keys, first, 0, size_t(rows) * at.keys <= Kept::MOST_ELEMENTS};
@@ -26,8 +26,8 @@ __device__ void attention_forward(const T* q, unsigned q_stride, const T* k, uns
 
     float peak[4], sum[4] = {}, result[4][8] = {};
     for (float& p : peak) p = -infinity();
-    for (unsigned key = 0; key < at.keys; key += PLAIN_OTHER) {
-        const unsigned there = min(PLAIN_OTHER, at.keys - key);
+    for (unsigned key = 0; key < at.keys; key += OTHER) {
+        const unsigned there = min(OTHER, at.keys - key);
         float scores[4][4];
         products_of_rows(scores, own_tile, own, other_tile,
                          Head<const T>{at.at_key(k, k_stride, head_size, key), k_stride, there}, head_size, key == 0);
@@ -37,7 +37,7 @@ __device__ void attention_forward(const T* q, unsigned q_stride, const T* k, uns
         }
         __syncthreads();
         const Head<const T> values{at.at_key(v, v_stride, head_size, key), v_stride, there};
-        load_plain<PLAIN_OTHER>(other_tile, values, column, head_size);
+        load_plain<OTHER>(other_tile, values, column, head_size);
         for (unsigned i = 0; i < 4; i++) {
             float top = peak[i];
             for (unsigned j = 0; j < 4; j++) {
@@ -94,8 +94,8 @@ __device__ void attention_backward_queries(const T* d_context, unsigned d_stride
     float* const own_q = reinterpret_cast<float*>(memory);
     float* const own_d = own_q + OWN * PLAIN_PITCH;
     float* const other_k = own_d + OWN * PLAIN_PITCH;
-    float* const other_v = other_k + PLAIN_OTHER * PLAIN_PITCH;
-    float* const weights = other_v + PLAIN_OTHER * PLAIN_PITCH;
+    float* const other_v = other_k + OTHER * PLAIN_PITCH;
+    float* const weights = other_v + OTHER * PLAIN_PITCH;
     const Head<const T> from_q{at.at_query(q, q_stride, head_size, first), q_stride, rows};
     const Head<const T> from_d{at.at_query(d_context, d_stride, head_size, first), d_stride, rows};
     const bool drops = at.mask.threshold > 0;
@@ -113,8 +113,8 @@ __device__ void attention_backward_queries(const T* d_context, unsigned d_stride
         log_sum[i] = there ? log_sums[at.number_of(first + own_row(i))] * LOG2_E : infinity();
         if (there && column == 0 && threadIdx.x % 8 == 0) products[at.number_of(first + own_row(i))] = product[i];
     }
-    for (unsigned key = 0; key < at.keys; key += PLAIN_OTHER) {
-        const unsigned there = min(PLAIN_OTHER, at.keys - key);
+    for (unsigned key = 0; key < at.keys; key += OTHER) {
+        const unsigned there = min(OTHER, at.keys - key);
         const Head<const T> from_k{at.at_key(k, k_stride, head_size, key), k_stride, there};
         const Head<const T> from_v{at.at_key(v, v_stride, head_size, key), v_stride, there};
         float scores[4][4], gradients[4][4];
@@ -146,7 +146,7 @@ __device__ void attention_backward_keys(const T* d_context, unsigned d_stride, c
                                         unsigned dv_stride) {
     using namespace attention;
     DYNAMIC_SHARED(memory);
-    SHARED(uint32_t, words, PLAIN_OTHER * Kept::WORDS_PER_QUERY);
+    SHARED(uint32_t, words, OTHER * Kept::WORDS_PER_QUERY);
     const Place at = ATTENTION_PLACE;
     const unsigned parts = (head_size + COLUMNS - 1) / COLUMNS;
     const unsigned first = blockIdx.x / parts * OWN, column = blockIdx.x % parts * COLUMNS;
@@ -155,15 +155,15 @@ __device__ void attention_backward_keys(const T* d_context, unsigned d_stride, c
     float* const own_k = reinterpret_cast<float*>(memory);
     float* const own_v = own_k + OWN * PLAIN_PITCH;
     float* const other_q = own_v + OWN * PLAIN_PITCH;
-    float* const other_d = other_q + PLAIN_OTHER * PLAIN_PITCH;
-    float* const weights = other_d + PLAIN_OTHER * PLAIN_PITCH;
+    float* const other_d = other_q + OTHER * PLAIN_PITCH;
+    float* const weights = other_d + OTHER * PLAIN_PITCH;
     const Head<const T> from_k{at.at_key(k, k_stride, head_size, first), k_stride, rows};
     const Head<const T> from_v{at.at_key(v, v_stride, head_size, first), v_stride, rows};
     const bool drops = at.mask.threshold > 0;
 
     float d_keys[4][8] = {}, d_values[4][8] = {};
-    for (unsigned query = 0; query < at.queries; query += PLAIN_OTHER) {
-        const unsigned there = min(PLAIN_OTHER, at.queries - query);
+    for (unsigned query = 0; query < at.queries; query += OTHER) {
+        const unsigned there = min(OTHER, at.queries - query);
         const Head<const T> from_q{at.at_query(q, q_stride, head_size, query), q_stride, there};
         const Head<const T> from_d{at.at_query(d_context, d_stride, head_size, query), d_stride, there};
         const Kept kept{words, at.keys, query, first, at.keys <= OWN};

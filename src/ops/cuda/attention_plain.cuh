@@ -6,11 +6,10 @@
 
 namespace attention {
 
-constexpr unsigned PLAIN_OTHER = 32;
 constexpr unsigned COLUMNS = 64;
 // Floats between rows of tiles, and of weights (64, 32): vectors of four in different banks.
 constexpr unsigned PLAIN_PITCH = COLUMNS + 4;
-constexpr unsigned WEIGHTS_PITCH = PLAIN_OTHER + 4;
+constexpr unsigned WEIGHTS_PITCH = OTHER + 4;
 
 template <typename T>
 __device__ __forceinline__ bool is_aligned(const T* at) {
@@ -58,7 +57,7 @@ __device__ __forceinline__ void products_of_rows(float (&sums)[4][4], float* own
     for (unsigned column = 0; column < head_size; column += COLUMNS) {
         __syncthreads();
         if (first || head_size > COLUMNS) load_plain<OWN>(own_tile, own, column, head_size);
-        load_plain<PLAIN_OTHER>(other_tile, other, column, head_size);
+        load_plain<OTHER>(other_tile, other, column, head_size);
         __syncthreads();
         for (unsigned c = 0; c < COLUMNS; c += 4) {
             float a[4][4], b[4][4];
@@ -78,10 +77,10 @@ __device__ __forceinline__ void add_weighted(float (&result)[4][8], const float*
                                              const Head<const T>& other, unsigned column, unsigned head_size) {
     __syncthreads();
     if (head_size > COLUMNS) {
-        load_plain<PLAIN_OTHER>(other_tile, other, column, head_size);
+        load_plain<OTHER>(other_tile, other, column, head_size);
         __syncthreads();
     }
-    for (unsigned row = 0; row < PLAIN_OTHER; row += 4) {
+    for (unsigned row = 0; row < OTHER; row += 4) {
         float w[4][4];
         for (unsigned i = 0; i < 4; i++) load4(weights + own_row(i) * WEIGHTS_PITCH + row, w[i]);
         for (unsigned n = 0; n < 4; n++)

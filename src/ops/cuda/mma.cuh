@@ -101,8 +101,10 @@ constexpr unsigned PITCH = D + 8;
 template <unsigned D, unsigned rows, unsigned threads>
 __device__ __forceinline__ void load_tile(bf16* tile, const bf16* from, size_t stride, unsigned has_rows,
                                           unsigned has_columns) {
-    for (unsigned i = threadIdx.x; i < rows * (D / 8); i += threads) {
-        const unsigned row = i / (D / 8), column = i % (D / 8) * 8;
+    static_assert(rows * (D / 8) % threads == 0);
+    UNROLL
+    for (unsigned first = 0; first < rows * (D / 8); first += threads) {
+        const unsigned i = first + threadIdx.x, row = i / (D / 8), column = i % (D / 8) * 8;
         const bool there = row < has_rows && column < has_columns;
         copy_later<16>(tile + row * PITCH<D> + column, there ? from + row * stride + column : from, there);
     }
