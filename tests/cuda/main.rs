@@ -3,6 +3,7 @@
 
 mod activation;
 mod adamw;
+mod attention;
 mod convert;
 mod emulated;
 mod engine;

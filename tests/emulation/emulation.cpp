@@ -40,11 +40,19 @@ constexpr size_t STACK = 256 * 1024;
 
 enum class Waits { no, for_warp, for_block, ended };
 
+struct Copy {
+    void* to;
+    const void* from;
+    size_t bytes;
+    bool there;
+};
+
 struct Fiber {
     ucontext_t context;
     std::unique_ptr<unsigned char[]> stack;
     Coordinates coordinates;
     Waits waits;
+    std::vector<Copy> copies;
     void* sanitizer = nullptr;
 };
 
@@ -161,6 +169,7 @@ void run_block() {
         fiber.context.uc_stack.ss_size = STACK;
         fiber.context.uc_link = nullptr;
         fiber.waits = Waits::no;
+        fiber.copies.clear();
         makecontext(&fiber.context, begin, 0);
 #if defined(__SANITIZE_THREAD__)
         fiber.sanitizer = __tsan_create_fiber(0);
@@ -207,6 +216,20 @@ void warp_barrier() {
     launch.current->waits = Waits::for_warp;
     to_scheduler(false);
     tell_acquire(sign);
+}
+
+void copy_later(void* to, const void* from, size_t bytes, bool there) {
+    for (const void* const end : {static_cast<const void*>(to), from})
+        if (reinterpret_cast<uintptr_t>(end) % bytes != 0) fail("a copy in the background is not aligned");
+    memset(to, 0xFF, bytes);
+    launch.current->copies.push_back(Copy{to, from, bytes, there});
+}
+void wait_for_copies() {
+    for (const Copy& copy : launch.current->copies) {
+        if (copy.there) memcpy(copy.to, copy.from, copy.bytes);
+        else memset(copy.to, 0, copy.bytes);
+    }
+    launch.current->copies.clear();
 }
 
 void fail(const char* what) {

@@ -86,6 +86,57 @@ auto exchange(const V& mine, Use use) {
     return outcome;
 }
 
+// Tensor cores' c (16, 8) += a (16, 16) · b (16, 8) of bf16, in the fragments that PTX describes for mma.m16n8k16: of
+// lane 4 g + t, register i of a has row g + 8 (i % 2), columns 2 t + 8 (i / 2) and the next; register i of b has column
+// g, rows 2 t + 8 i and the next.
+inline void multiply_fragments(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
+    struct Operands {
+        uint32_t a[4], b[2];
+    };
+    const auto half = [](uint32_t pair, unsigned which) {
+        const uint32_t bits = which ? pair & 0xFFFF0000u : pair << 16;
+        float value;
+        memcpy(&value, &bits, 4);
+        return value;
+    };
+    const unsigned lane = here().thread.x % 32;
+    exchange(Operands{{a[0], a[1], a[2], a[3]}, {b0, b1}}, [&](auto of) {
+        for (unsigned t = 0; t < 4; t++) {
+            const Operands rows = of(lane / 4 * 4 + t);
+            for (unsigned column = 0; column < 2; column++) {
+                const Operands columns = of((lane % 4 * 2 + column) * 4 + t);
+                for (unsigned i = 0; i < 4; i++)
+                    for (unsigned which = 0; which < 2; which++)
+                        c[i % 2 * 2 + column] += half(rows.a[i], which) * half(columns.b[i / 2], which);
+            }
+        }
+        return 0;
+    });
+}
+
+// ldmatrix: of matrix i, whose 8 rows of 16 bytes are where lanes 8 i to 8 i + 7 say, each lane gets two neighbours of a
+// row; or of a column, when transposed.
+inline void load_matrices(uint32_t (&to)[4], const void* row, bool transposed) {
+    if (reinterpret_cast<uintptr_t>(row) % 16 != 0) fail("the row of a matrix is not aligned");
+    const unsigned lane = here().thread.x % 32;
+    exchange(row, [&](auto of) {
+        for (unsigned i = 0; i < 4; i++) {
+            uint16_t pair[2];
+            for (unsigned which = 0; which < 2; which++) {
+                const unsigned g = lane / 4, t = lane % 4 * 2 + which;
+                const void* const from = of(8 * i + (transposed ? t : g));
+                memcpy(&pair[which], static_cast<const char*>(from) + 2 * (transposed ? g : t), 2);
+            }
+            to[i] = pair[0] | uint32_t(pair[1]) << 16;
+        }
+        return 0;
+    });
+}
+
+// cp.async: the copy happens as late as it may, when this thread waits for it; until then NaNs are there.
+void copy_later(void* to, const void* from, size_t bytes, bool there);
+void wait_for_copies();
+
 }  // namespace emulation
 
 #define threadIdx (emulation::here().thread)

@@ -6,6 +6,7 @@
 
 pub mod activation;
 pub mod adamw;
+pub mod attention;
 pub mod convert;
 pub mod dropout;
 pub mod gates;
