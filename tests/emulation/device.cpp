@@ -1,6 +1,5 @@
 // What the tests call: the device's memory, and launches by the kernels' names.
 #include <map>
-#include <mutex>
 #include <string>
 
 #include "races.h"
@@ -14,10 +13,6 @@ std::map<std::string, Kernel>& kernels() {
     return all;
 }
 
-// Tests run beside each other; the device does one thing at a time.
-std::mutex device;
-using Turn = std::lock_guard<std::mutex>;
-
 }  // namespace
 
 void Registration::add(const char* name, void (*kernel)(), Unpacked unpack, unsigned parameters) {
@@ -28,14 +23,8 @@ void Registration::add(const char* name, void (*kernel)(), Unpacked unpack, unsi
 
 extern "C" {
 
-void* emulation_allocate(size_t bytes) {
-    const emulation::Turn turn(emulation::device);
-    return emulation::watched(bytes);
-}
-void emulation_free(void* memory) {
-    const emulation::Turn turn(emulation::device);
-    emulation::unwatch(memory);
-}
+void* emulation_allocate(size_t bytes) { return emulation::watched(bytes); }
+void emulation_free(void* memory) { emulation::unwatch(memory); }
 // The address sanitizer sees these, as what they call is its own.
 void emulation_copy(void* to, const void* from, size_t bytes) { memcpy(to, from, bytes); }
 void emulation_clear(void* at, size_t bytes) { memset(at, 0, bytes); }
@@ -46,7 +35,6 @@ int emulation_launch(const char* name, const unsigned* blocks, unsigned threads,
     const auto found = emulation::kernels().find(name);
     if (found == emulation::kernels().end()) return 1;
     if (found->second.parameters != count) return 2;
-    const emulation::Turn turn(emulation::device);
     emulation::run(found->second, blocks, threads, shared, arguments);
     return 0;
 }

@@ -12,9 +12,9 @@
 namespace emulation {
 namespace {
 
-// Accesses since the launch began to two bytes, the least that kernels write at once. Of the reads those are kept that
-// tell whether a later write by any thread comes after all of them: blocks run one after another, and the threads of
-// a block pass each barrier together.
+// Accesses to two bytes, the least that kernels write at once; those before this launch count no more. Of the reads those
+// are kept that tell whether a later write by any thread comes after all of them: blocks run one after another, and the
+// threads of a block pass each barrier together.
 struct Cell {
     Moment write;
     Moment read, by_other_lane, by_other_warp, by_other_block;
@@ -27,12 +27,13 @@ struct Memory {
     // Of calloc, so that what is never touched costs nothing.
     Cell* cells;
 };
-std::map<uintptr_t, Memory> memories;
+// Whatever a thread of the system launches works in memory that it allocated.
+thread_local std::map<uintptr_t, Memory> memories;
 // Where the last accesses were.
 constexpr size_t RECENT = 8;
-Memory recent[RECENT];
-size_t next_recent;
-uint32_t first_block = 1;
+thread_local Memory recent[RECENT];
+thread_local size_t next_recent;
+thread_local uint32_t first_block = 1;
 
 const Memory* memory_of(uintptr_t address) {
     for (const Memory& memory : recent)
@@ -109,7 +110,10 @@ void access(const void* at, size_t bytes, bool writes, const void* place) {
 
 }  // namespace
 
-// No block has the number 0: that is in which nothing was done.
+void accessed(const void* at, size_t bytes, bool writes) {
+    access(at, bytes, writes, __builtin_return_address(0));
+}
+
 void begin_launch(uint32_t block) { first_block = block; }
 
 void* watched(size_t bytes) {

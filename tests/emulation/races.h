@@ -10,7 +10,7 @@
 
 namespace emulation {
 
-// When a thread does something: the number of its block among all that ever ran, and the barriers behind it.
+// When a thread does something: the number of its block among all that ever ran, from 1 on, and the barriers behind it.
 struct Moment {
     uint32_t block;
     uint16_t thread, block_barriers, warp_barriers;
@@ -22,6 +22,9 @@ const char* running();
 
 // Blocks from this number on belong to the launch that begins.
 void begin_launch(uint32_t first_block);
+
+// An access by the thread that runs, of which the compiler does not tell.
+void accessed(const void* at, size_t bytes, bool writes);
 
 // Memory of exactly this size, full of NaNs, whose accesses are watched; null when there is none.
 void* watched(size_t bytes);

@@ -4,9 +4,13 @@
 //! included, on an emulation. Shapes are named as in [`crate::ops`]; an address is that of the first element in device
 //! memory. Sums run in an order that depends on the shapes alone.
 
+mod chunks;
 pub mod dropout;
+pub mod embedding;
 pub mod gelu;
 pub mod gpu;
+pub mod layer_norm;
+pub mod rows;
 pub mod sums;
 
 pub use gpu::{Argument, Buffer, Format, Gpu, Grid, Matrix, Product, download};
