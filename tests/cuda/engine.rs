@@ -47,13 +47,14 @@ fn plan(step: u32) -> DropoutPlan {
     DropoutPlan { seed: 5, step, hidden: 0.1, attention: 0.2 }
 }
 
-/// ‖a - b‖ is at most this part of ‖b‖: 1e-4 in f32, 2e-2 in bf16, where sums of many roundings are compared.
+/// ‖a - b‖ is at most this part of ‖b‖: 1e-4 in f32. In bf16 5e-2, since the roundings of three layers come together,
+/// each of whose operations is within 2e-2 by itself.
 fn assert_near(found: &[f32], expected: &[f32], format: Format, what: &str) {
     assert_eq!(found.len(), expected.len(), "{what}");
     let norm = |v: &mut dyn Iterator<Item = f64>| v.map(|v| v * v).sum::<f64>().sqrt();
     let difference = norm(&mut found.iter().zip(expected).map(|(a, b)| f64::from(a - b)));
     let size = norm(&mut expected.iter().map(|v| f64::from(*v)));
-    let limit = if format == Format::F32 { 1e-4 } else { 2e-2 };
+    let limit = if format == Format::F32 { 1e-4 } else { 5e-2 };
     assert!(difference <= limit * size + 1e-7, "{what}: {:.2e} of {size:.2e}", difference / size);
 }
 

@@ -25,14 +25,14 @@ fn a_layers_outputs_are_the_cpus_in_either_format() {
     on_devices("linear", |gpu, format| {
         for (n, i, o) in SHAPES {
             let (x, w) = (numbers(n * i, 1, format), numbers(o * i, 2, format));
-            let b = numbers(o, 3, format);
+            let b = numbers(o, 3, Format::Bf16);
             let mut plain = vec![0.0; n * o];
             cpu::forward(&x, &w, n, i, o, &mut plain);
             let mut biased = plain.clone();
             cpu::add_bias(&mut biased, &b);
             let (on_x, on_w) = (on_device(gpu, &x, format)?, on_device(gpu, &w, format)?);
-            let on_b = on_device(gpu, &b, format)?;
-            for y_format in [Format::F32, Format::Bf16] {
+            for y_format in [Format::F32, format] {
+                let on_b = on_device(gpu, &b, y_format)?;
                 for (bias, expected) in [(None, &plain), (Some(on_b.address()), &biased)] {
                     let what = format!("{format:?} {y_format:?} {n} x {i} x {o} {}", bias.is_some());
                     let y = empty(gpu, n * o, y_format)?;

@@ -4,15 +4,22 @@
 mod activation;
 mod adamw;
 mod attention;
+mod compiled;
 mod convert;
+mod dropout;
+mod embedding;
 mod emulated;
 mod engine;
 mod gates;
 mod gelu;
+mod layer_norm;
 mod linear;
 mod loss;
 #[allow(dead_code)]
 #[path = "../engine/support.rs"]
 mod packed;
 mod pipeline;
+mod rows;
+mod sanitizers;
+mod sums;
 mod support;

@@ -19,10 +19,10 @@ fn experiment() -> Experiment {
         "task=demo",
         "model=tiny",
         "mode=good",
-        "data.train_limit=48",
-        "data.dev_limit=24",
+        "data.train_limit=16",
+        "data.dev_limit=8",
         "train.epochs=2",
-        "train.batch_size=16",
+        "train.batch_size=8",
         "run.device=cpu",
     ] {
         layers.set(setting).unwrap();

@@ -1,9 +1,8 @@
 // CUDA's language on the host, so that the kernels run in the ordinary tests, under sanitizers too.
 //
 // The threads of a block are fibers of one thread of the system: one runs until it has to wait for others, at a barrier
-// or in an exchange within its warp. For the thread sanitizer each is a thread of its own, which only those waits and
-// the borders of a launch order; so it sees races that this execution happens to hide. Shared memory is allocated for each
-// block with its exact size, and begins as NaNs.
+// or in an exchange within its warp. Shared memory is allocated for each block with its exact size, and begins as NaNs.
+// races.h finds the races that this order of execution happens to hide.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -25,6 +24,8 @@
     static char tag_of_##name;        \
     type(&name)[count] = *reinterpret_cast<type(*)[count]>(emulation::shared(&tag_of_##name, sizeof(type[count])))
 #define DYNAMIC_SHARED(name) unsigned char* const name = emulation::dynamic_shared()
+#define UNROLL
+#define UNROLL_BY(count)
 #define REGISTER(name) static const emulation::Registration registration_of_##name(#name, name);
 
 struct Dimensions {
@@ -45,10 +46,11 @@ void* shared(const void* tag, size_t bytes);
 void block_barrier();
 // Waits for the lanes of this warp that have not ended.
 void warp_barrier();
-// A slot of this warp's lane, big enough for what instructions exchange.
-constexpr size_t SLOT = 128;
-unsigned char* slot(unsigned lane);
-bool lane_is_alive(unsigned lane);
+// What this lane gives in an exchange; waits for the lanes that have not ended.
+void give(const uint64_t* words, size_t count);
+// What a lane of this warp gave in the exchange that this one took part in last.
+void take(unsigned lane, uint64_t* words, size_t count);
+constexpr size_t SLOT = 16;
 [[noreturn]] void fail(const char* what);
 
 using Unpacked = void (*)(void (*)(), void**);
@@ -73,17 +75,18 @@ struct Registration {
 // What all lanes of a warp give, seen by all of them.
 template <typename V, typename Use>
 auto exchange(const V& mine, Use use) {
-    static_assert(sizeof(V) <= SLOT);
-    memcpy(slot(here().thread.x % 32), &mine, sizeof(V));
-    warp_barrier();
-    const auto outcome = use([](unsigned lane) {
-        if (!lane_is_alive(lane)) fail("a lane reads from one that has ended");
+    constexpr size_t COUNT = (sizeof(V) + 7) / 8;
+    static_assert(COUNT <= SLOT);
+    uint64_t words[COUNT] = {};
+    memcpy(words, &mine, sizeof(V));
+    give(words, COUNT);
+    return use([](unsigned lane) {
+        uint64_t words[COUNT];
+        take(lane, words, COUNT);
         V theirs;
-        memcpy(&theirs, slot(lane), sizeof(V));
+        memcpy(&theirs, words, sizeof(V));
         return theirs;
     });
-    warp_barrier();
-    return outcome;
 }
 
 // Tensor cores' c (16, 8) += a (16, 16) · b (16, 8) of bf16, in the fragments that PTX describes for mma.m16n8k16: of

@@ -8,17 +8,27 @@
 #include <cstddef>
 #include <cstdint>
 #define REGISTER(name)
+// Of the loop that follows: all of it, as where it indexes an array that shall be registers, or so many rounds at once.
+#define UNROLL _Pragma("unroll")
+#define UNROLL_BY(count) UNROLL_PRAGMA(unroll count)
+#define UNROLL_PRAGMA(text) _Pragma(#text)
 // A shared array.
 #define SHARED(type, name, count) __shared__ type name[count]
 // Dynamic shared memory, aligned for vector loads.
 #define DYNAMIC_SHARED(name) extern __shared__ __align__(16) unsigned char name[]
 #endif
 
-// The kernels `name_f32` and `name_bf16` of the template `name`.
+// The kernels `name_f32` and `name_bf16` of the template `name`, and those of blocks of at most so many threads, which
+// must not have more registers than that allows.
 #define KERNEL(name, parameters, arguments)                                              \
     extern "C" __global__ void name##_f32(parameters(float)) { name<float> arguments; }  \
     extern "C" __global__ void name##_bf16(parameters(bf16)) { name<bf16> arguments; }   \
     REGISTER(name##_f32)                                                                 \
+    REGISTER(name##_bf16)
+#define KERNEL_OF(threads, name, parameters, arguments)                                                             \
+    extern "C" __global__ void __launch_bounds__(threads) name##_f32(parameters(float)) { name<float> arguments; }  \
+    extern "C" __global__ void __launch_bounds__(threads) name##_bf16(parameters(bf16)) { name<bf16> arguments; }   \
+    REGISTER(name##_f32)                                                                                            \
     REGISTER(name##_bf16)
 
 constexpr unsigned ROWS_PER_PART = 32;  // as in sums.rs

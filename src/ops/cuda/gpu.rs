@@ -60,7 +60,8 @@ pub struct Matrix {
     pub transposed: bool,
 }
 
-/// c (m, n) ← a (m, k) · b (k, n) + bias (n) with sums in f32; a, b and bias are of `format`.
+/// c (m, n) ← a (m, k) · b (k, n) + bias (n) with sums in f32: a and b are of `format`, c and bias of `c_format`,
+/// which is f32 or `format`.
 #[derive(Clone, Copy, Debug)]
 pub struct Product {
     pub shape: (usize, usize, usize),

@@ -37,15 +37,12 @@ __device__ void column_sums(const T* x, unsigned rows, unsigned width, float* su
 KERNEL(column_sums, PARAMETERS, (x, rows, width, sums))
 #undef PARAMETERS
 
-// Every row of y becomes the bias: what a product without an inner dimension leaves. y is bf16 or f32.
+// Every row of y becomes the bias: what a product without an inner dimension leaves.
 template <typename T>
-__device__ void bias_rows(const T* bias, unsigned rows, unsigned width, void* y, unsigned y_is_bf16) {
+__device__ void bias_rows(const T* bias, unsigned rows, unsigned width, T* y) {
     const size_t i = size_t(blockIdx.x) * blockDim.x + threadIdx.x;
-    if (i >= size_t(rows) * width) return;
-    const float v = to_float(bias[i % width]);
-    if (y_is_bf16) static_cast<bf16*>(y)[i] = from_float<bf16>(v);
-    else static_cast<float*>(y)[i] = v;
+    if (i < size_t(rows) * width) y[i] = bias[i % width];
 }
-#define PARAMETERS(T) const T *bias, unsigned rows, unsigned width, void *y, unsigned y_is_bf16
-KERNEL(bias_rows, PARAMETERS, (bias, rows, width, y, y_is_bf16))
+#define PARAMETERS(T) const T *bias, unsigned rows, unsigned width, T *y
+KERNEL(bias_rows, PARAMETERS, (bias, rows, width, y))
 #undef PARAMETERS

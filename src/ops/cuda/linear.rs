@@ -12,7 +12,7 @@ use crate::error::Result;
 /// Threads of a block that sums columns: few, so that a narrow matrix still fills the device.
 const SUM_THREADS: usize = 64;
 
-/// y (n, o) ← x (n, i) Wᵀ + bias: W as (o, i) in the format of x, bias (o) too.
+/// y (n, o) ← x (n, i) Wᵀ + bias: W as (o, i) in the format of x, bias (o) in that of y, which is x's or f32.
 #[allow(clippy::too_many_arguments)]
 pub fn forward(
     gpu: &dyn Gpu,
@@ -26,14 +26,13 @@ pub fn forward(
 ) -> Result<()> {
     if let (0, Some(bias)) = (i, bias) {
         return gpu.launch(
-            &named("bias_rows", format),
+            &named("bias_rows", y_format),
             Grid::new((n * o).div_ceil(THREADS), THREADS),
             &[
                 Argument::Address(bias),
                 Argument::U32(n as u32),
                 Argument::U32(o as u32),
                 Argument::Address(y),
-                Argument::U32(u32::from(y_format == Format::Bf16)),
             ],
         );
     }

@@ -7,13 +7,17 @@
 pub mod activation;
 pub mod adamw;
 pub mod attention;
+mod chunks;
 pub mod convert;
 pub mod dropout;
+pub mod embedding;
 pub mod gates;
 pub mod gelu;
 pub mod gpu;
+pub mod layer_norm;
 pub mod linear;
 pub mod loss;
+pub mod rows;
 pub mod sums;
 
 pub use gpu::{Argument, Buffer, Format, Gpu, Grid, Matrix, Product, download};

@@ -1,0 +1,128 @@
+//! Table look-up and its gradient; see [`crate::ops::embedding`].
+
+use super::{
+    Argument, Buffer, Format, Gpu, Grid,
+    chunks::{CHUNK, THREADS, blocks, vectors},
+    gpu::named,
+    sums::RUN_THREADS,
+};
+use crate::error::Result;
+use std::rc::Rc;
+
+/// Tokens of one piece at most: what one warp adds up.
+const PIECE: usize = 64;
+
+/// The slot of a piece that is all there is of its row.
+const ALONE: u32 = u32::MAX;
+
+/// out (T, H) ← the sum of the three tables' rows; the tables are f32, `rows` (T) of u32.
+pub fn forward(
+    gpu: &dyn Gpu,
+    format: Format,
+    tables: [u64; 3],
+    rows: [u64; 3],
+    out: u64,
+    t: usize,
+    h: usize,
+) -> Result<()> {
+    let mut all: Vec<Argument> = [tables, rows].concat().into_iter().map(Argument::Address).collect();
+    let [a, b, c] = tables;
+    all.extend([
+        Argument::Address(out),
+        Argument::U32(t as u32),
+        Argument::U32(h as u32),
+        vectors(h, &[a, b, c, out]),
+    ]);
+    gpu.launch(&named("embedding_forward", format), Grid::new(blocks(t), THREADS), &all)
+}
+
+/// Which tokens take which row of a table, for [`backward`]: the tokens sorted by their rows, in pieces of at most 64
+/// of one row.
+pub struct Users {
+    /// The tokens; of each piece its first token's place, how many it has, its row and its slot in scratch; of each row
+    /// of several pieces its number, its first slot and how many it has.
+    packed: Buffer,
+    tokens: usize,
+    pieces: usize,
+    repeated: usize,
+    slots: usize,
+}
+
+impl Users {
+    /// Of no tokens.
+    pub fn new(gpu: &Rc<dyn Gpu>) -> Self {
+        Self { packed: Buffer::new(gpu), tokens: 0, pieces: 0, repeated: 0, slots: 0 }
+    }
+
+    /// The row that each token takes, in place of those before.
+    pub fn upload(&mut self, rows: &[u32]) -> Result<()> {
+        let mut order: Vec<u64> =
+            (0u64..).zip(rows).map(|(token, row)| u64::from(*row) << 32 | token).collect();
+        order.sort_unstable();
+        let row_of = |entry: &u64| (entry >> 32) as u32;
+        let mut packed: Vec<u32> = order.iter().map(|entry| *entry as u32).collect();
+        let (mut repeated, mut first, mut slot) = (Vec::new(), 0u32, 0u32);
+        for of_row in order.chunk_by(|a, b| row_of(a) == row_of(b)) {
+            let row = row_of(&of_row[0]);
+            let alone = of_row.len() <= PIECE;
+            if !alone {
+                repeated.extend([row, slot, of_row.len().div_ceil(PIECE) as u32]);
+            }
+            for piece in of_row.chunks(PIECE) {
+                packed.extend([first, piece.len() as u32, row, if alone { ALONE } else { slot }]);
+                first += piece.len() as u32;
+                slot += u32::from(!alone);
+            }
+        }
+        self.tokens = rows.len();
+        self.pieces = (packed.len() - rows.len()) / 4;
+        self.repeated = repeated.len() / 3;
+        self.slots = slot as usize;
+        packed.extend(repeated);
+        if !packed.is_empty() {
+            self.packed.upload(&packed)?;
+        }
+        Ok(())
+    }
+}
+
+/// d_table (rows, H) of f32: the row of each token += d[token], of d (T, H). Sums of the pieces of rows that have several
+/// go to `scratch`, then to the row in their order.
+pub fn backward(
+    gpu: &dyn Gpu,
+    format: Format,
+    users: &Users,
+    d: u64,
+    h: usize,
+    d_table: u64,
+    scratch: &Buffer,
+) -> Result<()> {
+    let scratch = if users.slots > 0 { scratch.floats(users.slots * h)? } else { 0 };
+    let tokens = users.packed.address();
+    let pieces = tokens + 4 * users.tokens as u64;
+    let repeated = pieces + 16 * users.pieces as u64;
+    gpu.launch(
+        &named("embedding_pieces", format),
+        Grid::new(blocks(users.pieces * h.div_ceil(CHUNK)), THREADS),
+        &[
+            Argument::Address(d),
+            Argument::Address(tokens),
+            Argument::Address(pieces),
+            Argument::U32(users.pieces as u32),
+            Argument::U32(h as u32),
+            Argument::Address(d_table),
+            Argument::Address(scratch),
+            vectors(h, &[d, d_table, scratch]),
+        ],
+    )?;
+    gpu.launch(
+        "embedding_rows",
+        Grid { blocks: [h.div_ceil(32) as u32, users.repeated as u32, 1], threads: RUN_THREADS, shared: 0 },
+        &[
+            Argument::Address(repeated),
+            Argument::Address(scratch),
+            Argument::U32(h as u32),
+            Argument::Address(d_table),
+        ],
+    )
+}
