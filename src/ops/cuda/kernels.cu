@@ -1,3 +1,4 @@
 // All kernels as one module.
+#include "bias.cu"
 #include "gelu.cu"
 #include "sums.cu"

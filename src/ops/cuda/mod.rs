@@ -4,6 +4,9 @@
 //! included, on an emulation. Shapes are named as in [`crate::ops`]; an address is that of the first element in device
 //! memory. Sums run in an order that depends on the shapes alone.
 
+pub mod bias;
+#[cfg(feature = "cuda")]
+pub mod driver;
 pub mod dropout;
 pub mod gelu;
 pub mod gpu;
