@@ -48,8 +48,8 @@ struct Fiber {
     void* sanitizer = nullptr;
 };
 
-// The launch that runs; one at a time.
-struct Launch {
+// The launch that runs: one at a time in each of the system's threads, of which every test has its own.
+thread_local struct Launch {
     ucontext_t scheduler;
     void* scheduler_sanitizer = nullptr;
     void* scheduler_stack = nullptr;
