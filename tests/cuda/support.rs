@@ -21,12 +21,15 @@ pub fn on_devices(test: &str, mut run: impl FnMut(&Rc<dyn Gpu>, Format) -> Resul
 
 pub fn devices(test: &str) -> Vec<Rc<dyn Gpu>> {
     let mut all: Vec<Rc<dyn Gpu>> = Vec::new();
-    match Emulated::new() {
-        Ok(gpu) => all.push(Rc::new(gpu)),
+    let mut take = |what: &str, gpu: std::result::Result<Rc<dyn Gpu>, String>| match gpu {
+        Ok(gpu) => all.push(gpu),
         Err(why) => {
-            std::io::stderr().write_all(format!("skipped: {test} emulated: {why}\n").as_bytes()).unwrap()
+            std::io::stderr().write_all(format!("skipped: {test} {what}: {why}\n").as_bytes()).unwrap()
         }
-    }
+    };
+    take("emulated", Emulated::new().map(|gpu| Rc::new(gpu) as Rc<dyn Gpu>));
+    #[cfg(feature = "cuda")]
+    take("by the driver", crate::driver::driver());
     all
 }
 

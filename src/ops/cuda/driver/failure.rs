@@ -2,7 +2,10 @@
 
 use cudarc::driver::sys::CUresult;
 
-use super::library::{gib, said};
+use super::{
+    COMPILER,
+    library::{gib, said},
+};
 use crate::error::{Error, Result};
 
 /// A call's outcome; `device` and `what` name who failed at what.
@@ -27,7 +30,7 @@ fn remedy(code: CUresult) -> String {
         | C::CUDA_ERROR_JIT_COMPILER_NOT_FOUND => format!(
             "This program's kernels were compiled by CUDA {}: install a driver that knows it, or build with an older \
              toolkit.",
-            env!("LOTTERY_NVCC")
+            COMPILER
         ),
         C::CUDA_ERROR_INVALID_VALUE | C::CUDA_ERROR_NOT_FOUND | C::CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES => {
             "This is a defect of this program: please report it with the command line.".into()

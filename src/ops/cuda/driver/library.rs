@@ -45,9 +45,9 @@ fn open_driver() -> Said<c_int> {
     // SAFETY: opening it runs its initialisers, which are NVIDIA's.
     if !unsafe { sys::is_culib_present() } {
         // SAFETY: as above.
-        let why = unsafe { libloading::Library::new("libcuda.so.1") }
-            .map_or_else(|e| e.to_string(), |_| String::new());
-        return Err(format!("no NVIDIA driver: libcuda.so.1 cannot be opened ({why})"));
+        let why = unsafe { libloading::Library::new("libcuda.so.1") }.err();
+        let why = why.map(|e| format!(" ({e})")).unwrap_or_default();
+        return Err(format!("no NVIDIA driver: libcuda.so.1 cannot be opened{why}; install NVIDIA's driver"));
     }
     let mut version = 0;
     // SAFETY: it writes one number.
@@ -64,18 +64,18 @@ fn open_driver() -> Said<c_int> {
     let remedy = match code {
         CUresult::CUDA_SUCCESS => return Ok(version),
         CUresult::CUDA_ERROR_NO_DEVICE => match std::env::var("CUDA_VISIBLE_DEVICES") {
-            Ok(value) => format!("; CUDA_VISIBLE_DEVICES is {value:?}"),
-            Err(_) => "; nvidia-smi lists what it sees".into(),
+            Ok(value) => format!("CUDA_VISIBLE_DEVICES is {value:?}, name a device of this machine there"),
+            Err(_) => "see nvidia-smi".into(),
         },
         CUresult::CUDA_ERROR_STUB_LIBRARY => {
-            "; it is the toolkit's stub: take the folder `stubs` out of LD_LIBRARY_PATH".into()
+            "it is the toolkit's stub, take the folder `stubs` out of LD_LIBRARY_PATH".into()
         }
-        _ => "; nvidia-smi and dmesg may tell more".into(),
+        _ => "see nvidia-smi and dmesg".into(),
     };
-    Err(format!("the NVIDIA driver does not start: {}{remedy}", said(code).err().unwrap_or_default()))
+    Err(format!("the NVIDIA driver does not start: {}; {remedy}", said(code).err().unwrap_or_default()))
 }
 
-/// Opens cuBLASLt, once.
+/// Opens the library of matrix products, once, or says why it cannot be opened.
 pub fn cublas() -> Said<()> {
     static CUBLAS: OnceLock<Said<()>> = OnceLock::new();
     CUBLAS.get_or_init(open_cublas).clone()
@@ -97,7 +97,7 @@ fn open_cublas() -> Said<()> {
             }
         }
     }
-    Err("cuBLAS is missing: neither libcublasLt.so.13 nor .12 can be opened. Install NVIDIA's CUDA toolkit, or \
+    Err("cuBLAS is missing: neither libcublasLt.so.13 nor .12 can be opened; install NVIDIA's CUDA toolkit, or \
          `pip install nvidia-cublas` (nvidia-cublas-cu12 for a driver of CUDA 12), and put the folder of that file \
          on LD_LIBRARY_PATH"
         .into())
@@ -111,8 +111,14 @@ pub fn present() -> Said<usize> {
     said(unsafe { sys::cuDeviceGetCount(&raw mut count) })?;
     match usize::try_from(count) {
         Ok(count) if count > 0 => Ok(count),
-        _ => Err("the NVIDIA driver sees no device; nvidia-smi lists what it sees".into()),
+        _ => Err("the NVIDIA driver sees no device; see nvidia-smi".into()),
     }
+}
+
+/// What can be said about every device, or why there is none, without taking any of them.
+pub fn devices() -> Said<Vec<String>> {
+    let describe = |facts: Facts| format!("{}, {}", facts.description(), gib(facts.memory));
+    (0..present()?).map(|ordinal| Facts::of(ordinal).map(describe)).collect()
 }
 
 /// A device as the driver describes it.

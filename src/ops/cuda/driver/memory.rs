@@ -8,7 +8,7 @@ use std::{
 
 use cudarc::driver::sys::{self, CUresult};
 
-use super::{Session, failure::out_of_memory, library::Facts};
+use super::{failure::out_of_memory, library::Facts, session::Session};
 use crate::error::Result;
 
 /// Room in which cuBLASLt divides sums; NVIDIA advises 32 MiB for compute capability 9.0.

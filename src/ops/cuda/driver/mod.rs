@@ -1,9 +1,11 @@
 //! A CUDA device by NVIDIA's driver and cuBLASLt, both opened at run time.
 
+mod cublas;
 mod failure;
 mod library;
 mod memory;
 mod product;
+mod session;
 
 use std::{
     cell::{Cell, RefCell},
@@ -14,16 +16,19 @@ use std::{
 
 use cudarc::driver::sys::{self, CUfunction_attribute as Attribute};
 
-use self::{library::Facts, memory::Memory, product::Products};
+use self::{library::Facts, memory::Memory, product::Products, session::Session};
 use super::{Argument, Gpu, Grid, Product};
 use crate::error::{Error, Result};
 
-pub use library::present;
+pub use library::{cublas, devices, present};
 
 /// The kernels, as build.rs had them compiled; aligned as loaders of such files expect.
 #[repr(C, align(64))]
 struct Aligned<T: ?Sized>(T);
 static KERNELS: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/kernels.fatbin")));
+
+/// The version of CUDA whose compiler made the kernels.
+pub const COMPILER: &str = env!("LOTTERY_NVCC");
 
 /// One device. All that is asked of it is done by one stream, in order.
 pub struct Driver {
@@ -35,33 +40,11 @@ pub struct Driver {
     kernels: RefCell<HashMap<String, Kernel>>,
 }
 
-/// The device's context and the stream in it, which everything else here works with.
-struct Session {
-    label: String,
-    context: sys::CUcontext,
-    stream: sys::CUstream,
-}
-
 #[derive(Clone)]
 struct Kernel {
     function: sys::CUfunction,
     /// Bytes of dynamic shared memory that it may be launched with.
     shared: Rc<Cell<u32>>,
-}
-
-/// What can be said about every device, or why there is none, without taking any of them.
-pub fn devices() -> std::result::Result<Vec<String>, String> {
-    (0..present()?)
-        .map(|ordinal| {
-            let facts = Facts::of(ordinal)?;
-            Ok(format!("{}, {}", facts.description(), library::gib(facts.memory)))
-        })
-        .collect()
-}
-
-/// Whether the library of matrix products can be opened, or why not.
-pub fn cublas() -> std::result::Result<(), String> {
-    library::cublas()
 }
 
 impl Driver {
@@ -70,19 +53,21 @@ impl Driver {
     /// # Errors
     /// When there is no such device, driver or library, or the device is too old: what is missing and what helps.
     pub fn open(ordinal: usize) -> Result<Self> {
-        let refused = |why: String| Error::usage(format!("cuda:{ordinal}: {why}; or use --device cpu"));
+        let refused = |why: String| Error::usage(format!("cuda:{ordinal}: {why}, or use --device cpu"));
         let count = present().map_err(refused)?;
         if ordinal >= count {
             let devices = if count == 1 { "1 device".to_owned() } else { format!("{count} devices") };
-            return Err(refused(format!("this machine has {devices}; they are counted from 0")));
+            return Err(refused(format!("this machine has {devices}; choose one, counting from 0")));
         }
-        let facts = Facts::of(ordinal).map_err(refused)?;
+        let facts = Facts::of(ordinal).map_err(|said| refused(format!("{said}; see nvidia-smi")))?;
         if facts.capability < library::OLDEST_CAPABILITY {
             let (major, minor) = library::OLDEST_CAPABILITY;
             let what = facts.description();
-            return Err(refused(format!("{what}: at least compute capability {major}.{minor} is needed")));
+            let why =
+                format!("{what}: the kernels need compute capability {major}.{minor}; choose another device");
+            return Err(refused(why));
         }
-        library::cublas().map_err(refused)?;
+        cublas().map_err(refused)?;
 
         let label = format!("cuda:{ordinal} ({})", facts.name);
         let session = Rc::new(Session::new(label, facts.device)?);
@@ -112,51 +97,6 @@ impl Driver {
         let kernel = Kernel { function, shared: Rc::new(Cell::new(shared.max(0) as u32)) };
         self.kernels.borrow_mut().insert(name.to_owned(), kernel.clone());
         Ok(kernel)
-    }
-
-    /// c ← 0 where the sum has no terms.
-    fn clear_product(&self, p: &Product) -> Result<()> {
-        let (m, n, _) = p.shape;
-        let bytes = p.c_format.bytes();
-        self.memory.clear_rows(p.c.address, p.c.stride * bytes, (m, n * bytes))
-    }
-}
-
-impl Session {
-    fn new(label: String, device: c_int) -> Result<Self> {
-        let (mut context, mut stream) = (std::ptr::null_mut(), std::ptr::null_mut());
-        // SAFETY: both write the handle they are given room for. The context is shared by all of this process and stays
-        // until it ends, since making it again takes long.
-        unsafe {
-            let code = sys::cuDevicePrimaryCtxRetain(&raw mut context, device);
-            failure::check(code, &label, || "be taken".into())?;
-            failure::check(sys::cuCtxSetCurrent(context), &label, || "be taken".into())?;
-            let flags = sys::CUstream_flags::CU_STREAM_NON_BLOCKING as u32;
-            failure::check(sys::cuStreamCreate(&raw mut stream, flags), &label, || "make a stream".into())?;
-        }
-        Ok(Self { label, context, stream })
-    }
-
-    fn check(&self, code: sys::CUresult, what: impl FnOnce() -> String) -> Result<()> {
-        failure::check(code, &self.label, what)
-    }
-
-    /// Makes the device this thread's; it may have worked with another one in between.
-    fn enter(&self) -> Result<()> {
-        // SAFETY: the context is never given back.
-        self.check(unsafe { sys::cuCtxSetCurrent(self.context) }, || "be chosen".into())
-    }
-
-    fn wait(&self) -> Result<()> {
-        // SAFETY: the stream is open.
-        self.check(unsafe { sys::cuStreamSynchronize(self.stream) }, || "finish what it was given".into())
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        // SAFETY: everything that works with the stream holds the session. Errors of a device that is lost were told.
-        let _ = unsafe { sys::cuStreamDestroy_v2(self.stream) };
     }
 }
 
@@ -255,13 +195,13 @@ impl Gpu for Driver {
             return Ok(());
         }
         self.session.enter()?;
-        // cuBLASLt adds a bias of c's format alone.
-        let within = k > 0 && p.c_format == p.format;
+        let within = k > 0 && self.products.add_bias(p);
         if k > 0 {
             self.products
                 .run(&Product { bias: p.bias.filter(|_| within), ..*p }, self.memory.workspace()?)?;
         } else if !p.accumulate {
-            self.clear_product(p)?;
+            let bytes = p.c_format.bytes();
+            self.memory.clear_rows(p.c.address, p.c.stride * bytes, (m, n * bytes))?;
         }
         match p.bias.filter(|_| !within) {
             Some(bias) => {
@@ -278,5 +218,28 @@ impl Gpu for Driver {
 
     fn description(&self) -> String {
         self.facts.description()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_driver_it_is_told_what_is_missing() {
+        if present().is_ok() {
+            return;
+        }
+        let error = Driver::open(0).err().expect("there is no device");
+        assert_eq!(error.exit_code(), 2);
+        let text = error.to_string();
+        assert!(text.starts_with("cuda:0: ") && text.ends_with(", or use --device cpu"), "{text}");
+        // Some machines have the driver's library, but no device.
+        if !unsafe { cudarc::driver::sys::is_culib_present() } {
+            assert!(
+                text.contains("no NVIDIA driver: libcuda.so.1 cannot be opened (libcuda.so.1: "),
+                "{text}"
+            );
+        }
     }
 }

@@ -1,22 +1,19 @@
 //! Matrix products by cuBLASLt, which knows matrices by columns: a row-major matrix is its transposed one there. So it is
 //! asked for cᵀ (n, m) = bᵀ (n, k) · aᵀ (k, m): its first matrix is our b, its second one our a.
 
-use std::{
-    cell::RefCell,
-    collections::HashMap,
-    ffi::c_void,
-    mem::{MaybeUninit, size_of},
-    ptr::null_mut,
-    rc::Rc,
-};
+use std::{cell::RefCell, collections::HashMap, ffi::c_void, mem::MaybeUninit, ptr::null_mut, rc::Rc};
 
 use cudarc::cublaslt::sys::{
-    self, cublasComputeType_t as Compute, cublasLtEpilogue_t as Epilogue,
-    cublasLtMatmulDescAttributes_t as Described, cublasLtMatmulPreferenceAttributes_t as Preferred,
-    cublasLtReductionScheme_t as Reduction, cublasStatus_t as Status, cudaDataType_t as Type,
+    self, cublasLtEpilogue_t as Epilogue, cublasLtMatmulDescAttributes_t as Described,
+    cublasLtMatmulPreferenceAttributes_t as Preferred, cublasLtReductionScheme_t as Reduction,
+    cublasStatus_t as Status, cudaDataType_t as Type,
 };
 
-use super::{Session, memory::WORKSPACE};
+use super::{
+    cublas::{Description, Layout, Made, Preference, made},
+    memory::WORKSPACE,
+    session::Session,
+};
 use crate::{
     error::{Error, Result},
     ops::cuda::{Format, Matrix, Product},
@@ -25,16 +22,10 @@ use crate::{
 /// Plans that are kept; batches of packed sequences have many lengths.
 const PLANS: usize = 4096;
 
-type Made<T> = std::result::Result<T, Status>;
-
-fn made(status: Status) -> Made<()> {
-    if status == Status::CUBLAS_STATUS_SUCCESS { Ok(()) } else { Err(status) }
-}
-
 pub struct Products {
     session: Rc<Session>,
     handle: sys::cublasLtHandle_t,
-    plans: RefCell<HashMap<Key, Rc<Plan>>>,
+    plans: RefCell<HashMap<Key, Made<Rc<Plan>>>>,
 }
 
 /// All that the choice of an algorithm depends on, so that the same product is always computed in the same way.
@@ -91,8 +82,13 @@ impl Products {
         Ok(products)
     }
 
-    /// No side of the product is 0, its bias is of c's format and c is not transposed; `workspace` is of [`WORKSPACE`]
-    /// bytes.
+    /// Whether cuBLASLt adds this product's bias: it does so in c's format alone, and not for all shapes.
+    pub fn add_bias(&self, p: &Product) -> bool {
+        p.bias.is_some() && p.format == p.c_format && self.plan(&Key::of(p), p.bias).is_ok()
+    }
+
+    /// No side of the product is 0, a bias is one for [`Self::add_bias`], c is not transposed; `workspace` is of
+    /// [`WORKSPACE`] bytes.
     pub fn run(&self, p: &Product, workspace: u64) -> Result<()> {
         let key = Key::of(p);
         let plan = self.plan(&key, p.bias);
@@ -132,15 +128,15 @@ impl Products {
 
     fn plan(&self, key: &Key, bias: Option<u64>) -> Made<Rc<Plan>> {
         if let Some(plan) = self.plans.borrow().get(key) {
-            return Ok(plan.clone());
+            return plan.clone();
         }
-        let plan = Rc::new(self.make_plan(key, bias)?);
+        let plan = self.make_plan(key, bias).map(Rc::new);
         let mut plans = self.plans.borrow_mut();
         if plans.len() >= PLANS {
             plans.clear();
         }
         plans.insert(*key, plan.clone());
-        Ok(plan)
+        plan
     }
 
     fn make_plan(&self, key: &Key, bias: Option<u64>) -> Made<Plan> {
@@ -212,66 +208,5 @@ impl Drop for Products {
             // SAFETY: nobody else has it.
             let _ = unsafe { sys::cublasLtDestroy(self.handle) };
         }
-    }
-}
-
-/// What cuBLASLt makes, and destroys when it is dropped.
-macro_rules! made_by_cublas {
-    ($name:ident, $handle:ty, $destroy:path) => {
-        struct $name($handle);
-        impl Drop for $name {
-            fn drop(&mut self) {
-                // SAFETY: nobody else has it.
-                let _ = unsafe { $destroy(self.0) };
-            }
-        }
-    };
-}
-made_by_cublas!(Description, sys::cublasLtMatmulDesc_t, sys::cublasLtMatmulDescDestroy);
-made_by_cublas!(Layout, sys::cublasLtMatrixLayout_t, sys::cublasLtMatrixLayoutDestroy);
-made_by_cublas!(Preference, sys::cublasLtMatmulPreference_t, sys::cublasLtMatmulPreferenceDestroy);
-
-impl Description {
-    /// Products and sums in f32; no TF32.
-    fn new() -> Made<Self> {
-        let mut handle = null_mut();
-        let (compute, factors) = (Compute::CUBLAS_COMPUTE_32F, Type::CUDA_R_32F);
-        // SAFETY: it writes one handle.
-        made(unsafe { sys::cublasLtMatmulDescCreate(&raw mut handle, compute, factors) })?;
-        Ok(Self(handle))
-    }
-
-    fn set<T>(&self, attribute: Described, value: &T) -> Made<()> {
-        let value: *const T = value;
-        // SAFETY: it reads a value of this size.
-        made(unsafe { sys::cublasLtMatmulDescSetAttribute(self.0, attribute, value.cast(), size_of::<T>()) })
-    }
-}
-
-impl Layout {
-    /// Of a row-major matrix as it lies in memory.
-    fn new(format: Type, (rows, columns): (usize, usize), stride: usize) -> Made<Self> {
-        let mut handle = null_mut();
-        let (rows, columns, stride) = (rows as u64, columns as u64, stride as i64);
-        // SAFETY: it writes one handle.
-        made(unsafe { sys::cublasLtMatrixLayoutCreate(&raw mut handle, format, columns, rows, stride) })?;
-        Ok(Self(handle))
-    }
-}
-
-impl Preference {
-    fn new() -> Made<Self> {
-        let mut handle = null_mut();
-        // SAFETY: it writes one handle.
-        made(unsafe { sys::cublasLtMatmulPreferenceCreate(&raw mut handle) })?;
-        Ok(Self(handle))
-    }
-
-    fn set<T>(&self, attribute: Preferred, value: &T) -> Made<()> {
-        let value: *const T = value;
-        // SAFETY: it reads a value of this size.
-        made(unsafe {
-            sys::cublasLtMatmulPreferenceSetAttribute(self.0, attribute, value.cast(), size_of::<T>())
-        })
     }
 }
