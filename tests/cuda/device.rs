@@ -69,18 +69,17 @@ fn memory_holds_what_it_was_given_in_the_order_of_the_calls() {
 
 #[test]
 fn a_device_whose_memory_is_not_enough_says_so_and_goes_on() {
-    for gpu in devices("out of memory") {
+    // The host's own limit is not the kernels' business, and sanitizers end a program that asks for so much.
+    for gpu in devices("out of memory").iter().filter(|gpu| gpu.description() != "an emulation on the host") {
         let bytes = 1 << 50;
         let error = gpu.allocate(bytes).unwrap_err().to_string();
-        assert!(error.contains(&bytes.to_string()), "{error}");
-        if !gpu.description().contains("an emulation on the host") {
-            for part in
-                ["is out of memory", "(1048576.00 GiB)", " are free. ", "train.batch_size", "--dtype bf16"]
-            {
-                assert!(error.contains(part), "{error}");
-            }
+        for part in [
+            " is out of memory: 1125899906842624 bytes (1048576.00 GiB) are wanted, ",
+            " are free. Lower train.batch_size, choose --dtype bf16, ",
+        ] {
+            assert!(error.contains(part), "{error}");
         }
-        let block = Block::new(&gpu, 1 << 20).unwrap();
+        let block = Block::new(gpu, 1 << 20).unwrap();
         gpu.clear(block.1, 1 << 20).unwrap();
         gpu.wait().unwrap();
     }

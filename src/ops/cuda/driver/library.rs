@@ -1,6 +1,7 @@
 //! NVIDIA's libraries, which are opened when they are first needed, and what they say about this machine.
 
 use std::{
+    error::Error,
     ffi::{CStr, c_char, c_int},
     path::PathBuf,
     sync::OnceLock,
@@ -46,7 +47,7 @@ fn open_driver() -> Said<c_int> {
     if !unsafe { sys::is_culib_present() } {
         // SAFETY: as above.
         let why = unsafe { libloading::Library::new("libcuda.so.1") }.err();
-        let why = why.map(|e| format!(" ({e})")).unwrap_or_default();
+        let why = why.and_then(|e| Some(format!(" ({})", e.source()?))).unwrap_or_default();
         return Err(format!("no NVIDIA driver: libcuda.so.1 cannot be opened{why}; install NVIDIA's driver"));
     }
     let mut version = 0;
