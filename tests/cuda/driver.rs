@@ -25,10 +25,30 @@ pub fn driver() -> std::result::Result<Rc<dyn Gpu>, String> {
     Ok(Rc::new(Driver::open(0).unwrap()))
 }
 
+/// Whether this machine has a driver of its own; first asked before there is an emulated one.
+fn own_driver() -> bool {
+    static FOUND: OnceLock<bool> = OnceLock::new();
+    let found = || {
+        ["libcuda.so", "libcuda.so.1"].iter().any(|name| {
+            // SAFETY: the initialisers of NVIDIA's driver run, or there is none.
+            unsafe { Library::new(*name) }.is_ok()
+        })
+    };
+    *FOUND.get_or_init(found)
+}
+
+/// The folder of the emulated libraries, unless they would stand behind the machine's own.
+fn emulated_machine(test: &str) -> Option<PathBuf> {
+    if own_driver() {
+        eprintln!("skipped: {test}: this machine has a driver of its own");
+        return None;
+    }
+    emulated_libraries().map_err(|why| eprintln!("skipped: {test}: {why}")).ok()
+}
+
 /// Sees to it that the names of NVIDIA's libraries lead somewhere: a library that is open is found by its name.
 fn libraries() -> std::result::Result<(), String> {
-    // SAFETY: the initialisers of NVIDIA's driver run, or there is none.
-    if ["libcuda.so", "libcuda.so.1"].iter().any(|name| unsafe { Library::new(*name) }.is_ok()) {
+    if own_driver() {
         return Ok(());
     }
     let emulated = Emulated::new()?;
@@ -86,12 +106,11 @@ fn emulated_libraries() -> std::result::Result<PathBuf, String> {
     Ok(dir)
 }
 
-/// This test program again, on an emulated machine of its own: what the driver of the device `ordinal` says.
-fn on_a_machine(ordinal: usize, settings: &[(&str, &str)]) -> Option<String> {
-    let dir = emulated_libraries().ok()?;
+/// This test program again, on a machine of its own with the libraries of a folder: what its device `ordinal` says.
+fn on_a_machine(libraries: &str, ordinal: usize, settings: &[(&str, &str)]) -> String {
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "driver::says_what_becomes_of_it", "--nocapture"])
-        .env("LD_LIBRARY_PATH", &dir)
+        .env("LD_LIBRARY_PATH", libraries)
         .env("LOTTERY_TEST_DEVICE", ordinal.to_string())
         .envs(settings.iter().map(|(name, value)| (format!("EMULATED_CUDA_{name}"), value)))
         .output()
@@ -99,7 +118,7 @@ fn on_a_machine(ordinal: usize, settings: &[(&str, &str)]) -> Option<String> {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).unwrap();
     let said = text.lines().find_map(|line| line.split_once("said: "));
-    Some(said.unwrap_or_else(|| panic!("{text}")).1.to_owned())
+    said.unwrap_or_else(|| panic!("{text}")).1.to_owned()
 }
 
 #[test]
@@ -113,17 +132,10 @@ fn says_what_becomes_of_it() {
     println!("said: {}", outcome().unwrap_or_else(|error| format!("{} {error}", error.exit_code())));
 }
 
-/// The machine may have a driver of its own, under a name that is found first.
-fn machines_can_be_emulated() -> bool {
-    // SAFETY: as above.
-    unsafe { Library::new("libcuda.so") }.is_err() && Emulated::new().is_ok()
-}
-
 #[test]
 fn what_cannot_be_used_is_told_with_what_helps() {
-    if !machines_can_be_emulated() {
-        return;
-    }
+    let Some(dir) = emulated_machine("what cannot be used") else { return };
+    let dir = dir.to_str().unwrap();
     type Settings = &'static [(&'static str, &'static str)];
     let cases: &[(usize, Settings, &str)] = &[
         (
@@ -154,18 +166,18 @@ fn what_cannot_be_used_is_told_with_what_helps() {
         (0, &[("POOLS", "0"), ("VERSION", "12040")], "Emulated GPU, compute capability 9.0, driver 12.4"),
     ];
     for (ordinal, settings, expected) in cases {
-        assert_eq!(on_a_machine(*ordinal, settings).unwrap(), *expected);
+        assert_eq!(on_a_machine(dir, *ordinal, settings), *expected);
     }
-    let none = on_a_machine(0, &[("DEVICES", "0")]).unwrap();
+    let none = on_a_machine(dir, 0, &[("DEVICES", "0")]);
     assert!(none.contains("the NVIDIA driver does not start: CUDA_ERROR_NO_DEVICE; "), "{none}");
+    let text = "2 cuda:0: no NVIDIA driver: libcuda.so.1 cannot be opened (libcuda.so.1: cannot open shared object file: \
+                No such file or directory); install NVIDIA's driver, or use --device cpu";
+    assert_eq!(on_a_machine("", 0, &[]), text);
 }
 
 #[test]
 fn the_doctor_lists_the_devices() {
-    if !machines_can_be_emulated() {
-        return;
-    }
-    let dir = emulated_libraries().unwrap();
+    let Some(dir) = emulated_machine("the doctor") else { return };
     let doctor = |settings: &[(&str, &str)]| {
         let mut command = assert_cmd::Command::cargo_bin("lottery").unwrap();
         let output = command.arg("doctor").envs(settings.iter().copied()).output().unwrap();
