@@ -39,14 +39,14 @@ say
 
 say "## Correctness"
 say
-if LOTTERY_TEST_DEVICE=cuda ./cuda-tests --test-threads=1 > "$out/$name-tests.txt" 2>&1; then
+if LOTTERY_TEST_ON=device ./cuda-tests --test-threads=1 > "$out/$name-tests.txt" 2>&1; then
     say "Tests on the device: $(grep '^test result' "$out/$name-tests.txt")"
 else
     failed=1
     say "Tests on the device FAILED: $(grep -E '^test result|^test .*FAILED' "$out/$name-tests.txt" | tr '\n' ' ')"
 fi
 if command -v compute-sanitizer > /dev/null; then
-    if LOTTERY_TEST_DEVICE=cuda timeout 150 compute-sanitizer --tool memcheck --error-exitcode 9 ./cuda-tests --test-threads=1 \
+    if LOTTERY_TEST_ON=device timeout 150 compute-sanitizer --tool memcheck --error-exitcode 9 ./cuda-tests --test-threads=1 \
         --skip engine > "$out/$name-memcheck.txt" 2>&1; then
         say "compute-sanitizer memcheck: no error"
     else

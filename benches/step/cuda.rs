@@ -177,7 +177,8 @@ pub fn bench(gpu: &Rc<dyn Gpu>, format: Format, work: &Work, steps: usize, ceili
     let counting = Rc::new(Counting { gpu: gpu.clone(), launches: Cell::new(0), products: Cell::new(0) });
     let counted: Rc<dyn Gpu> = counting.clone();
     let mut engine = trainer(&Machine::Cuda { gpu: counted, format }, &work.bert)?;
-    (counting.launches.set(0), counting.products.set(0));
+    counting.launches.set(0);
+    counting.products.set(0);
     let plan = DropoutPlan { seed: 1, step: 0, hidden: 0.1, attention: 0.1 };
     engine.step(&work.input(), Goal::Labels(work.targets()), &plan, &UPDATE)?;
     let rate = 3.0 * work.flop() / step / 1e9;

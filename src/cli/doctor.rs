@@ -6,12 +6,36 @@ use std::io::Write;
 pub fn run() -> Result<()> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let text = format!(
-        "lottery   {}\ndevice    cpu: {}\nkernels   {:?}\nthreads   {threads}\n",
+        "lottery   {}\ndevice    cpu: {}\nkernels   {:?}\nthreads   {threads}\n{}",
         env!("CARGO_PKG_VERSION"),
         cpu_name(),
-        simd::level()
+        simd::level(),
+        cuda()
     );
     // A reader that closed the pipe has seen enough.
     let _ = std::io::stdout().write_all(text.as_bytes());
     Ok(())
+}
+
+#[cfg(not(feature = "cuda"))]
+fn cuda() -> String {
+    format!("cuda      {}\n", crate::ops::cuda::present().err().unwrap_or_default())
+}
+
+/// The devices, or why there is none, and whether there is what they need.
+#[cfg(feature = "cuda")]
+fn cuda() -> String {
+    use crate::ops::cuda::driver;
+    let mut text = format!("cuda      kernels compiled by CUDA {}\n", driver::COMPILER);
+    match driver::devices() {
+        Ok(devices) => {
+            for (ordinal, device) in devices.iter().enumerate() {
+                text += &format!("{:<10}{device}\n", format!("cuda:{ordinal}"));
+            }
+            let cublas = driver::cublas().err().unwrap_or_else(|| "found".to_owned());
+            text += &format!("cublas    {cublas}\n");
+        }
+        Err(why) => text += &format!("devices   {why}\n"),
+    }
+    text
 }

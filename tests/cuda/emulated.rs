@@ -56,6 +56,12 @@ impl Emulated {
         unsafe { self.library.get(name.as_bytes()) }.unwrap()
     }
 
+    /// The address of one of its functions.
+    #[cfg(feature = "cuda")]
+    pub fn function(&self, name: &str) -> *const c_void {
+        *self.symbol::<*const c_void>(name)
+    }
+
     fn copy_bytes(&self, from: u64, to: u64, bytes: usize) {
         let copy: Symbol<unsafe extern "C" fn(*mut c_void, *const c_void, usize)> =
             self.symbol("emulation_copy");

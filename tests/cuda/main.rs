@@ -1,11 +1,14 @@
-//! The CUDA kernels against the CPU's: on an emulation of the device everywhere (`emulated.rs`), and on a device too
-//! where the crate was built with the feature `cuda` and there is one.
+//! The CUDA kernels against the CPU's: on an emulation of the device everywhere (`emulated.rs`). With the feature
+//! `cuda` also through the driver, to a device or, where there is none, to the emulation (`driver.rs`).
 
 mod activation;
 mod adamw;
 mod attention;
 mod compiled;
 mod convert;
+mod device;
+#[cfg(feature = "cuda")]
+mod driver;
 mod dropout;
 mod embedding;
 mod emulated;

@@ -21,12 +21,20 @@ pub fn on_devices(test: &str, mut run: impl FnMut(&Rc<dyn Gpu>, Format) -> Resul
 
 pub fn devices(test: &str) -> Vec<Rc<dyn Gpu>> {
     let mut all: Vec<Rc<dyn Gpu>> = Vec::new();
-    match Emulated::new() {
-        Ok(gpu) => all.push(Rc::new(gpu)),
+    let mut take = |what: &str, gpu: std::result::Result<Rc<dyn Gpu>, String>| match gpu {
+        Ok(gpu) => all.push(gpu),
         Err(why) => {
-            std::io::stderr().write_all(format!("skipped: {test} emulated: {why}\n").as_bytes()).unwrap()
+            std::io::stderr().write_all(format!("skipped: {test} {what}: {why}\n").as_bytes()).unwrap()
         }
+    };
+    // Where the tests are about a GPU (scripts/gpu-check.sh) there has to be one, and the emulation would take long.
+    #[cfg(feature = "cuda")]
+    if std::env::var("LOTTERY_TEST_ON").is_ok_and(|on| on == "device") {
+        return vec![crate::driver::own_device()];
     }
+    take("emulated", Emulated::new().map(|gpu| Rc::new(gpu) as Rc<dyn Gpu>));
+    #[cfg(feature = "cuda")]
+    take("by the driver", crate::driver::driver());
     all
 }
 

@@ -5,6 +5,7 @@
 #include "attention_backward_queries.cu"
 #include "attention_forward.cu"
 #include "attention_plain.cu"
+#include "bias.cu"
 #include "convert.cu"
 #include "dropout.cu"
 #include "embedding.cu"

@@ -1,14 +1,18 @@
 //! The fused kernels on a CUDA device: each operation's launches in a `.rs`, its kernels in the `.cu` beside it.
 //!
 //! The host's part is compiled always and knows the device by [`Gpu`] alone, so that the tests run all of it, kernels
-//! included, on an emulation. Shapes are named as in [`crate::ops`]; an address is that of the first element in device
-//! memory. Sums run in an order that depends on the shapes alone.
+//! included, on an emulation. With the feature `cuda`, `driver` is the device itself. Shapes are named as in
+//! [`crate::ops`]; an address is that of the first element in device memory. Sums run in an order that depends on the
+//! shapes alone.
 
 pub mod activation;
 pub mod adamw;
 pub mod attention;
+pub mod bias;
 mod chunks;
 pub mod convert;
+#[cfg(feature = "cuda")]
+pub mod driver;
 pub mod dropout;
 pub mod embedding;
 pub mod gates;
@@ -24,3 +28,28 @@ pub use gpu::{Argument, Buffer, Format, Gpu, Grid, Matrix, Product, download};
 
 /// Threads of a block of the element-wise kernels.
 const THREADS: usize = 256;
+
+/// How many CUDA devices this machine has, or why none can be used.
+#[cfg(feature = "cuda")]
+pub fn present() -> std::result::Result<usize, String> {
+    driver::present()
+}
+
+/// The CUDA device of this ordinal.
+#[cfg(feature = "cuda")]
+pub fn open(ordinal: usize) -> crate::error::Result<std::rc::Rc<dyn Gpu>> {
+    Ok(std::rc::Rc::new(driver::Driver::open(ordinal)?))
+}
+
+/// How many CUDA devices this machine has, or why none can be used.
+#[cfg(not(feature = "cuda"))]
+pub fn present() -> std::result::Result<usize, String> {
+    Err("this program was built without CUDA: build it with --features cuda".into())
+}
+
+/// The CUDA device of this ordinal.
+#[cfg(not(feature = "cuda"))]
+pub fn open(ordinal: usize) -> crate::error::Result<std::rc::Rc<dyn Gpu>> {
+    let why = present().err().unwrap_or_default();
+    Err(crate::error::Error::usage(format!("cuda:{ordinal}: {why}, or use --device cpu")))
+}

@@ -1,0 +1,53 @@
+//! What is said when the device fails, with the remedy.
+
+use cudarc::driver::sys::CUresult;
+
+use super::{
+    COMPILER,
+    library::{gib, said},
+};
+use crate::error::{Error, Result};
+
+/// A call's outcome; `device` and `what` name who failed at what.
+pub fn check(code: CUresult, device: &str, what: impl FnOnce() -> String) -> Result<()> {
+    said(code)
+        .map_err(|said| Error::internal(format!("{device} cannot {}: {said}. {}", what(), remedy(code))))
+}
+
+fn remedy(code: CUresult) -> String {
+    use CUresult as C;
+    match code {
+        C::CUDA_ERROR_OUT_OF_MEMORY => {
+            "Another process may hold the device's memory (see nvidia-smi): wait for it, or choose another device.".into()
+        }
+        C::CUDA_ERROR_DEVICE_UNAVAILABLE => {
+            "Another process has the device for itself (see nvidia-smi): wait for it, or choose another device.".into()
+        }
+        C::CUDA_ERROR_NO_BINARY_FOR_GPU
+        | C::CUDA_ERROR_INVALID_IMAGE
+        | C::CUDA_ERROR_INVALID_PTX
+        | C::CUDA_ERROR_UNSUPPORTED_PTX_VERSION
+        | C::CUDA_ERROR_JIT_COMPILER_NOT_FOUND => format!(
+            "This program's kernels were compiled by CUDA {}: install a driver that knows it, or build with an older \
+             toolkit.",
+            COMPILER
+        ),
+        C::CUDA_ERROR_INVALID_VALUE | C::CUDA_ERROR_NOT_FOUND | C::CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES => {
+            "This is a defect of this program: please report it with the command line.".into()
+        }
+        _ => "See nvidia-smi, and dmesg for lines with Xid. Start the same command again: it goes on from the last \
+              checkpoint."
+            .into(),
+    }
+}
+
+/// `free` and `total` are what the device has left and has.
+pub fn out_of_memory(device: &str, bytes: usize, (free, total): (usize, usize)) -> Error {
+    Error::usage(format!(
+        "{device} is out of memory: {bytes} bytes ({}) are wanted, {} of {} are free. Lower train.batch_size, choose \
+         --dtype bf16, or end other processes on the device (see nvidia-smi).",
+        gib(bytes),
+        gib(free),
+        gib(total)
+    ))
+}

@@ -1,0 +1,198 @@
+//! The device's memory, and what goes in and out of it.
+
+use std::{
+    cell::{Cell, OnceCell},
+    ffi::c_void,
+    rc::Rc,
+};
+
+use cudarc::driver::sys::{self, CUresult};
+
+use super::{failure::out_of_memory, library::Facts, session::Session};
+use crate::error::Result;
+
+/// Room in which cuBLASLt divides sums; NVIDIA advises 32 MiB for compute capability 9.0.
+pub const WORKSPACE: usize = 32 << 20;
+
+/// Host memory that the device reads by itself, in parts that are used in turn. What is uploaded passes through it, so
+/// that the caller may change or free the source at once and the host can run ahead of the device; a copy from ordinary
+/// memory would be as safe, but the driver may wait for the stream before it.
+const PART: usize = 256 << 10;
+const PARTS: usize = 32;
+
+pub struct Memory {
+    session: Rc<Session>,
+    /// The device's pool, which keeps what is given back; without pools every block is taken and given back by itself.
+    pool: Option<sys::CUmemoryPool>,
+    staging: *mut u8,
+    /// When the device has read a part.
+    read: Vec<sys::CUevent>,
+    next: Cell<usize>,
+    workspace: OnceCell<u64>,
+}
+
+impl Memory {
+    pub fn new(session: &Rc<Session>, facts: &Facts) -> Result<Self> {
+        let mut memory = Self {
+            session: session.clone(),
+            pool: None,
+            staging: std::ptr::null_mut(),
+            read: Vec::with_capacity(PARTS),
+            next: Cell::new(0),
+            workspace: OnceCell::new(),
+        };
+        // SAFETY: each call writes the one handle it is given room for, or reads the one number.
+        unsafe {
+            if facts.pools {
+                let (mut pool, mut keep) = (std::ptr::null_mut(), u64::MAX);
+                let failed = || "keep memory for later".to_owned();
+                session.check(sys::cuDeviceGetDefaultMemPool(&raw mut pool, facts.device), failed)?;
+                let threshold = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
+                let code = sys::cuMemPoolSetAttribute(pool, threshold, (&raw mut keep).cast());
+                session.check(code, failed)?;
+                memory.pool = Some(pool);
+            }
+            let failed = || format!("get {} bytes of host memory that it can read", PART * PARTS);
+            let mut staging: *mut c_void = std::ptr::null_mut();
+            session.check(sys::cuMemHostAlloc(&raw mut staging, PART * PARTS, 0), failed)?;
+            memory.staging = staging.cast();
+            for _ in 0..PARTS {
+                let mut event = std::ptr::null_mut();
+                let flags = sys::CUevent_flags::CU_EVENT_DISABLE_TIMING as u32;
+                session.check(sys::cuEventCreate(&raw mut event, flags), failed)?;
+                memory.read.push(event);
+            }
+        }
+        Ok(memory)
+    }
+
+    pub fn allocate(&self, bytes: usize) -> Result<u64> {
+        let mut code = self.take(bytes);
+        if let (Err(CUresult::CUDA_ERROR_OUT_OF_MEMORY), Some(pool)) = (code, self.pool) {
+            // What the pool keeps may be enough, in pieces that are too small.
+            self.session.wait()?;
+            // SAFETY: the pool is the device's own.
+            let _ = unsafe { sys::cuMemPoolTrimTo(pool, 0) };
+            code = self.take(bytes);
+        }
+        match code {
+            Ok(address) => Ok(address),
+            Err(CUresult::CUDA_ERROR_OUT_OF_MEMORY) => {
+                let (mut free, mut total) = (0, 0);
+                // SAFETY: it writes two numbers.
+                let _ = unsafe { sys::cuMemGetInfo_v2(&raw mut free, &raw mut total) };
+                Err(out_of_memory(&self.session.label, bytes, (free, total)))
+            }
+            Err(code) => {
+                self.session.check(code, || format!("allocate {bytes} bytes"))?;
+                Ok(0)
+            }
+        }
+    }
+
+    fn take(&self, bytes: usize) -> std::result::Result<u64, CUresult> {
+        let mut address = 0;
+        // A block of no bytes is refused.
+        let bytes = bytes.max(1);
+        // SAFETY: they write one address.
+        let code = unsafe {
+            match self.pool {
+                Some(_) => sys::cuMemAllocAsync(&raw mut address, bytes, self.session.stream),
+                None => sys::cuMemAlloc_v2(&raw mut address, bytes),
+            }
+        };
+        if code == CUresult::CUDA_SUCCESS { Ok(address) } else { Err(code) }
+    }
+
+    /// A device that is lost says so at the next call that can tell.
+    pub fn free(&self, address: u64) {
+        // SAFETY: `allocate` gave it. Without a pool, what may still use it is awaited first.
+        unsafe {
+            if self.pool.is_some() {
+                let _ = sys::cuMemFreeAsync(address, self.session.stream);
+            } else {
+                let _ = sys::cuStreamSynchronize(self.session.stream);
+                let _ = sys::cuMemFree_v2(address);
+            }
+        }
+    }
+
+    /// Taken at the first product.
+    pub fn workspace(&self) -> Result<u64> {
+        if let Some(address) = self.workspace.get() {
+            return Ok(*address);
+        }
+        let address = self.allocate(WORKSPACE)?;
+        Ok(*self.workspace.get_or_init(|| address))
+    }
+
+    pub fn upload(&self, from: &[u8], to: u64) -> Result<()> {
+        for (i, bytes) in from.chunks(PART).enumerate() {
+            let part = self.next.replace((self.next.get() + 1) % PARTS);
+            let failed = || format!("be given {} bytes", from.len());
+            // SAFETY: the device has read what this part held, so it can be overwritten; it is as large as `bytes`.
+            unsafe {
+                let staged = self.staging.add(part * PART);
+                self.session.check(sys::cuEventSynchronize(self.read[part]), failed)?;
+                std::ptr::copy_nonoverlapping(bytes.as_ptr(), staged, bytes.len());
+                let (to, stream) = (to + (i * PART) as u64, self.session.stream);
+                let code = sys::cuMemcpyHtoDAsync_v2(to, staged.cast(), bytes.len(), stream);
+                self.session.check(code, failed)?;
+                self.session.check(sys::cuEventRecord(self.read[part], stream), failed)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub fn download(&self, from: u64, to: &mut [u8]) -> Result<()> {
+        if to.is_empty() {
+            return Ok(());
+        }
+        // SAFETY: `to` is borrowed until the copy is done.
+        let code =
+            unsafe { sys::cuMemcpyDtoHAsync_v2(to.as_mut_ptr().cast(), from, to.len(), self.session.stream) };
+        // Also after an error no copy may be under way when `to` is given back.
+        let waited = self.session.wait();
+        self.session.check(code, || format!("be read, {} bytes", to.len())).and(waited)
+    }
+
+    pub fn copy(&self, from: u64, to: u64, bytes: usize) -> Result<()> {
+        if bytes == 0 {
+            return Ok(());
+        }
+        // SAFETY: both are memory of the device.
+        let code = unsafe { sys::cuMemcpyDtoDAsync_v2(to, from, bytes, self.session.stream) };
+        self.session.check(code, || format!("copy {bytes} bytes"))
+    }
+
+    /// Zeros in `rows` rows of `bytes`, whose beginnings are `stride` bytes apart.
+    pub fn clear_rows(&self, at: u64, stride: usize, (rows, bytes): (usize, usize)) -> Result<()> {
+        let stream = self.session.stream;
+        // SAFETY: it is memory of the device.
+        let code = match (rows, bytes) {
+            (0, _) | (_, 0) => return Ok(()),
+            (1, _) => unsafe { sys::cuMemsetD8Async(at, 0, bytes, stream) },
+            _ if stride == bytes => unsafe { sys::cuMemsetD8Async(at, 0, rows * bytes, stream) },
+            _ => unsafe { sys::cuMemsetD2D8Async(at, stride, 0, bytes, rows, stream) },
+        };
+        self.session.check(code, || format!("clear {} bytes", rows * bytes))
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        let _ = self.session.enter().and_then(|()| self.session.wait());
+        if let Some(address) = self.workspace.get() {
+            self.free(*address);
+        }
+        // SAFETY: nothing is under way, and nobody else has these.
+        unsafe {
+            for event in &self.read {
+                let _ = sys::cuEventDestroy_v2(*event);
+            }
+            if !self.staging.is_null() {
+                let _ = sys::cuMemFreeHost(self.staging.cast());
+            }
+        }
+    }
+}

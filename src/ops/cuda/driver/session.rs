@@ -1,0 +1,53 @@
+//! A device that has been taken.
+
+use std::ffi::c_int;
+
+use cudarc::driver::sys;
+
+use super::failure;
+use crate::error::Result;
+
+/// The device's context and the stream in it, which everything else here works with.
+pub struct Session {
+    pub label: String,
+    context: sys::CUcontext,
+    pub stream: sys::CUstream,
+}
+
+impl Session {
+    pub fn new(label: String, device: c_int) -> Result<Self> {
+        let (mut context, mut stream) = (std::ptr::null_mut(), std::ptr::null_mut());
+        // SAFETY: both write the handle they are given room for. The context is shared by all of this process and stays
+        // until it ends, since making it again takes long.
+        unsafe {
+            let code = sys::cuDevicePrimaryCtxRetain(&raw mut context, device);
+            failure::check(code, &label, || "be taken".into())?;
+            failure::check(sys::cuCtxSetCurrent(context), &label, || "be taken".into())?;
+            let flags = sys::CUstream_flags::CU_STREAM_NON_BLOCKING as u32;
+            failure::check(sys::cuStreamCreate(&raw mut stream, flags), &label, || "make a stream".into())?;
+        }
+        Ok(Self { label, context, stream })
+    }
+
+    pub fn check(&self, code: sys::CUresult, what: impl FnOnce() -> String) -> Result<()> {
+        failure::check(code, &self.label, what)
+    }
+
+    /// Makes the device this thread's; it may have worked with another one in between.
+    pub fn enter(&self) -> Result<()> {
+        // SAFETY: the context is never given back.
+        self.check(unsafe { sys::cuCtxSetCurrent(self.context) }, || "be chosen".into())
+    }
+
+    pub fn wait(&self) -> Result<()> {
+        // SAFETY: the stream is open.
+        self.check(unsafe { sys::cuStreamSynchronize(self.stream) }, || "finish what it was given".into())
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // SAFETY: everything that works with the stream holds the session. Errors of a device that is lost were told.
+        let _ = unsafe { sys::cuStreamDestroy_v2(self.stream) };
+    }
+}

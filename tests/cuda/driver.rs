@@ -1,0 +1,201 @@
+//! `ops::cuda::driver` on the device of this machine; where there is none, on NVIDIA's libraries as
+//! `tests/emulation/driver` has them, over the emulation.
+
+use std::{
+    ffi::c_void,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    rc::Rc,
+    sync::OnceLock,
+};
+
+use libloading::{Library, Symbol};
+use lottery::{
+    error::Result,
+    ops::cuda::{Gpu, driver::Driver},
+};
+
+use crate::emulated::Emulated;
+
+/// A driver, or why there is none to test.
+pub fn driver() -> std::result::Result<Rc<dyn Gpu>, String> {
+    static LIBRARIES: OnceLock<std::result::Result<(), String>> = OnceLock::new();
+    LIBRARIES.get_or_init(libraries).clone()?;
+    Ok(Rc::new(Driver::open(0).unwrap()))
+}
+
+/// The device of this machine.
+pub fn own_device() -> Rc<dyn Gpu> {
+    assert!(own_driver(), "LOTTERY_TEST_ON=device, and this machine has no driver");
+    Rc::new(Driver::open(0).unwrap())
+}
+
+/// Whether this machine has a driver of its own; first asked before there is an emulated one.
+fn own_driver() -> bool {
+    static FOUND: OnceLock<bool> = OnceLock::new();
+    let found = || {
+        ["libcuda.so", "libcuda.so.1"].iter().any(|name| {
+            // SAFETY: the initialisers of NVIDIA's driver run, or there is none.
+            unsafe { Library::new(*name) }.is_ok()
+        })
+    };
+    *FOUND.get_or_init(found)
+}
+
+/// The folder of the emulated libraries, unless they would stand behind the machine's own.
+fn emulated_machine(test: &str) -> Option<PathBuf> {
+    if own_driver() {
+        eprintln!("skipped: {test}: this machine has a driver of its own");
+        return None;
+    }
+    emulated_libraries().map_err(|why| eprintln!("skipped: {test}: {why}")).ok()
+}
+
+/// Sees to it that the names of NVIDIA's libraries lead somewhere: a library that is open is found by its name.
+fn libraries() -> std::result::Result<(), String> {
+    if own_driver() {
+        return Ok(());
+    }
+    let emulated = Emulated::new()?;
+    let dir = emulated_libraries()?;
+    for name in ["libcuda.so.1", "libcublasLt.so.13"] {
+        // SAFETY: they were compiled from this repository's sources.
+        let library = unsafe { Library::new(dir.join(name)) }.map_err(|e| e.to_string())?;
+        if name == "libcuda.so.1" {
+            let functions = ["emulation_allocate", "emulation_free", "emulation_launch"];
+            let [allocate, free, launch] = functions.map(|name| emulated.function(name));
+            // SAFETY: this is how cuda.cpp declares it.
+            unsafe {
+                let uses: Symbol<unsafe extern "C" fn(*const c_void, *const c_void, *const c_void)> =
+                    library.get("emulated_cuda_uses").unwrap();
+                uses(allocate, free, launch);
+            }
+        }
+        std::mem::forget(library);
+    }
+    Ok(())
+}
+
+/// The folder of the two libraries, which is made once for each state of the sources.
+fn emulated_libraries() -> std::result::Result<PathBuf, String> {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/emulation/driver");
+    let mut hasher = blake3::Hasher::new();
+    for name in ["cuda.cpp", "cublaslt.cpp"] {
+        hasher.update(&fs::read(sources.join(name)).unwrap());
+    }
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let dir = target.join(format!("driver-{}", &hasher.finalize().to_hex()[..16]));
+    if dir.exists() {
+        return Ok(dir);
+    }
+    let own = tempfile::tempdir_in(target).unwrap();
+    let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".into());
+    let compile = |source: &str, library: &str, others: &[&str]| {
+        let output = Command::new(&compiler)
+            .args(["-std=c++17", "-O1", "-g", "-fPIC", "-shared", "-Wall", "-Wextra", "-Werror"])
+            .arg(sources.join(source))
+            .args(others)
+            .args([&format!("-Wl,-soname,{library}"), "-Wl,-rpath,$ORIGIN", "-o", library])
+            .current_dir(own.path())
+            .output()
+            .map_err(|e| format!("{compiler}: {e}; install a C++ compiler, or name one with CXX"))?;
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Ok::<_, String>(())
+    };
+    compile("cuda.cpp", "libcuda.so.1", &[])?;
+    compile("cublaslt.cpp", "libcublasLt.so.13", &["./libcuda.so.1"])?;
+    // Another process may have been quicker.
+    if fs::rename(own.path(), &dir).is_err() && !dir.exists() {
+        return Err(format!("{} cannot be made", dir.display()));
+    }
+    Ok(dir)
+}
+
+/// This test program again, on a machine of its own with the libraries of a folder: what its device `ordinal` says.
+fn on_a_machine(libraries: &str, ordinal: usize, settings: &[(&str, &str)]) -> String {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "driver::says_what_becomes_of_it", "--nocapture"])
+        .env("LD_LIBRARY_PATH", libraries)
+        .env("LOTTERY_TEST_DEVICE", ordinal.to_string())
+        .envs(settings.iter().map(|(name, value)| (format!("EMULATED_CUDA_{name}"), value)))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let said = text.lines().find_map(|line| line.split_once("said: "));
+    said.unwrap_or_else(|| panic!("{text}")).1.to_owned()
+}
+
+#[test]
+fn says_what_becomes_of_it() {
+    let Ok(ordinal) = std::env::var("LOTTERY_TEST_DEVICE") else { return };
+    let outcome = || -> Result<String> {
+        let gpu = Driver::open(ordinal.parse().unwrap())?;
+        gpu.wait()?;
+        Ok(gpu.description())
+    };
+    println!("said: {}", outcome().unwrap_or_else(|error| format!("{} {error}", error.exit_code())));
+}
+
+#[test]
+fn what_cannot_be_used_is_told_with_what_helps() {
+    let Some(dir) = emulated_machine("what cannot be used") else { return };
+    let dir = dir.to_str().unwrap();
+    type Settings = &'static [(&'static str, &'static str)];
+    let cases: &[(usize, Settings, &str)] = &[
+        (
+            3,
+            &[("DEVICES", "2")],
+            "2 cuda:3: this machine has 2 devices; choose one, counting from 0, or use --device cpu",
+        ),
+        (1, &[], "2 cuda:1: this machine has 1 device; choose one, counting from 0, or use --device cpu"),
+        (
+            0,
+            &[("CAPABILITY", "75")],
+            "2 cuda:0: Emulated GPU, compute capability 7.5, driver 13.0: the kernels need compute capability 8.0; choose \
+             another device, or use --device cpu",
+        ),
+        (
+            0,
+            &[("VERSION", "11040")],
+            "2 cuda:0: the NVIDIA driver is too old: it knows CUDA 11.4, and at least 12.0 is needed; install a newer \
+             driver, or use --device cpu",
+        ),
+        (
+            0,
+            &[("FAILS", "700")],
+            "1 cuda:0 (Emulated GPU) cannot finish what it was given: CUDA_ERROR_ILLEGAL_ADDRESS (an illegal memory access \
+             was encountered). See nvidia-smi, and dmesg for lines with Xid. Start the same command again: it goes on \
+             from the last checkpoint.",
+        ),
+        (0, &[("POOLS", "0"), ("VERSION", "12040")], "Emulated GPU, compute capability 9.0, driver 12.4"),
+    ];
+    for (ordinal, settings, expected) in cases {
+        assert_eq!(on_a_machine(dir, *ordinal, settings), *expected);
+    }
+    let none = on_a_machine(dir, 0, &[("DEVICES", "0")]);
+    assert!(none.contains("the NVIDIA driver does not start: CUDA_ERROR_NO_DEVICE; "), "{none}");
+    let text = "2 cuda:0: no NVIDIA driver: libcuda.so.1 cannot be opened (libcuda.so.1: cannot open shared object file: \
+                No such file or directory); install NVIDIA's driver, or use --device cpu";
+    assert_eq!(on_a_machine("", 0, &[]), text);
+}
+
+#[test]
+fn the_doctor_lists_the_devices() {
+    let Some(dir) = emulated_machine("the doctor") else { return };
+    let doctor = |settings: &[(&str, &str)]| {
+        let mut command = assert_cmd::Command::cargo_bin("lottery").unwrap();
+        let output = command.arg("doctor").envs(settings.iter().copied()).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let dir = dir.to_str().unwrap();
+    let text = doctor(&[("LD_LIBRARY_PATH", dir), ("EMULATED_CUDA_DEVICES", "2")]);
+    for ordinal in [0, 1] {
+        let line = format!("cuda:{ordinal}    Emulated GPU, compute capability 9.0, driver 13.0, 1.00 GiB\n");
+        assert!(text.contains(&line), "{text}");
+    }
+    assert!(text.contains("cublas    found\n"), "{text}");
+    let text = doctor(&[("LD_LIBRARY_PATH", "")]);
+    assert!(text.contains("devices   no NVIDIA driver: libcuda.so.1 cannot be opened"), "{text}");
+}
