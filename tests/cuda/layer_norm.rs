@@ -75,7 +75,7 @@ fn forward_on(gpu: &Rc<dyn Gpu>, format: Format, case: Case, input: &Input) -> R
     let (y, inverse) = (empty(gpu, n * h, format)?, empty(gpu, n, Format::F32)?);
     let on_output = empty(gpu, n * h, format)?;
     let sublayer = layer_norm::Sublayer {
-        bias: bias.then(|| on_bias.1),
+        bias: bias.then_some(on_bias.1),
         dropout: input.dropout,
         gate,
         residual: residual.then(|| on_residual.address()),
