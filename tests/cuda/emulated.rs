@@ -1,11 +1,8 @@
 //! A CUDA device on the host: the kernels compiled by the C++ compiler against `tests/emulation`, the matrix products by
-//! the CPU's own. `LOTTERY_SANITIZE=address` or `thread` compiles them with that sanitizer (scripts/sanitize-kernels.sh).
+//! the CPU's own. `LOTTERY_SANITIZE=address`, say, compiles them with that sanitizer (scripts/sanitize-kernels.sh).
 
 use std::{
     ffi::{CString, c_char, c_int, c_uint, c_void},
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
     sync::OnceLock,
 };
 
@@ -19,6 +16,8 @@ use lottery::{
     },
 };
 
+use crate::compiled::compiled;
+
 pub struct Emulated {
     library: &'static Library,
 }
@@ -26,68 +25,34 @@ pub struct Emulated {
 type Launch =
     unsafe extern "C" fn(*const c_char, *const c_uint, c_uint, c_uint, *mut *mut c_void, c_uint) -> c_int;
 
-/// The kernels' library, or why there is none.
-fn library() -> &'static std::result::Result<Library, String> {
-    static LIBRARY: OnceLock<std::result::Result<Library, String>> = OnceLock::new();
-    LIBRARY.get_or_init(|| {
-        let path = compiled()?;
-        // SAFETY: it was compiled from this repository's sources; its initialisers only list the kernels.
-        unsafe { Library::new(&path) }.map_err(|e| format!("{}: {e}", path.display()))
-    })
-}
+type Loaded = std::result::Result<Library, String>;
 
-fn sources() -> Vec<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut all: Vec<PathBuf> = ["src/ops/cuda", "tests/emulation"]
-        .iter()
-        .flat_map(|dir| fs::read_dir(root.join(dir)).unwrap().map(|entry| entry.unwrap().path()))
-        .filter(|path| path.extension().is_some_and(|e| e != "rs"))
-        .collect();
-    all.sort();
-    all
-}
-
-/// Compiles once for each state of the sources; several processes may do so at a time.
-fn compiled() -> std::result::Result<PathBuf, String> {
-    let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".into());
-    let mut flags = vec!["-std=c++17", "-O1", "-g", "-fPIC", "-shared", "-fno-strict-aliasing"];
-    flags.extend(["-ffp-contract=off", "-Wall", "-Wextra", "-Werror"]);
-    let sanitizer = std::env::var("LOTTERY_SANITIZE").map(|name| format!("-fsanitize={name}"));
-    flags.extend(sanitizer.as_deref());
-    let mut hasher = blake3::Hasher::new();
-    flags.iter().for_each(|flag| _ = hasher.update(flag.as_bytes()));
-    for path in sources() {
-        hasher.update(&fs::read(path).unwrap());
-    }
-    let dir = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let path = dir.join(format!("kernels-{}.so", &hasher.finalize().to_hex()[..16]));
-    if path.exists() {
-        return Ok(path);
-    }
-    let own = tempfile::Builder::new().suffix(".so").tempfile_in(dir).unwrap().into_temp_path();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let output = Command::new(&compiler)
-        .args(&flags)
-        .arg(format!("-I{}", root.join("tests/emulation").display()))
-        .arg(format!("-I{}", root.join("src/ops/cuda").display()))
-        .args(["module.cpp", "emulation.cpp"].map(|name| root.join("tests/emulation").join(name)))
-        .arg("-o")
-        .arg(&own)
-        .output()
-        .map_err(|e| format!("{compiler}: {e}; install a C++ compiler, or name one with CXX"))?;
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    own.persist(&path).unwrap();
-    Ok(path)
+fn load(module: &str) -> Loaded {
+    let path = compiled(module)?;
+    // SAFETY: it was compiled from this repository's sources; its initialisers only list the kernels.
+    let library = unsafe { Library::new(&path) };
+    Ok(library.unwrap_or_else(|e| panic!("{}: {e:?}; preload the sanitizer's library", path.display())))
 }
 
 impl Emulated {
     /// Without a C++ compiler there is none.
     pub fn new() -> std::result::Result<Self, String> {
-        library().as_ref().map(|library| Self { library }).map_err(Clone::clone)
+        static LIBRARY: OnceLock<Loaded> = OnceLock::new();
+        Self::of(LIBRARY.get_or_init(|| load("module.cpp")))
+    }
+
+    /// A device that knows only the kernels of `tests/emulation/bugs.cu`.
+    pub fn with_bugs() -> std::result::Result<Self, String> {
+        static LIBRARY: OnceLock<Loaded> = OnceLock::new();
+        Self::of(LIBRARY.get_or_init(|| load("bugs.cpp")))
+    }
+
+    fn of(loaded: &'static Loaded) -> std::result::Result<Self, String> {
+        loaded.as_ref().map(|library| Self { library }).map_err(Clone::clone)
     }
 
     fn symbol<F>(&self, name: &str) -> Symbol<'_, F> {
-        // SAFETY: the callers name the types that emulation.cpp gives these functions.
+        // SAFETY: the callers name the types that device.cpp gives these functions.
         unsafe { self.library.get(name.as_bytes()) }.unwrap()
     }
 

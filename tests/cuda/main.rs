@@ -2,6 +2,8 @@
 //! where the crate was built with the feature `cuda` and there is one.
 
 mod attention;
+mod compiled;
 mod emulated;
 mod gelu;
+mod sanitizers;
 mod support;

@@ -1,9 +1,8 @@
 // CUDA's language on the host, so that the kernels run in the ordinary tests, under sanitizers too.
 //
 // The threads of a block are fibers of one thread of the system: one runs until it has to wait for others, at a barrier
-// or in an exchange within its warp. For the thread sanitizer each is a thread of its own, which only those waits and
-// the borders of a launch order; so it sees races that this execution happens to hide. Shared memory is allocated for each
-// block with its exact size, and begins as NaNs.
+// or in an exchange within its warp. Shared memory is allocated for each block with its exact size, and begins as NaNs.
+// races.h finds the races that this order of execution happens to hide.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -12,6 +11,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <utility>
+#include <vector>
 
 #define EMULATION
 #define __global__
@@ -25,6 +25,8 @@
     static char tag_of_##name;        \
     type(&name)[count] = *reinterpret_cast<type(*)[count]>(emulation::shared(&tag_of_##name, sizeof(type[count])))
 #define DYNAMIC_SHARED(name) unsigned char* const name = emulation::dynamic_shared()
+#define UNROLL
+#define UNROLL_BY(count)
 #define REGISTER(name) static const emulation::Registration registration_of_##name(#name, name);
 
 struct Dimensions {
@@ -45,10 +47,11 @@ void* shared(const void* tag, size_t bytes);
 void block_barrier();
 // Waits for the lanes of this warp that have not ended.
 void warp_barrier();
-// A slot of this warp's lane, big enough for what instructions exchange.
-constexpr size_t SLOT = 128;
-unsigned char* slot(unsigned lane);
-bool lane_is_alive(unsigned lane);
+// What this lane gives in an exchange; waits for the lanes that have not ended.
+void give(const uint64_t* words, size_t count);
+// What a lane of this warp gave in the exchange that this one took part in last.
+void take(unsigned lane, uint64_t* words, size_t count);
+constexpr size_t SLOT = 16;
 [[noreturn]] void fail(const char* what);
 
 using Unpacked = void (*)(void (*)(), void**);
@@ -73,17 +76,18 @@ struct Registration {
 // What all lanes of a warp give, seen by all of them.
 template <typename V, typename Use>
 auto exchange(const V& mine, Use use) {
-    static_assert(sizeof(V) <= SLOT);
-    memcpy(slot(here().thread.x % 32), &mine, sizeof(V));
-    warp_barrier();
-    const auto outcome = use([](unsigned lane) {
-        if (!lane_is_alive(lane)) fail("a lane reads from one that has ended");
+    constexpr size_t COUNT = (sizeof(V) + 7) / 8;
+    static_assert(COUNT <= SLOT);
+    uint64_t words[COUNT] = {};
+    memcpy(words, &mine, sizeof(V));
+    give(words, COUNT);
+    return use([](unsigned lane) {
+        uint64_t words[COUNT];
+        take(lane, words, COUNT);
         V theirs;
-        memcpy(&theirs, slot(lane), sizeof(V));
+        memcpy(&theirs, words, sizeof(V));
         return theirs;
     });
-    warp_barrier();
-    return outcome;
 }
 
 // Tensor cores' c (16, 8) += a (16, 16) · b (16, 8) of bf16, in the fragments that PTX describes for mma.m16n8k16: of
@@ -133,9 +137,28 @@ inline void load_matrices(uint32_t (&to)[4], const void* row, bool transposed) {
     });
 }
 
-// cp.async: the copy happens as late as it may, when this thread waits for it; until then NaNs are there.
-void copy_later(void* to, const void* from, size_t bytes, bool there);
-void wait_for_copies();
+// cp.async of `count` words of four bytes: the copy happens as late as it may, when this thread waits for it; until then
+// NaNs are there.
+struct Copy {
+    uint32_t* to;
+    const uint32_t* from;
+    size_t count;
+    bool there;
+};
+// Those that this thread has yet to wait for.
+std::vector<Copy>& copies();
+inline void copy_later(void* to, const void* from, size_t bytes, bool there) {
+    for (const void* const end : {static_cast<const void*>(to), from})
+        if (reinterpret_cast<uintptr_t>(end) % bytes != 0) fail("a copy in the background is not aligned");
+    const Copy copy{static_cast<uint32_t*>(to), static_cast<const uint32_t*>(from), bytes / 4, there};
+    for (size_t i = 0; i < copy.count; i++) copy.to[i] = ~0u;
+    copies().push_back(copy);
+}
+inline void wait_for_copies() {
+    for (const Copy& copy : copies())
+        for (size_t i = 0; i < copy.count; i++) copy.to[i] = copy.there ? copy.from[i] : 0;
+    copies().clear();
+}
 
 }  // namespace emulation
 

@@ -1,4 +1,4 @@
-// The kernels with the emulation, as one library.
+// The kernels for the emulation.
 #include "emulation.h"
 
 #include "kernels.cu"

@@ -8,6 +8,10 @@
 #include <cstddef>
 #include <cstdint>
 #define REGISTER(name)
+// Of the loop that follows: all of it, as where it indexes an array that shall be registers, or so many rounds at once.
+#define UNROLL _Pragma("unroll")
+#define UNROLL_BY(count) UNROLL_PRAGMA(unroll count)
+#define UNROLL_PRAGMA(text) _Pragma(#text)
 // A shared array.
 #define SHARED(type, name, count) __shared__ type name[count]
 // Dynamic shared memory, aligned for vector loads.
