@@ -32,6 +32,7 @@ struct Fiber {
     std::vector<Copy> copies;
     unsigned exchanges;
     Moment moment;
+    std::vector<Copy> copies;
 };
 
 // What a lane gives in an exchange, and which of its exchanges that is.
@@ -121,6 +122,7 @@ void run_block(uint32_t number, unsigned shared) {
         fiber.waits = Waits::no;
         fiber.copies.clear();
         fiber.exchanges = 0;
+        fiber.copies.clear();
         fiber.moment = {number, uint16_t(index_of(fiber)), 0, 0};
         makecontext(&fiber.context, begin, 0);
     }
@@ -144,6 +146,7 @@ void* shared(const void* tag, size_t bytes) {
     if (!array) array = watched(bytes);
     return array;
 }
+std::vector<Copy>& copies() { return launch.current->copies; }
 const Moment& now() { return launch.current->moment; }
 
 void block_barrier() {
