@@ -18,18 +18,10 @@ constexpr size_t STACK = 256 * 1024;
 
 enum class Waits { no, for_warp, for_block, ended };
 
-struct Copy {
-    void* to;
-    const void* from;
-    size_t bytes;
-    bool there;
-};
-
 struct Fiber {
     ucontext_t context;
     Coordinates coordinates;
     Waits waits;
-    std::vector<Copy> copies;
     unsigned exchanges;
     Moment moment;
     std::vector<Copy> copies;
@@ -41,8 +33,8 @@ struct Slot {
     unsigned exchange;
 };
 
-// The launch that runs: one at a time in each of the system's threads, of which every test has its own.
-thread_local struct Launch {
+// The launch that runs; one at a time.
+struct Launch {
     ucontext_t scheduler;
     const void* scheduler_stack = nullptr;
     size_t scheduler_stack_size = 0;
@@ -54,8 +46,6 @@ thread_local struct Launch {
     Fiber* current = nullptr;
     const Kernel* kernel = nullptr;
     void** arguments = nullptr;
-    // No block has the number 0.
-    uint32_t next_block = 1;
 } launch;
 
 size_t index_of(const Fiber& fiber) { return size_t(&fiber - launch.fibers.data()); }
@@ -120,7 +110,6 @@ void run_block(uint32_t number, unsigned shared) {
         fiber.context.uc_stack.ss_size = STACK;
         fiber.context.uc_link = nullptr;
         fiber.waits = Waits::no;
-        fiber.copies.clear();
         fiber.exchanges = 0;
         fiber.copies.clear();
         fiber.moment = {number, uint16_t(index_of(fiber)), 0, 0};
@@ -177,26 +166,6 @@ void take(unsigned lane, uint64_t* words, size_t count) {
     for (size_t i = 0; i < count; i++) words[i] = launch.slots[fiber * 2 + exchange % 2].words[i];
 }
 
-void copy_later(void* to, const void* from, size_t bytes, bool there) {
-    for (const void* const end : {static_cast<const void*>(to), from})
-        if (reinterpret_cast<uintptr_t>(end) % bytes != 0) fail("a copy in the background is not aligned");
-    accessed(to, bytes, true);
-    memset(to, 0xFF, bytes);
-    launch.current->copies.push_back(Copy{to, from, bytes, there});
-}
-void wait_for_copies() {
-    for (const Copy& copy : launch.current->copies) {
-        accessed(copy.to, copy.bytes, true);
-        if (!copy.there) {
-            memset(copy.to, 0, copy.bytes);
-            continue;
-        }
-        accessed(copy.from, copy.bytes, false);
-        memcpy(copy.to, copy.from, copy.bytes);
-    }
-    launch.current->copies.clear();
-}
-
 void run(const Kernel& kernel, const unsigned* blocks, unsigned threads, unsigned shared, void** arguments) {
     if (threads == 0 || threads > 1024 || shared > 227 * 1024) fail("no device has blocks that big");
     if (blocks[1] > 65535 || blocks[2] > 65535) fail("no device has grids that big");
@@ -205,14 +174,15 @@ void run(const Kernel& kernel, const unsigned* blocks, unsigned threads, unsigne
     launch.fibers = std::vector<Fiber>(threads);
     while (launch.stacks.size() < threads) launch.stacks.emplace_back(new unsigned char[STACK]);
     launch.slots.resize(size_t(threads) * 2);
-    begin_launch(launch.next_block);
+    static uint32_t number = 1;
+    begin_launch(number);
     for (unsigned z = 0; z < blocks[2]; z++)
         for (unsigned y = 0; y < blocks[1]; y++)
             for (unsigned x = 0; x < blocks[0]; x++) {
                 for (unsigned thread = 0; thread < threads; thread++)
                     launch.fibers[thread].coordinates = {{blocks[0], blocks[1], blocks[2]}, {x, y, z},
                                                          {threads, 1, 1}, {thread, 0, 0}};
-                run_block(launch.next_block++, shared);
+                run_block(number++, shared);
             }
 }
 
