@@ -33,8 +33,8 @@ struct Slot {
     unsigned exchange;
 };
 
-// The launch that runs; one at a time.
-struct Launch {
+// The launch that runs: one at a time in each of the system's threads, of which every test has its own.
+thread_local struct Launch {
     ucontext_t scheduler;
     const void* scheduler_stack = nullptr;
     size_t scheduler_stack_size = 0;
@@ -46,6 +46,8 @@ struct Launch {
     Fiber* current = nullptr;
     const Kernel* kernel = nullptr;
     void** arguments = nullptr;
+    // No block has the number 0.
+    uint32_t next_block = 1;
 } launch;
 
 size_t index_of(const Fiber& fiber) { return size_t(&fiber - launch.fibers.data()); }
@@ -174,15 +176,14 @@ void run(const Kernel& kernel, const unsigned* blocks, unsigned threads, unsigne
     launch.fibers = std::vector<Fiber>(threads);
     while (launch.stacks.size() < threads) launch.stacks.emplace_back(new unsigned char[STACK]);
     launch.slots.resize(size_t(threads) * 2);
-    static uint32_t number = 1;
-    begin_launch(number);
+    begin_launch(launch.next_block);
     for (unsigned z = 0; z < blocks[2]; z++)
         for (unsigned y = 0; y < blocks[1]; y++)
             for (unsigned x = 0; x < blocks[0]; x++) {
                 for (unsigned thread = 0; thread < threads; thread++)
                     launch.fibers[thread].coordinates = {{blocks[0], blocks[1], blocks[2]}, {x, y, z},
                                                          {threads, 1, 1}, {thread, 0, 0}};
-                run_block(number++, shared);
+                run_block(launch.next_block++, shared);
             }
 }
 
