@@ -10,14 +10,15 @@ cd "$(dirname "$0")/.."
 out=${1:-target/gpu-check}
 rm -rf "$out"
 mkdir -p "$out"
-executable() { # of a target of this name
-    cargo build --release --features cuda "${@:2}" --message-format=json 2> /dev/null |
-        sed -n "s/.*\"executable\":\"\([^\"]*\/$1[^\"]*\)\".*/\1/p" | tail -n 1
-}
-cargo build --release --features cuda --bin lottery --bench step --test cuda
-strip -o "$out/lottery" "$(executable lottery --bin lottery)"
-strip -o "$out/step" "$(executable step --bench step)"
-strip -o "$out/cuda-tests" "$(executable cuda --test cuda)"
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+cargo build --release --features cuda --bin lottery --bench step --test cuda --message-format=json-render-diagnostics > "$log"
+for target in lottery step cuda; do
+    # The path of the program that was made of the target of this name.
+    program=$(grep -F "\"name\":\"$target\"" "$log" | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)
+    strip -o "$out/$target" "$program"
+done
+mv "$out/cuda" "$out/cuda-tests"
 cp scripts/gpu-check.sh "$out/"
 git rev-parse --short HEAD > "$out/commit"
 if [ -n "${LOTTERY_SHARED:-}" ]; then

@@ -85,9 +85,13 @@ impl Machine {
         }
     }
 
-    /// Version and kernels, which outcomes depend on in the last bits.
+    /// Version and what computes, which outcomes depend on in the last bits: two words.
     pub fn program(&self) -> String {
-        format!("{} {}", env!("CARGO_PKG_VERSION"), self.kernels())
+        let by = match self {
+            Self::Cpu => self.kernels(),
+            Self::Cuda { gpu, .. } => format!("cuda:{}", gpu.description().replace([' ', ','], "-")),
+        };
+        format!("{} {by}", env!("CARGO_PKG_VERSION"))
     }
 }
 

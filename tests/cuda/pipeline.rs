@@ -6,6 +6,7 @@ use lottery::{
     config::Layers,
     engine::Machine,
     lottery::{Experiment, pipeline},
+    ops::cuda::Format,
     store::Store,
     train::Silent,
 };
@@ -19,10 +20,10 @@ fn experiment() -> Experiment {
         "task=demo",
         "model=tiny",
         "mode=good",
-        "data.train_limit=16",
-        "data.dev_limit=8",
-        "train.epochs=2",
-        "train.batch_size=8",
+        "data.train_limit=24",
+        "data.dev_limit=6",
+        "train.epochs=1",
+        "train.batch_size=4",
         "run.device=cpu",
     ] {
         layers.set(setting).unwrap();
@@ -49,29 +50,23 @@ fn a_whole_experiment_on_the_device_agrees_with_the_cpus() {
     let mut experiment = experiment();
     let expected = run(&experiment, "cpu");
     on_devices("a_whole_experiment_on_the_device", |gpu, format| {
+        // An emulation needs half a minute for one.
+        if format != Format::F32 {
+            return Ok(());
+        }
         experiment.machine = Machine::Cuda { gpu: gpu.clone(), format };
         let name = format!("{} {format:?}", gpu.description());
         let found = run(&experiment, &name);
         assert_eq!((&found["device"]["kind"], &found["device"]["kernels"]), (&"cuda".into(), &"cuda".into()));
-        // Neither device nor format is part of a stage's name here: the format is, where it is asked for by --dtype.
-        assert_eq!(found["stages"]["finetune"], expected["stages"]["finetune"]);
         let stage = &expected["stages"]["finetune"];
         let (ours, theirs) = (logits(&dir.path().join("cpu"), stage), logits(&dir.path().join(&name), stage));
-        let limit = if format.bytes() == 4 { 5e-3 } else { 0.3 };
         for (a, b) in theirs.iter().zip(&ours) {
-            assert!((a - b).abs() < limit, "{a} {b}");
+            assert!((a - b).abs() < 5e-3, "{a} {b}");
         }
-        assert_eq!(found["ticket"]["heads_total"], expected["ticket"]["heads_total"]);
-        assert!(
-            found["retrained"]["metrics"]["accuracy"].is_number()
-                || found["retrained"]["accuracy"].is_number()
-        );
-        // The same command again has the same bits.
-        let again = run(&experiment, &format!("{name} again"));
-        assert_eq!(logits(&dir.path().join(format!("{name} again")), stage), theirs);
-        for key in ["full", "ticket", "pruned", "retrained"] {
-            assert_eq!(found[key], again[key], "{key}");
+        for key in ["full", "ticket", "pruned", "stages"] {
+            assert_eq!(found[key], expected[key], "{key}");
         }
+        assert!(found["retrained"]["metrics"]["accuracy"].is_number(), "{found}");
         Ok(())
     });
 }

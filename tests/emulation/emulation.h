@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <utility>
+#include <vector>
 
 #define EMULATION
 #define __global__
@@ -136,9 +137,28 @@ inline void load_matrices(uint32_t (&to)[4], const void* row, bool transposed) {
     });
 }
 
-// cp.async: the copy happens as late as it may, when this thread waits for it; until then NaNs are there.
-void copy_later(void* to, const void* from, size_t bytes, bool there);
-void wait_for_copies();
+// cp.async of `count` words of four bytes: the copy happens as late as it may, when this thread waits for it; until then
+// NaNs are there.
+struct Copy {
+    uint32_t* to;
+    const uint32_t* from;
+    size_t count;
+    bool there;
+};
+// Those that this thread has yet to wait for.
+std::vector<Copy>& copies();
+inline void copy_later(void* to, const void* from, size_t bytes, bool there) {
+    for (const void* const end : {static_cast<const void*>(to), from})
+        if (reinterpret_cast<uintptr_t>(end) % bytes != 0) fail("a copy in the background is not aligned");
+    const Copy copy{static_cast<uint32_t*>(to), static_cast<const uint32_t*>(from), bytes / 4, there};
+    for (size_t i = 0; i < copy.count; i++) copy.to[i] = ~0u;
+    copies().push_back(copy);
+}
+inline void wait_for_copies() {
+    for (const Copy& copy : copies())
+        for (size_t i = 0; i < copy.count; i++) copy.to[i] = copy.there ? copy.from[i] : 0;
+    copies().clear();
+}
 
 }  // namespace emulation
 

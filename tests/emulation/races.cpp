@@ -159,6 +159,15 @@ ACCESSES(8)
 ACCESSES(16)
 void __tsan_read_range(void* at, size_t bytes) { emulation::access(at, bytes, false, __builtin_return_address(0)); }
 void __tsan_write_range(void* at, size_t bytes) { emulation::access(at, bytes, true, __builtin_return_address(0)); }
+void* __tsan_memcpy(void* to, const void* from, size_t bytes) {
+    emulation::access(from, bytes, false, __builtin_return_address(0));
+    emulation::access(to, bytes, true, __builtin_return_address(0));
+    return memcpy(to, from, bytes);
+}
+void* __tsan_memset(void* at, int value, size_t bytes) {
+    emulation::access(at, bytes, true, __builtin_return_address(0));
+    return memset(at, value, bytes);
+}
 void __tsan_init() {}
 void __tsan_func_entry(void*) {}
 void __tsan_func_exit() {}

@@ -18,20 +18,13 @@ constexpr size_t STACK = 256 * 1024;
 
 enum class Waits { no, for_warp, for_block, ended };
 
-struct Copy {
-    void* to;
-    const void* from;
-    size_t bytes;
-    bool there;
-};
-
 struct Fiber {
     ucontext_t context;
     Coordinates coordinates;
     Waits waits;
-    std::vector<Copy> copies;
     unsigned exchanges;
     Moment moment;
+    std::vector<Copy> copies;
 };
 
 // What a lane gives in an exchange, and which of its exchanges that is.
@@ -119,8 +112,8 @@ void run_block(uint32_t number, unsigned shared) {
         fiber.context.uc_stack.ss_size = STACK;
         fiber.context.uc_link = nullptr;
         fiber.waits = Waits::no;
-        fiber.copies.clear();
         fiber.exchanges = 0;
+        fiber.copies.clear();
         fiber.moment = {number, uint16_t(index_of(fiber)), 0, 0};
         makecontext(&fiber.context, begin, 0);
     }
@@ -144,6 +137,7 @@ void* shared(const void* tag, size_t bytes) {
     if (!array) array = watched(bytes);
     return array;
 }
+std::vector<Copy>& copies() { return launch.current->copies; }
 const Moment& now() { return launch.current->moment; }
 
 void block_barrier() {
@@ -172,26 +166,6 @@ void take(unsigned lane, uint64_t* words, size_t count) {
     if (fiber >= launch.fibers.size() || launch.slots[fiber * 2 + exchange % 2].exchange != exchange)
         fail("a lane reads from one that takes no part");
     for (size_t i = 0; i < count; i++) words[i] = launch.slots[fiber * 2 + exchange % 2].words[i];
-}
-
-void copy_later(void* to, const void* from, size_t bytes, bool there) {
-    for (const void* const end : {static_cast<const void*>(to), from})
-        if (reinterpret_cast<uintptr_t>(end) % bytes != 0) fail("a copy in the background is not aligned");
-    accessed(to, bytes, true);
-    memset(to, 0xFF, bytes);
-    launch.current->copies.push_back(Copy{to, from, bytes, there});
-}
-void wait_for_copies() {
-    for (const Copy& copy : launch.current->copies) {
-        accessed(copy.to, copy.bytes, true);
-        if (!copy.there) {
-            memset(copy.to, 0, copy.bytes);
-            continue;
-        }
-        accessed(copy.from, copy.bytes, false);
-        memcpy(copy.to, copy.from, copy.bytes);
-    }
-    launch.current->copies.clear();
 }
 
 void run(const Kernel& kernel, const unsigned* blocks, unsigned threads, unsigned shared, void** arguments) {

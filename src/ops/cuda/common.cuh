@@ -18,17 +18,17 @@
 #define DYNAMIC_SHARED(name) extern __shared__ __align__(16) unsigned char name[]
 #endif
 
-// The kernels `name_f32` and `name_bf16` of the template `name`, and those of blocks of at most so many threads, which
-// must not have more registers than that allows.
+// The kernels `name_f32` and `name_bf16` of the template `name`; those with bounds, as of __launch_bounds__, have no more
+// registers than these allow.
 #define KERNEL(name, parameters, arguments)                                              \
     extern "C" __global__ void name##_f32(parameters(float)) { name<float> arguments; }  \
     extern "C" __global__ void name##_bf16(parameters(bf16)) { name<bf16> arguments; }   \
     REGISTER(name##_f32)                                                                 \
     REGISTER(name##_bf16)
-#define KERNEL_OF(threads, name, parameters, arguments)                                                             \
-    extern "C" __global__ void __launch_bounds__(threads) name##_f32(parameters(float)) { name<float> arguments; }  \
-    extern "C" __global__ void __launch_bounds__(threads) name##_bf16(parameters(bf16)) { name<bf16> arguments; }   \
-    REGISTER(name##_f32)                                                                                            \
+#define KERNEL_WITHIN(bounds, name, parameters, arguments)                                                    \
+    extern "C" __global__ void __launch_bounds__ bounds name##_f32(parameters(float)) { name<float> arguments; } \
+    extern "C" __global__ void __launch_bounds__ bounds name##_bf16(parameters(bf16)) { name<bf16> arguments; }  \
+    REGISTER(name##_f32)                                                                                      \
     REGISTER(name##_bf16)
 
 constexpr unsigned ROWS_PER_PART = 32;  // as in sums.rs

@@ -25,12 +25,23 @@ constexpr uint32_t ALONE = 0xFFFFFFFFu;
 template <bool VECTORS, typename T>
 __device__ __forceinline__ void add_piece(const Piece& piece, const uint32_t* tokens, const T* d, unsigned first,
                                           unsigned h, float* table, float* scratch) {
+    constexpr unsigned AT_ONCE = 8;
     float sum[4] = {};
-    UNROLL_BY(8)
-    for (unsigned i = 0; i < piece.count; i++) {
-        const Four<T> chunk = load_chunk<VECTORS>(d + size_t(tokens[piece.first + i]) * h, first, h);
+    for (unsigned begin = 0; begin < piece.count; begin += AT_ONCE) {
+        unsigned token[AT_ONCE];
+        Four<T> chunk[AT_ONCE];
         UNROLL
-        for (unsigned j = 0; j < 4; j++) sum[j] += to_float(chunk.values[j]);
+        for (unsigned i = 0; i < AT_ONCE; i++)
+            token[i] = begin + i < piece.count ? tokens[piece.first + begin + i] : 0;
+        // A token that is not there has no columns.
+        UNROLL
+        for (unsigned i = 0; i < AT_ONCE; i++)
+            chunk[i] = load_chunk<VECTORS>(d + size_t(token[i]) * h, first, begin + i < piece.count ? h : 0);
+        UNROLL
+        for (unsigned i = 0; i < AT_ONCE; i++) {
+            UNROLL
+            for (unsigned j = 0; j < 4; j++) sum[j] += to_float(chunk[i].values[j]);
+        }
     }
     if (piece.slot != ALONE) {
         store_chunk<VECTORS>(scratch + size_t(piece.slot) * h, first, h, sum);

@@ -18,58 +18,46 @@ struct Norm {
     float epsilon;
 };
 
-// z ⊙ the mask of row `row` of the matrix.
-template <bool VECTORS>
+// z ⊙ the mask of row `row` of the matrix, in which rows are whole groups.
 __device__ __forceinline__ void drop_row(float (&z)[CHUNKS][4], const Dropout& mask, unsigned row, unsigned h) {
-    if (VECTORS && h % CHUNK == 0) {
-        const uint32_t group = uint32_t(size_t(row) * (h / CHUNK));
-        UNROLL
-        for (unsigned c = 0; c < CHUNKS; c += 2) {
-            if (c * CHUNK >= h) continue;
-            const unsigned kept = kept_of_groups(mask, group + c, group + c + 1);
-            UNROLL
-            for (unsigned i = 0; i < 4; i++) {
-                z[c][i] *= multiplier_of(kept, i, mask);
-                z[c + 1][i] *= multiplier_of(kept, 16 + i, mask);
-            }
-        }
-        return;
-    }
+    const uint32_t group = uint32_t(size_t(row) * (h / CHUNK));
     UNROLL
-    for (unsigned c = 0; c < CHUNKS; c++) {
+    for (unsigned c = 0; c < CHUNKS; c += 2) {
+        if (c * CHUNK >= h) continue;
+        const unsigned kept = kept_of_groups(mask, group + c, group + c + 1);
         UNROLL
         for (unsigned i = 0; i < 4; i++) {
-            const unsigned column = c * CHUNK + column_in_chunk<VECTORS>(i);
-            if (column < h) z[c][i] *= multiplier(mask, size_t(row) * h + column);
+            z[c][i] *= multiplier_of(kept, i, mask);
+            z[c + 1][i] *= multiplier_of(kept, 16 + i, mask);
         }
     }
 }
 
-// A row of up to 1024 columns, read once and kept in the registers of its warp. `x`, `y`, `output` and the residual are
-// the row's own. Returns 1 / σ.
-template <bool VECTORS, typename T>
-__device__ __forceinline__ float norm_short_row(T* x, const Sublayer<T>& sublayer, const Norm& norm, T* y, T* output,
-                                                unsigned row, unsigned h) {
+// A row of up to 1024 columns in whole vectors, with dropout of whole groups: read once and kept in the registers of its
+// warp. `x`, `y`, `output` and the residual are the row's own. Returns 1 / σ.
+template <typename T>
+__device__ __forceinline__ float norm_vectors(T* x, const Sublayer<T>& sublayer, const Norm& norm, T* y, T* output,
+                                              unsigned row, unsigned h) {
     // All of the row is asked for before anything waits for it.
     Four<T> of_x[CHUNKS], of_residual[CHUNKS];
     UNROLL
-    for (unsigned c = 0; c < CHUNKS; c++) of_x[c] = load_chunk<VECTORS>(x, c * CHUNK, h);
+    for (unsigned c = 0; c < CHUNKS; c++) of_x[c] = load_chunk<true>(x, c * CHUNK, h);
     if (sublayer.residual) {
         UNROLL
-        for (unsigned c = 0; c < CHUNKS; c++) of_residual[c] = load_chunk<VECTORS>(sublayer.residual, c * CHUNK, h);
+        for (unsigned c = 0; c < CHUNKS; c++) of_residual[c] = load_chunk<true>(sublayer.residual, c * CHUNK, h);
     }
     float z[CHUNKS][4], out[CHUNKS][4];
     UNROLL
     for (unsigned c = 0; c < CHUNKS; c++) {
         Four<float> bias = {};
-        if (sublayer.bias) bias = load_chunk<VECTORS>(sublayer.bias, c * CHUNK, h);
+        if (sublayer.bias) bias = load_chunk<true>(sublayer.bias, c * CHUNK, h);
         UNROLL
         for (unsigned i = 0; i < 4; i++) z[c][i] = to_float(of_x[c].values[i]) + bias.values[i];
     }
-    if (sublayer.mask.threshold) drop_row<VECTORS>(z, sublayer.mask, row, h);
+    if (sublayer.mask.threshold) drop_row(z, sublayer.mask, row, h);
     if (output) {
         UNROLL
-        for (unsigned c = 0; c < CHUNKS; c++) store_chunk<VECTORS>(output, c * CHUNK, h, z[c]);
+        for (unsigned c = 0; c < CHUNKS; c++) store_chunk<true>(output, c * CHUNK, h, z[c]);
     }
     // Beyond the width z is zero.
     float sum = 0, squares = 0;
@@ -87,14 +75,14 @@ __device__ __forceinline__ float norm_short_row(T* x, const Sublayer<T>& sublaye
         UNROLL
         for (unsigned i = 0; i < 4; i++) {
             z[c][i] -= mean;
-            if (c * CHUNK + column_in_chunk<VECTORS>(i) < h) squares = fmaf(z[c][i], z[c][i], squares);
+            if (c * CHUNK + column_in_chunk<true>(i) < h) squares = fmaf(z[c][i], z[c][i], squares);
         }
     }
     const float inverse = 1.0f / sqrtf(warp_sum(squares) / float(h) + norm.epsilon);
     UNROLL
     for (unsigned c = 0; c < CHUNKS; c++) {
-        const Four<float> gamma = load_chunk<VECTORS>(norm.gamma, c * CHUNK, h);
-        const Four<float> beta = load_chunk<VECTORS>(norm.beta, c * CHUNK, h);
+        const Four<float> gamma = load_chunk<true>(norm.gamma, c * CHUNK, h);
+        const Four<float> beta = load_chunk<true>(norm.beta, c * CHUNK, h);
         UNROLL
         for (unsigned i = 0; i < 4; i++) {
             z[c][i] *= inverse;
@@ -103,16 +91,16 @@ __device__ __forceinline__ float norm_short_row(T* x, const Sublayer<T>& sublaye
     }
     UNROLL
     for (unsigned c = 0; c < CHUNKS; c++) {
-        store_chunk<VECTORS>(x, c * CHUNK, h, z[c]);
-        store_chunk<VECTORS>(y, c * CHUNK, h, out[c]);
+        store_chunk<true>(x, c * CHUNK, h, z[c]);
+        store_chunk<true>(y, c * CHUNK, h, out[c]);
     }
     return inverse;
 }
 
-// As above, of any width: z is computed anew in each of three passes.
+// As above for any row: z is computed anew in each of three passes.
 template <typename T>
-__device__ __noinline__ float norm_long_row(T* x, const Sublayer<T>& sublayer, const Norm& norm, T* y, T* output,
-                                            unsigned row, unsigned h) {
+__device__ __forceinline__ float norm_any_row(T* x, const Sublayer<T>& sublayer, const Norm& norm, T* y, T* output,
+                                              unsigned row, unsigned h) {
     const auto ungated = [&](unsigned column) {
         const float v = to_float(x[column]) + (sublayer.bias ? sublayer.bias[column] : 0.0f);
         return sublayer.mask.threshold ? v * multiplier(sublayer.mask, size_t(row) * h + column) : v;
@@ -152,15 +140,15 @@ __device__ void layer_norm_forward(T* x, layer_norm::Sublayer<T> sublayer, layer
     if (output) output += first;
     x += first;
     y += first;
-    float inverse;
-    if (h > layer_norm::CHUNKS * CHUNK) inverse = layer_norm::norm_long_row(x, sublayer, norm, y, output, row, h);
-    else if (vectors) inverse = layer_norm::norm_short_row<true>(x, sublayer, norm, y, output, row, h);
-    else inverse = layer_norm::norm_short_row<false>(x, sublayer, norm, y, output, row, h);
+    const bool in_registers =
+        vectors && h <= layer_norm::CHUNKS * CHUNK && (!sublayer.mask.threshold || h % CHUNK == 0);
+    const float inverse = in_registers ? layer_norm::norm_vectors(x, sublayer, norm, y, output, row, h)
+                                       : layer_norm::norm_any_row(x, sublayer, norm, y, output, row, h);
     if (threadIdx.x % WARP == 0) inverses[row] = inverse;
 }
 #define PARAMETERS(T)                                                                                               \
     T *x, const float *bias, DROPOUT_PARAMETERS, float gate, const T *residual, const float *gamma, const float *beta, \
         float epsilon, T *y, float *inverses, T *output, unsigned n, unsigned h, unsigned vectors
-KERNEL(layer_norm_forward, PARAMETERS,
+KERNEL_WITHIN((128, 4), layer_norm_forward, PARAMETERS,
        (x, {bias, DROPOUT, gate, residual}, {gamma, beta, epsilon}, y, inverses, output, n, h, vectors))
 #undef PARAMETERS

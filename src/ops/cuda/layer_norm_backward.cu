@@ -18,25 +18,36 @@ struct Part {
     float gate;
 };
 
-// The means over a row's columns of dy γ and of dy γ x̂.
+// What every column of a row needs: 1 / σ, and the means over its columns of dy γ and of dy γ x̂.
+struct Statistics {
+    float inverse, mean, slope;
+};
 template <bool VECTORS, typename T>
-__device__ __forceinline__ void means_of_row(const Part<T>& part, unsigned row, float& mean, float& slope) {
+__device__ __forceinline__ Statistics statistics_of_row(const Part<T>& part, unsigned row, float inverse) {
+    constexpr unsigned AT_ONCE = 4;
     const size_t at = size_t(row) * part.h;
     float of_d = 0, of_product = 0;
-    UNROLL_BY(4)
-    for (unsigned first = 0; first < part.h; first += CHUNK) {
-        const Four<T> dy = load_chunk<VECTORS>(part.dy + at, first, part.h);
-        const Four<T> x_hat = load_chunk<VECTORS>(part.x_hat + at, first, part.h);
-        const Four<float> gamma = load_chunk<VECTORS>(part.gamma, first, part.h);
+    for (unsigned strip = 0; strip < part.h; strip += AT_ONCE * CHUNK) {
+        Four<T> dy[AT_ONCE], x_hat[AT_ONCE];
+        Four<float> gamma[AT_ONCE];
         UNROLL
-        for (unsigned i = 0; i < 4; i++) {
-            const float d = to_float(dy.values[i]) * gamma.values[i];
-            of_d += d;
-            of_product = fmaf(d, to_float(x_hat.values[i]), of_product);
+        for (unsigned c = 0; c < AT_ONCE; c++) {
+            dy[c] = load_chunk<VECTORS>(part.dy + at, strip + c * CHUNK, part.h);
+            x_hat[c] = load_chunk<VECTORS>(part.x_hat + at, strip + c * CHUNK, part.h);
+            gamma[c] = load_chunk<VECTORS>(part.gamma, strip + c * CHUNK, part.h);
+        }
+        UNROLL
+        for (unsigned c = 0; c < AT_ONCE; c++) {
+            UNROLL
+            for (unsigned i = 0; i < 4; i++) {
+                const float d = to_float(dy[c].values[i]) * gamma[c].values[i];
+                of_d += d;
+                of_product = fmaf(d, to_float(x_hat[c].values[i]), of_product);
+            }
         }
     }
-    mean = warp_sum(of_d) / float(part.h);
-    slope = warp_sum(of_product) / float(part.h);
+    const float mean = warp_sum(of_d) / float(part.h), slope = warp_sum(of_product) / float(part.h);
+    return {inverse, mean, slope};
 }
 
 // The sums over rows of one chunk's columns.
@@ -47,7 +58,7 @@ struct Sums {
 // dz and dx of one chunk of rows `row` and `row + 1`, of which the part may have only the first.
 template <bool VECTORS, typename T>
 __device__ __forceinline__ void finish_pair(const Part<T>& part, unsigned row, unsigned chunk, const Four<float>& gamma,
-                                            const float* inverses, const float* means, const float* slopes, Sums& sums) {
+                                            const Statistics* of_rows, Sums& sums) {
     const unsigned h = part.h, first = chunk * CHUNK;
     Four<T> dy[PAIR], x_hat[PAIR];
     UNROLL
@@ -57,28 +68,33 @@ __device__ __forceinline__ void finish_pair(const Part<T>& part, unsigned row, u
         dy[j] = load_chunk<VECTORS>(part.dy + size_t(row + j) * h, first, width);
         x_hat[j] = load_chunk<VECTORS>(part.x_hat + size_t(row + j) * h, first, width);
     }
-    const bool groups = VECTORS && h % CHUNK == 0;
+    // Whether the mask's groups are rows' chunks.
+    const bool groups = VECTORS && part.mask.threshold && h % CHUNK == 0;
     unsigned kept = 0;
-    if (groups && part.mask.threshold) {
+    if (groups) {
         const uint32_t group = uint32_t(size_t(part.first + row) * (h / CHUNK) + chunk);
         kept = kept_of_groups(part.mask, group, group + h / CHUNK);
     }
     UNROLL
     for (unsigned j = 0; j < PAIR; j++) {
         if (row + j >= part.rows) continue;
-        const float inverse = inverses[row + j], mean = means[row + j], slope = slopes[row + j];
-        float dz[4], dx[4];
+        const Statistics of_row = of_rows[row + j];
+        float factors[4], dz[4], dx[4];
+        UNROLL
+        for (unsigned i = 0; i < 4; i++)
+            factors[i] = !groups ? part.gate : part.gate * multiplier_of(kept, 16 * j + i, part.mask);
+        if (!groups && part.mask.threshold) {
+            UNROLL
+            for (unsigned i = 0; i < 4; i++) {
+                const size_t column = first + column_in_chunk<VECTORS>(i);
+                factors[i] *= multiplier(part.mask, size_t(part.first + row + j) * h + column);
+            }
+        }
         UNROLL
         for (unsigned i = 0; i < 4; i++) {
             const float d = to_float(dy[j].values[i]), x = to_float(x_hat[j].values[i]);
-            dz[i] = inverse * (d * gamma.values[i] - mean - x * slope);
-            float factor = part.gate;
-            if (part.mask.threshold) {
-                const unsigned column = first + column_in_chunk<VECTORS>(i);
-                if (groups) factor *= multiplier_of(kept, 16 * j + i, part.mask);
-                else if (column < h) factor *= multiplier(part.mask, size_t(part.first + row + j) * h + column);
-            }
-            dx[i] = dz[i] * factor;
+            dz[i] = of_row.inverse * (d * gamma.values[i] - of_row.mean - x * of_row.slope);
+            dx[i] = dz[i] * factors[i];
             sums.gamma[i] = fmaf(d, x, sums.gamma[i]);
             sums.beta[i] += d;
             sums.bias[i] += dx[i];
@@ -91,16 +107,12 @@ __device__ __forceinline__ void finish_pair(const Part<T>& part, unsigned row, u
 // First each warp has whole rows, then chunks of columns: of a run of rows where there are more warps than chunks. What
 // is read twice is near the second time. `sums` is (3, parts, H): of dy x̂, dy and dx, or null.
 template <bool VECTORS, typename T>
-__device__ __forceinline__ void backward_part(const Part<T>& part, const float* inverses, float* sums, float* means,
-                                              float* slopes, float* of_runs) {
+__device__ __forceinline__ void backward_part(const Part<T>& part, const float* inverses, float* sums,
+                                              Statistics* of_rows, float* of_runs) {
     const unsigned warp = threadIdx.x / WARP, h = part.h;
     for (unsigned row = warp; row < part.rows; row += BACKWARD_WARPS) {
-        float mean, slope;
-        means_of_row<VECTORS>(part, row, mean, slope);
-        if (threadIdx.x % WARP == 0) {
-            means[row] = mean;
-            slopes[row] = slope;
-        }
+        const Statistics of_row = statistics_of_row<VECTORS>(part, row, inverses[row]);
+        if (threadIdx.x % WARP == 0) of_rows[row] = of_row;
     }
     __syncthreads();
 
@@ -113,7 +125,7 @@ __device__ __forceinline__ void backward_part(const Part<T>& part, const float* 
         const Four<float> gamma = load_chunk<VECTORS>(part.gamma, chunk * CHUNK, h);
         Sums own = {};
         for (unsigned row = run * rows_of_run; row < min((run + 1) * rows_of_run, part.rows); row += PAIR)
-            finish_pair<VECTORS>(part, row, chunk, gamma, inverses, means, slopes, own);
+            finish_pair<VECTORS>(part, row, chunk, gamma, of_rows, own);
         if (!sums) continue;
         if (runs > 1) {
             UNROLL
@@ -149,17 +161,16 @@ __device__ void layer_norm_backward(T* dy, const T* x_hat, const float* inverses
                                     float gate, T* dx, float* sums, unsigned n, unsigned h, unsigned vectors) {
     const unsigned first = blockIdx.x * ROWS_PER_PART;
     const size_t at = size_t(first) * h;
-    SHARED(float, means, ROWS_PER_PART);
-    SHARED(float, slopes, ROWS_PER_PART);
+    SHARED(layer_norm::Statistics, of_rows, ROWS_PER_PART);
     SHARED(float, of_runs, 3 * layer_norm::BACKWARD_WARPS * CHUNK);
     const layer_norm::Part<T> part = {first, min(ROWS_PER_PART, n - first), h, dy + at, dx ? dx + at : nullptr, x_hat + at, gamma,
                           mask, gate};
-    if (vectors) layer_norm::backward_part<true>(part, inverses + first, sums, means, slopes, of_runs);
-    else layer_norm::backward_part<false>(part, inverses + first, sums, means, slopes, of_runs);
+    if (vectors) layer_norm::backward_part<true>(part, inverses + first, sums, of_rows, of_runs);
+    else layer_norm::backward_part<false>(part, inverses + first, sums, of_rows, of_runs);
 }
 #define PARAMETERS(T)                                                                                                  \
     T *dy, const T *x_hat, const float *inverses, const float *gamma, DROPOUT_PARAMETERS, float gate, T *dx, float *sums, \
         unsigned n, unsigned h, unsigned vectors
-KERNEL_OF(layer_norm::BACKWARD_WARPS * WARP, layer_norm_backward, PARAMETERS,
+KERNEL_WITHIN((layer_norm::BACKWARD_WARPS * WARP), layer_norm_backward, PARAMETERS,
           (dy, x_hat, inverses, gamma, DROPOUT, gate, dx, sums, n, h, vectors))
 #undef PARAMETERS

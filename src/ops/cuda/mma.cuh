@@ -4,12 +4,6 @@
 #pragma once
 #include "common.cuh"
 
-#ifdef EMULATION
-#define UNROLL
-#else
-#define UNROLL _Pragma("unroll")
-#endif
-
 namespace mma {
 
 struct alignas(16) Words4 {

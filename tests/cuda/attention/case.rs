@@ -6,7 +6,7 @@ use lottery::ops::{
     dropout::DropoutPlan,
 };
 
-use crate::support::numbers;
+use crate::support::{numbers, rounded};
 
 /// Where the matrices lie.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,6 +26,8 @@ pub struct Case {
     pub head_size: usize,
     pub rate: f32,
     pub layout: Layout,
+    /// Added to all queries, and taken from all keys.
+    pub apart: f32,
 }
 
 pub const fn case(
@@ -35,7 +37,7 @@ pub const fn case(
     rate: f32,
     layout: Layout,
 ) -> Case {
-    Case { lengths, heads, head_size, rate, layout }
+    Case { lengths, heads, head_size, rate, layout, apart: 0.0 }
 }
 
 /// A matrix of `rows` by `width` numbers inside a buffer, each row `stride` after the one before.
@@ -152,7 +154,13 @@ pub fn on_the_cpu(case: &Case, setup: &Setup, qkv: &[Vec<f32>], d: &[f32], plan:
 /// What a case begins with: q's, k's and v's buffers, the context's gradient, and dropout.
 pub fn inputs(case: &Case, setup: &Setup, format: Format) -> (Vec<Vec<f32>>, Vec<f32>, DropoutPlan) {
     let buffer = |(i, n): (usize, usize)| numbers(n, i + 1, format).iter().map(|v| v * 2.0).collect();
-    let qkv = setup.sizes().into_iter().enumerate().map(buffer).collect();
+    let mut qkv: Vec<Vec<f32>> = setup.sizes().into_iter().enumerate().map(buffer).collect();
+    for ((buffer, place), by) in setup.qkv.into_iter().zip([case.apart, -case.apart]) {
+        for row in 0..place.rows {
+            let at = place.first + row * place.stride;
+            qkv[buffer][at..at + place.width].iter_mut().for_each(|v| *v = rounded(*v + by, format));
+        }
+    }
     let plan = DropoutPlan { seed: 7 << 40 | 5, step: 11, hidden: 0.0, attention: case.rate };
     (qkv, numbers(setup.context.end(), 9, format), plan)
 }

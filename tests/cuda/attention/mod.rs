@@ -79,7 +79,7 @@ fn on_the_device(
 fn compare(test: &str, cases: &[Case]) {
     on_devices(test, |gpu, format| {
         for case in cases {
-            let Case { lengths, heads, head_size, rate, layout } = case;
+            let Case { lengths, heads, head_size, rate, layout, .. } = case;
             let what =
                 format!("{format:?} {lengths:?} heads {heads:?} of {head_size}, rate {rate}, {layout:?}");
             let setup = Setup::new(case);
@@ -129,7 +129,16 @@ fn attention_of_wide_heads_agrees_with_the_cpu() {
 
 #[test]
 fn attention_of_longer_sequences_agrees_with_the_cpu() {
-    compare("attention", &[case(&[(5, 5), (201, 201)], &[11], 32, 0.1, Together)]);
+    compare("attention", &[case(&[(5, 5), (201, 201)], &[11], 32, 0.5, Together)]);
+}
+
+/// Of scores about ±150 no exponential is a number, nor those of keys that are not there beside them.
+#[test]
+fn attention_of_scores_far_from_zero_agrees_with_the_cpu() {
+    for apart in [5.0, -5.0] {
+        compare("attention", &[Case { apart, ..case(&[(35, 35)], &[2], 32, 0.1, Together) }]);
+    }
+    compare("attention", &[Case { apart: 6.0, ..case(&[(9, 35)], &[2], 12, 0.1, Odd) }]);
 }
 
 #[test]
