@@ -19,7 +19,7 @@ pub fn run() -> Result<()> {
 
 #[cfg(not(feature = "cuda"))]
 fn cuda() -> String {
-    format!("cuda      {}\n", crate::ops::cuda::present().err().unwrap_or_default())
+    "cuda      this program was built without it; cargo build --release --features cuda\n".into()
 }
 
 /// The devices, or why there is none, and whether there is what they need.

@@ -93,7 +93,7 @@ fn emulated_libraries() -> std::result::Result<PathBuf, String> {
     let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".into());
     let compile = |source: &str, library: &str, others: &[&str]| {
         let output = Command::new(&compiler)
-            .args(["-std=c++17", "-O1", "-g", "-fPIC", "-shared", "-Wall", "-Wextra", "-Werror"])
+            .args(["-std=c++17", "-O3", "-g", "-fPIC", "-shared", "-Wall", "-Wextra", "-Werror"])
             .arg(sources.join(source))
             .args(others)
             .args([&format!("-Wl,-soname,{library}"), "-Wl,-rpath,$ORIGIN", "-o", library])

@@ -28,28 +28,3 @@ pub use gpu::{Argument, Buffer, Format, Gpu, Grid, Matrix, Product, download};
 
 /// Threads of a block of the element-wise kernels.
 const THREADS: usize = 256;
-
-/// How many CUDA devices this machine has, or why none can be used.
-#[cfg(feature = "cuda")]
-pub fn present() -> std::result::Result<usize, String> {
-    driver::present()
-}
-
-/// The CUDA device of this ordinal.
-#[cfg(feature = "cuda")]
-pub fn open(ordinal: usize) -> crate::error::Result<std::rc::Rc<dyn Gpu>> {
-    Ok(std::rc::Rc::new(driver::Driver::open(ordinal)?))
-}
-
-/// How many CUDA devices this machine has, or why none can be used.
-#[cfg(not(feature = "cuda"))]
-pub fn present() -> std::result::Result<usize, String> {
-    Err("this program was built without CUDA: build it with --features cuda".into())
-}
-
-/// The CUDA device of this ordinal.
-#[cfg(not(feature = "cuda"))]
-pub fn open(ordinal: usize) -> crate::error::Result<std::rc::Rc<dyn Gpu>> {
-    let why = present().err().unwrap_or_default();
-    Err(crate::error::Error::usage(format!("cuda:{ordinal}: {why}, or use --device cpu")))
-}

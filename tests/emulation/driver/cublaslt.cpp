@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <cstring>
 #include <initializer_list>
+#include <vector>
 
 extern "C" {
 void emulated_cuda_finish(void* stream);
@@ -53,6 +54,15 @@ float read(const Layout& layout, uint64_t base, uint64_t row, uint64_t column) {
     float value;
     memcpy(&value, &bits, 4);
     return value;
+}
+// All of it, or all of the transposed matrix, column after column.
+std::vector<float> unpacked(const Layout& layout, uint64_t base, bool transposed) {
+    std::vector<float> all;
+    all.reserve(layout.rows * layout.columns);
+    for (uint64_t i = 0; i < (transposed ? layout.rows : layout.columns); i++)
+        for (uint64_t j = 0; j < (transposed ? layout.columns : layout.rows); j++)
+            all.push_back(transposed ? read(layout, base, i, j) : read(layout, base, j, i));
+    return all;
 }
 void write(const Layout& layout, uint64_t base, uint64_t row, uint64_t column, float value) {
     const size_t at = size_t(column) * layout.stride + row;
@@ -168,17 +178,23 @@ int cublasLtMatmul(void* handle, void* description, const void* alpha, const voi
 
     emulated_cuda_finish(stream);
     const float factor = *static_cast<const float*>(alpha), old = *static_cast<const float*>(beta);
-    for (uint64_t row = 0; row < of_c.rows; row++)
-        for (uint64_t column = 0; column < of_c.columns; column++) {
-            float sum = 0;
-            for (uint64_t i = 0; i < inner; i++)
-                sum += (what.transposed_a ? read(of_a, at[0], i, row) : read(of_a, at[0], row, i)) *
-                       (what.transposed_b ? read(of_b, at[1], column, i) : read(of_b, at[1], i, column));
-            sum *= factor;
+    const std::vector<float> left = unpacked(of_a, at[0], what.transposed_a);
+    const std::vector<float> right = unpacked(of_b, at[1], what.transposed_b);
+    std::vector<float> sums(of_c.rows);
+    for (uint64_t column = 0; column < of_c.columns; column++) {
+        sums.assign(of_c.rows, 0.0f);
+        for (uint64_t i = 0; i < inner; i++) {
+            const float* const terms = &left[i * of_c.rows];
+            const float other = right[column * inner + i];
+            for (uint64_t row = 0; row < of_c.rows; row++) sums[row] += terms[row] * other;
+        }
+        for (uint64_t row = 0; row < of_c.rows; row++) {
+            float sum = factor * sums[row];
             if (old != 0) sum += old * read(of_c, at[2], row, column);
             if (biased) sum += read(of_bias, what.bias, row, 0);
             write(of_c, at[2], row, column, sum);
         }
+    }
     return SUCCESS;
 }
 

@@ -3,6 +3,7 @@
 // source that is changed too early, or memory that is given back too early, is seen. Arguments are checked.
 //
 // EMULATED_CUDA_VERSION, _DEVICES, _CAPABILITY, _POOLS and _FAILS (the code of the next wait) make it another machine.
+#include <atomic>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -39,8 +40,9 @@ using Allocate = void* (*)(size_t);
 using Free = void (*)(void*);
 using Launch = int (*)(const char*, const unsigned*, unsigned, unsigned, void**, unsigned);
 
+// What all streams share. The mutex guards the blocks; streams belong to one thread each.
 struct State {
-    std::recursive_mutex mutex;
+    std::mutex mutex;
     Allocate allocate = nullptr;
     Free free = nullptr;
     Launch launch = nullptr;
@@ -52,7 +54,7 @@ State& state() {
     static State the_state;
     return the_state;
 }
-using Lock = std::lock_guard<std::recursive_mutex>;
+using Lock = std::lock_guard<std::mutex>;
 
 struct Stream {
     std::deque<std::function<void()>> work;
@@ -62,14 +64,16 @@ struct Event {
     bool done = true;
 };
 struct Function {
+    explicit Function(const char* its_name) : name(its_name) {}
     std::string name;
-    int shared = SHARED_LIMIT;
+    std::atomic<int> shared{SHARED_LIMIT};
 };
 
 int context;
 thread_local void* current = nullptr;
 
 bool on_device(uint64_t at, size_t bytes) {
+    const Lock lock(state().mutex);
     const auto next = state().blocks.upper_bound(at);
     if (next == state().blocks.begin()) return false;
     const auto block = std::prev(next);
@@ -84,6 +88,7 @@ int add(Stream* stream, bool valid, std::function<void()> work) {
 }
 
 int take(uint64_t* address, size_t bytes) {
+    const Lock lock(state().mutex);
     if (!current) return INVALID_CONTEXT;
     if (bytes == 0) return INVALID_VALUE;
     if (bytes > MEMORY - state().taken) return OUT_OF_MEMORY;
@@ -94,6 +99,7 @@ int take(uint64_t* address, size_t bytes) {
 }
 
 int give_back(uint64_t address) {
+    const Lock lock(state().mutex);
     const auto block = state().blocks.find(address);
     if (block == state().blocks.end()) return INVALID_VALUE;
     state().taken -= block->second;
@@ -117,7 +123,6 @@ void emulated_cuda_uses(Allocate allocate, Free free, Launch launch) {
 
 // Everything that the stream was given.
 void emulated_cuda_finish(void* stream) {
-    const Lock lock(state().mutex);
     std::deque<std::function<void()>>& work = static_cast<Stream*>(stream)->work;
     while (!work.empty()) {
         const std::function<void()> next = std::move(work.front());
@@ -126,7 +131,6 @@ void emulated_cuda_finish(void* stream) {
     }
 }
 bool emulated_cuda_has(uint64_t at, size_t bytes) {
-    const Lock lock(state().mutex);
     return current && on_device(at, bytes);
 }
 
@@ -174,7 +178,6 @@ int cuStreamCreate(void** stream, unsigned flags) {
     return *stream = new Stream, SUCCESS;
 }
 int cuStreamSynchronize(void* stream) {
-    const Lock lock(state().mutex);
     if (!current) return INVALID_CONTEXT;
     if (state().fails) return state().fails;
     return emulated_cuda_finish(stream), SUCCESS;
@@ -191,20 +194,16 @@ int cuMemPoolSetAttribute(void* pool, int attribute, void* value) {
 }
 int cuMemPoolTrimTo(void* pool, size_t) { return pool == &context ? SUCCESS : INVALID_VALUE; }
 int cuMemAllocAsync(uint64_t* address, size_t bytes, void* stream) {
-    const Lock lock(state().mutex);
     if (!stream || !setting("POOLS", 1)) return INVALID_VALUE;
     return take(address, bytes);
 }
 int cuMemFreeAsync(uint64_t address, void* stream) {
-    const Lock lock(state().mutex);
     return add(static_cast<Stream*>(stream), on_device(address, 1), [=] { give_back(address); });
 }
 int cuMemAlloc_v2(uint64_t* address, size_t bytes) {
-    const Lock lock(state().mutex);
     return take(address, bytes);
 }
 int cuMemFree_v2(uint64_t address) {
-    const Lock lock(state().mutex);
     return give_back(address);
 }
 int cuMemGetInfo_v2(size_t* free, size_t* total) {
@@ -224,14 +223,12 @@ int cuEventCreate(void** event, unsigned flags) {
 }
 int cuEventDestroy_v2(void* event) { return delete static_cast<Event*>(event), SUCCESS; }
 int cuEventRecord(void* event, void* stream) {
-    const Lock lock(state().mutex);
     Event* const which = static_cast<Event*>(event);
     which->stream = static_cast<Stream*>(stream);
     which->done = false;
     return add(which->stream, true, [=] { which->done = true; });
 }
 int cuEventSynchronize(void* event) {
-    const Lock lock(state().mutex);
     Event* const which = static_cast<Event*>(event);
     while (!which->done) {
         const std::function<void()> next = std::move(which->stream->work.front());
@@ -242,24 +239,19 @@ int cuEventSynchronize(void* event) {
 }
 
 int cuMemcpyHtoDAsync_v2(uint64_t to, const void* from, size_t bytes, void* stream) {
-    const Lock lock(state().mutex);
     return add(static_cast<Stream*>(stream), on_device(to, bytes), [=] { memcpy(pointer(to), from, bytes); });
 }
 int cuMemcpyDtoHAsync_v2(void* to, uint64_t from, size_t bytes, void* stream) {
-    const Lock lock(state().mutex);
     return add(static_cast<Stream*>(stream), on_device(from, bytes), [=] { memcpy(to, pointer(from), bytes); });
 }
 int cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t bytes, void* stream) {
-    const Lock lock(state().mutex);
     const bool valid = on_device(to, bytes) && on_device(from, bytes);
     return add(static_cast<Stream*>(stream), valid, [=] { memcpy(pointer(to), pointer(from), bytes); });
 }
 int cuMemsetD8Async(uint64_t at, unsigned char value, size_t bytes, void* stream) {
-    const Lock lock(state().mutex);
     return add(static_cast<Stream*>(stream), on_device(at, bytes), [=] { memset(pointer(at), value, bytes); });
 }
 int cuMemsetD2D8Async(uint64_t at, size_t pitch, unsigned char value, size_t width, size_t height, void* stream) {
-    const Lock lock(state().mutex);
     const bool valid = height > 0 && width <= pitch && on_device(at, pitch * (height - 1) + width);
     return add(static_cast<Stream*>(stream), valid, [=] {
         for (size_t row = 0; row < height; row++) memset(pointer(at + row * pitch), value, width);
@@ -274,24 +266,25 @@ int cuModuleLoadData(void** module, const void* image) {
 }
 int cuModuleUnload(void*) { return SUCCESS; }
 int cuModuleGetFunction(void** function, void*, const char* name) {
-    const Lock lock(state().mutex);
     static std::map<std::string, Function> functions;
+    const Lock lock(state().mutex);
     // The emulation tells a missing kernel by 1, and a wrong number of parameters by 2.
     const unsigned blocks[3] = {0, 0, 0};
     if (state().launch(name, blocks, 1, 0, nullptr, ~0u) != 2) return NOT_FOUND;
-    return *function = &functions.emplace(name, Function{name}).first->second, SUCCESS;
+    return *function = &functions.try_emplace(name, name).first->second, SUCCESS;
 }
 int cuFuncGetAttribute(int* value, int attribute, void* function) {
     if (attribute != 8) return INVALID_VALUE;
-    return *value = static_cast<Function*>(function)->shared, SUCCESS;
+    *value = static_cast<Function*>(function)->shared;
+    return SUCCESS;
 }
 int cuFuncSetAttribute(void* function, int attribute, int value) {
     if (attribute != 8 || value > MOST_SHARED) return INVALID_VALUE;
-    return static_cast<Function*>(function)->shared = value, SUCCESS;
+    static_cast<Function*>(function)->shared = value;
+    return SUCCESS;
 }
 int cuLaunchKernel(void* function, unsigned x, unsigned y, unsigned z, unsigned threads, unsigned threads_y,
                    unsigned threads_z, unsigned shared, void* stream, void** arguments, void** extra) {
-    const Lock lock(state().mutex);
     if (!current) return INVALID_CONTEXT;
     const Function& kernel = *static_cast<Function*>(function);
     const bool no_grid = x == 0 || y == 0 || z == 0 || x > 0x7FFFFFFFu || y > 65535 || z > 65535;
