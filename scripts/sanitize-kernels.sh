@@ -35,8 +35,8 @@ LD_PRELOAD=$address ASAN_OPTIONS=detect_leaks=0 true || unable "the address sani
 cargo test --release --test cuda --no-run
 tests=$(cargo test --release --test cuda --no-run --message-format=json 2> /dev/null |
     sed -n 's/.*"executable":"\([^"]*cuda-[^"]*\)".*/\1/p' | tail -n 1)
-# A whole experiment has no kernel and no shape that the others have not, and takes minutes here.
-filters=(--skip pipeline ${1:+"$1" sanitizers::})
+# Whole passes and experiments have no kernel and no shape that the others have not, and take minutes here.
+filters=(--skip engine:: --skip pipeline:: ${1:+"$1" sanitizers::})
 # Leaks are those of the whole process, not of the kernels.
 echo "address and undefined behaviour:"
 LOTTERY_SANITIZE=address,undefined LD_PRELOAD=$address ASAN_OPTIONS=detect_leaks=0 "$tests" "${filters[@]}" 2>&1 |

@@ -27,10 +27,16 @@ pub fn devices(test: &str) -> Vec<Rc<dyn Gpu>> {
             std::io::stderr().write_all(format!("skipped: {test} {what}: {why}\n").as_bytes()).unwrap()
         }
     };
-    // Where the tests are about a GPU (scripts/gpu-check.sh) there has to be one, and the emulation would take long.
+    // Where the tests are about a GPU (scripts/gpu-check.sh) there has to be one; where they are about the driver, the
+    // emulation needs not run by itself too.
     #[cfg(feature = "cuda")]
-    if std::env::var("LOTTERY_TEST_ON").is_ok_and(|on| on == "device") {
-        return vec![crate::driver::own_device()];
+    match std::env::var("LOTTERY_TEST_ON").as_deref() {
+        Ok("device") => return vec![crate::driver::own_device()],
+        Ok("driver") => {
+            take("by the driver", crate::driver::driver());
+            return all;
+        }
+        _ => {}
     }
     take("emulated", Emulated::new().map(|gpu| Rc::new(gpu) as Rc<dyn Gpu>));
     #[cfg(feature = "cuda")]
