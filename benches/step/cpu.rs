@@ -1,6 +1,9 @@
 //! On the CPU, part by part.
 
-use crate::work::{Work, median, milliseconds};
+use crate::{
+    counting::allocations,
+    work::{Work, median, milliseconds, peak_memory},
+};
 use lottery::{
     model::{Bert, GateGradients, Pass, Wanted, Workspace},
     ops::{
@@ -27,17 +30,25 @@ pub fn ceiling() -> f64 {
     2.0 * (n as f64).powi(3) / median(times) / 1e6
 }
 
-/// Milliseconds of forward, backward, optimizer and the whole step.
-fn training(work: &Work, mut bert: Bert, steps: usize) -> [f64; 4] {
+/// What training is like: milliseconds of forward, backward, optimizer and the whole step, and the allocations of one
+/// step, the large ones by themselves.
+struct Training {
+    times: [f64; 4],
+    allocations: [usize; 2],
+}
+
+fn training(work: &Work, mut bert: Bert, steps: usize) -> Training {
     let (input, decayed) = (work.input(), bert.params.layout.decayed());
     let mut gradient = vec![0f32; bert.params.data.len()];
     let mut moments = Moments::zeros(gradient.len());
     let mut workspace = Workspace::default();
-    let mut d_logits = vec![0f32; work.batch * 2];
+    let mut d_logits = vec![0f32; work.sequences() * 2];
     let mut times: [Vec<f64>; 4] = Default::default();
+    let mut of_a_step = [0; 2];
     for step in 0..steps + 3 {
         let plan = DropoutPlan { seed: 1, step: step as u32, hidden: 0.1, attention: 0.1 };
         let pass = Pass { dropout: Some(&plan), keep: true, ..Pass::default() };
+        let before = allocations();
         let start = Instant::now();
         bert.forward(&input, &pass, &mut workspace);
         loss::mean(workspace.logits(), work.targets(), &mut d_logits);
@@ -47,19 +58,23 @@ fn training(work: &Work, mut bert: Bert, steps: usize) -> [f64; 4] {
         let scale = adamw::clip_scale(adamw::norm(&gradient), 1.0);
         OPTIMIZER.step(&mut bert.params.data, &mut gradient, &mut moments, &decayed, 2e-5, scale);
         let all = milliseconds(start);
+        let after = allocations();
+        of_a_step = [0, 1].map(|i| after[i] - before[i]);
         if step >= 3 {
             let parts = [forward, backward, all - forward - backward, all];
             times.iter_mut().zip(parts).for_each(|(list, value)| list.push(value));
         }
     }
-    times.map(median)
+    Training { times: times.map(median), allocations: of_a_step }
 }
 
 pub fn bench(work: &Work, steps: usize, ceiling: f64) {
-    let [forward, backward, update, step] = training(work, work.bert.clone(), steps);
-    let [.., half] = training(work, work.bert.shrunk(&work.half()), steps);
+    let Training { times: [forward, backward, update, step], allocations: [all, large] } =
+        training(work, work.bert.clone(), steps);
+    let memory = peak_memory();
+    let [.., half] = training(work, work.bert.shrunk(&work.half()), steps).times;
     let (mut workspace, mut gates) = (Workspace::default(), GateGradients::default());
-    let mut d_logits = vec![0f32; work.batch * 2];
+    let mut d_logits = vec![0f32; work.sequences() * 2];
     let mut times: [Vec<f64>; 2] = Default::default();
     for step in 0..steps + 2 {
         let start = Instant::now();
@@ -77,15 +92,15 @@ pub fn bench(work: &Work, steps: usize, ceiling: f64) {
     }
     let [inference, importance] = times.map(median);
     println!(
-        "lottery {} cpu fp32 {}x{}: step {step:.2} ms (forward {forward:.2} backward {backward:.2} optimizer {update:.2}) \
-         {:.2} TFLOP/s = {:.2} of the ceiling, {:.1} sequences/s | inference {inference:.2} ms | importance pass \
-         {importance:.2} ms = {:.2} of forward + backward | half ticket {half:.2} ms = {:.2} of the step",
+        "lottery {} cpu fp32 {}: step {step:.2} ms (forward {forward:.2} backward {backward:.2} optimizer {update:.2}) \
+         {:.2} TFLOP/s = {:.2} of the ceiling, {:.0} tokens/s | inference {inference:.2} ms | importance pass \
+         {importance:.2} ms = {:.2} of forward + backward | half ticket {half:.2} ms = {:.2} of the step \
+         | at most {memory:.0} MiB, {all} allocations a step, {large} of 64 KiB or more",
         work.name,
-        work.batch,
-        work.length,
+        work.size(),
         3.0 * work.flop() / step / 1e9,
         3.0 * work.flop() / step / 1e6 / ceiling,
-        work.batch as f64 / step * 1e3,
+        work.tokens() as f64 / step * 1e3,
         importance / (forward + backward),
         half / step,
     );

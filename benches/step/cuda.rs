@@ -183,14 +183,13 @@ pub fn bench(gpu: &Rc<dyn Gpu>, format: Format, work: &Work, steps: usize, ceili
     engine.step(&work.input(), Goal::Labels(work.targets()), &plan, &UPDATE)?;
     let rate = 3.0 * work.flop() / step / 1e9;
     println!(
-        "lottery {} cuda {format:?} {}x{}: step {step:.3} ms (norm and AdamW {update:.3}) {rate:.1} TFLOP/s = {:.3} of the \
-         ceiling, {:.1} sequences/s | inference {inference:.3} ms | importance pass {importance:.3} ms = {:.2} of forward + \
+        "lottery {} cuda {format:?} {}: step {step:.3} ms (norm and AdamW {update:.3}) {rate:.1} TFLOP/s = {:.3} of the \
+         ceiling, {:.0} tokens/s | inference {inference:.3} ms | importance pass {importance:.3} ms = {:.2} of forward + \
          backward | half ticket {half:.3} ms = {:.2} of the step | {} launches, {} products",
         work.name,
-        work.batch,
-        work.length,
+        work.size(),
         rate / ceiling,
-        work.batch as f64 / step * 1e3,
+        work.tokens() as f64 / step * 1e3,
         importance / (step - update),
         half / step,
         counting.launches.get(),

@@ -1,11 +1,13 @@
 //! Training step, inference, importance pass and a half ticket's step on random tokens, beside PyTorch's in one sitting.
 //!
 //!     cargo bench --bench step -- [tiny|minilm6|mini|base]... [--steps 10] [--batch 32] [--length 128] [--threads N]
-//!                                 [--device cpu|cuda:N] [--dtype f32|bf16]
+//!                                 [--device cpu|cuda:N] [--dtype f32|bf16] [--task NAME --data DIR --tokenizer DIR]
 //!
+//! With --task the batch is one of the task's training examples, of their own lengths, instead of equally long ones.
 //! One line for each shape: median milliseconds, and the rate against the ceiling of matrix products measured in the same
 //! process. A benchmark prints; it never passes or fails.
 
+mod counting;
 mod cpu;
 mod cuda;
 mod work;
@@ -14,10 +16,11 @@ use lottery::{
     config::{Device, Dtype},
     engine::Machine,
 };
-use work::{SHAPES, Work};
+use std::path::PathBuf;
+use work::{SHAPES, Work, examples};
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: counting::Counting = counting::Counting;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
@@ -33,20 +36,26 @@ fn main() {
     let dtype: Dtype = word("--dtype").unwrap_or("f32").parse().expect("f32 or bf16");
     let machine =
         Machine::open(device, dtype, &mut |why| println!("{why}")).unwrap_or_else(|e| panic!("{e}"));
+    let folder = |name: &str| PathBuf::from(word(name).unwrap_or_else(|| panic!("--task wants {name}")));
+    let encoded =
+        word("--task").map(|task| examples(task, &folder("--data"), &folder("--tokenizer"), batch, length));
+    let work = |shape| match &encoded {
+        Some(encoded) => Work::of_examples(shape, encoded),
+        None => Work::random(shape, batch, length),
+    };
     let named = SHAPES.iter().any(|s| arguments.iter().any(|a| a == s.0));
     let chosen = SHAPES.iter().filter(|s| !named || arguments.iter().any(|a| a == s.0));
     match &machine {
         Machine::Cpu => {
             let ceiling = cpu::ceiling();
             println!("kernels {}, {threads} threads, GEMM ceiling {ceiling:.0} GFLOP/s", machine.kernels());
-            chosen.for_each(|shape| cpu::bench(&Work::new(shape, batch, length), steps, ceiling));
+            chosen.for_each(|shape| cpu::bench(&work(shape), steps, ceiling));
         }
         Machine::Cuda { gpu, format } => {
             let ceiling = cuda::ceiling(gpu, *format).unwrap_or_else(|e| panic!("{e}"));
             println!("{}, {dtype}, matrix ceiling {ceiling:.0} TFLOP/s", gpu.description());
             for shape in chosen {
-                let work = Work::new(shape, batch, length);
-                cuda::bench(gpu, *format, &work, steps, ceiling).unwrap_or_else(|e| panic!("{e}"));
+                cuda::bench(gpu, *format, &work(shape), steps, ceiling).unwrap_or_else(|e| panic!("{e}"));
             }
         }
     }

@@ -1,13 +1,17 @@
-//! What is measured: a BERT of some shape on a batch of random tokens.
+//! What is measured: a BERT of some shape on a batch.
 
 use lottery::{
+    error::Result,
     model::{Bert, BertConfig, Head, Input, LayerShape},
     ops::{
         loss::Targets,
         rng::{Purpose, Stream},
     },
+    task::{self, TaskId},
+    text::{Batch, Encoded, Tokenizer},
+    train::dataset::input,
 };
-use std::time::Instant;
+use std::{path::Path, time::Instant};
 
 /// Name, layers, hidden size, heads, FFN.
 pub type Shape = (&'static str, usize, usize, usize, usize);
@@ -22,35 +26,59 @@ pub const SHAPES: [Shape; 4] = [
 pub struct Work {
     pub name: &'static str,
     pub bert: Bert,
-    pub batch: usize,
-    pub length: usize,
-    ids: Vec<u32>,
-    positions: Vec<u32>,
-    segments: Vec<u32>,
-    offsets: Vec<usize>,
+    batch: Batch,
     classes: Vec<u32>,
 }
 
+/// A batch of the task's training examples, drawn at random.
+pub fn examples(task: &str, data: &Path, tokenizer: &Path, batch: usize, longest: usize) -> Batch {
+    let read = || -> Result<Batch> {
+        let data = task::load(task.parse::<TaskId>()?.spec(), data)?;
+        let encoded = Tokenizer::from_folder(tokenizer)?.encode_all(&data.train, longest)?;
+        let mut order: Vec<usize> = (0..encoded.len()).collect();
+        Stream::new(1, Purpose::DataOrder, 0).shuffle(&mut order);
+        Ok(Batch::pack(&encoded, &order[..batch]))
+    };
+    read().unwrap_or_else(|e| panic!("{e}"))
+}
+
 impl Work {
-    pub fn new(&(name, layers, hidden, heads, ffn): &Shape, batch: usize, length: usize) -> Self {
-        let tokens = batch * length;
-        let config = BertConfig::of_shape(layers, hidden, heads, ffn);
+    /// Random words in sequences of one length.
+    pub fn random(shape: &Shape, batch: usize, length: usize) -> Self {
         let mut stream = Stream::new(1, Purpose::Split, 0);
+        let mut sequence =
+            || Encoded { ids: (0..length).map(|_| stream.below(30522)).collect(), segments: vec![0; length] };
+        let encoded: Vec<Encoded> = (0..batch).map(|_| sequence()).collect();
+        Self::of_examples(shape, &Batch::pack(&encoded, &(0..batch).collect::<Vec<_>>()))
+    }
+
+    pub fn of_examples(&(name, layers, hidden, heads, ffn): &Shape, batch: &Batch) -> Self {
+        let config = BertConfig::of_shape(layers, hidden, heads, ffn);
+        let mut stream = Stream::new(2, Purpose::Split, 0);
         Self {
             name,
             bert: Bert::random(config, Head::Classifier { labels: 2 }, 0),
-            batch,
-            length,
-            ids: (0..tokens).map(|_| stream.below(30522)).collect(),
-            positions: (0..tokens).map(|t| (t % length) as u32).collect(),
-            segments: vec![0; tokens],
-            offsets: (0..=batch).map(|b| b * length).collect(),
-            classes: (0..batch).map(|_| stream.below(2)).collect(),
+            batch: batch.clone(),
+            classes: (0..batch.len()).map(|_| stream.below(2)).collect(),
         }
     }
 
+    /// B × mean length.
+    pub fn size(&self) -> String {
+        let mean = self.tokens() as f64 / self.batch.len() as f64;
+        format!("{}x{}", self.batch.len(), (mean * 10.0).round() / 10.0)
+    }
+
+    pub fn sequences(&self) -> usize {
+        self.batch.len()
+    }
+
+    pub fn tokens(&self) -> usize {
+        self.batch.tokens()
+    }
+
     pub fn input(&self) -> Input<'_> {
-        Input { ids: &self.ids, positions: &self.positions, segments: &self.segments, offsets: &self.offsets }
+        input(&self.batch)
     }
 
     pub fn targets(&self) -> Targets<'_> {
@@ -62,8 +90,8 @@ impl Work {
         let config = &self.bert.config;
         let (h, f, l) =
             (config.hidden_size as f64, config.intermediate_size as f64, config.num_hidden_layers as f64);
-        let tokens = self.batch * self.length;
-        2.0 * tokens as f64 * l * (4.0 * h * h + 2.0 * h * f) + 4.0 * (tokens * self.length) as f64 * h * l
+        let pairs: usize = self.batch.offsets.windows(2).map(|at| (at[1] - at[0]).pow(2)).sum();
+        2.0 * self.tokens() as f64 * l * (4.0 * h * h + 2.0 * h * f) + 4.0 * pairs as f64 * h * l
     }
 
     /// Every other head and every other FFN.
@@ -81,4 +109,12 @@ pub fn median(mut values: Vec<f64>) -> f64 {
 
 pub fn milliseconds(since: Instant) -> f64 {
     since.elapsed().as_secs_f64() * 1e3
+}
+
+/// The most memory that this process has had, in MiB.
+pub fn peak_memory() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+    kib.map_or(f64::NAN, |kib| kib / 1024.0)
 }

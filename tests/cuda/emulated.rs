@@ -126,14 +126,7 @@ impl Gpu for Emulated {
     }
 
     fn launch(&self, kernel: &str, grid: Grid, arguments: &[Argument]) -> Result<()> {
-        let mut values: Vec<u64> = arguments
-            .iter()
-            .map(|argument| match *argument {
-                Argument::Address(v) | Argument::U64(v) => v,
-                Argument::U32(v) => u64::from(v),
-                Argument::F32(v) => u64::from(v.to_bits()),
-            })
-            .collect();
+        let mut values: Vec<u64> = arguments.iter().map(|argument| argument.bits()).collect();
         let mut pointers: Vec<*mut c_void> =
             values.iter_mut().map(|v| std::ptr::from_mut(v).cast()).collect();
         let name = CString::new(kernel).unwrap();

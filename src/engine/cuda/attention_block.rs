@@ -3,6 +3,7 @@
 use super::{
     batch::Part,
     pass::{Layer, Wanted},
+    weights::tensor,
 };
 use crate::{
     error::Result,
@@ -185,14 +186,13 @@ pub(super) fn backward(
         (layer.pass.gpu, layer.pass.weights, layer.slots, layer.pass.format());
     let (t, r, h, a) = (layer.pass.batch.tokens, layer.rows(), layer.pass.hidden(), layer.width());
     let bytes = format.bytes();
-    let gradient_at = |gradient: u64, start: usize| gradient + (start * 4) as u64;
     let d_product = scratch.d_product.activations(r * h, format)?;
     let column_sums = scratch.column_sums.floats(parts(t.max(r)) * 3 * h.max(a))?;
     let sums = match wanted {
         Wanted::Weights(gradient) => Some(Gradients {
-            gamma: gradient_at(gradient, slots.attention_gamma.start),
-            beta: gradient_at(gradient, slots.attention_beta.start),
-            bias: Some(gradient_at(gradient, slots.output_bias.start)),
+            gamma: tensor(gradient, &slots.attention_gamma),
+            beta: tensor(gradient, &slots.attention_beta),
+            bias: Some(tensor(gradient, &slots.output_bias)),
             scratch: column_sums,
         }),
         Wanted::Gates(_) => None,
@@ -223,7 +223,7 @@ pub(super) fn backward(
         match wanted {
             Wanted::Weights(gradient) => {
                 let context = gated(layer, context, &scratch.gated)?;
-                let d_weight = gradient_at(gradient, slots.output_weight.start);
+                let d_weight = tensor(gradient, &slots.output_weight);
                 linear::backward_weight(gpu, format, d_product, context, (r, a, h), d_weight, false)?;
             }
             Wanted::Gates(out) => {
@@ -258,8 +258,8 @@ pub(super) fn backward(
         let two = [(d_qkv, saved.x_chosen.address(), r, a, 0), (d_kv, x, t, 2 * a, a)];
         if let Wanted::Weights(gradient) = wanted {
             for (d, x, n, width, first) in if layer.last { &two[..] } else { &all[..] } {
-                let d_weight = gradient_at(gradient, slots.qkv_weight.start + first * h);
-                let d_bias = gradient_at(gradient, slots.qkv_bias.start + first);
+                let d_weight = after(tensor(gradient, &slots.qkv_weight), first * h, Format::F32);
+                let d_bias = after(tensor(gradient, &slots.qkv_bias), *first, Format::F32);
                 linear::backward_weight(gpu, format, *d, *x, (*n, h, *width), d_weight, false)?;
                 linear::backward_bias(gpu, format, *d, *n, *width, d_bias, column_sums, false)?;
             }

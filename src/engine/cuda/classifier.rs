@@ -1,6 +1,6 @@
 //! Pooler and classifier: logits = W dropout(tanh(P x_first + p)) + b.
 
-use super::pass::Pass;
+use super::{pass::Pass, weights::tensor};
 use crate::{
     error::Result,
     model::params::Layout,
@@ -75,7 +75,7 @@ pub(super) fn backward(
     )?;
     activation::tanh_backward(gpu, format, d, pooled, mask(pass).as_ref(), b * h)?;
     if let Some(gradient) = gradient {
-        let to = |slot: &std::ops::Range<usize>| gradient + (slot.start * 4) as u64;
+        let to = |slot| tensor(gradient, slot);
         let scratch = saved.scratch.floats(parts(b) * h.max(labels))?;
         linear::backward_weight(
             gpu,

@@ -1,6 +1,6 @@
 //! Word, position and segment embeddings, LayerNorm, dropout; see [`crate::model`]'s of that name.
 
-use super::{batch::Part, pass::Pass};
+use super::{batch::Part, pass::Pass, weights::tensor};
 use crate::{
     error::Result,
     ops::{
@@ -57,13 +57,12 @@ pub(super) fn forward(pass: &Pass, saved: &Saved) -> Result<()> {
 pub(super) fn backward(pass: &Pass, saved: &Saved, dy: u64, gradient: u64) -> Result<()> {
     let (gpu, weights, batch, format) = (pass.gpu, pass.weights, pass.batch, pass.format());
     let (t, h, at) = (batch.tokens, pass.hidden(), &weights.layout);
-    let gradient_at = |start: usize| gradient + (start * 4) as u64;
     if let Some(mask) = mask(pass) {
         dropout::apply(gpu, format, &mask, dy, t * h)?;
     }
     let sums = Gradients {
-        gamma: gradient_at(at.embedding_gamma.start),
-        beta: gradient_at(at.embedding_beta.start),
+        gamma: tensor(gradient, &at.embedding_gamma),
+        beta: tensor(gradient, &at.embedding_beta),
         bias: None,
         scratch: saved.scratch.floats(parts(t) * 3 * h)?,
     };
@@ -71,7 +70,7 @@ pub(super) fn backward(pass: &Pass, saved: &Saved, dy: u64, gradient: u64) -> Re
     let gamma = weights.f32(&at.embedding_gamma);
     layer_norm::backward(gpu, format, dy, x_hat, inverse, gamma, &PLAIN, None, Some(&sums), t, h)?;
     for (users, table) in batch.users.iter().zip([&at.words, &at.positions, &at.segments]) {
-        embedding::backward(gpu, format, users, dy, h, gradient_at(table.start), &saved.scratch)?;
+        embedding::backward(gpu, format, users, dy, h, tensor(gradient, table), &saved.scratch)?;
     }
     Ok(())
 }

@@ -1,6 +1,9 @@
 //! The feed-forward layer (FFN): up, GELU, down, dropout, residual and LayerNorm; see [`crate::model`]'s of that name.
 
-use super::pass::{Layer, Wanted};
+use super::{
+    pass::{Layer, Wanted},
+    weights::tensor,
+};
 use crate::{
     error::Result,
     ops::{
@@ -96,14 +99,13 @@ pub(super) fn backward(
     let (gpu, weights, slots, format) =
         (layer.pass.gpu, layer.pass.weights, layer.slots, layer.pass.format());
     let (r, h, f) = (layer.rows(), layer.pass.hidden(), weights.config.intermediate_size);
-    let gradient_at = |gradient: u64, start: usize| gradient + (start * 4) as u64;
     let d_product = scratch.d_product.activations(r * h, format)?;
     let column_sums = scratch.column_sums.floats(parts(r) * (3 * h).max(f))?;
     let sums = match wanted {
         Wanted::Weights(gradient) => Some(Gradients {
-            gamma: gradient_at(gradient, slots.ffn_gamma.start),
-            beta: gradient_at(gradient, slots.ffn_beta.start),
-            bias: layer.has_ffn().then(|| gradient_at(gradient, slots.down_bias.start)),
+            gamma: tensor(gradient, &slots.ffn_gamma),
+            beta: tensor(gradient, &slots.ffn_beta),
+            bias: layer.has_ffn().then(|| tensor(gradient, &slots.down_bias)),
             scratch: column_sums,
         }),
         Wanted::Gates(_) => None,
@@ -138,8 +140,8 @@ pub(super) fn backward(
     linear::backward_input(gpu, format, d_product, down, (r, f, h), d_inner, false)?;
     match wanted {
         Wanted::Weights(gradient) => {
-            let [d_down, d_up, d_bias] = [&slots.down_weight, &slots.up_weight, &slots.up_bias]
-                .map(|s| gradient_at(gradient, s.start));
+            let [d_down, d_up, d_bias] =
+                [&slots.down_weight, &slots.up_weight, &slots.up_bias].map(|slot| tensor(gradient, slot));
             linear::backward_weight(gpu, format, d_product, a, (r, f, h), d_down, false)?;
             gelu::backward(gpu, format, inner, d_inner, r, f, Some((d_bias, column_sums)))?;
             linear::backward_weight(gpu, format, d_inner, x, (r, h, f), d_up, false)?;

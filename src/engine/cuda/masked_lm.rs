@@ -1,6 +1,6 @@
 //! The masked-LM head: logits = E LayerNorm(gelu(W x + w)) + b; see [`crate::model::masked_lm`].
 
-use super::pass::Pass;
+use super::{pass::Pass, weights::tensor};
 use crate::{
     error::Result,
     model::params::Layout,
@@ -63,7 +63,7 @@ pub(super) fn backward(pass: &Pass, x: u64, saved: &Saved, dx: u64, gradient: u6
     let Layout {
         words, transform_weight, transform_bias, transform_gamma, transform_beta, decoder_bias, ..
     } = &weights.layout;
-    let to = |slot: &std::ops::Range<usize>| gradient + (slot.start * 4) as u64;
+    let to = |slot| tensor(gradient, slot);
     let (m, h, v) = (pass.batch.chosen, pass.hidden(), decoder_bias.len());
     let (d_logits, d) = (saved.d_logits.address(), saved.dy.activations(m * h, format)?);
     let (inner, y) = (saved.inner.address(), saved.y.address());

@@ -1,6 +1,6 @@
 //! What training adds to a model in device memory: the gradient, the moments, and the step's outcome.
 
-use super::weights::Weights;
+use super::weights::{Weights, tensor};
 use crate::{
     engine::{Outcome, Update},
     error::Result,
@@ -56,7 +56,7 @@ impl Trainer {
     /// The gradients of the embeddings' tables become zeros: most of their rows have no token.
     pub fn clear_tables(&self, gpu: &dyn Gpu, layout: &Layout) -> Result<()> {
         for table in [&layout.words, &layout.positions, &layout.segments] {
-            gpu.clear(self.gradient() + (table.start * 4) as u64, table.len() * 4)?;
+            gpu.clear(tensor(self.gradient(), table), table.len() * 4)?;
         }
         Ok(())
     }

@@ -7,6 +7,11 @@ use crate::{
 };
 use std::{ops::Range, rc::Rc};
 
+/// Where a tensor begins in a buffer of f32 that is laid out as the parameters.
+pub(super) fn tensor(base: u64, slot: &Range<usize>) -> u64 {
+    base + (slot.start * 4) as u64
+}
+
 /// The parameters, laid out as on the host, with the model's structure.
 pub(super) struct Weights {
     pub config: BertConfig,
@@ -60,7 +65,7 @@ impl Weights {
 
     /// A tensor in f32.
     pub fn f32(&self, slot: &Range<usize>) -> u64 {
-        self.master() + (slot.start * 4) as u64
+        tensor(self.master(), slot)
     }
 
     /// A tensor in the format of the products' operands.

@@ -38,6 +38,17 @@ pub enum Argument {
     F32(f32),
 }
 
+impl Argument {
+    /// The value as a kernel reads it, in the lowest bytes.
+    pub fn bits(self) -> u64 {
+        match self {
+            Self::Address(v) | Self::U64(v) => v,
+            Self::U32(v) => u64::from(v),
+            Self::F32(v) => u64::from(v.to_bits()),
+        }
+    }
+}
+
 /// Blocks, threads of a block, and bytes of dynamic shared memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grid {

@@ -154,14 +154,7 @@ impl Gpu for Driver {
                 .check(unsafe { sys::cuFuncSetAttribute(function, limit, grid.shared as c_int) }, failed)?;
             shared.set(grid.shared);
         }
-        let mut values: Vec<u64> = arguments
-            .iter()
-            .map(|argument| match *argument {
-                Argument::Address(v) | Argument::U64(v) => v,
-                Argument::U32(v) => u64::from(v),
-                Argument::F32(v) => u64::from(v.to_bits()),
-            })
-            .collect();
+        let mut values: Vec<u64> = arguments.iter().map(|argument| argument.bits()).collect();
         let mut pointers: Vec<*mut c_void> =
             values.iter_mut().map(|v| std::ptr::from_mut(v).cast()).collect();
         let [x, y, z] = grid.blocks;
