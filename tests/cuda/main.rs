@@ -13,6 +13,7 @@ mod dropout;
 mod embedding;
 mod emulated;
 mod engine;
+mod failing;
 mod gates;
 mod gelu;
 mod layer_norm;

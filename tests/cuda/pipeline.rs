@@ -14,9 +14,10 @@ use serde_json::Value;
 
 use crate::support::on_devices;
 
-fn experiment() -> Experiment {
+/// A few examples of the demo task; `settings` are set last.
+pub fn experiment(settings: &[&str]) -> Experiment {
     let mut layers = Layers::new();
-    for setting in [
+    let all = [
         "task=demo",
         "model=tiny",
         "mode=good",
@@ -25,14 +26,15 @@ fn experiment() -> Experiment {
         "train.epochs=1",
         "train.batch_size=4",
         "run.device=cpu",
-    ] {
+    ];
+    for setting in all.iter().chain(settings) {
         layers.set(setting).unwrap();
     }
     Experiment::load(layers.resolve().unwrap(), None, &mut Silent).unwrap()
 }
 
 /// The logits of the development set that a stage of this record wrote.
-fn logits(store: &Path, stage: &Value) -> Vec<f64> {
+pub fn logits(store: &Path, stage: &Value) -> Vec<f64> {
     let path = store.join("stages").join(stage.as_str().unwrap()).join("predictions.jsonl");
     let text = std::fs::read_to_string(path).unwrap();
     let rows = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -47,7 +49,7 @@ fn a_whole_experiment_on_the_device_agrees_with_the_cpus() {
         let (record, _) = pipeline::run(experiment, &store, &mut Silent).unwrap();
         serde_json::to_value(&record).unwrap()
     };
-    let mut experiment = experiment();
+    let mut experiment = experiment(&[]);
     let expected = run(&experiment, "cpu");
     on_devices("a_whole_experiment_on_the_device", |gpu, format| {
         // An emulation needs half a minute for one.
