@@ -1,5 +1,8 @@
 //! The CUDA kernels against the CPU's: on an emulation of the device everywhere (`emulated.rs`). With the feature
 //! `cuda` also through the driver, to a device or, where there is none, to the emulation (`driver.rs`).
+//!
+//! The emulation switches stacks and finds the places of races as Linux has it.
+#![cfg(target_os = "linux")]
 
 mod activation;
 mod adamw;
