@@ -29,7 +29,12 @@ fn thinned(config: &BertConfig) -> Vec<LayerShape> {
     (0..config.num_hidden_layers).map(|l| kinds[l % kinds.len()].clone()).collect()
 }
 
-fn compare(bert: &Bert, packed: &Packed, dropout: Option<&DropoutPlan>, workspace: &mut Workspace) -> f64 {
+pub fn compare(
+    bert: &Bert,
+    packed: &Packed,
+    dropout: Option<&DropoutPlan>,
+    workspace: &mut Workspace,
+) -> f64 {
     let pass = Pass { dropout, ..Pass::default() };
     let (loss, gradient) = match bert.head {
         Head::Classifier { .. } => train_pass(bert, packed, &pass, workspace),

@@ -2,6 +2,7 @@
 //! finite differences, candle-transformers' BERT, and numbers dumped by PyTorch.
 
 mod adamw_golden;
+mod extremes;
 mod folders;
 mod forward;
 mod forward_golden;
