@@ -213,7 +213,8 @@ fn the_reference_has_the_gradients_that_finite_differences_give() {
     let case = Case { rate: 0.3, ..case(&[4, 1, 6], Some(&[2, 1, 3]), &[0, 3], 5) };
     let (x, exact) = exact(&case);
     let objective = |x: &Operands| inner(&exact::attention(&case, x).context.value, &x.d_context);
-    let names: [(fn(&mut Operands) -> &mut Vec<f64>, &Sums); 3] =
+    type Part = fn(&mut Operands) -> &mut Vec<f64>;
+    let names: [(Part, &Sums); 3] =
         [(|x| &mut x.q, &exact.dq), (|x| &mut x.k, &exact.dk), (|x| &mut x.v, &exact.dv)];
     for (i, (of, gradient)) in names.into_iter().enumerate() {
         let direction = wide(&numbers(gradient.value.len(), 5, i as u32));
