@@ -14,7 +14,7 @@ use lottery::{
     ops::{
         adamw::{self, AdamW, Moments},
         dropout::DropoutPlan,
-        embedding, gelu,
+        embedding,
         layer_norm::{self, Gradients, Norm, Sublayer},
         rng::{Purpose, Stream},
     },
@@ -22,23 +22,6 @@ use lottery::{
 use rayon::prelude::*;
 
 const PLAN: DropoutPlan = DropoutPlan { seed: 1, step: 1, hidden: 0.1, attention: 0.1 };
-
-#[divan::bench(args = layers())]
-fn gelu_forward(bencher: Bencher, shape: &Shape) {
-    let n = TOKENS * shape.inner;
-    // A bias of 0 keeps h what it is from one time to the next.
-    let (mut h, bias, mut a) = (numbers(n), vec![0.0; shape.inner], vec![0.0; n]);
-    measure(bencher, floats(3 * n), || gelu::forward(&mut h, &bias, &mut a));
-}
-
-#[divan::bench(args = layers())]
-fn gelu_backward(bencher: Bencher, shape: &Shape) {
-    let n = TOKENS * shape.inner;
-    // The derivative is 1 there: what is multiplied by it again and again neither vanishes nor overflows.
-    let h: Vec<f32> = numbers(n).into_iter().map(|v| v.abs() + 6.0).collect();
-    let (mut da, mut db) = (numbers(n), vec![0.0; shape.inner]);
-    measure(bencher, floats(3 * n), || gelu::backward(&h, &mut da, shape.inner, Some(&mut db)));
-}
 
 /// A block's end: bias, dropout, residual, LayerNorm.
 struct BlockEnd {
@@ -88,10 +71,10 @@ fn layer_norm_backward(bencher: Bencher, shape: &Shape) {
     end.forward();
     let BlockEnd { n, x: x_hat, y: mut dx, inverse, residual, small } = end;
     let mut dy = numbers(n);
-    let [mut gamma, mut beta, mut bias] = [(); 3].map(|()| vec![0.0; shape.hidden]);
+    let [mut gamma, mut beta] = [(); 2].map(|()| vec![0.0; shape.hidden]);
     let end = sublayer(&small, &residual);
     measure(bencher, floats(4 * n), || {
-        let sums = Gradients { gamma: &mut gamma, beta: &mut beta, bias: Some(&mut bias) };
+        let sums = Gradients { gamma: &mut gamma, beta: &mut beta };
         layer_norm::backward(&mut dy, &x_hat, &inverse, &small, &end, &mut dx, Some(sums));
     });
 }

@@ -14,7 +14,7 @@ use divan::{
     Bencher, Divan,
     counter::{BytesCount, IntoCounter, ItemsCount},
 };
-use lottery::ops::{linear, simd};
+use lottery::ops::{Format, linear, simd};
 use rayon::prelude::*;
 use shape::numbers;
 
@@ -51,7 +51,7 @@ fn floats(n: usize) -> BytesCount {
 fn ceiling_of_products(bencher: Bencher) {
     let n = 2048;
     let (a, b, mut c) = (numbers(n * n), numbers(n * n), vec![0.0; n * n]);
-    measure(bencher, flop(2 * n * n * n), || linear::forward(&a, &b, n, n, n, &mut c));
+    measure(bencher, flop(2 * n * n * n), || linear::forward(Format::F32, &a, &b, (n, n, n), None, &mut c));
 }
 
 /// What no pass over memory can be faster than; larger than the caches.

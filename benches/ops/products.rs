@@ -6,9 +6,10 @@ use crate::{
 };
 use divan::Bencher;
 use lottery::ops::{
+    Format,
     attention::{self, QkvMut, Rows, RowsMut, Saved},
     dropout::DropoutPlan,
-    linear,
+    gelu, linear,
     product::Write,
 };
 use std::fmt;
@@ -50,7 +51,9 @@ fn linears() -> Vec<Linear> {
 fn forward(bencher: Bencher, linear: &Linear) {
     let Linear { from, to, .. } = *linear;
     let (x, w, mut y) = (numbers(TOKENS * from), numbers(from * to), vec![0.0; TOKENS * to]);
-    measure(bencher, flop(linear.flop()), || linear::forward(&x, &w, TOKENS, from, to, &mut y));
+    measure(bencher, flop(linear.flop()), || {
+        linear::forward(Format::F32, &x, &w, (TOKENS, from, to), None, &mut y)
+    });
 }
 
 /// dx = dy W
@@ -59,7 +62,7 @@ fn input_gradient(bencher: Bencher, linear: &Linear) {
     let Linear { from, to, .. } = *linear;
     let (dy, w, mut dx) = (numbers(TOKENS * to), numbers(from * to), vec![0.0; TOKENS * from]);
     measure(bencher, flop(linear.flop()), || {
-        linear::backward_input(&dy, &w, TOKENS, from, to, &mut dx, Write::Replace);
+        linear::backward_input(Format::F32, &dy, &w, (TOKENS, from, to), &mut dx, Write::Replace);
     });
 }
 
@@ -67,9 +70,32 @@ fn input_gradient(bencher: Bencher, linear: &Linear) {
 #[divan::bench(args = linears())]
 fn weight_gradient(bencher: Bencher, linear: &Linear) {
     let Linear { from, to, .. } = *linear;
-    let (dy, x, mut dw) = (numbers(TOKENS * to), numbers(TOKENS * from), vec![0.0; from * to]);
+    let (dy, x) = (numbers(TOKENS * to), numbers(TOKENS * from));
+    let (mut dw, mut db) = (vec![0.0; from * to], vec![0.0; to]);
     measure(bencher, flop(linear.flop()), || {
-        linear::backward_weight(&dy, &x, TOKENS, from, to, &mut dw);
+        linear::backward_weight(Format::F32, &dy, &x, (TOKENS, from, to), &mut dw, &mut db);
+    });
+}
+
+/// h ← x Wᵀ + b, a ← gelu(h)
+#[divan::bench(args = layers())]
+fn up_with_gelu(bencher: Bencher, shape: &Shape) {
+    let (from, to) = (shape.hidden, shape.inner);
+    let (x, w, bias) = (numbers(TOKENS * from), numbers(from * to), vec![0.5; to]);
+    let [mut h, mut a] = [(); 2].map(|()| vec![0.0; TOKENS * to]);
+    measure(bencher, flop(2 * TOKENS * from * to), || {
+        gelu::linear_forward(Format::F32, &x, &w, (TOKENS, from, to), &bias, &mut h, &mut a);
+    });
+}
+
+/// dh ← (dy W) ⊙ gelu'(h)
+#[divan::bench(args = layers())]
+fn down_gradient_with_gelu(bencher: Bencher, shape: &Shape) {
+    let (from, to) = (shape.inner, shape.hidden);
+    let (dy, w, h) = (numbers(TOKENS * to), numbers(from * to), numbers(TOKENS * from));
+    let mut dh = vec![0.0; TOKENS * from];
+    measure(bencher, flop(2 * TOKENS * from * to), || {
+        gelu::linear_backward(Format::F32, &dy, &w, (TOKENS, from, to), &h, &mut dh);
     });
 }
 
@@ -109,7 +135,7 @@ impl Attention {
         let [q, k, v] = [0, 1, 2].map(|i| Rows { data: &qkv[i * hidden..], stride: 3 * hidden });
         let shape = attention::Shape { heads, head_size, queries: offsets, keys: offsets };
         let context = RowsMut { data: context, stride: hidden };
-        attention::forward(q, k, v, &shape, Some((&PLAN, 0)), probabilities, context);
+        attention::forward(Format::F32, q, k, v, &shape, Some((&PLAN, 0)), probabilities, context);
     }
 
     fn backward(&self, d_context: &[f32], data: &mut [f32]) {
@@ -120,7 +146,14 @@ impl Attention {
         let saved = Saved { q, k, v, probabilities };
         let [q, k, v] = [0, 1, 2].map(|i| (i * hidden, 3 * hidden));
         let d_context = Rows { data: d_context, stride: hidden };
-        attention::backward(d_context, &saved, &shape, Some((&PLAN, 0)), QkvMut { data, q, k, v });
+        attention::backward(
+            Format::F32,
+            d_context,
+            &saved,
+            &shape,
+            Some((&PLAN, 0)),
+            QkvMut { data, q, k, v },
+        );
     }
 }
 

@@ -7,6 +7,7 @@ use crate::{
 use lottery::{
     model::{Bert, GateGradients, Pass, Wanted, Workspace},
     ops::{
+        Format,
         adamw::{self, AdamW, Moments},
         dropout::DropoutPlan,
         linear, loss,
@@ -23,7 +24,7 @@ pub fn ceiling() -> f64 {
     let times = (0..7)
         .map(|_| {
             let start = Instant::now();
-            linear::forward(&a, &b, n, n, n, &mut c);
+            linear::forward(Format::F32, &a, &b, (n, n, n), None, &mut c);
             milliseconds(start)
         })
         .collect();

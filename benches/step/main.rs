@@ -46,7 +46,7 @@ fn main() {
     let named = SHAPES.iter().any(|s| arguments.iter().any(|a| a == s.0));
     let chosen = SHAPES.iter().filter(|s| !named || arguments.iter().any(|a| a == s.0));
     match &machine {
-        Machine::Cpu => {
+        Machine::Cpu { .. } => {
             let ceiling = cpu::ceiling();
             println!("kernels {}, {threads} threads, GEMM ceiling {ceiling:.0} GFLOP/s", machine.kernels());
             chosen.for_each(|shape| cpu::bench(&work(shape), steps, ceiling));

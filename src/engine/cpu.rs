@@ -7,6 +7,7 @@ use crate::{
     error::Result,
     model::{Bert, GateGradients, Gates, Input, Pass, Wanted, Workspace},
     ops::{
+        Format,
         adamw::{self, Moments},
         dropout::DropoutPlan,
         loss::{self, Prediction, Targets},
@@ -22,24 +23,25 @@ pub(super) struct Cpu<'a> {
     decayed: Vec<Range<usize>>,
     workspace: Workspace,
     d_logits: Vec<f32>,
+    format: Format,
 }
 
 impl<'a> Cpu<'a> {
-    pub fn reader(bert: &'a Bert) -> Self {
-        Self::new(Cow::Borrowed(bert), Moments::default())
+    pub fn reader(bert: &'a Bert, format: Format) -> Self {
+        Self::new(Cow::Borrowed(bert), Moments::default(), format)
     }
 
-    fn new(bert: Cow<'a, Bert>, moments: Moments) -> Self {
+    fn new(bert: Cow<'a, Bert>, moments: Moments, format: Format) -> Self {
         let decayed = bert.params.layout.decayed();
         let (gradient, d_logits) = (Vec::new(), Vec::new());
-        Self { bert, moments, gradient, decayed, workspace: Workspace::default(), d_logits }
+        Self { bert, moments, gradient, decayed, workspace: Workspace::default(), d_logits, format }
     }
 
     /// Forward, and backward unless the loss is not a finite number; the loss.
     fn pass(&mut self, input: &Input, goal: Goal, dropout: &DropoutPlan) -> f64 {
-        let Self { bert, gradient, workspace, d_logits, .. } = self;
+        let Self { bert, gradient, workspace, d_logits, format, .. } = self;
         gradient.resize(bert.params.data.len(), 0.0);
-        let pass = Pass { dropout: Some(dropout), keep: true, ..Pass::default() };
+        let pass = Pass { dropout: Some(dropout), keep: true, format: *format, ..Pass::default() };
         match goal {
             Goal::Labels(targets) => {
                 bert.forward(input, &pass, workspace);
@@ -64,19 +66,28 @@ impl<'a> Cpu<'a> {
 }
 
 impl Cpu<'static> {
-    pub fn trainer(bert: Bert, moments: Moments) -> Self {
-        Self::new(Cow::Owned(bert), moments)
+    pub fn trainer(bert: Bert, moments: Moments, format: Format) -> Self {
+        Self::new(Cow::Owned(bert), moments, format)
     }
 }
 
 impl Engine for Cpu<'_> {
     fn logits(&mut self, input: &Input, gates: Option<&Gates>) -> Result<Vec<f32>> {
-        self.bert.forward(input, &Pass { gates, ..Pass::default() }, &mut self.workspace);
+        self.bert.forward(
+            input,
+            &Pass { gates, format: self.format, ..Pass::default() },
+            &mut self.workspace,
+        );
         Ok(self.workspace.logits().to_vec())
     }
 
     fn predictions(&mut self, input: &Input, rows: &[usize], words: &[u32]) -> Result<Vec<Prediction>> {
-        self.bert.forward_masked(input, rows, &Pass::default(), &mut self.workspace);
+        self.bert.forward_masked(
+            input,
+            rows,
+            &Pass { format: self.format, ..Pass::default() },
+            &mut self.workspace,
+        );
         Ok(loss::words(self.workspace.masked_logits(), words))
     }
 
@@ -87,8 +98,8 @@ impl Engine for Cpu<'_> {
         gates: Option<&Gates>,
         out: &mut GateGradients,
     ) -> Result<Vec<f32>> {
-        let Self { bert, workspace, d_logits, .. } = self;
-        let pass = Pass { dropout: None, gates, keep: true, gate_gradients: true };
+        let Self { bert, workspace, d_logits, format, .. } = self;
+        let pass = Pass { dropout: None, gates, keep: true, gate_gradients: true, format: *format };
         bert.forward(input, &pass, workspace);
         let logits = workspace.logits().to_vec();
         d_logits.resize(logits.len(), 0.0);

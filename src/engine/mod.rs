@@ -8,22 +8,29 @@ use crate::{
     error::{Error, Result},
     model::{Bert, GateGradients, Gates, Input},
     ops::{
+        Format,
         adamw::{AdamW, Moments},
-        cuda::{Format, Gpu},
+        cuda::Gpu,
         dropout::DropoutPlan,
         loss::{Prediction, Targets},
-        simd,
+        simd::{self, Bf16},
     },
 };
 use std::rc::Rc;
 
 /// Where models are computed.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub enum Machine {
-    #[default]
-    Cpu,
+    /// The processor; products in bf16 only where [`simd::bf16`] says how.
+    Cpu { format: Format },
     /// A CUDA device, or what stands for one in tests.
     Cuda { gpu: Rc<dyn Gpu>, format: Format },
+}
+
+impl Default for Machine {
+    fn default() -> Self {
+        Self::Cpu { format: Format::F32 }
+    }
 }
 
 impl Machine {
@@ -37,7 +44,7 @@ impl Machine {
             Dtype::Bf16 => Format::Bf16,
         };
         match device {
-            Device::Cpu => Self::cpu(dtype),
+            Device::Cpu => Ok(Self::cpu(format, say)),
             Device::Cuda(n) => Ok(Self::Cuda { gpu: open_cuda(n)?, format }),
             Device::Auto => match open_cuda(0) {
                 Ok(gpu) => Ok(Self::Cuda { gpu, format }),
@@ -46,25 +53,24 @@ impl Machine {
                     if cfg!(feature = "cuda") {
                         say(&format!("computing on the CPU: {why}"));
                     }
-                    Self::cpu(dtype)
+                    Ok(Self::cpu(format, say))
                 }
             },
         }
     }
 
-    fn cpu(dtype: Dtype) -> Result<Self> {
-        match dtype {
-            Dtype::F32 => Ok(Self::Cpu),
-            Dtype::Bf16 => Err(Error::usage(
-                "--dtype bf16: on the CPU everything is computed in f32. Use `--dtype f32`, or `--device cuda` where there is one.",
-            )),
+    fn cpu(format: Format, say: &mut dyn FnMut(&str)) -> Self {
+        if format == Format::Bf16 && simd::bf16().is_none() {
+            say("computing in f32: this processor has no instructions for bf16 (AVX512_BF16)");
+            return Self::default();
         }
+        Self::Cpu { format }
     }
 
     /// An engine whose weights stay as they are.
     pub fn reader<'a>(&self, bert: &'a Bert) -> Result<Box<dyn Engine + 'a>> {
         Ok(match self {
-            Self::Cpu => Box::new(cpu::Cpu::reader(bert)),
+            Self::Cpu { format } => Box::new(cpu::Cpu::reader(bert, *format)),
             Self::Cuda { gpu, format } => Box::new(cuda::Cuda::reader(gpu, bert, *format)?),
         })
     }
@@ -72,7 +78,7 @@ impl Machine {
     /// An engine that trains, from these moments on.
     pub fn trainer(&self, bert: Bert, moments: Moments) -> Result<Box<dyn Engine>> {
         Ok(match self {
-            Self::Cpu => Box::new(cpu::Cpu::trainer(bert, moments)),
+            Self::Cpu { format } => Box::new(cpu::Cpu::trainer(bert, moments, *format)),
             Self::Cuda { gpu, format } => Box::new(cuda::Cuda::trainer(gpu, &bert, moments, *format)?),
         })
     }
@@ -80,7 +86,14 @@ impl Machine {
     /// The kernels' set: the processor's instructions, or CUDA.
     pub fn kernels(&self) -> String {
         match self {
-            Self::Cpu => format!("{:?}", simd::level()).to_lowercase(),
+            Self::Cpu { format } => {
+                let level = format!("{:?}", simd::level()).to_lowercase();
+                match (format, simd::bf16()) {
+                    (Format::Bf16, Some(Bf16::Native)) => level + "+bf16",
+                    (Format::Bf16, _) => level + "+bf16-rounded",
+                    (Format::F32, _) => level,
+                }
+            }
             Self::Cuda { .. } => "cuda".to_owned(),
         }
     }
@@ -88,7 +101,7 @@ impl Machine {
     /// Version and what computes, which outcomes depend on in the last bits: two words.
     pub fn program(&self) -> String {
         let by = match self {
-            Self::Cpu => self.kernels(),
+            Self::Cpu { .. } => self.kernels(),
             Self::Cuda { gpu, .. } => format!("cuda:{}", gpu.description().replace([' ', ','], "-")),
         };
         format!("{} {by}", env!("CARGO_PKG_VERSION"))

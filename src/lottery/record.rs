@@ -4,7 +4,7 @@ use super::{Experiment, stages::Metrics};
 use crate::{
     config::{Dtype, ExperimentConfig},
     engine::Machine,
-    ops::cuda::Format,
+    ops::Format,
     prune::{Mask, Method, Mode},
     store::StageId,
 };
@@ -79,10 +79,13 @@ pub fn ticket(experiment: &Experiment, mask: &Mask, search: Option<&StageId>) ->
 
 /// What computes.
 pub fn device(machine: &Machine) -> Value {
-    let (kind, name, dtype) = match machine {
-        Machine::Cpu => ("cpu", cpu_name(), Dtype::F32),
-        Machine::Cuda { gpu, format: Format::F32 } => ("cuda", gpu.description(), Dtype::F32),
-        Machine::Cuda { gpu, format: Format::Bf16 } => ("cuda", gpu.description(), Dtype::Bf16),
+    let (kind, name, format) = match machine {
+        Machine::Cpu { format } => ("cpu", cpu_name(), format),
+        Machine::Cuda { gpu, format } => ("cuda", gpu.description(), format),
+    };
+    let dtype = match format {
+        Format::F32 => Dtype::F32,
+        Format::Bf16 => Dtype::Bf16,
     };
     json!({
         "kind": kind,

@@ -111,25 +111,31 @@ pub(super) fn forward(layer: &Layer, x: &[f32], saved: &mut Saved, scratch: &mut
         if layer.chosen.is_some() {
             let (q, kv) = fit(&mut saved.qkv, r * a + t * 2 * a).split_at_mut(r * a);
             // (rows, H) · (H, A) and (T, H) · (H, 2A)
-            linear::forward(residual, &weight[..a * h], r, h, a, q);
-            linear::forward(x, &weight[a * h..], t, h, 2 * a, kv);
-            linear::add_bias(q, &bias[..a]);
-            linear::add_bias(kv, &bias[a..]);
+            linear::forward(layer.format, residual, &weight[..a * h], (r, h, a), Some(&bias[..a]), q);
+            linear::forward(layer.format, x, &weight[a * h..], (t, h, 2 * a), Some(&bias[a..]), kv);
         } else {
             // (T, H) · (H, 3A)
             let qkv = fit(&mut saved.qkv, t * 3 * a);
-            linear::forward(x, weight, t, h, 3 * a, qkv);
-            linear::add_bias(qkv, bias);
+            linear::forward(layer.format, x, weight, (t, h, 3 * a), Some(bias), qkv);
         }
         let shape = attention_shape(layer);
         let [q, k, v] = split_qkv(layer, &saved.qkv);
         let probabilities = fit(&mut saved.probabilities, shape.probabilities());
         let context = fit(&mut saved.context, r * a);
         let dropout = layer.dropout.map(|plan| (plan, layer.number));
-        attention::forward(q, k, v, &shape, dropout, probabilities, RowsMut { data: context, stride: a });
+        attention::forward(
+            layer.format,
+            q,
+            k,
+            v,
+            &shape,
+            dropout,
+            probabilities,
+            RowsMut { data: context, stride: a },
+        );
         let context = gated(layer, context, &mut scratch.gated);
         // (rows, A) · (A, H)
-        linear::forward(context, params.at(&slots.output_weight), r, a, h, product);
+        linear::forward(layer.format, context, params.at(&slots.output_weight), (r, a, h), None, product);
     }
     let norm = Norm {
         gamma: params.at(&slots.attention_gamma),
@@ -156,9 +162,8 @@ pub(super) fn backward(
     let d_product = fit(&mut scratch.d_product, r * h);
     let sums = match wanted {
         Wanted::Weights(gradient) => {
-            let [gamma, beta, bias] =
-                disjoint(gradient, [&slots.attention_gamma, &slots.attention_beta, &slots.output_bias]);
-            Some(Gradients { gamma, beta, bias: Some(bias) })
+            let [gamma, beta] = disjoint(gradient, [&slots.attention_gamma, &slots.attention_beta]);
+            Some(Gradients { gamma, beta })
         }
         Wanted::Gates(_) => None,
     };
@@ -173,12 +178,12 @@ pub(super) fn backward(
         let output_weight = params.at(&slots.output_weight);
         let context = &saved.context[..r * a];
         let d_context = fit(&mut scratch.d_context, r * a);
-        linear::backward_input(d_product, output_weight, r, a, h, d_context, Write::Replace);
+        linear::backward_input(layer.format, d_product, output_weight, (r, a, h), d_context, Write::Replace);
         match wanted {
             Wanted::Weights(gradient) => {
                 let context = gated(layer, context, &mut scratch.gated);
-                let d_weight = &mut gradient[slots.output_weight.clone()];
-                linear::backward_weight(d_product, context, r, a, h, d_weight);
+                let [d_weight, d_bias] = disjoint(gradient, [&slots.output_weight, &slots.output_bias]);
+                linear::backward_weight(layer.format, d_product, context, (r, a, h), d_weight, d_bias);
             }
             Wanted::Gates(out) => {
                 gates::products(context, d_context, layer.head_size, &mut out.layers[layer.number].heads);
@@ -200,6 +205,7 @@ pub(super) fn backward(
         let dropout = layer.dropout.map(|plan| (plan, layer.number));
         let kv_width = if layer.chosen.is_some() { 2 * a } else { 3 * a };
         attention::backward(
+            layer.format,
             Rows { data: d_context, stride: a },
             &attended,
             &shape,
@@ -218,25 +224,43 @@ pub(super) fn backward(
                 let (d_q, d_kv) = d_qkv.split_at(r * a);
                 let (weight_q, weight_kv) = d_weight.split_at_mut(a * h);
                 let (bias_q, bias_kv) = d_bias.split_at_mut(a);
-                linear::backward_weight(d_q, &saved.x_chosen[..r * h], r, h, a, weight_q);
-                linear::backward_weight(d_kv, x, t, h, 2 * a, weight_kv);
-                linear::backward_bias(d_q, bias_q);
-                linear::backward_bias(d_kv, bias_kv);
+                linear::backward_weight(
+                    layer.format,
+                    d_q,
+                    &saved.x_chosen[..r * h],
+                    (r, h, a),
+                    weight_q,
+                    bias_q,
+                );
+                linear::backward_weight(layer.format, d_kv, x, (t, h, 2 * a), weight_kv, bias_kv);
             } else {
-                linear::backward_weight(d_qkv, x, t, h, 3 * a, d_weight);
-                linear::backward_bias(d_qkv, d_bias);
+                linear::backward_weight(layer.format, d_qkv, x, (t, h, 3 * a), d_weight, d_bias);
             }
         }
         if layer.chosen.is_some() {
             let (d_q, d_kv) = d_qkv.split_at(r * a);
             let d_chosen = &mut scratch.d_chosen[..r * h];
-            linear::backward_input(d_q, &weight[..a * h], r, h, a, d_chosen, Write::Add);
-            linear::backward_input(d_kv, &weight[a * h..], t, h, 2 * a, fit(dy, t * h), Write::Replace);
+            linear::backward_input(layer.format, d_q, &weight[..a * h], (r, h, a), d_chosen, Write::Add);
+            linear::backward_input(
+                layer.format,
+                d_kv,
+                &weight[a * h..],
+                (t, h, 2 * a),
+                fit(dy, t * h),
+                Write::Replace,
+            );
         } else {
-            linear::backward_input(d_qkv, weight, t, h, 3 * a, dz, Write::Add);
+            linear::backward_input(layer.format, d_qkv, weight, (t, h, 3 * a), dz, Write::Add);
         }
-    } else if layer.chosen.is_some() {
-        fit(dy, t * h).fill(0.0);
+    } else {
+        if let Wanted::Weights(gradient) = wanted {
+            // Without heads the output's bias is left.
+            let d_bias = &mut gradient[slots.output_bias.clone()];
+            linear::backward_weight(layer.format, d_product, &[], (r, 0, h), &mut [], d_bias);
+        }
+        if layer.chosen.is_some() {
+            fit(dy, t * h).fill(0.0);
+        }
     }
     if let Some(rows) = layer.chosen {
         let dx = fit(dy, t * h);

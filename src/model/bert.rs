@@ -86,7 +86,7 @@ impl Bert {
         encoder.chosen.offsets.clear();
         encoder.chosen.offsets.extend(0..=input.sequences());
         encoder::forward(self, input, pass, encoder);
-        classifier::forward(&self.params, encoder.output(self.config.hidden_size), pass.dropout, classifier);
+        classifier::forward(&self.params, encoder.output(self.config.hidden_size), pass, classifier);
     }
 
     /// The gradients of the loss whose derivative by the logits is `d_logits` (B, labels), after a `forward` of the
@@ -104,7 +104,7 @@ impl Bert {
         let mut dy = std::mem::take(&mut encoder.dy);
         let d_first = fit(&mut dy, input.sequences() * h);
         let (first, gradient) = (encoder.output(h), wanted.weights());
-        classifier::backward(&self.params, first, pass.dropout, classifier, d_logits, d_first, gradient);
+        classifier::backward(&self.params, first, pass, classifier, d_logits, d_first, gradient);
         encoder.dy = dy;
         encoder::backward(self, input, pass, encoder, wanted);
     }

@@ -67,7 +67,7 @@ pub(super) fn backward(
         mask.apply(dy);
     }
     let [gamma, beta] = disjoint(gradient, [embedding_gamma, embedding_beta]);
-    let sums = Gradients { gamma, beta, bias: None };
+    let sums = Gradients { gamma, beta };
     let gamma = params.at(embedding_gamma);
     layer_norm::backward(dy, &saved.x_hat[..t * h], &saved.inverse[..t], gamma, &PLAIN, scratch, Some(sums));
     for (rows, table) in [(input.ids, words), (input.positions, positions), (input.segments, segments)] {

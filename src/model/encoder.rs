@@ -7,7 +7,7 @@ use super::{
     gates::{GateGradients, Gates},
     params::{LayerShape, LayerSlots, Params},
 };
-use crate::ops::{dropout::DropoutPlan, fit};
+use crate::ops::{Format, dropout::DropoutPlan, fit};
 
 /// A packed batch: `B` sequences one behind another, `T` tokens in all, no padding.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +43,8 @@ pub struct Pass<'a> {
     pub keep: bool,
     /// Whether that will be for gate gradients.
     pub gate_gradients: bool,
+    /// What the products read their operands in.
+    pub format: Format,
 }
 
 /// What a backward pass is for. Gate gradients need no weight gradient, and no input gradient below the first layer.
@@ -118,6 +120,7 @@ pub(super) struct Layer<'a> {
     pub chosen: Option<&'a [usize]>,
     pub dropout: Option<&'a DropoutPlan>,
     pub gates: Option<&'a Gates>,
+    pub format: Format,
 }
 
 impl Layer<'_> {
@@ -165,6 +168,7 @@ fn layer<'a>(
         chosen: last.then_some(&chosen.rows),
         dropout: pass.dropout,
         gates: pass.gates,
+        format: pass.format,
     }
 }
 

@@ -54,9 +54,9 @@ pub(super) fn forward(layer: &Layer, x: &[f32], saved: &mut Saved, keep_output: 
     if layer.shape.ffn {
         let (inner, a) = (fit(&mut saved.h, r * f), fit(&mut saved.a, r * f));
         // (rows, H) · (H, F), (rows, F) · (F, H)
-        linear::forward(x, params.at(&slots.up_weight), r, h, f, inner);
-        gelu::forward(inner, params.at(&slots.up_bias), a);
-        linear::forward(a, params.at(&slots.down_weight), r, f, h, product);
+        let (weight, bias) = (params.at(&slots.up_weight), params.at(&slots.up_bias));
+        gelu::linear_forward(layer.format, x, weight, (r, h, f), bias, inner, a);
+        linear::forward(layer.format, a, params.at(&slots.down_weight), (r, f, h), None, product);
     } else {
         product.fill(0.0);
     }
@@ -81,9 +81,8 @@ pub(super) fn backward(
     let d_product = fit(&mut scratch.d_product, r * h);
     let sums = match wanted {
         Wanted::Weights(gradient) => {
-            let [gamma, beta, bias] =
-                disjoint(gradient, [&slots.ffn_gamma, &slots.ffn_beta, &slots.down_bias]);
-            Some(Gradients { gamma, beta, bias: layer.shape.ffn.then_some(bias) })
+            let [gamma, beta] = disjoint(gradient, [&slots.ffn_gamma, &slots.ffn_beta]);
+            Some(Gradients { gamma, beta })
         }
         Wanted::Gates(_) => None,
     };
@@ -104,16 +103,13 @@ pub(super) fn backward(
     }
     let a = &saved.a[..r * f];
     let d_inner = fit(&mut scratch.d_inner, r * f);
-    linear::backward_input(d_product, params.at(&slots.down_weight), r, f, h, d_inner, Write::Replace);
-    match wanted {
-        Wanted::Weights(gradient) => {
-            let [d_down, d_up, d_bias] =
-                disjoint(gradient, [&slots.down_weight, &slots.up_weight, &slots.up_bias]);
-            linear::backward_weight(d_product, a, r, f, h, d_down);
-            gelu::backward(&saved.h[..r * f], d_inner, f, Some(d_bias));
-            linear::backward_weight(d_inner, x, r, h, f, d_up);
-        }
-        Wanted::Gates(_) => gelu::backward(&saved.h[..r * f], d_inner, f, None),
+    let down_weight = params.at(&slots.down_weight);
+    gelu::linear_backward(layer.format, d_product, down_weight, (r, f, h), &saved.h[..r * f], d_inner);
+    if let Wanted::Weights(gradient) = wanted {
+        let [d_down, d_down_bias, d_up, d_up_bias] =
+            disjoint(gradient, [&slots.down_weight, &slots.down_bias, &slots.up_weight, &slots.up_bias]);
+        linear::backward_weight(layer.format, d_product, a, (r, f, h), d_down, d_down_bias);
+        linear::backward_weight(layer.format, d_inner, x, (r, h, f), d_up, d_up_bias);
     }
-    linear::backward_input(d_inner, params.at(&slots.up_weight), r, h, f, dy, Write::Add);
+    linear::backward_input(layer.format, d_inner, params.at(&slots.up_weight), (r, h, f), dy, Write::Add);
 }

@@ -7,7 +7,7 @@ use super::{
     params::{Layout, Params, disjoint},
 };
 use crate::ops::{
-    fit, gelu,
+    Format, fit, gelu,
     layer_norm::{self, Gradients, Norm, Sublayer},
     linear,
     product::Write,
@@ -31,31 +31,44 @@ pub(super) struct Saved {
 const PLAIN: Sublayer<'static> = Sublayer { bias: None, dropout: None, gate: 1.0, residual: None };
 
 /// x (M, H) → logits (M, V), in `saved`.
-fn forward(params: &Params, epsilon: f32, x: &[f32], saved: &mut Saved) {
+fn forward(params: &Params, epsilon: f32, format: Format, x: &[f32], saved: &mut Saved) {
     let at = &params.layout;
     let (h, v) = (at.transform_bias.len(), at.decoder_bias.len());
     let m = x.len() / h;
     let (inner, a) = (fit(&mut saved.inner, m * h), fit(&mut saved.x_hat, m * h));
-    linear::forward(x, params.at(&at.transform_weight), m, h, h, inner);
-    gelu::forward(inner, params.at(&at.transform_bias), a);
+    let (weight, bias) = (params.at(&at.transform_weight), params.at(&at.transform_bias));
+    gelu::linear_forward(format, x, weight, (m, h, h), bias, inner, a);
     let norm = Norm { gamma: params.at(&at.transform_gamma), beta: params.at(&at.transform_beta), epsilon };
     let y = fit(&mut saved.y, m * h);
     layer_norm::forward(a, &PLAIN, &norm, y, fit(&mut saved.inverse, m), None);
     // (M, H) · (H, V)
     saved.logits.resize(m * v, 0.0);
-    linear::forward(y, params.at(&at.words), m, h, v, &mut saved.logits);
-    linear::add_bias(&mut saved.logits, params.at(&at.decoder_bias));
+    linear::forward(
+        format,
+        y,
+        params.at(&at.words),
+        (m, h, v),
+        Some(params.at(&at.decoder_bias)),
+        &mut saved.logits,
+    );
 }
 
 /// The gradient by the logits, in their place → dx (M, H); weights' gradients are added when they are wanted.
-fn backward(params: &Params, x: &[f32], saved: &mut Saved, dx: &mut [f32], gradient: Option<&mut [f32]>) {
+fn backward(
+    params: &Params,
+    format: Format,
+    x: &[f32],
+    saved: &mut Saved,
+    dx: &mut [f32],
+    gradient: Option<&mut [f32]>,
+) {
     let Layout {
         words, transform_weight, transform_bias, transform_gamma, transform_beta, decoder_bias, ..
     } = &params.layout;
     let (h, v) = (transform_bias.len(), decoder_bias.len());
     let m = x.len() / h;
     let d = fit(&mut saved.dy, m * h);
-    linear::backward_input(&saved.logits, params.at(words), m, h, v, d, Write::Replace);
+    linear::backward_input(format, &saved.logits, params.at(words), (m, h, v), d, Write::Replace);
     let (x_hat, inverse, inner) = (&saved.x_hat[..m * h], &saved.inverse[..m], &saved.inner[..m * h]);
     let (gamma, scratch) = (params.at(transform_gamma), fit(&mut saved.scratch, m * h));
     match gradient {
@@ -64,19 +77,18 @@ fn backward(params: &Params, x: &[f32], saved: &mut Saved, dx: &mut [f32], gradi
                 gradient,
                 [words, decoder_bias, transform_weight, transform_bias, transform_gamma, transform_beta],
             );
-            linear::backward_weight(&saved.logits, &saved.y[..m * h], m, h, v, d_words);
-            linear::backward_bias(&saved.logits, d_decoder);
-            let sums = Gradients { gamma: d_gamma, beta: d_beta, bias: None };
+            linear::backward_weight(format, &saved.logits, &saved.y[..m * h], (m, h, v), d_words, d_decoder);
+            let sums = Gradients { gamma: d_gamma, beta: d_beta };
             layer_norm::backward(d, x_hat, inverse, gamma, &PLAIN, scratch, Some(sums));
-            gelu::backward(inner, d, h, Some(d_bias));
-            linear::backward_weight(d, x, m, h, h, d_weight);
+            gelu::backward(inner, d);
+            linear::backward_weight(format, d, x, (m, h, h), d_weight, d_bias);
         }
         None => {
             layer_norm::backward(d, x_hat, inverse, gamma, &PLAIN, scratch, None);
-            gelu::backward(inner, d, h, None);
+            gelu::backward(inner, d);
         }
     }
-    linear::backward_input(d, params.at(transform_weight), m, h, h, dx, Write::Replace);
+    linear::backward_input(format, d, params.at(transform_weight), (m, h, h), dx, Write::Replace);
 }
 
 impl Workspace {
@@ -101,7 +113,7 @@ impl Bert {
         encoder.chosen.offsets.extend(input.offsets.iter().map(before));
         encoder::forward(self, input, pass, encoder);
         let epsilon = self.config.layer_norm_eps as f32;
-        forward(&self.params, epsilon, encoder.output(self.config.hidden_size), masked_lm);
+        forward(&self.params, epsilon, pass.format, encoder.output(self.config.hidden_size), masked_lm);
     }
 
     /// The gradients of the loss whose derivative stands in [`Workspace::masked_logits`], after a `forward_masked` of
@@ -111,7 +123,7 @@ impl Bert {
         let h = self.config.hidden_size;
         let mut dy = std::mem::take(&mut encoder.dy);
         let x = encoder.output(h);
-        backward(&self.params, x, masked_lm, fit(&mut dy, x.len()), wanted.weights());
+        backward(&self.params, pass.format, x, masked_lm, fit(&mut dy, x.len()), wanted.weights());
         encoder.dy = dy;
         encoder::backward(self, input, pass, encoder, wanted);
     }

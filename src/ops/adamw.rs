@@ -23,6 +23,9 @@ pub struct AdamW {
 struct Coefficients {
     beta1: f32,
     beta2: f32,
+    /// 1 - β, subtracted before rounding to f32: 1 - 0.999 would be off by 1e-5 afterwards.
+    rest1: f32,
+    rest2: f32,
     epsilon: f32,
     gradient_scale: f32,
     /// lr / (1 - β₁ᵗ)
@@ -51,8 +54,8 @@ dispatch! {
         for (((w, g), m), v) in w.iter_mut().zip(g).zip(m).zip(v) {
             let gradient = *g * c.gradient_scale;
             *g = 0.0;
-            *m = c.beta1.mul_add(*m, (1.0 - c.beta1) * gradient);
-            *v = c.beta2.mul_add(*v, (1.0 - c.beta2) * gradient * gradient);
+            *m = c.beta1.mul_add(*m, c.rest1 * gradient);
+            *v = c.beta2.mul_add(*v, c.rest2 * gradient * gradient);
             let root = v.sqrt().mul_add(c.inverse_root, c.epsilon);
             *w = w.mul_add(keep, -(c.step_size * *m / root));
         }
@@ -103,6 +106,8 @@ impl AdamW {
         let c = Coefficients {
             beta1: self.beta1 as f32,
             beta2: self.beta2 as f32,
+            rest1: (1.0 - self.beta1) as f32,
+            rest2: (1.0 - self.beta2) as f32,
             epsilon: self.epsilon as f32,
             gradient_scale: gradient_scale as f32,
             step_size: (learning_rate / (1.0 - self.beta1.powf(t))) as f32,

@@ -2,8 +2,9 @@
 //! (Vaswani et al. 2017, eq. 1): context = dropout(softmax(q kᵀ / √d)) v.
 
 use super::{
-    Shared,
+    Format, Shared,
     dropout::DropoutPlan,
+    product::{View, matmul_here},
     simd::{dot, exp, max, sum},
 };
 use crate::dispatch;
@@ -77,48 +78,12 @@ pub struct RowsMut<'a> {
     pub stride: usize,
 }
 
-/// c ← scale · a b on this thread; strides are (row, column).
-///
-/// # Safety
-/// The three matrices must lie inside their buffers and nobody else may touch `c`.
-unsafe fn product(
-    (m, n, k): (usize, usize, usize),
-    (a, a_rows, a_columns): (*const f32, usize, usize),
-    (b, b_rows, b_columns): (*const f32, usize, usize),
-    (c, c_rows): (*mut f32, usize),
-    scale: f32,
-) {
-    // SAFETY: passed on from the caller.
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            c,
-            1,
-            c_rows as isize,
-            false,
-            a,
-            a_columns as isize,
-            a_rows as isize,
-            b,
-            b_columns as isize,
-            b_rows as isize,
-            0f32,
-            scale,
-            false,
-            false,
-            false,
-            gemm::Parallelism::None,
-        );
-    }
-}
-
 dispatch! {
-    fn softmax_rows(p: &mut [f32], t: usize) {
+    /// Each row of t becomes softmax(factor · row).
+    fn softmax_rows(p: &mut [f32], t: usize, factor: f32) {
         for row in p.chunks_exact_mut(t) {
             let peak = max(row);
-            for v in row.iter_mut() { *v = exp(*v - peak); }
+            for v in row.iter_mut() { *v = exp((*v - peak) * factor); }
             let scale = 1.0 / sum(row);
             for v in row.iter_mut() { *v *= scale; }
         }
@@ -126,11 +91,11 @@ dispatch! {
 }
 
 dispatch! {
-    /// dp becomes the gradient before the softmax: p ⊙ (dp - ⟨p, dp⟩).
-    fn softmax_backward_rows(p: &[f32], dp: &mut [f32], t: usize) {
+    /// dp becomes the gradient before the softmax and its factor: factor p ⊙ (dp - ⟨p, dp⟩).
+    fn softmax_backward_rows(p: &[f32], dp: &mut [f32], t: usize, factor: f32) {
         for (p, dp) in p.chunks_exact(t).zip(dp.chunks_exact_mut(t)) {
             let shift = dot(p, dp);
-            for (p, d) in p.iter().zip(dp) { *d = p * (*d - shift); }
+            for (p, d) in p.iter().zip(dp) { *d = (p * factor) * (*d - shift); }
         }
     }
 }
@@ -157,7 +122,9 @@ fn check(shape: &Shape, width_of: &[(usize, usize, &[usize])], probabilities: us
 }
 
 /// Writes context (queries, A) and the softmax's probabilities, which the backward pass needs.
+#[allow(clippy::too_many_arguments)]
 pub fn forward(
+    format: Format,
     q: Rows,
     k: Rows,
     v: Rows,
@@ -185,25 +152,27 @@ pub fn forward(
         let (m, t) = (block.queries, block.keys);
         // SAFETY: `first` counts the elements of all earlier tasks, so blocks are disjoint and, by `check`, inside.
         let p = unsafe { std::slice::from_raw_parts_mut(p.at(task.first), m * t) };
-        let (q_at, k_at, v_at) = (block.of_query(q), block.of_key(k), block.of_key(v));
-        // SAFETY: `check` keeps the rows inside their buffers; `p` belongs to this task.
-        unsafe { product((m, t, d), (q_at, q.stride, 1), (k_at, 1, k.stride), (p.as_mut_ptr(), t), scale) };
-        softmax_rows(p, t);
+        let (q, k, v) = (block.of_query(q), block.of_key(k), block.of_key(v));
+        // S = Q Kᵀ: (m, d) · (d, t)
+        // SAFETY: `p` belongs to this task.
+        unsafe { matmul_here(format, (m, t, d), q, k.t(), p.as_mut_ptr(), t) };
+        softmax_rows(p, t, scale);
         SCRATCH.with_borrow_mut(|[dropped, _]| {
             let mask = dropout
                 .and_then(|(plan, layer)| plan.attention(layer, shape.heads[task.head], task.sequence));
             let kept = match mask {
-                None => p.as_ptr(),
+                None => &*p,
                 Some(mask) => {
                     let dropped = super::fit(dropped, m * t);
                     mask.multipliers(0, dropped);
                     multiply(dropped, p);
-                    dropped.as_ptr()
+                    dropped
                 }
             };
             let to = out.at(block.query_row * stride + block.column);
-            // SAFETY: as above; the context's block belongs to this task.
-            unsafe { product((m, d, t), (kept, t, 1), (v_at, v.stride, 1), (to, stride), 1.0) };
+            // C = P̃ V: (m, t) · (t, d)
+            // SAFETY: the context's block belongs to this task and, by `check`, is inside.
+            unsafe { matmul_here(format, (m, d, t), View::rows(kept, t), v, to, stride) };
         });
     });
 }
@@ -230,12 +199,17 @@ impl Block {
         }
     }
 
-    fn of_query(&self, rows: Rows) -> *const f32 {
-        rows.data.as_ptr().wrapping_add(self.query_row * rows.stride + self.column)
+    fn of_query<'a>(&self, rows: Rows<'a>) -> View<'a> {
+        self.part(rows, self.query_row)
     }
 
-    fn of_key(&self, rows: Rows) -> *const f32 {
-        rows.data.as_ptr().wrapping_add(self.key_row * rows.stride + self.column)
+    fn of_key<'a>(&self, rows: Rows<'a>) -> View<'a> {
+        self.part(rows, self.key_row)
+    }
+
+    /// This head's columns from a row on; nothing when the sequence has none and is the last.
+    fn part<'a>(&self, rows: Rows<'a>, row: usize) -> View<'a> {
+        View::rows(rows.data.get(row * rows.stride + self.column..).unwrap_or(&[]), rows.stride)
     }
 }
 
@@ -258,6 +232,7 @@ pub struct QkvMut<'a> {
 
 /// The gradients of queries, keys and values from that of the context.
 pub fn backward(
+    format: Format,
     d_context: Rows,
     saved: &Saved,
     shape: &Shape,
@@ -286,45 +261,38 @@ pub fn backward(
         let block = Block::new(task, shape);
         let (m, t) = (block.queries, block.keys);
         let p = &probabilities[task.first..task.first + m * t];
-        let (q_at, k_at, v_at) = (block.of_query(q), block.of_key(k), block.of_key(v));
+        let (q, k, v) = (block.of_query(q), block.of_key(k), block.of_key(v));
         let d_out = block.of_query(d_context);
         let mask =
             dropout.and_then(|(plan, layer)| plan.attention(layer, shape.heads[task.head], task.sequence));
         SCRATCH.with_borrow_mut(|[dropped, dp]| {
             let dp = super::fit(dp, m * t);
             // dP = dC Vᵀ: (m, d) · (d, t)
-            // SAFETY: `check` keeps all rows inside their buffers; scratch belongs to this thread.
-            unsafe {
-                product(
-                    (m, t, d),
-                    (d_out, d_context.stride, 1),
-                    (v_at, 1, v.stride),
-                    (dp.as_mut_ptr(), t),
-                    1.0,
-                );
-            }
+            // SAFETY: the scratch belongs to this thread.
+            unsafe { matmul_here(format, (m, t, d), d_out, v.t(), dp.as_mut_ptr(), t) };
             let kept = match mask {
-                None => p.as_ptr(),
+                None => p,
                 Some(mask) => {
                     let dropped = super::fit(dropped, m * t);
                     mask.multipliers(0, dropped);
                     multiply(dp, dropped);
                     multiply(dropped, p);
-                    dropped.as_ptr()
+                    dropped
                 }
             };
-            softmax_backward_rows(p, dp, t);
+            softmax_backward_rows(p, dp, t, scale);
+            let (kept, ds) = (View::rows(kept, t), View::rows(dp, t));
             let (to_q, to_k, to_v) = (
                 to.at(dq + block.query_row * q_stride + block.column),
                 to.at(dk + block.key_row * k_stride + block.column),
                 to.at(dv + block.key_row * v_stride + block.column),
             );
-            // dV = P̃ᵀ dC: (t, m) · (m, d); dQ = dS K / √d: (m, t) · (t, d); dK = dSᵀ Q / √d: (t, m) · (m, d)
-            // SAFETY: as above; each task writes its own head's columns of its own sequence's rows.
+            // dV = P̃ᵀ dC: (t, m) · (m, d); dQ = dS K: (m, t) · (t, d); dK = dSᵀ Q: (t, m) · (m, d)
+            // SAFETY: each task writes its own head's columns of its own sequence's rows, by `check` inside `data`.
             unsafe {
-                product((t, d, m), (kept, 1, t), (d_out, d_context.stride, 1), (to_v, v_stride), 1.0);
-                product((m, d, t), (dp.as_ptr(), t, 1), (k_at, k.stride, 1), (to_q, q_stride), scale);
-                product((t, d, m), (dp.as_ptr(), 1, t), (q_at, q.stride, 1), (to_k, k_stride), scale);
+                matmul_here(format, (t, d, m), kept.t(), d_out, to_v, v_stride);
+                matmul_here(format, (m, d, t), ds, k, to_q, q_stride);
+                matmul_here(format, (t, d, m), ds.t(), q, to_k, k_stride);
             }
         });
     });

@@ -39,8 +39,9 @@ dispatch! {
     /// z = residual + gate · x becomes x̂ in place; y = x̂ γ + β; returns 1 / σ.
     fn norm_row(x: &mut [f32], residual: Option<&[f32]>, gate: f32, gamma: &[f32], beta: &[f32], epsilon: f32, y: &mut [f32]) -> f32 {
         let width = x.len() as f32;
-        if let Some(residual) = residual {
-            for (v, r) in x.iter_mut().zip(residual) { *v = v.mul_add(gate, *r); }
+        match residual {
+            Some(residual) => for (v, r) in x.iter_mut().zip(residual) { *v = v.mul_add(gate, *r); },
+            None => for v in x.iter_mut() { *v *= gate; },
         }
         let mean = sum(x) / width;
         for (v, s) in x.iter_mut().zip(y.iter_mut()) {
@@ -109,7 +110,6 @@ fn finish_sublayer(x: &mut [f32], sublayer: &Sublayer, first: usize, h: usize) {
 pub struct Gradients<'a> {
     pub gamma: &'a mut [f32],
     pub beta: &'a mut [f32],
-    pub bias: Option<&'a mut [f32]>,
 }
 
 dispatch! {
@@ -135,20 +135,17 @@ dispatch! {
 }
 
 dispatch! {
-    /// dx = dz · gate · mask; the bias's gradient receives this row's share.
-    fn backward_sublayer_row(dz: &[f32], gate: f32, mask: Option<&[f32]>, dx: &mut [f32], d_bias: Option<&mut [f32]>) {
+    /// dx = dz · gate · mask
+    fn backward_sublayer_row(dz: &[f32], gate: f32, mask: Option<&[f32]>, dx: &mut [f32]) {
         match mask {
             Some(mask) => for ((x, z), m) in dx.iter_mut().zip(dz).zip(mask) { *x = z * (gate * m); },
             None => for (x, z) in dx.iter_mut().zip(dz) { *x = z * gate; },
         }
-        if let Some(d_bias) = d_bias {
-            for (b, x) in d_bias.iter_mut().zip(dx.iter()) { *b += x; }
-        }
     }
 }
 
-/// dy (n, H) becomes dz, the residual's gradient, in place; `dx`, when given, receives the gradient of the sublayer's
-/// product (before its bias). Sums over rows are added to `gradients` when weights are trained.
+/// dy (n, H) becomes dz, the residual's gradient, in place; `dx` receives the gradient of the sublayer's product, whose
+/// column sums are that of its bias. Sums over rows are added to `gradients` when weights are trained.
 pub fn backward(
     dy: &mut [f32],
     x_hat: &[f32],
@@ -161,7 +158,7 @@ pub fn backward(
     let h = gamma.len();
     let rows = inverse_sigma.len().div_ceil(SUM_PARTS).max(1);
     let wanted = gradients.is_some();
-    let parts: Vec<[Vec<f32>; 3]> = dy
+    let parts: Vec<[Vec<f32>; 2]> = dy
         .par_chunks_mut(rows * h)
         .zip(x_hat.par_chunks(rows * h))
         .zip(dx.par_chunks_mut(rows * h))
@@ -169,7 +166,7 @@ pub fn backward(
         .enumerate()
         .map(|(i, (((dy, x_hat), dx), inverse))| {
             let sums = || vec![0f32; if wanted { h } else { 0 }];
-            let (mut d_gamma, mut d_beta, mut d_bias) = (sums(), sums(), sums());
+            let (mut d_gamma, mut d_beta) = (sums(), sums());
             let mut mask = vec![0f32; h];
             let rows_of =
                 dy.chunks_mut(h).zip(x_hat.chunks(h)).zip(dx.chunks_mut(h)).zip(inverse).enumerate();
@@ -180,20 +177,16 @@ pub fn backward(
                     dropout.multipliers((i * rows + r) * h, &mut mask);
                     &mask[..]
                 });
-                backward_sublayer_row(dy, sublayer.gate, mask, dx, wanted.then_some(&mut d_bias[..]));
+                backward_sublayer_row(dy, sublayer.gate, mask, dx);
             }
-            [d_gamma, d_beta, d_bias]
+            [d_gamma, d_beta]
         })
         .collect();
     if let Some(gradients) = gradients {
         let add = |to: &mut [f32], part: &[f32]| to.iter_mut().zip(part).for_each(|(a, b)| *a += b);
-        let mut bias = gradients.bias;
-        for [d_gamma, d_beta, d_bias] in &parts {
+        for [d_gamma, d_beta] in &parts {
             add(gradients.gamma, d_gamma);
             add(gradients.beta, d_beta);
-            if let Some(bias) = bias.as_deref_mut() {
-                add(bias, d_bias);
-            }
         }
     }
 }
@@ -276,8 +269,8 @@ mod tests {
                 assert_eq!(*out, (c.x[i] + c.bias[i % h]) * c.mask[i]);
             }
             let (mut dz, mut dx) = (dy.clone(), vec![0.0; n * h]);
-            let (mut dg, mut db, mut dbias) = (vec![0.0; h], vec![0.0; h], vec![0.0; h]);
-            let gradients = Gradients { gamma: &mut dg, beta: &mut db, bias: Some(&mut dbias) };
+            let (mut dg, mut db) = (vec![0.0; h], vec![0.0; h]);
+            let gradients = Gradients { gamma: &mut dg, beta: &mut db };
             backward(&mut dz, &x_hat, &inverse, &c.gamma, &sublayer, &mut dx, Some(gradients));
             let mut check = |pick: fn(&mut Case) -> &mut Vec<f32>, i: usize, gradient: f32, what: &str| {
                 let old = pick(&mut c)[i];
@@ -301,7 +294,8 @@ mod tests {
             for j in (0..h).step_by(1 + h / 20) {
                 check(|c| &mut c.gamma, j, dg[j], "gamma");
                 check(|c| &mut c.beta, j, db[j], "beta");
-                check(|c| &mut c.bias, j, dbias[j], "bias");
+                let d_bias = dx.chunks(h).map(|row| row[j]).sum();
+                check(|c| &mut c.bias, j, d_bias, "bias");
             }
         }
     }

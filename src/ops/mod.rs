@@ -9,6 +9,7 @@ pub mod attention;
 pub mod cuda;
 pub mod dropout;
 pub mod embedding;
+mod format;
 pub mod gelu;
 pub mod layer_norm;
 pub mod linear;
@@ -16,6 +17,8 @@ pub mod loss;
 pub mod product;
 pub mod rng;
 pub mod simd;
+
+pub use format::Format;
 
 /// Rows that one parallel task handles in the element-wise kernels.
 pub(crate) const ROWS_PER_TASK: usize = 16;

@@ -1,11 +1,24 @@
-//! Matrix products: our own kernel where the processor has AVX2 and FMA, the `gemm` crate on AVX-512 and elsewhere.
+//! Matrix products: our own kernels where the processor has AVX2 or AVX-512, the `gemm` crate elsewhere.
 //!
-//! Both cut the inner dimension by shape alone, so a product has the same bits on any number of threads.
+//! All cut the inner dimension by shape alone, so a product has the same bits on any number of threads.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod bf16;
+#[cfg(target_arch = "x86_64")]
+mod blocked;
+#[cfg(target_arch = "x86_64")]
+mod kernel;
 
-use super::simd::{self, Level};
+use super::{
+    Format, ROWS_PER_TASK, Shared,
+    simd::{self, Bf16, Level},
+};
+use crate::dispatch;
+use rayon::prelude::*;
 
 /// A matrix in memory: element (i, j) lies at `i · row_stride + j · column_stride`.
 #[derive(Clone, Copy)]
@@ -44,42 +57,215 @@ pub enum Write {
     Add,
 }
 
+/// What a product does besides.
+pub struct With<'a> {
+    pub write: Write,
+    /// Called for each part of `c` as soon as it is complete, by the thread that computed it.
+    pub finish: Option<&'a (dyn Fn(Part) + Sync)>,
+    /// (m): the sum of each row of `a` is added to it.
+    pub row_sums: Option<&'a mut [f32]>,
+}
+
+impl From<Write> for With<'_> {
+    fn from(write: Write) -> Self {
+        Self { write, finish: None, row_sums: None }
+    }
+}
+
+/// Where a product goes, in terms of the memory.
+struct Destination<'a> {
+    at: Shared,
+    stride: usize,
+    write: Write,
+    finish: Option<&'a (dyn Fn(Part) + Sync)>,
+    row_sums: Option<Shared>,
+}
+
+/// A part of a product that is complete and still in a cache.
+pub struct Part {
+    at: *mut f32,
+    stride: usize,
+    rows: usize,
+    /// Its first row and column in the product, and its width.
+    pub row: usize,
+    pub column: usize,
+    pub columns: usize,
+}
+
+impl Part {
+    /// Each row's number in the product, with the columns that belong to this part.
+    pub fn rows(&mut self) -> impl Iterator<Item = (usize, &mut [f32])> {
+        (0..self.rows).map(|r| {
+            // SAFETY: a part is given to one task alone and lies inside the destination; rows do not overlap.
+            let row = unsafe { std::slice::from_raw_parts_mut(self.at.add(r * self.stride), self.columns) };
+            (self.row + r, row)
+        })
+    }
+}
+
+/// What computes products.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+enum Kernels {
+    /// The `gemm` crate.
+    Library,
+    Avx2,
+    Avx2Rounded,
+    Avx512,
+    Avx512Rounded,
+    Avx512Bf16,
+}
+
+impl Kernels {
+    fn of(format: Format) -> Self {
+        match (simd::level(), format) {
+            (Level::Base, _) => Self::Library,
+            (Level::Avx2, Format::F32) => Self::Avx2,
+            (Level::Avx2, Format::Bf16) => Self::Avx2Rounded,
+            (Level::Avx512, Format::F32) => Self::Avx512,
+            (Level::Avx512, Format::Bf16) if simd::bf16() == Some(Bf16::Native) => Self::Avx512Bf16,
+            (Level::Avx512, Format::Bf16) => Self::Avx512Rounded,
+        }
+    }
+}
+
 /// c (m × n, rows `stride` apart) ← a (m × k) · b (k × n) on all threads of the pool.
-pub fn matmul(
-    (m, n, k): (usize, usize, usize),
+pub fn matmul<'a>(
+    format: Format,
+    shape: (usize, usize, usize),
     a: View,
     b: View,
     c: &mut [f32],
     stride: usize,
-    write: Write,
+    with: impl Into<With<'a>>,
 ) {
-    if m == 0 || n == 0 {
+    let place = (c.as_mut_ptr(), c.len(), stride);
+    // SAFETY: the length is the slice's, and the slice is borrowed exclusively.
+    unsafe { product(Kernels::of(format), shape, a, b, place, with.into(), true) }
+}
+
+/// c ← a · b on the calling thread alone, for small matrices.
+///
+/// # Safety
+/// `c` must have `(m - 1) · stride + n` elements, the first `n` of each `stride` touched by nobody else.
+pub unsafe fn matmul_here(
+    format: Format,
+    shape: (usize, usize, usize),
+    a: View,
+    b: View,
+    c: *mut f32,
+    stride: usize,
+) {
+    // SAFETY: passed on from the caller.
+    unsafe {
+        product(Kernels::of(format), shape, a, b, (c, usize::MAX, stride), Write::Replace.into(), false)
+    }
+}
+
+/// # Safety
+/// `c` (pointer, length, stride) must have that many elements, or at least those of an m × n matrix, and nobody else may
+/// touch these. The processor must have the kernels.
+unsafe fn product(
+    kernels: Kernels,
+    (m, n, k): (usize, usize, usize),
+    a: View,
+    b: View,
+    (c, len, stride): (*mut f32, usize, usize),
+    with: With,
+    parallel: bool,
+) {
+    if m == 0 {
         return;
     }
     assert!(a.reach(m, k) <= a.data.len() && b.reach(k, n) <= b.data.len());
-    assert!(n <= stride && (m - 1).saturating_mul(stride).saturating_add(n) <= c.len());
-    #[cfg(target_arch = "x86_64")]
-    if simd::level() == Level::Avx2 {
-        // SAFETY: the processor has AVX2 and FMA; the assertions keep every access inside the slices.
-        return unsafe { avx2::matmul((m, n, k), a, b, c, stride, write) };
+    assert!(n == 0 || n <= stride && (m - 1).saturating_mul(stride).saturating_add(n) <= len);
+    assert!(with.row_sums.as_ref().is_none_or(|sums| sums.len() == m));
+    let With { write, finish, row_sums } = with;
+    let own = kernels != Kernels::Library && n > 0 && k > 0;
+    let row_sums = match row_sums {
+        Some(sums) if own => Some(Shared(sums.as_mut_ptr())),
+        Some(sums) => {
+            add_row_sums(a, k, sums);
+            None
+        }
+        None => None,
+    };
+    let c = Destination { at: Shared(c), stride, write, finish, row_sums };
+    if n == 0 || k == 0 {
+        let mut all = Part { at: c.at.0, stride, row: 0, rows: m, column: 0, columns: n };
+        if write == Write::Replace {
+            all.rows().for_each(|(_, row)| row.fill(0.0));
+        }
+        if let Some(finish) = finish {
+            finish(all);
+        }
+        return;
     }
-    // SAFETY: as above.
-    unsafe { library((m, n, k), a, b, c, stride, write) }
+    // SAFETY: passed on from the caller; the assertions keep every access inside.
+    unsafe {
+        match kernels {
+            #[cfg(target_arch = "x86_64")]
+            Kernels::Avx2 => blocked::<avx2::Avx2>((m, n, k), a, b, c, parallel),
+            #[cfg(target_arch = "x86_64")]
+            Kernels::Avx2Rounded => blocked::<avx2::Avx2Rounded>((m, n, k), a, b, c, parallel),
+            #[cfg(target_arch = "x86_64")]
+            Kernels::Avx512 => blocked::<avx512::Avx512>((m, n, k), a, b, c, parallel),
+            #[cfg(target_arch = "x86_64")]
+            Kernels::Avx512Rounded => blocked::<avx512::Avx512Rounded>((m, n, k), a, b, c, parallel),
+            #[cfg(target_arch = "x86_64")]
+            Kernels::Avx512Bf16 => blocked::<avx512::Avx512Bf16>((m, n, k), a, b, c, parallel),
+            _ => library((m, n, k), a, b, c, parallel),
+        }
+    }
+}
+
+dispatch! {
+    /// sums[i] += Σ a[i][p] over the k columns, a run of them at a time: short sums round less.
+    fn add_row_sums(a: View, k: usize, sums: &mut [f32]) {
+        const RUN: usize = 64;
+        for (i, sums) in sums.chunks_mut(RUN).enumerate() {
+            for first in (0..k).step_by(RUN) {
+                let mut run = [0f32; RUN];
+                for p in first..k.min(first + RUN) {
+                    let from = &a.data[i * RUN * a.row_stride + p * a.column_stride..];
+                    if a.row_stride == 1 && sums.len() == RUN {
+                        for (s, v) in run.iter_mut().zip(&from[..RUN]) { *s += v; }
+                    } else {
+                        for (s, v) in run[..sums.len()].iter_mut().zip(from.iter().step_by(a.row_stride)) { *s += v; }
+                    }
+                }
+                for (s, v) in sums.iter_mut().zip(run) { *s += v; }
+            }
+        }
+    }
+}
+
+/// # Safety
+/// As for [`blocked::matmul`].
+#[cfg(target_arch = "x86_64")]
+unsafe fn blocked<K: kernel::Kernel>(
+    shape: (usize, usize, usize),
+    a: View,
+    b: View,
+    c: Destination,
+    parallel: bool,
+) {
+    // SAFETY: passed on from the caller.
+    unsafe {
+        if parallel {
+            blocked::matmul::<K>(shape, a, b, c)
+        } else {
+            blocked::matmul_here::<K>(shape, a, b, c)
+        }
+    }
 }
 
 /// The product of the `gemm` crate.
 ///
 /// # Safety
-/// The three matrices must lie inside their slices.
-unsafe fn library(
-    (m, n, k): (usize, usize, usize),
-    a: View,
-    b: View,
-    c: &mut [f32],
-    stride: usize,
-    write: Write,
-) {
-    let threads = rayon::current_num_threads();
+/// The three matrices must lie inside their memory.
+unsafe fn library((m, n, k): (usize, usize, usize), a: View, b: View, c: Destination, parallel: bool) {
+    let threads = if parallel { rayon::current_num_threads() } else { 1 };
     let parallelism = if threads > 1 { gemm::Parallelism::Rayon(threads) } else { gemm::Parallelism::None };
     // SAFETY: passed on from the caller; `c` is borrowed exclusively.
     unsafe {
@@ -87,10 +273,10 @@ unsafe fn library(
             m,
             n,
             k,
-            c.as_mut_ptr(),
+            c.at.0,
             1,
-            stride as isize,
-            write == Write::Add,
+            c.stride as isize,
+            c.write == Write::Add,
             a.data.as_ptr(),
             a.column_stride as isize,
             a.row_stride as isize,
@@ -105,97 +291,14 @@ unsafe fn library(
             parallelism,
         );
     }
+    if let Some(finish) = c.finish {
+        (0..m.div_ceil(ROWS_PER_TASK)).into_par_iter().for_each(|task| {
+            let row = task * ROWS_PER_TASK;
+            let (at, rows) = (c.at.at(row * c.stride), ROWS_PER_TASK.min(m - row));
+            finish(Part { at, stride: c.stride, row, rows, column: 0, columns: n });
+        });
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn numbers(n: usize, seed: usize) -> Vec<f32> {
-        (0..n).map(|i| ((i * 7919 + seed * 104_729) % 1009) as f32 / 1009.0 - 0.5).collect()
-    }
-
-    /// Tiles, strips, panels, chunks (384) and blocks (144) cut in the middle, and the empty inner dimension.
-    const SHAPES: [(usize, usize, usize); 12] = [
-        (1, 1, 1),
-        (6, 16, 4),
-        (5, 15, 3),
-        (7, 17, 9),
-        (1, 40, 385),
-        (13, 1, 770),
-        (64, 2, 30),
-        (146, 33, 5),
-        (301, 50, 129),
-        (12, 48, 0),
-        (33, 700, 67),
-        (20, 3000, 1700),
-    ];
-
-    #[test]
-    fn products_agree_with_f64_over_odd_shapes_and_every_orientation() {
-        for (m, n, k) in SHAPES {
-            let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
-            let transposed = |x: &[f32], rows: usize, columns: usize| {
-                let mut t = vec![0.0; x.len()];
-                for i in 0..rows {
-                    for j in 0..columns {
-                        t[j * rows + i] = x[i * columns + j];
-                    }
-                }
-                t
-            };
-            let (a_t, b_t) = (transposed(&a, m, k), transposed(&b, k, n));
-            let exact: Vec<f64> = (0..m * n)
-                .map(|at| (0..k).map(|p| f64::from(a[at / n * k + p]) * f64::from(b[p * n + at % n])).sum())
-                .collect();
-            let stride = n + 3;
-            for (left, right) in [
-                (View::rows(&a, k), View::rows(&b, n)),
-                (View::rows(&a_t, m).t(), View::rows(&b, n)),
-                (View::rows(&a, k), View::rows(&b_t, k).t()),
-                (View::rows(&a_t, m).t(), View::rows(&b_t, k).t()),
-            ] {
-                let cases = [Write::Replace, Write::Add].map(|write| [(write, true), (write, false)]);
-                for (write, chosen) in cases.into_iter().flatten() {
-                    let before = numbers(m * stride, 3);
-                    let mut c = before.clone();
-                    if chosen {
-                        matmul((m, n, k), left, right, &mut c, stride, write);
-                    } else {
-                        // SAFETY: the three buffers were made for this shape.
-                        unsafe { library((m, n, k), left, right, &mut c, stride, write) };
-                    }
-                    for (at, value) in c.iter().enumerate() {
-                        let (i, j) = (at / stride, at % stride);
-                        if j >= n {
-                            assert_eq!(*value, before[at], "written beyond column {n}");
-                            continue;
-                        }
-                        let old = if write == Write::Add { f64::from(before[at]) } else { 0.0 };
-                        let error = (f64::from(*value) - exact[i * n + j] - old).abs();
-                        assert!(error < 2e-5, "{m} × {n} × {k}, {write:?}, ({i}, {j}) is off by {error:e}");
-                    }
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn the_number_of_threads_changes_no_bit() {
-        for (m, n, k) in SHAPES {
-            let (a, b) = (numbers(m * k, 4), numbers(k * n, 5));
-            let product = |threads| {
-                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-                let mut c = vec![0.0; m * n];
-                pool.install(|| {
-                    matmul((m, n, k), View::rows(&a, k), View::rows(&b, n), &mut c, n, Write::Replace);
-                });
-                c.iter().map(|v| v.to_bits()).collect::<Vec<_>>()
-            };
-            let alone = product(1);
-            for threads in [2, 3, 8] {
-                assert!(product(threads) == alone, "{m} × {n} × {k} on {threads} threads");
-            }
-        }
-    }
-}
+mod tests;

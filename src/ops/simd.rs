@@ -7,9 +7,10 @@
 use crate::error::{Error, Result};
 use std::{env, sync::LazyLock};
 
-/// Names the best instruction set that the kernels here may use: `avx512`, `avx2` or `base`. The `gemm` crate, which
-/// computes some of the products, chooses its own.
+/// Names the best instruction set that the kernels here may use: `avx512`, `avx2` or `base`. Behind it, `+bf16` asks for
+/// bf16 products also where no instruction computes them.
 const LIMIT: &str = "LOTTERY_KERNELS";
+const BF16: &str = "+bf16";
 
 /// Instruction sets with a compiled copy of every kernel, the best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,17 +21,55 @@ pub enum Level {
 }
 
 static LEVEL: LazyLock<Level> =
-    LazyLock::new(|| limit().ok().flatten().map_or_else(detect, |limit| limit.max(detect())));
+    LazyLock::new(|| limit().ok().flatten().map_or_else(detect, |limit| limit.level.max(detect())));
+
+/// What the environment allows at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    level: Level,
+    bf16: bool,
+}
 
 /// What the environment allows at most; a usage error for a value that is no level.
-pub fn limit() -> Result<Option<Level>> {
+pub fn limit() -> Result<Option<Limit>> {
     let Some(value) = env::var_os(LIMIT) else { return Ok(None) };
-    match value.to_str() {
-        Some("avx512") => Ok(Some(Level::Avx512)),
-        Some("avx2") => Ok(Some(Level::Avx2)),
-        Some("base") => Ok(Some(Level::Base)),
-        _ => Err(Error::usage(format!("{LIMIT} is {value:?}. Set it to avx512, avx2 or base, or unset it."))),
+    let (name, bf16) = match value.to_str() {
+        Some(text) => text.strip_suffix(BF16).map_or((text, false), |name| (name, true)),
+        None => ("", false),
+    };
+    let level = match name {
+        "avx512" => Level::Avx512,
+        "avx2" => Level::Avx2,
+        "base" => Level::Base,
+        _ => {
+            let why = format!("{LIMIT} is {value:?}. Set it to avx512, avx2 or base, or unset it.");
+            return Err(Error::usage(why));
+        }
+    };
+    Ok(Some(Limit { level, bf16 }))
+}
+
+/// How products of bf16 operands are computed here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bf16 {
+    /// By AVX512_BF16's instruction, at about twice the rate of f32.
+    Native,
+    /// In f32, from operands that were rounded to bf16: slower than f32, to study what the format does to a result.
+    Rounded,
+}
+
+static BF16_BY: LazyLock<Option<Bf16>> = LazyLock::new(|| {
+    #[cfg(target_arch = "x86_64")]
+    if level() == Level::Avx512 && is_x86_feature_detected!("avx512bf16") {
+        return Some(Bf16::Native);
     }
+    let asked = limit().ok().flatten().is_some_and(|limit| limit.bf16);
+    (asked && level() != Level::Base).then_some(Bf16::Rounded)
+});
+
+/// How, when this machine offers it or the environment asks for it.
+pub fn bf16() -> Option<Bf16> {
+    *BF16_BY
 }
 
 fn detect() -> Level {

@@ -72,7 +72,7 @@ fn logits_and_gate_gradients_are_the_cpus() {
                 for gates in [None, gates.as_ref()] {
                     let what = format!("{format:?} shape {n}, {labels} labels, gates {}", gates.is_some());
                     let mut theirs = cuda(gpu, format).reader(&bert)?;
-                    let mut ours = Machine::Cpu.reader(&bert)?;
+                    let mut ours = Machine::default().reader(&bert)?;
                     let expected = ours.logits(&packed.input(), gates)?;
                     assert_near(&theirs.logits(&packed.input(), gates)?, &expected, format, &what);
                     let (mut found, mut wanted) = (GateGradients::default(), GateGradients::default());
@@ -104,7 +104,7 @@ fn assert_step_agrees(
     let plan = plan(3);
     let update = Update { clip: 0.0, ..UPDATE };
     let moments = || Moments::zeros(bert.params.data.len());
-    let mut ours = Machine::Cpu.trainer(bert.clone(), moments())?;
+    let mut ours = Machine::default().trainer(bert.clone(), moments())?;
     let mut theirs = cuda(gpu, format).trainer(bert.clone(), moments())?;
     let expected = ours.step(&packed.input(), goal, &plan, &update)?;
     let found = theirs.step(&packed.input(), goal, &plan, &update)?;
@@ -150,7 +150,7 @@ fn the_masked_lm_head_is_the_cpus() {
         let mut theirs = cuda(gpu, format).reader(&bert)?;
         let found = theirs.predictions(&packed.input(), &packed.masked, &packed.words)?;
         let expected =
-            Machine::Cpu.reader(&bert)?.predictions(&packed.input(), &packed.masked, &packed.words)?;
+            Machine::default().reader(&bert)?.predictions(&packed.input(), &packed.masked, &packed.words)?;
         let losses =
             |all: &[lottery::ops::loss::Prediction]| all.iter().map(|p| p.loss as f32).collect::<Vec<_>>();
         assert_near(&losses(&found), &losses(&expected), format, "losses");
@@ -175,7 +175,7 @@ fn some_steps_lead_where_the_cpus_lead_and_a_stopped_training_goes_on_bit_for_bi
             let moments = engine.state()?.1.clone();
             Ok((engine.finish()?, moments, outcomes))
         };
-        let (expected, ..) = steps(&Machine::Cpu, bert.clone(), zeros(), 0..4)?;
+        let (expected, ..) = steps(&Machine::default(), bert.clone(), zeros(), 0..4)?;
         let (whole, moments, outcomes) = steps(&machine, bert.clone(), zeros(), 0..4)?;
         // What four steps changed, not what was there before.
         let changed = |trained: &Bert| -> Vec<f32> {

@@ -24,7 +24,7 @@ fn gate_gradients(
     out: &mut GateGradients,
     workspace: &mut Workspace,
 ) -> ExampleGradients {
-    let pass = Pass { gates, keep: true, gate_gradients: true, dropout: None };
+    let pass = Pass { gates, keep: true, gate_gradients: true, ..Pass::default() };
     bert.forward(&packed.input(), &pass, workspace);
     let mut d_logits = vec![0.0; workspace.logits().len()];
     loss::per_example(workspace.logits(), packed.targets(bert.labels()), &mut d_logits);

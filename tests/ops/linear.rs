@@ -2,7 +2,7 @@
 
 use crate::support::{Sums, holds, numbers, on_threads, rows, wide, width};
 use lottery::ops::{
-    linear,
+    Format, linear,
     product::{View, Write, matmul},
 };
 use proptest::prelude::{Strategy, any, prop};
@@ -17,26 +17,26 @@ fn check(n: usize, i: usize, o: usize, seed: u64) {
         [(n * i, 4), (o * i, 5), (o, 6)].map(|(len, name)| numbers(len, seed, name));
     let [y, dx, dx_added, dw, db, biased] = on_threads(|| {
         let (mut y, mut dx) = (vec![f32::NAN; n * o], vec![f32::NAN; n * i]);
-        linear::forward(&x, &w, n, i, o, &mut y);
-        linear::backward_input(&dy, &w, n, i, o, &mut dx, Write::Replace);
+        linear::forward(Format::F32, &x, &w, (n, i, o), None, &mut y);
+        linear::backward_input(Format::F32, &dy, &w, (n, i, o), &mut dx, Write::Replace);
         let (mut dx_added, mut dw, mut db) = (dx_old.clone(), dw_old.clone(), db_old.clone());
-        linear::backward_input(&dy, &w, n, i, o, &mut dx_added, Write::Add);
-        linear::backward_weight(&dy, &x, n, i, o, &mut dw);
-        linear::backward_bias(&dy, &mut db);
-        let mut biased = dy.clone();
-        linear::add_bias(&mut biased, &db_old);
+        linear::backward_input(Format::F32, &dy, &w, (n, i, o), &mut dx_added, Write::Add);
+        linear::backward_weight(Format::F32, &dy, &x, (n, i, o), &mut dw, &mut db);
+        let mut biased = vec![f32::NAN; n * o];
+        linear::forward(Format::F32, &x, &w, (n, i, o), Some(&db_old), &mut biased);
         [y, dx, dx_added, dw, db, biased]
     });
     let (mut exact_y, mut exact_dx) = (Sums::zeros(n * o), Sums::zeros(n * i));
     let mut exact_added = Sums::from(&dx_old);
     let (mut exact_dw, mut exact_db) = (Sums::from(&dw_old), Sums::from(&db_old));
-    let mut exact_biased = Sums::from(&dy);
+    let mut exact_biased = Sums::zeros(n * o);
     let (x64, w64) = (wide(&x), wide(&w));
     for r in 0..n {
         let x = &x64[r * i..(r + 1) * i];
         for c in 0..o {
             let w = &w64[c * i..(c + 1) * i];
             (0..i).for_each(|k| exact_y.add(r * o + c, x[k] * w[k]));
+            (0..i).for_each(|k| exact_biased.add(r * o + c, x[k] * w[k]));
             let d = f64::from(dy[r * o + c]);
             exact_dx.add_row(r * i, (d, d.abs()), w);
             exact_added.add_row(r * i, (d, d.abs()), w);
@@ -95,7 +95,7 @@ fn check_views((m, n, k): (usize, usize, usize), gaps: [usize; 3], turned: [bool
     let [c] = on_threads(|| {
         let (a, b) = (view(&left, left_stride, turned[0]), view(&right, right_stride, turned[1]));
         let mut c = before.clone();
-        matmul((m, n, k), a, b, &mut c, stride, Write::Add);
+        matmul(Format::F32, (m, n, k), a, b, &mut c, stride, Write::Add);
         [c]
     });
     let mut exact = Sums::from(&old);

@@ -71,10 +71,10 @@ fn gradients_agree_with_finite_differences_over_odd_shapes() {
         {
             let rows = |from: usize| Rows { data: &qkv[from..], stride };
             let (q, k, v) = (rows(0), rows(w), rows(2 * w));
-            forward(q, k, v, &shape, dropout, &mut p, RowsMut { data: &mut context, stride: w });
+            forward(Format::F32, q, k, v, &shape, dropout, &mut p, RowsMut { data: &mut context, stride: w });
             let saved = Saved { q, k, v, probabilities: &p };
             let out = QkvMut { data: &mut dqkv, q: (0, w), k: (t * w, w), v: (2 * t * w, w) };
-            backward(Rows { data: &dc, stride: w }, &saved, &shape, dropout, out);
+            backward(Format::F32, Rows { data: &dc, stride: w }, &saved, &shape, dropout, out);
         }
         let value: f64 = context.iter().zip(&dc).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
         let exact = objective(&qkv, w, &shape, dropout, &dc);

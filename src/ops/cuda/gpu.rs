@@ -1,33 +1,8 @@
 //! What the kernels run on, and the memory they work in.
 
-use crate::error::Result;
+use crate::{error::Result, ops::Format};
 use half::bf16;
 use std::{cell::Cell, rc::Rc};
-
-/// The number format of activations and of the operands of matrix products. Parameters, their gradients, statistics
-/// and sums are f32 beside either.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    F32,
-    Bf16,
-}
-
-impl Format {
-    pub fn bytes(self) -> usize {
-        match self {
-            Self::F32 => 4,
-            Self::Bf16 => 2,
-        }
-    }
-
-    /// The end of the names of the kernels that are compiled for this format.
-    fn suffix(self) -> &'static str {
-        match self {
-            Self::F32 => "f32",
-            Self::Bf16 => "bf16",
-        }
-    }
-}
 
 /// One argument of a kernel.
 #[derive(Clone, Copy, Debug)]

@@ -24,7 +24,8 @@ pub mod loss;
 pub mod rows;
 pub mod sums;
 
-pub use gpu::{Argument, Buffer, Format, Gpu, Grid, Matrix, Product, download};
+pub use super::Format;
+pub use gpu::{Argument, Buffer, Gpu, Grid, Matrix, Product, download};
 
 /// Threads of a block of the element-wise kernels.
 const THREADS: usize = 256;

@@ -5,6 +5,7 @@ mod exact;
 use crate::support::{Sums, holds, inner, moved, numbers, on_threads, rate, slope, wide};
 use exact::{Exact, Operands};
 use lottery::ops::{
+    Format,
     attention::{self, QkvMut, Rows, RowsMut, Saved, Shape},
     dropout::DropoutPlan,
 };
@@ -114,14 +115,14 @@ fn run(case: &Case) -> [Vec<f32>; 4] {
     let mut probabilities = vec![f32::NAN; shape.probabilities() + 3];
     let mut context = vec![f32::NAN; last(&queries) * stride];
     let to = RowsMut { data: &mut context, stride };
-    attention::forward(rows_q, rows_k, rows_v, &shape, dropout, &mut probabilities, to);
+    attention::forward(Format::F32, rows_q, rows_k, rows_v, &shape, dropout, &mut probabilities, to);
     let mut d_context = vec![f32::NAN; context.len()];
     spread(&dc, a, (0, stride), &mut d_context);
     let mut d_qkv = vec![f32::NAN; len];
     let saved = Saved { q: rows_q, k: rows_k, v: rows_v, probabilities: &probabilities };
     let [of_q, of_k, of_v] = places;
     let to = QkvMut { data: &mut d_qkv, q: of_q, k: of_k, v: of_v };
-    attention::backward(Rows { data: &d_context, stride }, &saved, &shape, dropout, to);
+    attention::backward(Format::F32, Rows { data: &d_context, stride }, &saved, &shape, dropout, to);
     let untouched = |x: &[f32]| x.iter().filter(|v| v.is_nan()).count();
     assert_eq!(untouched(&probabilities), 3, "probabilities beyond the last one");
     assert_eq!(untouched(&context), context.len() - q.len(), "context");
