@@ -5,6 +5,9 @@
 #   cargo test --lib --no-run                    # names the test binary
 #   scripts/emulated-processor.sh target/debug/deps/lottery-0123456789abcdef ops::product
 #
+# Tests of products take minutes there unless they are optimised: add `--config 'profile.dev.package.lottery.opt-level=3'`
+# to the first line. Without it plain loops are not vectorised either; explicit instructions are what they are.
+#
 # Output and exit status are the program's; 125 says that the emulated machine itself failed. Environment variables
 # LOTTERY_* and RUST_* are passed on. Of files, the program sees its own libraries and those named before it with
 # `--with FILE`. The machine has one processor, at some 100 million instructions a second, and MEMORY MiB (2000 unless
