@@ -27,9 +27,9 @@ fn a_layers_outputs_are_the_cpus_in_either_format() {
             let (x, w) = (numbers(n * i, 1, format), numbers(o * i, 2, format));
             let b = numbers(o, 3, Format::Bf16);
             let mut plain = vec![0.0; n * o];
-            cpu::forward(&x, &w, n, i, o, &mut plain);
-            let mut biased = plain.clone();
-            cpu::add_bias(&mut biased, &b);
+            cpu::forward(Format::F32, &x, &w, (n, i, o), None, &mut plain);
+            let mut biased = vec![0.0; n * o];
+            cpu::forward(Format::F32, &x, &w, (n, i, o), Some(&b), &mut biased);
             let (on_x, on_w) = (on_device(gpu, &x, format)?, on_device(gpu, &w, format)?);
             for y_format in [Format::F32, format] {
                 let on_b = on_device(gpu, &b, y_format)?;
@@ -68,9 +68,8 @@ fn a_layers_gradients_are_the_cpus_and_replace_or_add() {
                 let (on_dx, on_dw) = (there(&dx, format)?, there(&dw, Format::F32)?);
                 let on_db = there(&db, Format::F32)?;
                 let (mut dx, mut dw, mut db) = (dx, dw, db);
-                cpu::backward_input(&dy, &w, n, i, o, &mut dx, Write::Add);
-                cpu::backward_weight(&dy, &x, n, i, o, &mut dw);
-                cpu::backward_bias(&dy, &mut db);
+                cpu::backward_input(Format::F32, &dy, &w, (n, i, o), &mut dx, Write::Add);
+                cpu::backward_weight(Format::F32, &dy, &x, (n, i, o), &mut dw, &mut db);
 
                 let (d, shape) = (on_dy.address(), (n, i, o));
                 linear::backward_input(

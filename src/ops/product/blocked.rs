@@ -10,7 +10,10 @@ use super::{
 };
 use crate::ops::{Shared, fit};
 use rayon::prelude::*;
-use std::cell::RefCell;
+use std::{
+    cell::RefCell,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 /// Longest chunk of the inner dimension, in packed elements: a panel of `b` (24 or 48 KiB) stays close to the
 /// first-level cache.
@@ -24,8 +27,15 @@ const PACKED: usize = 1 << 21;
 thread_local! {
     /// A thread's packed block of `a`.
     static STRIPS: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
-    /// The packed `b` of the product that this thread called.
-    static PANELS: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+    /// The packed `b` of a product that this thread computes alone.
+    static HERE: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The packed `b` of the last product, which any thread may have called. Of products at the same time one uses it.
+static PANELS: Mutex<Vec<f32>> = Mutex::new(Vec::new());
+
+fn panels_kept() -> MutexGuard<'static, Vec<f32>> {
+    PANELS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How a product is cut into tasks.
@@ -80,7 +90,7 @@ pub(super) unsafe fn matmul<K: Kernel>((m, n, k): (usize, usize, usize), a: View
     // Chunks of `b` packed at a time.
     let slab = (PACKED / (row * all[0].packed)).max(1);
     let cut = Cut::new::<K>(m, panels, rayon::current_num_threads());
-    let mut packed = PANELS.with_borrow_mut(std::mem::take);
+    let mut packed = std::mem::take(&mut *panels_kept());
     for chunks in all.chunks(slab) {
         let first = chunks[0].at;
         let depth: usize = chunks.iter().map(|c| c.packed).sum();
@@ -106,7 +116,7 @@ pub(super) unsafe fn matmul<K: Kernel>((m, n, k): (usize, usize, usize), a: View
             });
         });
     }
-    PANELS.with_borrow_mut(|kept| *kept = packed);
+    *panels_kept() = packed;
 }
 
 /// The same on the calling thread alone, for small matrices.
@@ -120,7 +130,7 @@ pub(super) unsafe fn matmul_here<K: Kernel>(
     c: Destination,
 ) {
     let panels = n.div_ceil(K::COLUMNS);
-    PANELS.with_borrow_mut(|packed| {
+    HERE.with_borrow_mut(|packed| {
         STRIPS.with_borrow_mut(|strips| {
             for chunk in chunks::<K>(k) {
                 let panel = chunk.packed * K::COLUMNS;

@@ -123,13 +123,13 @@ pub fn on_the_cpu(case: &Case, setup: &Setup, qkv: &[Vec<f32>], d: &[f32], plan:
     let mut probabilities = vec![0.0; shape.probabilities()];
     let mut context = vec![0.0; m * width];
     let to = RowsMut { data: &mut context, stride: *width };
-    cpu::forward(q, k, v, &shape, Some((plan, 3)), &mut probabilities, to);
+    cpu::forward(Format::F32, q, k, v, &shape, Some((plan, 3)), &mut probabilities, to);
     let mut out = vec![0.0; (m + 2 * t) * width];
     let saved = cpu::Saved { q, k, v, probabilities: &probabilities };
     let to =
         cpu::QkvMut { data: &mut out, q: (0, *width), k: (m * width, *width), v: ((m + t) * width, *width) };
     let d = cpu::Rows { data: &d[setup.context.first..], stride: setup.context.stride };
-    cpu::backward(d, &saved, &shape, Some((plan, 3)), to);
+    cpu::backward(Format::F32, d, &saved, &shape, Some((plan, 3)), to);
 
     let mut log_sums = Vec::new();
     for (s, (m, t)) in case.lengths.iter().enumerate() {
