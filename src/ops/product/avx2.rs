@@ -7,7 +7,11 @@
 use super::{View, Write};
 use crate::ops::{Shared, fit};
 use rayon::prelude::*;
-use std::{arch::x86_64::*, cell::RefCell};
+use std::{
+    arch::x86_64::*,
+    cell::RefCell,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 /// Rows of the micro-kernel.
 const MR: usize = 6;
@@ -23,8 +27,13 @@ const PACKED: usize = 1 << 21;
 thread_local! {
     /// A thread's packed block of `a`.
     static STRIPS: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
-    /// The packed `b` of the product that this thread called.
-    static PANELS: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The packed `b` of the last product, which any thread may have called. Of products at the same time one uses it.
+static PANELS: Mutex<Vec<f32>> = Mutex::new(Vec::new());
+
+fn panels_kept() -> MutexGuard<'static, Vec<f32>> {
+    PANELS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How a product is cut into tasks.
@@ -70,7 +79,7 @@ pub(super) unsafe fn matmul(
     let row = panels * NR;
     let slab = (PACKED / (row * chunk)).max(1) * chunk;
     let cut = Cut::new(m, panels, rayon::current_num_threads());
-    let mut packed = PANELS.with_borrow_mut(std::mem::take);
+    let mut packed = std::mem::take(&mut *panels_kept());
     let to = Shared(c.as_mut_ptr());
     for first in (0..k).step_by(slab) {
         let depth = slab.min(k - first);
@@ -117,7 +126,7 @@ pub(super) unsafe fn matmul(
             });
         });
     }
-    PANELS.with_borrow_mut(|kept| *kept = packed);
+    *panels_kept() = packed;
 }
 
 /// Lines of a matrix (its rows) from `line` on, read from column `step` on.
