@@ -1,11 +1,12 @@
 //! Lottery-ticket experiments on pre-trained BERT: fine-tune, score units, search a ticket, rewind, retrain.
 //!
 //! The rooms, in the order in which they may use each other (downwards only):
-//! `cli` → {`sweep` → `lottery` → `prune`, `events`} → `train` → {`engine` → `model`, `text`} → {`task`, `store`, `config`} → `ops`
-//! → `error`.
+//! `cli` → {`sweep` → `lottery` → `prune`, `events`} → `train` → {`engine` → `model`, `text`} → {`task`, `store`, `config`} → `ops`,
+//! `cores` → `error`.
 
 pub mod cli;
 pub mod config;
+pub mod cores;
 pub mod engine;
 pub mod error;
 pub mod events;

@@ -145,7 +145,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "DTYPE", help_heading = "Where and how")]
     pub dtype: Option<String>,
 
-    /// CPU threads; the result does not depend on it [default: one per core]
+    /// CPU threads; the result does not depend on it [default: one per core, less what other runs use]
+    ///
+    /// Runs on one machine that are not told a number share its cores, and take all of them again when the others have
+    /// ended. A number is kept to exactly, and the others leave so many cores.
     #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=1024), help_heading = "Where and how")]
     pub threads: Option<u64>,
 
@@ -175,6 +178,10 @@ pub struct RunArgs {
     // How a sweep looks into its runs; nobody types it.
     #[arg(long, value_name = "FILE", hide = true)]
     pub report: Option<PathBuf>,
+
+    /// CPU threads where other processes of this machine cannot be counted, without --threads
+    #[arg(long, hide = true)]
+    pub threads_alone: Option<usize>,
 
     /// With --keep: leaves the fine-tuned model, which other runs of the sweep may want
     #[arg(long, hide = true)]

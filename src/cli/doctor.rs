@@ -1,20 +1,30 @@
 //! `lottery doctor`: what this machine offers.
 
-use crate::{error::Result, lottery::record::cpu_name, ops::simd};
+use crate::{cores, error::Result, lottery::record::cpu_name, ops::simd};
 use std::io::Write;
 
 pub fn run() -> Result<()> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let text = format!(
-        "lottery   {}\ndevice    cpu: {}\nkernels   {:?}\nthreads   {threads}\n{}",
+        "lottery   {}\ndevice    cpu: {}\nkernels   {:?}\nthreads   {}\n{}",
         env!("CARGO_PKG_VERSION"),
         cpu_name(),
         simd::level(),
+        threads(),
         cuda()
     );
     // A reader that closed the pipe has seen enough.
     let _ = std::io::stdout().write_all(text.as_bytes());
     Ok(())
+}
+
+/// As many as a run would have that began now.
+fn threads() -> String {
+    let (outlook, can_count) = cores::outlook();
+    match can_count {
+        Err(error) => format!("{} (other runs cannot be counted: {error})", outlook.threads),
+        Ok(()) if outlook.others == 0 => outlook.threads.to_string(),
+        Ok(()) => outlook.to_string(),
+    }
 }
 
 #[cfg(not(feature = "cuda"))]

@@ -13,7 +13,7 @@ mod sweep;
 mod talk;
 mod worker;
 
-use crate::{error::Error, ops::simd};
+use crate::{cores, error::Error, ops::simd};
 use args::{Cli, Verb};
 use clap::Parser;
 
@@ -29,6 +29,8 @@ pub fn main() -> i32 {
         Verb::Pretrain(arguments) => pretrain::run(&arguments),
         Verb::Doctor => doctor::run(),
     });
+    // Nothing is destroyed at the end of a process.
+    cores::leave();
     let Err(error) = outcome else { return 0 };
     match &error {
         Error::Stopped(_) => talk::to_stderr(&format!("{error}. To go on: {}", typed())),

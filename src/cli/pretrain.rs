@@ -1,8 +1,14 @@
 //! `lottery pretrain`: masked-LM pre-training and continuation.
 
-use super::{args::store_folder, run::print, signals, talk::Talk};
+use super::{
+    args::store_folder,
+    run::{print, tell_share},
+    signals,
+    talk::Talk,
+};
 use crate::{
     config::{Device, Dtype},
+    cores,
     engine::Machine,
     error::{Error, Result},
     lottery::pretraining::{
@@ -154,7 +160,7 @@ pub struct PretrainArgs {
     #[arg(long, value_name = "TYPE", default_value = "f32", help_heading = "Training")]
     dtype: Dtype,
 
-    /// CPU threads; the result does not depend on it [default: one per core]
+    /// CPU threads; the result does not depend on it [default: one per core, less what other runs use]
     #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=1024), help_heading = "Output")]
     threads: Option<u64>,
 
@@ -213,10 +219,15 @@ pub fn run(arguments: &PretrainArgs) -> Result<()> {
             arguments.checkpoint_every
         ))
     })?;
-    super::run::use_threads(arguments.threads.map(|n| n as usize))?;
+    let threads = arguments.threads.map(|n| n as usize);
+    let outlook = cores::begin(threads, None)?;
     let mut talk = Talk::new(arguments.quiet, signals::stop_flag()?);
+    tell_share(threads, outlook, &mut talk);
     let machine = Machine::open(arguments.device, arguments.dtype, &mut |why| talk.say(why))?;
     let pretraining = Pretraining::load(arguments.settings()?, &mut talk)?;
+    if let Machine::Cuda { .. } = machine {
+        cores::feed_gpu();
+    }
     if let Some(out) = &arguments.out {
         check_out(out, &pretraining.id())?;
     }

@@ -8,6 +8,8 @@ use super::{
 };
 use crate::{
     config::{EMBEDDED_MODEL, ExperimentConfig},
+    cores::{self, Outlook},
+    engine::Machine,
     error::{Error, Result},
     events::{Lines, TensorBoard, lines},
     lottery::{self, Experiment, Record},
@@ -27,11 +29,12 @@ use std::{
 
 pub fn run(arguments: &RunArgs) -> Result<()> {
     let (config, options) = arguments.resolve()?;
-    use_threads(config.run.threads)?;
+    let outlook = cores::begin(config.run.threads, arguments.threads_alone)?;
     let stop = if options.dry_run { Arc::default() } else { signals::stop_flag()? };
     let report = arguments.report.clone().map(Report::to);
     let mut listeners = Listeners::new(Talk::new(options.quiet, stop), report);
     options.notes.iter().for_each(|note| listeners.say(note));
+    tell_share(config.run.threads, outlook, &mut listeners);
     if options.dry_run {
         let store = Store::at(&options.store)?;
         let experiment = Experiment::load(config, None, &mut listeners)?;
@@ -117,6 +120,9 @@ fn compute(
     progress: &mut dyn Progress,
 ) -> Result<(Record, PathBuf)> {
     let experiment = Experiment::load(config, Some(&store.dir().join("cache")), progress)?;
+    if let Machine::Cuda { .. } = experiment.machine {
+        cores::feed_gpu();
+    }
     let (record, path) = lottery::run(&experiment, store, progress)?;
     record.warnings.iter().for_each(|warning| progress.warn(warning));
     Ok((record, path))
@@ -137,11 +143,11 @@ fn what_next() -> String {
     )
 }
 
-/// One per core unless told.
-pub fn use_threads(threads: Option<usize>) -> Result<()> {
-    let Some(threads) = threads else { return Ok(()) };
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
-    pool.map_err(|e| Error::internal(format!("cannot start {threads} threads: {e}")))
+/// Says why not all cores are used, where they were not told to be left.
+pub fn tell_share(asked: Option<usize>, outlook: Outlook, progress: &mut dyn Progress) {
+    if asked.is_none() && outlook.others > 0 {
+        progress.say(&format!("computing on {outlook}"));
+    }
 }
 
 /// stdout may be a pipe that its reader closed: that is no failure of the run.

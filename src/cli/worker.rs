@@ -39,7 +39,7 @@ pub struct WorkerArgs {
     #[command(flatten)]
     how: How,
 
-    /// CPU threads of each process, where its settings do not say [default: the cores divided by --jobs]
+    /// CPU threads of each process, where its settings do not say [default: the cores, shared with all that computes here]
     #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=1024), help_heading = "Execution")]
     threads: Option<u64>,
 
@@ -60,7 +60,7 @@ pub fn run(arguments: &WorkerArgs) -> Result<()> {
     let store = Store::open(&how.store())?;
     let failed_before = count(&standing(&sweep, &store)?, Status::Failed);
     let mut options = Options { wait_for_others: false, until, ..how.options()? };
-    options.threads = arguments.threads.map_or(options.threads, |threads| threads as usize);
+    options.threads = arguments.threads.map(|threads| threads as usize);
     let (fates, stopped) = carry_out(&sweep, &store, how, &options)?;
     if how.json {
         print(&document(&sweep, &store, &fates, None)?)?;

@@ -112,7 +112,7 @@ pub struct SeedsConfig {
 pub struct RunConfig {
     pub device: Device,
     pub dtype: Dtype,
-    /// CPU threads; without a value, one per core.
+    /// CPU threads; without a value, a share of the cores.
     pub threads: Option<usize>,
     /// Seconds between checkpoints of a training; 0 asks for one after every step.
     pub checkpoint_every: f64,

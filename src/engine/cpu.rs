@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::{Engine, Goal, Outcome, Update};
 use crate::{
+    cores::compute,
     error::Result,
     model::{Bert, GateGradients, Gates, Input, Pass, Wanted, Workspace},
     ops::{
@@ -73,22 +74,19 @@ impl Cpu<'static> {
 
 impl Engine for Cpu<'_> {
     fn logits(&mut self, input: &Input, gates: Option<&Gates>) -> Result<Vec<f32>> {
-        self.bert.forward(
-            input,
-            &Pass { gates, format: self.format, ..Pass::default() },
-            &mut self.workspace,
-        );
-        Ok(self.workspace.logits().to_vec())
+        let Self { bert, workspace, format, .. } = self;
+        let pass = Pass { gates, format: *format, ..Pass::default() };
+        compute(|| bert.forward(input, &pass, workspace));
+        Ok(workspace.logits().to_vec())
     }
 
     fn predictions(&mut self, input: &Input, rows: &[usize], words: &[u32]) -> Result<Vec<Prediction>> {
-        self.bert.forward_masked(
-            input,
-            rows,
-            &Pass { format: self.format, ..Pass::default() },
-            &mut self.workspace,
-        );
-        Ok(loss::words(self.workspace.masked_logits(), words))
+        let Self { bert, workspace, format, .. } = self;
+        let pass = Pass { format: *format, ..Pass::default() };
+        Ok(compute(|| {
+            bert.forward_masked(input, rows, &pass, workspace);
+            loss::words(workspace.masked_logits(), words)
+        }))
     }
 
     fn gate_gradients(
@@ -100,25 +98,29 @@ impl Engine for Cpu<'_> {
     ) -> Result<Vec<f32>> {
         let Self { bert, workspace, d_logits, format, .. } = self;
         let pass = Pass { dropout: None, gates, keep: true, gate_gradients: true, format: *format };
-        bert.forward(input, &pass, workspace);
-        let logits = workspace.logits().to_vec();
-        d_logits.resize(logits.len(), 0.0);
-        loss::per_example(&logits, targets, d_logits);
-        bert.backward(input, &pass, workspace, d_logits, Wanted::Gates(out));
-        Ok(logits)
+        Ok(compute(|| {
+            bert.forward(input, &pass, workspace);
+            let logits = workspace.logits().to_vec();
+            d_logits.resize(logits.len(), 0.0);
+            loss::per_example(&logits, targets, d_logits);
+            bert.backward(input, &pass, workspace, d_logits, Wanted::Gates(out));
+            logits
+        }))
     }
 
     fn step(&mut self, input: &Input, goal: Goal, dropout: &DropoutPlan, update: &Update) -> Result<Outcome> {
-        let loss = self.pass(input, goal, dropout);
-        let norm = if loss.is_finite() { adamw::norm(&self.gradient) } else { f64::NAN };
-        if norm.is_finite() {
-            let Self { bert, gradient, moments, decayed, .. } = self;
-            let (weights, scale) = (&mut bert.to_mut().params.data, adamw::clip_scale(norm, update.clip));
-            update.optimizer.step(weights, gradient, moments, decayed, update.learning_rate, scale);
-        } else {
-            self.gradient.fill(0.0);
-        }
-        Ok(Outcome { loss, norm })
+        Ok(compute(|| {
+            let loss = self.pass(input, goal, dropout);
+            let norm = if loss.is_finite() { adamw::norm(&self.gradient) } else { f64::NAN };
+            if norm.is_finite() {
+                let Self { bert, gradient, moments, decayed, .. } = self;
+                let (weights, scale) = (&mut bert.to_mut().params.data, adamw::clip_scale(norm, update.clip));
+                update.optimizer.step(weights, gradient, moments, decayed, update.learning_rate, scale);
+            } else {
+                self.gradient.fill(0.0);
+            }
+            Outcome { loss, norm }
+        }))
     }
 
     fn state(&mut self) -> Result<(&[f32], &Moments)> {

@@ -2,6 +2,7 @@
 
 use super::{Experiment, stages};
 use crate::{
+    cores,
     error::{Error, Result},
     store::{Again, Done, Held, StageId, Store, WEIGHTS, Wanted},
     train::{Event, Progress},
@@ -25,6 +26,7 @@ pub(super) fn weights_for(
             if progress.stop_wanted() {
                 return Err(Error::stopped(&format!("while another process computes the weights of {id}")));
             }
+            cores::leave();
             if !told {
                 progress.say(&format!("{id}: another process computes its weights; waiting"));
                 progress.event(&Event::StageWaits { stage: id.as_str() });

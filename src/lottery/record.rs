@@ -3,6 +3,7 @@
 use super::{Experiment, stages::Metrics};
 use crate::{
     config::{Dtype, ExperimentConfig},
+    cores,
     engine::Machine,
     ops::Format,
     prune::{Mask, Method, Mode},
@@ -90,7 +91,7 @@ pub fn device(machine: &Machine) -> Value {
     json!({
         "kind": kind,
         "name": name,
-        "threads": rayon::current_num_threads(),
+        "threads": cores::threads(),
         "dtype": dtype,
         "kernels": machine.kernels(),
     })

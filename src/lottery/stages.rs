@@ -2,6 +2,7 @@
 
 use super::{Experiment, again::weights_for, ticket::Ticket};
 use crate::{
+    cores,
     engine::Machine,
     error::{Error, Result},
     model::{Bert, weights::Pretrained},
@@ -40,6 +41,7 @@ pub(super) fn once(
         if progress.stop_wanted() {
             return Err(Error::stopped(&format!("while another process computes {id}")));
         }
+        cores::leave();
         if !told {
             progress.say(&format!("{id}: another process computes it; waiting"));
             progress.event(&Event::StageWaits { stage });

@@ -31,8 +31,8 @@ const STOPPED: i32 = 4;
 pub struct Options {
     /// Processes at a time.
     pub jobs: usize,
-    /// CPU threads of each, where its settings do not say.
-    pub threads: usize,
+    /// CPU threads of each, where its settings do not say; without a number they share the cores.
+    pub threads: Option<usize>,
     /// Begin nothing more after so many failures, and stop what runs.
     pub max_failures: Option<usize>,
     /// Failed runs once more.
@@ -287,7 +287,8 @@ impl Local<'_> {
     fn begin(&mut self, index: usize, lock: Lease, watcher: &mut dyn Watcher) -> Result<()> {
         let (sweep, run) = (self.sweep, &self.sweep.runs[index]);
         let mut config = run.config.clone();
-        config.run.threads.get_or_insert(self.options.threads);
+        config.run.threads = config.run.threads.or(self.options.threads);
+        let cores = thread::available_parallelism().map_or(1, usize::from);
         let text = toml::to_string(&config).map_err(|e| Error::internal(e.to_string()))?;
         let settings = sweep.dir.join("configs").join(format!("{}.toml", run.name));
         atomic_write(&settings, text.as_bytes())?;
@@ -312,6 +313,8 @@ impl Local<'_> {
             .arg(self.store.dir())
             .args(["--keep", self.options.keep.name(), "--leave-shared", "--report"])
             .arg(&live)
+            .arg("--threads-alone")
+            .arg((cores / self.options.jobs).max(1).to_string())
             .args(self.options.tensorboard.iter().flat_map(|dir| [Path::new("--tensorboard"), dir]))
             .current_dir(&sweep.directory)
             // The settings are complete: what is usual here was asked when they were made.

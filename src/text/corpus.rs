@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::tokenizer::room;
 use super::{Encoded, Tokenizer};
+use crate::cores;
 use crate::error::{Error, Result, nearest};
 
 /// What one piece of text is: sequences never reach across two of them.
@@ -106,7 +107,8 @@ fn decompressed(path: &Path, extension: &str, decoder: &mut dyn Read) -> Result<
 pub fn sequences(tokenizer: &Tokenizer, text: &str, unit: Unit, max_length: usize) -> Result<Vec<Encoded>> {
     let room = room(max_length, 2)?;
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-    let lines = lines.par_iter().map(|line| tokenizer.ids_of(line)).collect::<Result<Vec<_>>>()?;
+    let ids = || lines.par_iter().map(|line| tokenizer.ids_of(line)).collect::<Result<Vec<_>>>();
+    let lines = cores::compute(ids)?;
     let special = tokenizer.special_ids();
     let framed = |piece: &[u32]| {
         let ids = [&[special.cls], piece, &[special.sep]].concat();

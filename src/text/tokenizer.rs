@@ -10,6 +10,7 @@ use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::processors::bert::BertProcessing;
 use tokenizers::{AddedToken, Model, TruncationParams, truncate_encodings};
 
+use crate::cores;
 use crate::error::{Error, Result};
 use crate::task::Example;
 
@@ -177,7 +178,8 @@ impl Tokenizer {
 
     /// [`Self::encode`] for every example, in order, on all threads.
     pub fn encode_all(&self, examples: &[Example], max_length: usize) -> Result<Vec<Encoded>> {
-        examples.par_iter().map(|e| self.encode(&e.first, e.second.as_deref(), max_length)).collect()
+        let encode = |e: &Example| self.encode(&e.first, e.second.as_deref(), max_length);
+        cores::compute(|| examples.par_iter().map(encode).collect())
     }
 
     /// A tokenizer of another family (byte-pair RoBERTa, say) loads without complaint, but frames its text otherwise.

@@ -16,6 +16,7 @@ use tokenizers::{
 };
 
 use super::tokenizer::{Config, failed, from_vocab};
+use crate::cores;
 use crate::error::{Error, Result};
 use crate::store::atomic_write;
 
@@ -135,7 +136,7 @@ fn count_words(lines: &[&str], lowercase: bool) -> Result<BTreeMap<String, u64>>
         }
         Ok(a)
     };
-    lines.par_iter().try_fold(BTreeMap::new, count).try_reduce(BTreeMap::new, sum)
+    cores::compute(|| lines.par_iter().try_fold(BTreeMap::new, count).try_reduce(BTreeMap::new, sum))
 }
 
 /// The words without those that have a character beyond the [`MAX_CHARACTERS`] most frequent ones: they will be `[UNK]`.

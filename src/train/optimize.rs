@@ -8,6 +8,7 @@ use super::{
     schedule::Linear,
 };
 use crate::{
+    cores,
     engine::{Engine, Machine, Outcome, Update},
     error::{Error, Result},
     model::Bert,
@@ -201,7 +202,7 @@ pub fn optimize(
     // The last update has no loss after it.
     let last = total.saturating_sub(1);
     let bert = engine.finish()?;
-    if !adamw::norm(&bert.params.data).is_finite() {
+    if !cores::compute(|| adamw::norm(&bert.params.data)).is_finite() {
         let learning_rate = recipe.learning_rate * schedule.factor(last);
         return Err(diverged("norm of the weights", last, total, learning_rate, &remedy));
     }

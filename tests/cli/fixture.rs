@@ -143,6 +143,8 @@ pub const ENVIRONMENT: &[(&str, Option<&str>)] = &[
     ("LOTTERY_STORE", None),
     ("LOTTERY_KERNELS", None),
     ("LOTTERY_CACHE", None),
+    // Tests run side by side and are not to feel each other.
+    ("LOTTERY_SHARE_DIR", Some("")),
     ("HF_HUB_OFFLINE", Some("1")),
     ("RUST_BACKTRACE", None),
 ];

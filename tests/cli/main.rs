@@ -22,6 +22,8 @@ mod processes;
 mod resume;
 mod reuse;
 mod schema;
+#[cfg(target_os = "linux")]
+mod share;
 mod slurm;
 mod slurm_elements;
 mod slurm_real;

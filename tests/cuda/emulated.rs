@@ -159,7 +159,15 @@ impl Gpu for Emulated {
         };
         assert!(!p.c.transposed);
         let mut c = if p.accumulate { self.read(&p.c, (m, n), p.c_format) } else { vec![0.0; m * n] };
-        matmul((m, n, k), view(&p.a, &a, a_shape.1), view(&p.b, &b, b_shape.1), &mut c, n, Write::Add);
+        matmul(
+            Format::F32,
+            (m, n, k),
+            view(&p.a, &a, a_shape.1),
+            view(&p.b, &b, b_shape.1),
+            &mut c,
+            n,
+            Write::Add,
+        );
         if let Some(bias) = p.bias {
             let bias = self.read(&Matrix { address: bias, stride: n, transposed: false }, (1, n), p.c_format);
             c.chunks_mut(n.max(1)).for_each(|row| row.iter_mut().zip(&bias).for_each(|(v, b)| *v += b));

@@ -97,13 +97,12 @@ impl How {
         if let Some(wrong) = self.gpus.iter().find(|gpu| gpu.trim().is_empty()) {
             return Err(Error::usage(format!("{wrong:?} (--gpus) names no GPU. Write --gpus 0,1.")));
         }
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let jobs = self.jobs.map_or(self.gpus.len().max(1), |jobs| jobs as usize);
         let most = self.max_failures.map(|most| most as usize);
         let absolute = |dir: &PathBuf| std::path::absolute(dir).map_err(|e| Error::io(dir, "find", &e));
         Ok(Options {
             jobs,
-            threads: (cores / jobs).max(1),
+            threads: None,
             max_failures: if self.fail_fast { Some(1) } else { most },
             retry: false,
             wait_for_others: true,

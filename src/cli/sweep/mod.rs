@@ -122,7 +122,7 @@ pub struct SweepArgs {
     #[arg(long, value_name = "DTYPE", help_heading = "Settings of all runs")]
     dtype: Option<String>,
 
-    /// CPU threads of each process [default: the cores divided by --jobs]
+    /// CPU threads of each process [default: the cores, shared with all that computes here]
     #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=1024), help_heading = "Settings of all runs")]
     threads: Option<u64>,
 
