@@ -10,6 +10,7 @@ pub mod cuda;
 pub mod dropout;
 pub mod embedding;
 pub mod gelu;
+pub mod later;
 pub mod layer_norm;
 pub mod linear;
 pub mod loss;

@@ -2,7 +2,7 @@
 
 constexpr unsigned SQUARES_PER_BLOCK = 1 << 14;  // as in adamw.rs
 
-// As adamw.rs reads it.
+// As adamw.rs reads it. Once a step is not fine, none is.
 struct Outcome {
     double loss, norm;
     float scale;
@@ -42,7 +42,7 @@ extern "C" __global__ void judge(const double* parts, unsigned count, double cli
     const double norm = sqrt(sum);
     outcome->norm = norm;
     outcome->scale = clip > 0.0 ? float(fmin(clip / (norm + 1e-6), 1.0)) : 1.0f;
-    outcome->fine = is_finite(norm) && is_finite(outcome->loss);
+    outcome->fine = outcome->fine && is_finite(norm) && is_finite(outcome->loss);
 }
 REGISTER(judge)
 

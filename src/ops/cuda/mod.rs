@@ -11,6 +11,7 @@ pub mod attention;
 pub mod bias;
 mod chunks;
 pub mod convert;
+pub mod counting;
 #[cfg(feature = "cuda")]
 pub mod driver;
 pub mod dropout;
@@ -24,7 +25,7 @@ pub mod loss;
 pub mod rows;
 pub mod sums;
 
-pub use gpu::{Argument, Buffer, Format, Gpu, Grid, Matrix, Product, download};
+pub use gpu::{Argument, Buffer, Format, Gpu, Grid, Matrix, Product, download, fetch};
 
 /// Threads of a block of the element-wise kernels.
 const THREADS: usize = 256;
