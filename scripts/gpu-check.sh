@@ -70,8 +70,8 @@ if wanted speed; then
     say
     median() { sort -g | awk '{ v[NR] = $1 } END { if (NR) print v[int((NR + 1) / 2)] }'; }
     figure() { sed -n "s/.*$1 \([0-9.]*\) ms.*/\1/p"; }
-    say "| shape, format | lottery step, ms | torch.compile step, ms | ratio |"
-    say "|---|---|---|---|"
+    say "| shape, format | lottery step, ms | torch.compile step, ms | ratio | launches a step |"
+    say "|---|---|---|---|---|"
     # Shape, format, alternations; a compilation of the peer's takes a minute.
     for pair in "base bf16 2" "mini bf16 1" "base f32 1" "tiny bf16 1"; do
         read -r shape dtype rounds <<< "$pair"
@@ -84,10 +84,11 @@ if wanted speed; then
                     2>> "$out/$name-errors.txt" || true
             fi
         done
+        launches=$(sed -n 's/.* a step has \([0-9]*\) launches.*/\1/p' "$work/ours" | tail -n 1)
         cat "$work/ours" "$work/theirs" >> "$out/$name-bench.txt" 2> /dev/null
         a=$(figure step < "$work/ours" | median)
         b=$(figure step < "$work/theirs" 2> /dev/null | median)
-        say "| $shape, $dtype | ${a:-none} | ${b:-none} | $(awk -v a="${a:-0}" -v b="${b:-0}" 'BEGIN { if (a && b) printf "%.2f", a / b; else print "none" }') |"
+        say "| $shape, $dtype | ${a:-none} | ${b:-none} | $(awk -v a="${a:-0}" -v b="${b:-0}" 'BEGIN { if (a && b) printf "%.2f", a / b; else print "none" }') | ${launches:-none} |"
     done
     say
     say '```'

@@ -1,19 +1,23 @@
-//! On a CUDA device, as training and the search ask for it: a step uploads its batch and reads back two numbers.
+//! On a CUDA device, as training and the search ask for it: while a step is computed the next ones are asked for.
 
 use crate::work::{Work, median, milliseconds};
 use half::bf16;
 use lottery::{
     engine::{Engine, Goal, Machine, Update},
     error::Result,
-    model::{Bert, GateGradients},
+    model::Bert,
     ops::{
         adamw::{AdamW, Moments},
-        cuda::{Argument, Buffer, Format, Gpu, Grid, Matrix, Product, adamw},
+        cuda::{
+            Buffer, Format, Gpu, Matrix, Product, adamw,
+            counting::{Calls, Counting},
+        },
         dropout::DropoutPlan,
+        later::in_turn,
         rng::{Purpose, Stream},
     },
 };
-use std::{cell::Cell, rc::Rc, time::Instant};
+use std::{rc::Rc, time::Instant};
 
 const OPTIMIZER: AdamW = AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.01 };
 const UPDATE: Update = Update { optimizer: &OPTIMIZER, learning_rate: 2e-5, clip: 1.0 };
@@ -55,65 +59,42 @@ pub fn ceiling(gpu: &Rc<dyn Gpu>, format: Format) -> Result<f64> {
     Ok(2.0 * (n as f64).powi(3) / median(times) / 1e9)
 }
 
-/// Counts what is asked of the device.
-struct Counting {
-    gpu: Rc<dyn Gpu>,
-    launches: Cell<usize>,
-    products: Cell<usize>,
-}
-
-impl Gpu for Counting {
-    fn allocate(&self, bytes: usize) -> Result<u64> {
-        self.gpu.allocate(bytes)
-    }
-    fn free(&self, address: u64) {
-        self.gpu.free(address);
-    }
-    fn upload(&self, from: &[u8], to: u64) -> Result<()> {
-        self.gpu.upload(from, to)
-    }
-    fn download(&self, from: u64, to: &mut [u8]) -> Result<()> {
-        self.gpu.download(from, to)
-    }
-    fn copy(&self, from: u64, to: u64, bytes: usize) -> Result<()> {
-        self.gpu.copy(from, to, bytes)
-    }
-    fn clear(&self, at: u64, bytes: usize) -> Result<()> {
-        self.gpu.clear(at, bytes)
-    }
-    fn launch(&self, kernel: &str, grid: Grid, arguments: &[Argument]) -> Result<()> {
-        self.launches.set(self.launches.get() + 1);
-        self.gpu.launch(kernel, grid, arguments)
-    }
-    fn product(&self, product: &Product) -> Result<()> {
-        self.products.set(self.products.get() + 1);
-        self.gpu.product(product)
-    }
-    fn wait(&self) -> Result<()> {
-        self.gpu.wait()
-    }
-    fn description(&self) -> String {
-        self.gpu.description()
-    }
-}
-
 fn trainer(machine: &Machine, bert: &Bert) -> Result<Box<dyn Engine>> {
     machine.trainer(bert.clone(), Moments::zeros(bert.params.data.len()))
 }
 
-/// Median milliseconds of a whole step.
-fn training(work: &Work, machine: &Machine, bert: &Bert, steps: usize) -> Result<f64> {
+/// Median milliseconds from one step's outcome to the next one's, and of the host's part of a step.
+fn training(work: &Work, machine: &Machine, bert: &Bert, steps: usize) -> Result<[f64; 2]> {
     let mut engine = trainer(machine, bert)?;
-    let mut times = Vec::new();
-    for step in 0..steps + 3 {
+    let mut times: [Vec<f64>; 2] = Default::default();
+    let mut last = Instant::now();
+    let asked = (0..steps + 3).map(|step| {
         let plan = DropoutPlan { seed: 1, step: step as u32, hidden: 0.1, attention: 0.1 };
         let start = Instant::now();
-        engine.step(&work.input(), Goal::Labels(work.targets()), &plan, &UPDATE)?;
+        let outcome = engine.step(&work.input(), Goal::Labels(work.targets()), &plan, &UPDATE)?;
+        Ok(((step, milliseconds(start)), outcome))
+    });
+    in_turn(asked, |(step, host), _| {
         if step >= 3 {
-            times.push(milliseconds(start));
+            times[0].push(milliseconds(last));
+            times[1].push(host);
         }
+        last = Instant::now();
+        Ok(())
+    })?;
+    Ok(times.map(median))
+}
+
+/// What one step asks of the device, when its memory has been taken.
+fn calls(gpu: &Rc<dyn Gpu>, format: Format, work: &Work) -> Result<Calls> {
+    let counting = Rc::new(Counting::new(gpu));
+    let mut engine = trainer(&Machine::Cuda { gpu: counting.clone(), format }, &work.bert)?;
+    let plan = DropoutPlan { seed: 1, step: 0, hidden: 0.1, attention: 0.1 };
+    for _ in 0..2 {
+        counting.take();
+        engine.step(&work.input(), Goal::Labels(work.targets()), &plan, &UPDATE)?;
     }
-    Ok(median(times))
+    Ok(counting.take())
 }
 
 /// Median milliseconds of norm, clip and AdamW alone.
@@ -124,7 +105,7 @@ fn optimizer(gpu: &Rc<dyn Gpu>, format: Format, len: usize, steps: usize) -> Res
         gpu.clear(buffer.floats(len)?, len * 4)?;
     }
     gpu.clear(decays.fit(len.div_ceil(16))?, len.div_ceil(16))?;
-    gpu.clear(outcome.fit(adamw::Outcome::BYTES)?, adamw::Outcome::BYTES)?;
+    adamw::Outcome::begin(&outcome)?;
     scratch.fit(adamw::norm_scratch(len))?;
     let copy = (format == Format::Bf16).then(|| copy.activations(len, format)).transpose()?;
     let mut times = Vec::new();
@@ -156,44 +137,35 @@ fn optimizer(gpu: &Rc<dyn Gpu>, format: Format, len: usize, steps: usize) -> Res
 
 pub fn bench(gpu: &Rc<dyn Gpu>, format: Format, work: &Work, steps: usize, ceiling: f64) -> Result<()> {
     let machine = Machine::Cuda { gpu: gpu.clone(), format };
-    let step = training(work, &machine, &work.bert, steps)?;
-    let half = training(work, &machine, &work.bert.shrunk(&work.half()), steps)?;
+    let [step, host] = training(work, &machine, &work.bert, steps)?;
+    let [half, _] = training(work, &machine, &work.bert.shrunk(&work.half()), steps)?;
     let update = optimizer(gpu, format, work.bert.params.data.len(), steps)?;
     let mut reader = machine.reader(&work.bert)?;
-    let mut gates = GateGradients::default();
     let mut times: [Vec<f64>; 2] = Default::default();
     for step in 0..steps + 2 {
         let start = Instant::now();
-        reader.logits(&work.input(), None)?;
+        reader.logits(&work.input(), None)?.wait()?;
         let inference = milliseconds(start);
         let start = Instant::now();
-        reader.gate_gradients(&work.input(), work.targets(), None, &mut gates)?;
+        reader.gate_gradients(&work.input(), work.targets(), None)?.wait()?;
         if step >= 2 {
             times[0].push(inference);
             times[1].push(milliseconds(start));
         }
     }
     let [inference, importance] = times.map(median);
-    let counting = Rc::new(Counting { gpu: gpu.clone(), launches: Cell::new(0), products: Cell::new(0) });
-    let counted: Rc<dyn Gpu> = counting.clone();
-    let mut engine = trainer(&Machine::Cuda { gpu: counted, format }, &work.bert)?;
-    counting.launches.set(0);
-    counting.products.set(0);
-    let plan = DropoutPlan { seed: 1, step: 0, hidden: 0.1, attention: 0.1 };
-    engine.step(&work.input(), Goal::Labels(work.targets()), &plan, &UPDATE)?;
     let rate = 3.0 * work.flop() / step / 1e9;
     println!(
-        "lottery {} cuda {format:?} {}: step {step:.3} ms (norm and AdamW {update:.3}) {rate:.1} TFLOP/s = {:.3} of the \
-         ceiling, {:.0} tokens/s | inference {inference:.3} ms | importance pass {importance:.3} ms = {:.2} of forward + \
-         backward | half ticket {half:.3} ms = {:.2} of the step | {} launches, {} products",
+        "lottery {} cuda {format:?} {}: step {step:.3} ms (norm and AdamW {update:.3}, the host's part {host:.3}) \
+         {rate:.1} TFLOP/s = {:.3} of the ceiling, {:.0} tokens/s | inference {inference:.3} ms | importance pass \
+         {importance:.3} ms = {:.2} of forward + backward | half ticket {half:.3} ms = {:.2} of the step | a step has {}",
         work.name,
         work.size(),
         rate / ceiling,
         work.tokens() as f64 / step * 1e3,
         importance / (step - update),
         half / step,
-        counting.launches.get(),
-        counting.products.get(),
+        calls(gpu, format, work)?,
     );
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Engine, Goal, Outcome, Update};
+use super::{Engine, Goal, Outcome, Update, refused};
 use crate::{
     cores::compute,
     error::Result,
@@ -11,6 +11,7 @@ use crate::{
         Format,
         adamw::{self, Moments},
         dropout::DropoutPlan,
+        later::Later,
         loss::{self, Prediction, Targets},
     },
 };
@@ -19,6 +20,8 @@ use std::ops::Range;
 pub(super) struct Cpu<'a> {
     bert: Cow<'a, Bert>,
     moments: Moments,
+    /// A step had an outcome that is not finite.
+    refused: bool,
     /// Empty before the first step, zeros between two.
     gradient: Vec<f32>,
     decayed: Vec<Range<usize>>,
@@ -35,7 +38,8 @@ impl<'a> Cpu<'a> {
     fn new(bert: Cow<'a, Bert>, moments: Moments, format: Format) -> Self {
         let decayed = bert.params.layout.decayed();
         let (gradient, d_logits) = (Vec::new(), Vec::new());
-        Self { bert, moments, gradient, decayed, workspace: Workspace::default(), d_logits, format }
+        let workspace = Workspace::default();
+        Self { bert, moments, refused: false, gradient, decayed, workspace, d_logits, format }
     }
 
     /// Forward, and backward unless the loss is not a finite number; the loss.
@@ -73,20 +77,25 @@ impl Cpu<'static> {
 }
 
 impl Engine for Cpu<'_> {
-    fn logits(&mut self, input: &Input, gates: Option<&Gates>) -> Result<Vec<f32>> {
+    fn logits(&mut self, input: &Input, gates: Option<&Gates>) -> Result<Later<Vec<f32>>> {
         let Self { bert, workspace, format, .. } = self;
         let pass = Pass { gates, format: *format, ..Pass::default() };
         compute(|| bert.forward(input, &pass, workspace));
-        Ok(workspace.logits().to_vec())
+        Ok(Later::Known(workspace.logits().to_vec()))
     }
 
-    fn predictions(&mut self, input: &Input, rows: &[usize], words: &[u32]) -> Result<Vec<Prediction>> {
+    fn predictions(
+        &mut self,
+        input: &Input,
+        rows: &[usize],
+        words: &[u32],
+    ) -> Result<Later<Vec<Prediction>>> {
         let Self { bert, workspace, format, .. } = self;
         let pass = Pass { format: *format, ..Pass::default() };
-        Ok(compute(|| {
+        Ok(Later::Known(compute(|| {
             bert.forward_masked(input, rows, &pass, workspace);
             loss::words(workspace.masked_logits(), words)
-        }))
+        })))
     }
 
     fn gate_gradients(
@@ -94,40 +103,52 @@ impl Engine for Cpu<'_> {
         input: &Input,
         targets: Targets,
         gates: Option<&Gates>,
-        out: &mut GateGradients,
-    ) -> Result<Vec<f32>> {
+    ) -> Result<Later<(Vec<f32>, GateGradients)>> {
         let Self { bert, workspace, d_logits, format, .. } = self;
         let pass = Pass { dropout: None, gates, keep: true, gate_gradients: true, format: *format };
-        Ok(compute(|| {
+        Ok(Later::Known(compute(|| {
             bert.forward(input, &pass, workspace);
-            let logits = workspace.logits().to_vec();
+            let (logits, mut gradients) = (workspace.logits().to_vec(), GateGradients::default());
             d_logits.resize(logits.len(), 0.0);
             loss::per_example(&logits, targets, d_logits);
-            bert.backward(input, &pass, workspace, d_logits, Wanted::Gates(out));
-            logits
-        }))
+            bert.backward(input, &pass, workspace, d_logits, Wanted::Gates(&mut gradients));
+            (logits, gradients)
+        })))
     }
 
-    fn step(&mut self, input: &Input, goal: Goal, dropout: &DropoutPlan, update: &Update) -> Result<Outcome> {
-        Ok(compute(|| {
+    fn step(
+        &mut self,
+        input: &Input,
+        goal: Goal,
+        dropout: &DropoutPlan,
+        update: &Update,
+    ) -> Result<Later<Outcome>> {
+        Ok(Later::Known(compute(|| {
             let loss = self.pass(input, goal, dropout);
             let norm = if loss.is_finite() { adamw::norm(&self.gradient) } else { f64::NAN };
-            if norm.is_finite() {
+            self.refused |= !norm.is_finite();
+            if self.refused {
+                self.gradient.fill(0.0);
+            } else {
                 let Self { bert, gradient, moments, decayed, .. } = self;
                 let (weights, scale) = (&mut bert.to_mut().params.data, adamw::clip_scale(norm, update.clip));
                 update.optimizer.step(weights, gradient, moments, decayed, update.learning_rate, scale);
-            } else {
-                self.gradient.fill(0.0);
             }
             Outcome { loss, norm }
-        }))
+        })))
     }
 
     fn state(&mut self) -> Result<(&[f32], &Moments)> {
+        if self.refused {
+            return Err(refused());
+        }
         Ok((&self.bert.params.data, &self.moments))
     }
 
     fn finish(self: Box<Self>) -> Result<Bert> {
+        if self.refused {
+            return Err(refused());
+        }
         Ok(self.bert.into_owned())
     }
 }

@@ -12,6 +12,7 @@ use crate::{
         adamw::{AdamW, Moments},
         cuda::Gpu,
         dropout::DropoutPlan,
+        later::Later,
         loss::{Prediction, Targets},
         simd::{self, Bf16},
     },
@@ -139,7 +140,7 @@ pub struct Update<'a> {
     pub clip: f64,
 }
 
-/// What a training step was like. Unless both are finite numbers the weights are what they were before.
+/// What a training step was like. Unless both are finite numbers the weights are what they were before, and stay so.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Outcome {
     /// Mean over what was predicted.
@@ -148,29 +149,47 @@ pub struct Outcome {
     pub norm: f64,
 }
 
-/// A BERT on a device. Gates need all units present.
+/// A BERT on a device. Gates need all units present. What is [`Later`] the device may still be computing while it is
+/// asked for more; it does one thing after another.
 pub trait Engine {
     /// (B, labels), without dropout.
-    fn logits(&mut self, input: &Input, gates: Option<&Gates>) -> Result<Vec<f32>>;
+    fn logits(&mut self, input: &Input, gates: Option<&Gates>) -> Result<Later<Vec<f32>>>;
 
     /// How well each hidden word is found, without dropout; rows as in [`Goal::Words`].
-    fn predictions(&mut self, input: &Input, rows: &[usize], words: &[u32]) -> Result<Vec<Prediction>>;
+    fn predictions(&mut self, input: &Input, rows: &[usize], words: &[u32])
+    -> Result<Later<Vec<Prediction>>>;
 
-    /// The logits without dropout, and in `out` the gradients by the gates of each example's own loss.
+    /// The logits without dropout, and the gradients by the gates of each example's own loss.
     fn gate_gradients(
         &mut self,
         input: &Input,
         targets: Targets,
         gates: Option<&Gates>,
-        out: &mut GateGradients,
-    ) -> Result<Vec<f32>>;
+    ) -> Result<Later<(Vec<f32>, GateGradients)>>;
 
-    /// One step of an engine that trains: forward, backward, clip, AdamW.
-    fn step(&mut self, input: &Input, goal: Goal, dropout: &DropoutPlan, update: &Update) -> Result<Outcome>;
+    /// One step of an engine that trains: forward, backward, clip, AdamW. After one whose outcome is not finite no other
+    /// changes anything, those included that were asked for before it was known.
+    fn step(
+        &mut self,
+        input: &Input,
+        goal: Goal,
+        dropout: &DropoutPlan,
+        update: &Update,
+    ) -> Result<Later<Outcome>>;
 
-    /// Weights, laid out as the model's, and moments, as they are now.
+    /// Weights, laid out as the model's, and moments, as they are behind all steps.
+    ///
+    /// # Errors
+    /// When the outcome of a step was not finite.
     fn state(&mut self) -> Result<(&[f32], &Moments)>;
 
-    /// The model with the weights that it has now.
+    /// The model with the weights that it has behind all steps.
+    ///
+    /// # Errors
+    /// As [`Self::state`].
     fn finish(self: Box<Self>) -> Result<Bert>;
+}
+
+fn refused() -> Error {
+    Error::internal("the loss or the gradient of a step is not a finite number: training diverged")
 }

@@ -11,6 +11,7 @@ pub mod dropout;
 pub mod embedding;
 mod format;
 pub mod gelu;
+pub mod later;
 pub mod layer_norm;
 pub mod linear;
 pub mod loss;

@@ -5,6 +5,7 @@ use crate::{
     engine::Machine,
     error::{Error, Result},
     model::{Bert, GateGradients, Gates},
+    ops::later::in_turn,
     task::{self, TaskSpec},
     train::{Dataset, Progress, dataset::input, evaluate::BATCH},
 };
@@ -42,28 +43,30 @@ impl ModelScorer<'_, '_> {
     fn pass(&mut self, bert: &Bert, gates: Option<&Gates>) -> Result<(f64, RawImportance)> {
         let (layers, heads) = (bert.config.num_hidden_layers, bert.config.num_attention_heads);
         let mut accumulator = Accumulator::new(self.estimator, layers, heads, self.batch_size);
-        let mut gradients = GateGradients::default();
         let mut sums = ExampleSums::new(layers, heads);
         let mut logits = Vec::new();
         let mut engine = self.machine.reader(bert)?;
         let all: Vec<usize> = (0..self.data.len()).collect();
-        for indices in all.chunks(BATCH) {
+        let asked = all.chunks(BATCH).map(|indices| {
             let (batch, labels) = self.data.batch(indices);
-            logits.extend(engine.gate_gradients(&input(&batch), labels.targets(), gates, &mut gradients)?);
-            for sequence in 0..batch.len() {
-                sums.collect(bert, &gradients, &batch.offsets, sequence);
+            let found = engine.gate_gradients(&input(&batch), labels.targets(), gates)?;
+            Ok((batch.offsets, found))
+        });
+        in_turn(asked, |offsets, (of_batch, gradients)| {
+            logits.extend(of_batch);
+            for sequence in 0..offsets.len() - 1 {
+                sums.collect(bert, &gradients, &offsets, sequence);
                 accumulator.add_example(&sums.heads, &sums.heads_abs, &sums.ffns, &sums.ffns_abs);
             }
             let detail = format!("pass {}, {} heads, {} FFNs", self.passes, bert.heads(), bert.ffns());
             let mut progress = self.progress.borrow_mut();
             progress.step(self.passes as u64, &detail);
             if progress.stop_wanted() {
-                return Err(Error::stopped(&format!(
-                    "in pass {} of the search, which begins anew",
-                    self.passes
-                )));
+                let why = format!("in pass {} of the search, which begins anew", self.passes);
+                return Err(Error::stopped(&why));
             }
-        }
+            Ok(())
+        })?;
         let metrics = task::evaluate(self.task, &logits, &self.data.labels);
         Ok((metrics[self.task.metric.name()], accumulator.finish()))
     }

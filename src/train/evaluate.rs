@@ -1,7 +1,7 @@
 //! Logits of a whole dataset, dropout off.
 
 use super::dataset::{Dataset, input};
-use crate::{engine::Engine, error::Result};
+use crate::{engine::Engine, error::Result, ops::later::in_turn};
 
 /// Examples that are packed together: it changes nothing but speed and memory.
 pub const BATCH: usize = 32;
@@ -10,9 +10,13 @@ pub const BATCH: usize = 32;
 pub fn logits(engine: &mut dyn Engine, data: &Dataset) -> Result<Vec<f32>> {
     let mut out = Vec::new();
     let all: Vec<usize> = (0..data.len()).collect();
-    for indices in all.chunks(BATCH) {
+    let asked = all.chunks(BATCH).map(|indices| {
         let (batch, _) = data.batch(indices);
-        out.extend(engine.logits(&input(&batch), None)?);
-    }
+        Ok(((), engine.logits(&input(&batch), None)?))
+    });
+    in_turn(asked, |(), logits| {
+        out.extend(logits);
+        Ok(())
+    })?;
     Ok(out)
 }

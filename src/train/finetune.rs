@@ -3,7 +3,8 @@
 use super::{
     checkpoint::Checkpoints,
     dataset::{Dataset, input},
-    optimize::{Objective, Recipe, Seen, Summary, optimize},
+    log::Summary,
+    optimize::{Asked, Objective, Recipe, optimize},
     progress::Progress,
 };
 use crate::{
@@ -27,10 +28,10 @@ impl Objective for Labelled<'_> {
         _epoch: usize,
         dropout: &DropoutPlan,
         update: &Update,
-    ) -> Result<Seen> {
+    ) -> Result<Asked> {
         let (batch, labels) = self.0.batch(indices);
         let outcome = engine.step(&input(&batch), Goal::Labels(labels.targets()), dropout, update)?;
-        Ok(Seen { outcome, predictions: indices.len(), tokens: batch.tokens() })
+        Ok(Asked { outcome, predictions: indices.len(), tokens: batch.tokens() })
     }
 
     fn remedy(&self, lower: f64) -> String {

@@ -3,7 +3,8 @@
 
 use super::{
     checkpoint::{Checkpoints, Evaluation, Position},
-    event::{Event, TrainingStep},
+    event::Event,
+    log::{Log, Summary},
     progress::Progress,
     schedule::Linear,
 };
@@ -15,6 +16,7 @@ use crate::{
     ops::{
         adamw::{self, AdamW, Moments},
         dropout::DropoutPlan,
+        later::Later,
         rng::{Purpose, Stream},
     },
 };
@@ -41,24 +43,9 @@ pub struct Recipe {
     pub dropout_seed: u64,
 }
 
-/// What a training run was like.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Summary {
-    pub steps: u64,
-    pub seconds: f64,
-    /// Those of them that earlier processes spent.
-    pub seconds_before: f64,
-    pub tokens: u64,
-    /// Mean training loss of every epoch that was finished.
-    pub epoch_losses: Vec<f64>,
-    pub evaluations: Vec<Evaluation>,
-    /// Versions and kernels of the processes that took the steps.
-    pub computed_by: Vec<String>,
-}
-
-/// One step behind.
-pub struct Seen {
-    pub outcome: Outcome,
+/// A step that was asked for.
+pub struct Asked {
+    pub outcome: Later<Outcome>,
     /// How many predictions that were: examples, or masked tokens.
     pub predictions: usize,
     pub tokens: usize,
@@ -77,13 +64,18 @@ pub trait Objective {
         epoch: usize,
         dropout: &DropoutPlan,
         update: &Update,
-    ) -> Result<Seen>;
+    ) -> Result<Asked>;
 
     /// What to type when training diverged; `lower` is a peak learning rate to try.
     fn remedy(&self, lower: f64) -> String;
 
-    /// Called before the first step and after every one: the score on held-out data when one is due.
-    fn evaluate(&mut self, _engine: &mut dyn Engine, _step: u64, _total: u64) -> Result<Option<Evaluation>> {
+    /// Whether the weights behind so many steps, 0 too, are scored on held-out data.
+    fn scored_at(&self, _step: u64, _total: u64) -> bool {
+        false
+    }
+
+    /// Their score.
+    fn evaluate(&mut self, _engine: &mut dyn Engine, _step: u64) -> Result<Option<Evaluation>> {
         Ok(None)
     }
 }
@@ -103,20 +95,12 @@ impl Recipe {
     }
 }
 
-/// `step` is counted from 0.
-fn diverged(what: &str, step: u64, total: u64, learning_rate: f64, remedy: &str) -> Error {
-    Error::internal(format!(
-        "the {what} is not a finite number at step {} of {total} (learning rate {learning_rate:.3e}): training \
-         diverged. {remedy}",
-        step + 1,
-    ))
-}
-
 /// Trains `bert`, from the last checkpoint when there is one: the outcome has the same bits then.
 ///
 /// # Errors
-/// A loss or gradient that is not finite stops the run and names the step and the learning rate. `Error::Stopped` when
-/// `progress` asks for it, after the present step and a checkpoint.
+/// A loss or gradient that is not finite stops the run and names the step and the learning rate; nothing is kept of the
+/// steps that the device was given after it. `Error::Stopped` when `progress` asks for it, after the present step and a
+/// checkpoint.
 pub fn optimize(
     machine: &Machine,
     mut bert: Bert,
@@ -133,16 +117,16 @@ pub fn optimize(
     let program = machine.program();
     let mut at = begin(&mut bert.params.data, &mut moments, checkpoints, total, program, progress)?;
     let mut engine = machine.trainer(bert, moments)?;
-    let seconds_before = at.seconds;
     let remedy = objective.remedy(recipe.learning_rate / 2.0);
     if at.step == 0 && !evaluate(objective, &mut *engine, &mut at, total, progress)? {
         return Err(Error::data("the first weights give a held-out loss that is not a finite number."));
     }
     let steps_per_epoch = examples.div_ceil(recipe.batch_size);
-    'epochs: for epoch in at.epoch_losses.len()..recipe.epochs {
-        let taken = at.step as usize - epoch * steps_per_epoch;
+    let mut log = Log::new(at, total, remedy, started);
+    'epochs: for epoch in log.at.epoch_losses.len()..recipe.epochs {
+        let taken = log.at.step as usize - epoch * steps_per_epoch;
         for indices in recipe.order(examples, epoch).chunks(recipe.batch_size).skip(taken) {
-            let step = at.step;
+            let step = log.next();
             if step == total {
                 break 'epochs;
             }
@@ -153,64 +137,39 @@ pub fn optimize(
                 attention: recipe.attention_dropout,
             };
             let learning_rate = recipe.learning_rate * schedule.factor(step);
-            let diverged = |what: &str| diverged(what, step, total, learning_rate, &remedy);
             let update = Update { optimizer: &recipe.optimizer, learning_rate, clip: recipe.clip };
-            let Seen { outcome: Outcome { loss, norm }, predictions, tokens } =
-                objective.step(&mut *engine, indices, epoch, &plan, &update)?;
-            if !loss.is_finite() {
-                return Err(diverged("loss"));
+            let asked = objective.step(&mut *engine, indices, epoch, &plan, &update)?;
+            log.add(asked, epoch, learning_rate, progress)?;
+            // The device has the next step already, unless somebody wants to see the weights behind this one.
+            let scored = objective.scored_at(step + 1, total);
+            if !(scored || progress.stop_wanted() || checkpoints.due()) {
+                continue;
             }
-            if !norm.is_finite() {
-                return Err(diverged("gradient's norm"));
-            }
-            at.step += 1;
-            at.tokens += tokens as u64;
-            at.seconds = seconds_before + started.elapsed().as_secs_f64();
-            at.epoch_loss += loss * predictions as f64;
-            at.epoch_predictions += predictions as u64;
-            let smooth = at.recent.map_or(loss, |r| 0.95 * r + 0.05 * loss);
-            at.recent = Some(smooth);
-            let rate = at.tokens as f64 / at.seconds;
-            progress.step(at.step, &format!("loss {smooth:.4}, {rate:.0} tokens/s"));
-            progress.event(&Event::Step(TrainingStep {
-                step: at.step,
-                total,
-                epoch: epoch + 1,
-                loss,
-                learning_rate,
-                gradient_norm: norm,
-                tokens_per_s: rate,
-            }));
-            if !evaluate(objective, &mut *engine, &mut at, total, progress)? {
-                return Err(diverged("held-out loss"));
+            log.catch_up(progress)?;
+            if !evaluate(objective, &mut *engine, &mut log.at, total, progress)? {
+                return Err(log.diverged("held-out loss", step, learning_rate));
             }
             if progress.stop_wanted() {
                 let (weights, moments) = engine.state()?;
-                checkpoints.save(&at, weights, moments)?;
-                return Err(Error::stopped(&format!("after step {} of {total}", at.step)));
+                checkpoints.save(&log.at, weights, moments)?;
+                return Err(Error::stopped(&format!("after step {} of {total}", log.at.step)));
             }
             if checkpoints.due() {
                 let (weights, moments) = engine.state()?;
-                save_if_possible(checkpoints, &at, weights, moments, progress);
+                save_if_possible(checkpoints, &log.at, weights, moments, progress);
             }
         }
-        let loss = at.epoch_loss / at.epoch_predictions as f64;
-        at.epoch_losses.push(loss);
-        progress.event(&Event::EpochEnds { epoch: epoch + 1, epochs: recipe.epochs, loss });
-        (at.epoch_loss, at.epoch_predictions) = (0.0, 0);
+        log.end_epoch(epoch, recipe.epochs, progress)?;
     }
+    log.catch_up(progress)?;
     // The last update has no loss after it.
     let last = total.saturating_sub(1);
     let bert = engine.finish()?;
     if !cores::compute(|| adamw::norm(&bert.params.data)).is_finite() {
         let learning_rate = recipe.learning_rate * schedule.factor(last);
-        return Err(diverged("norm of the weights", last, total, learning_rate, &remedy));
+        return Err(log.diverged("norm of the weights", last, learning_rate));
     }
-    let Position { step, tokens, epoch_losses, evaluations, computed_by, .. } = at;
-    let seconds = seconds_before + started.elapsed().as_secs_f64();
-    let summary =
-        Summary { steps: step, seconds, seconds_before, tokens, epoch_losses, evaluations, computed_by };
-    Ok((bert, summary))
+    Ok((bert, log.summary()))
 }
 
 /// Keeps and tells the score on held-out data, when one is due; whether it is a number.
@@ -221,7 +180,10 @@ fn evaluate(
     total: u64,
     progress: &mut dyn Progress,
 ) -> Result<bool> {
-    let Some(found) = objective.evaluate(engine, at.step, total)? else { return Ok(true) };
+    if !objective.scored_at(at.step, total) {
+        return Ok(true);
+    }
+    let Some(found) = objective.evaluate(engine, at.step)? else { return Ok(true) };
     progress.say(&format!(
         "step {:>6} of {total}: held-out loss {:.4}, perplexity {}, accuracy {:.4}",
         at.step,

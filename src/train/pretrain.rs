@@ -3,14 +3,15 @@
 use super::{
     checkpoint::{Checkpoints, Evaluation},
     dataset::input,
-    optimize::{Objective, Recipe, Seen, Summary, optimize},
+    log::Summary,
+    optimize::{Asked, Objective, Recipe, optimize},
     progress::Progress,
 };
 use crate::{
     engine::{Engine, Goal, Machine, Update},
     error::Result,
     model::{Bert, Input},
-    ops::{dropout::DropoutPlan, loss::Prediction},
+    ops::{dropout::DropoutPlan, later::in_turn, loss::Prediction},
     text::{Batch, Encoded, Masking},
 };
 
@@ -70,11 +71,11 @@ impl Objective for FindWords<'_> {
         epoch: usize,
         dropout: &DropoutPlan,
         update: &Update,
-    ) -> Result<Seen> {
+    ) -> Result<Asked> {
         let masked = Masked::new(self.0.train, indices, self.0.masking, self.0.seed, epoch);
         let goal = Goal::Words { rows: &masked.rows, words: &masked.words };
         let outcome = engine.step(&masked.input(), goal, dropout, update)?;
-        Ok(Seen { outcome, predictions: masked.words.len(), tokens: masked.batch.tokens() })
+        Ok(Asked { outcome, predictions: masked.words.len(), tokens: masked.batch.tokens() })
     }
 
     fn remedy(&self, lower: f64) -> String {
@@ -83,9 +84,12 @@ impl Objective for FindWords<'_> {
         )
     }
 
-    fn evaluate(&mut self, engine: &mut dyn Engine, step: u64, total: u64) -> Result<Option<Evaluation>> {
-        let due = step == total || step.is_multiple_of(self.0.evaluate_every.max(1));
-        due.then(|| score(engine, self.0.heldout, self.0.masking, step)).transpose()
+    fn scored_at(&self, step: u64, total: u64) -> bool {
+        step == total || step.is_multiple_of(self.0.evaluate_every.max(1))
+    }
+
+    fn evaluate(&mut self, engine: &mut dyn Engine, step: u64) -> Result<Option<Evaluation>> {
+        score(engine, self.0.heldout, self.0.masking, step).map(Some)
     }
 }
 
@@ -93,10 +97,14 @@ impl Objective for FindWords<'_> {
 fn score(engine: &mut dyn Engine, heldout: &[Encoded], masking: &Masking, step: u64) -> Result<Evaluation> {
     let all: Vec<usize> = (0..heldout.len()).collect();
     let mut found = Vec::new();
-    for indices in all.chunks(BATCH) {
+    let asked = all.chunks(BATCH).map(|indices| {
         let masked = Masked::new(heldout, indices, masking, HELDOUT_SEED, 0);
-        found.extend(engine.predictions(&masked.input(), &masked.rows, &masked.words)?);
-    }
+        Ok(((), engine.predictions(&masked.input(), &masked.rows, &masked.words)?))
+    });
+    in_turn(asked, |(), of_batch| {
+        found.extend(of_batch);
+        Ok(())
+    })?;
     let loss = Prediction::mean_loss(&found);
     let correct = found.iter().filter(|p| p.correct).count();
     Ok(Evaluation {

@@ -23,8 +23,13 @@ const LENGTHS: [usize; 7] = [1, 3, 16, 77, 1030, 16384, 2 * 16384 + 4097 + 2];
 /// An outcome in which only the loss stands.
 fn outcome(gpu: &Rc<dyn Gpu>, loss: f64) -> Result<Buffer> {
     let buffer = Buffer::new(gpu);
-    buffer.upload(&[loss, f64::NAN, f64::NAN])?;
+    stand(gpu, &buffer, loss)?;
     Ok(buffer)
+}
+
+/// The loss of a first step.
+fn stand(gpu: &Rc<dyn Gpu>, outcome: &Buffer, loss: f64) -> Result<()> {
+    gpu.upload(&loss.to_le_bytes(), Outcome::begin(outcome)?)
 }
 
 fn judged(gpu: &Rc<dyn Gpu>, gradient: &Buffer, len: usize, clip: f64, loss: f64) -> Result<Buffer> {
@@ -79,7 +84,7 @@ fn steps_are_the_cpus_with_clipping_decay_and_a_copy_in_bf16() {
                     outcome.address(),
                 )
                 .unwrap();
-                let found = Outcome::download(&*gpu, outcome.address()).unwrap();
+                let found = Outcome::fetch(&*gpu, outcome.address()).unwrap().wait().unwrap();
                 assert!(found.taken && found.loss == 2.5, "{what}: {found:?}");
                 assert!((found.norm - norm).abs() <= 1e-12 * norm, "{what}: {found:?}, not {norm}");
                 for (buffer, expected) in
@@ -139,7 +144,7 @@ fn nothing_is_done_when_the_loss_or_the_norm_is_no_finite_number() {
                 outcome.address(),
             )
             .unwrap();
-            let found = Outcome::download(&*gpu, outcome.address()).unwrap();
+            let found = Outcome::fetch(&*gpu, outcome.address()).unwrap().wait().unwrap();
             assert_eq!(found.taken, taken, "{loss} {value}");
             assert_eq!(found.loss.to_bits(), loss.to_bits());
             for buffer in &buffers {

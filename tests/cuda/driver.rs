@@ -6,10 +6,12 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    ptr::null_mut,
     rc::Rc,
     sync::OnceLock,
 };
 
+use cudarc::driver::sys::{self, CUresult};
 use libloading::{Library, Symbol};
 use lottery::{
     error::Result,
@@ -63,13 +65,14 @@ fn libraries() -> std::result::Result<(), String> {
         // SAFETY: they were compiled from this repository's sources.
         let library = unsafe { Library::new(dir.join(name)) }.map_err(|e| e.to_string())?;
         if name == "libcuda.so.1" {
-            let functions = ["emulation_allocate", "emulation_free", "emulation_launch"];
-            let [allocate, free, launch] = functions.map(|name| emulated.function(name));
+            let [allocate, free, launch, parameters] = ["allocate", "free", "launch", "parameters"]
+                .map(|name| emulated.function(&format!("emulation_{name}")));
+            type Function = *const c_void;
             // SAFETY: this is how cuda.cpp declares it.
             unsafe {
-                let uses: Symbol<unsafe extern "C" fn(*const c_void, *const c_void, *const c_void)> =
+                let uses: Symbol<unsafe extern "C" fn(Function, Function, Function, Function)> =
                     library.get("emulated_cuda_uses").unwrap();
-                uses(allocate, free, launch);
+                uses(allocate, free, launch, parameters);
             }
         }
         std::mem::forget(library);
@@ -198,4 +201,65 @@ fn the_doctor_lists_the_devices() {
     assert!(text.contains("cublas    found\n"), "{text}");
     let text = doctor(&[("LD_LIBRARY_PATH", "")]);
     assert!(text.contains("devices   no NVIDIA driver: libcuda.so.1 cannot be opened"), "{text}");
+}
+
+/// The libraries are the emulated ones, or the device would be the machine's own.
+#[test]
+fn does_something_too_early() {
+    let Ok(what) = std::env::var("LOTTERY_TOO_EARLY") else { return };
+    libraries().unwrap();
+    let (mut context, mut stream, mut host, mut at) = (null_mut(), null_mut(), null_mut(), 0);
+    let bytes = 64;
+    // SAFETY: each call has room for what it writes, and the emulation ends the process before memory is misused.
+    unsafe {
+        let done = |code: CUresult| assert_eq!(code, CUresult::CUDA_SUCCESS);
+        done(sys::cuInit(0));
+        done(sys::cuDevicePrimaryCtxRetain(&raw mut context, 0));
+        done(sys::cuCtxSetCurrent(context));
+        done(sys::cuStreamCreate(&raw mut stream, 1));
+        done(sys::cuMemHostAlloc(&raw mut host, bytes, 0));
+        host.write_bytes(0, bytes);
+        done(sys::cuMemAlloc_v2(&raw mut at, bytes));
+        done(sys::cuMemcpyHtoDAsync_v2(at, host, bytes, stream));
+        match what.as_str() {
+            "change" => host.cast::<u8>().write(1),
+            "free host" => done(sys::cuMemFreeHost(host)),
+            "free" => done(sys::cuMemFree_v2(at)),
+            "read" => {
+                done(sys::cuStreamSynchronize(stream));
+                done(sys::cuMemcpyDtoHAsync_v2(host, at, bytes, stream));
+                assert!(host.cast::<f32>().read().is_nan());
+                done(sys::cuStreamSynchronize(stream));
+                assert_eq!(host.cast::<f32>().read(), 0.0);
+            }
+            _ => {}
+        }
+        done(sys::cuStreamSynchronize(stream));
+        if what != "free host" {
+            done(sys::cuMemFreeHost(host));
+        }
+    }
+}
+
+#[test]
+fn what_is_done_too_early_is_noticed() {
+    if emulated_machine("what is done too early").is_none() {
+        return;
+    }
+    for (what, told) in [
+        ("nothing", None),
+        ("read", None),
+        ("change", Some("memory of the host was changed before its use")),
+        ("free host", Some("memory of the host was given back before its use")),
+        ("free", Some("memory of the device was given back before its use")),
+    ] {
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "driver::does_something_too_early", "--nocapture"])
+            .env("LOTTERY_TOO_EARLY", what)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.success(), told.is_none(), "{what}: {said}");
+        assert!(told.is_none_or(|told| said.contains(told)), "{what}: {said}");
+    }
 }

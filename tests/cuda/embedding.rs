@@ -43,7 +43,7 @@ fn tables_rows_are_summed_as_on_the_cpu() {
 fn gradients_return_to_the_rows_of_their_tokens_in_the_same_bits_each_time() {
     on_devices("embedding's gradient", |gpu, format| {
         // Used again for each, as from step to step.
-        let (mut users, scratch) = (embedding::Users::new(gpu), Buffer::new(gpu));
+        let [packed, scratch] = [(); 2].map(|()| Buffer::new(gpu));
         for (t, h) in [(300, 12), (0, 8), (1, 1), (64, 7), (65, 130), (1100, 20), (130, 768)] {
             let d = numbers(t * h, 1, format);
             let on_d = on_device(gpu, &d, format)?;
@@ -52,7 +52,8 @@ fn gradients_return_to_the_rows_of_their_tokens_in_the_same_bits_each_time() {
                 let table = numbers(n * h, 2, Format::F32);
                 let mut expected = table.clone();
                 cpu::backward(rows, &d, h, &mut expected);
-                users.upload(rows)?;
+                let (users, all) = embedding::Users::pack(rows);
+                let users = users.at(packed.upload(&all)?);
                 let mut found = Vec::new();
                 for _ in 0..2 {
                     let on_table = on_device(gpu, &table, Format::F32)?;

@@ -5,11 +5,13 @@ use std::rc::Rc;
 use lottery::{
     engine::{Goal, Machine, Outcome, Update},
     error::Result,
-    model::{Bert, GateGradients, Gates, Head, LayerShape},
+    model::{Bert, Gates, Head, LayerShape},
     ops::{
         adamw::{AdamW, Moments},
         cuda::{Format, Gpu},
         dropout::DropoutPlan,
+        later::Later,
+        loss::Targets,
     },
 };
 
@@ -73,13 +75,13 @@ fn logits_and_gate_gradients_are_the_cpus() {
                     let what = format!("{format:?} shape {n}, {labels} labels, gates {}", gates.is_some());
                     let mut theirs = cuda(gpu, format).reader(&bert)?;
                     let mut ours = Machine::default().reader(&bert)?;
-                    let expected = ours.logits(&packed.input(), gates)?;
-                    assert_near(&theirs.logits(&packed.input(), gates)?, &expected, format, &what);
-                    let (mut found, mut wanted) = (GateGradients::default(), GateGradients::default());
-                    let targets = packed.targets(labels);
-                    let logits = theirs.gate_gradients(&packed.input(), targets, gates, &mut found)?;
+                    let expected = ours.logits(&packed.input(), gates)?.wait()?;
+                    let logits = theirs.logits(&packed.input(), gates)?.wait()?;
                     assert_near(&logits, &expected, format, &what);
-                    ours.gate_gradients(&packed.input(), targets, gates, &mut wanted)?;
+                    let targets = packed.targets(labels);
+                    let (logits, found) = theirs.gate_gradients(&packed.input(), targets, gates)?.wait()?;
+                    assert_near(&logits, &expected, format, &what);
+                    let (_, wanted) = ours.gate_gradients(&packed.input(), targets, gates)?.wait()?;
                     assert_eq!(found.layers.len(), wanted.layers.len());
                     for (l, (a, b)) in found.layers.iter().zip(&wanted.layers).enumerate() {
                         assert_near(&a.heads, &b.heads, format, &format!("{what}: heads of layer {l}"));
@@ -106,8 +108,8 @@ fn assert_step_agrees(
     let moments = || Moments::zeros(bert.params.data.len());
     let mut ours = Machine::default().trainer(bert.clone(), moments())?;
     let mut theirs = cuda(gpu, format).trainer(bert.clone(), moments())?;
-    let expected = ours.step(&packed.input(), goal, &plan, &update)?;
-    let found = theirs.step(&packed.input(), goal, &plan, &update)?;
+    let expected = ours.step(&packed.input(), goal, &plan, &update)?.wait()?;
+    let found = theirs.step(&packed.input(), goal, &plan, &update)?.wait()?;
     assert_near(&[found.loss as f32], &[expected.loss as f32], format, &format!("{what}: loss"));
     assert_near(&[found.norm as f32], &[expected.norm as f32], format, &format!("{what}: norm"));
     let (ours, theirs) = (ours.state()?, theirs.state()?);
@@ -148,9 +150,9 @@ fn the_masked_lm_head_is_the_cpus() {
         let goal = Goal::Words { rows: &packed.masked, words: &packed.words };
         assert_step_agrees(gpu, format, &bert, &packed, goal, &format!("{format:?} masked LM"))?;
         let mut theirs = cuda(gpu, format).reader(&bert)?;
-        let found = theirs.predictions(&packed.input(), &packed.masked, &packed.words)?;
-        let expected =
-            Machine::default().reader(&bert)?.predictions(&packed.input(), &packed.masked, &packed.words)?;
+        let found = theirs.predictions(&packed.input(), &packed.masked, &packed.words)?.wait()?;
+        let mut ours = Machine::default().reader(&bert)?;
+        let expected = ours.predictions(&packed.input(), &packed.masked, &packed.words)?.wait()?;
         let losses =
             |all: &[lottery::ops::loss::Prediction]| all.iter().map(|p| p.loss as f32).collect::<Vec<_>>();
         assert_near(&losses(&found), &losses(&expected), format, "losses");
@@ -171,7 +173,9 @@ fn some_steps_lead_where_the_cpus_lead_and_a_stopped_training_goes_on_bit_for_bi
         let steps = |machine: &Machine, bert: Bert, moments, steps: std::ops::Range<u32>| {
             let mut engine = machine.trainer(bert, moments)?;
             let outcomes = steps.map(|n| engine.step(&packed.input(), goal, &plan(n), &UPDATE));
-            let outcomes = outcomes.collect::<Result<Vec<Outcome>>>()?;
+            // All steps are asked for before anybody waits.
+            let outcomes = outcomes.collect::<Result<Vec<Later<Outcome>>>>()?;
+            let outcomes: Vec<Outcome> = outcomes.into_iter().map(Later::wait).collect::<Result<_>>()?;
             let moments = engine.state()?.1.clone();
             Ok((engine.finish()?, moments, outcomes))
         };
@@ -200,19 +204,35 @@ fn some_steps_lead_where_the_cpus_lead_and_a_stopped_training_goes_on_bit_for_bi
 }
 
 #[test]
-fn a_step_whose_loss_is_no_number_changes_nothing() {
+fn neither_a_step_whose_loss_is_no_number_nor_those_behind_it_change_anything() {
     on_devices("a_step_whose_loss_is_no_number", |gpu, format| {
-        let mut bert = bert(&shapes()[1], Head::Classifier { labels: 2 }, 19);
-        let at = bert.params.layout.classifier_weight.start;
-        bert.params.data[at] = f32::NAN;
+        let bert = bert(&shapes()[1], Head::Classifier { labels: 2 }, 19);
         let packed = batch(&bert, 2);
-        let mut engine = cuda(gpu, format).trainer(bert.clone(), Moments::zeros(bert.params.data.len()))?;
-        let outcome = engine.step(&packed.input(), Goal::Labels(packed.targets(2)), &plan(0), &UPDATE)?;
-        assert!(outcome.loss.is_nan() && outcome.norm.is_nan());
-        let (weights, moments) = engine.state()?;
-        let bits = |v: &[f32]| v.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
-        assert_eq!(bits(weights), bits(&bert.params.data));
-        assert_eq!(moments.steps, 0);
+        let right = Goal::Labels(packed.targets(2));
+        // A class that there is none of has no loss.
+        let wrong = Goal::Labels(Targets::Classes(&[0, 1, 2, 0]));
+        let trainer = || cuda(gpu, format).trainer(bert.clone(), Moments::zeros(bert.params.data.len()));
+        let mut engine = trainer()?;
+        let goals = [right, wrong, right, right];
+        let outcomes: Vec<Later<Outcome>> = goals
+            .iter()
+            .zip(0..)
+            .map(|(goal, n)| engine.step(&packed.input(), *goal, &plan(n), &UPDATE))
+            .collect::<Result<_>>()?;
+        let logits = engine.logits(&packed.input(), None)?;
+        let outcomes: Vec<Outcome> = outcomes.into_iter().map(Later::wait).collect::<Result<_>>()?;
+        assert!(outcomes[0].loss.is_finite() && outcomes[0].norm.is_finite());
+        assert!(outcomes[1].loss.is_nan() && outcomes[1].norm.is_nan());
+
+        let mut expected = trainer()?;
+        let known = expected.step(&packed.input(), right, &plan(0), &UPDATE)?.wait()?;
+        assert_eq!(known, outcomes[0]);
+        assert_eq!(logits.wait()?, expected.logits(&packed.input(), None)?.wait()?);
+        expected.state()?;
+
+        let told = "the loss or the gradient of a step is not a finite number: training diverged";
+        assert_eq!(engine.state().unwrap_err().to_string(), told);
+        assert_eq!(engine.finish().unwrap_err().to_string(), told);
         Ok(())
     });
 }

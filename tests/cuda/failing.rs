@@ -6,7 +6,10 @@ use lottery::{
     engine::Machine,
     error::{Error, Result},
     lottery::pipeline,
-    ops::cuda::{Argument, Format, Gpu, Grid, Product},
+    ops::{
+        cuda::{Argument, Format, Gpu, Grid, Product},
+        later::Later,
+    },
     store::Store,
     train::Silent,
 };
@@ -42,6 +45,9 @@ impl Gpu for Failing {
     }
     fn download(&self, from: u64, to: &mut [u8]) -> Result<()> {
         self.gpu.download(from, to)
+    }
+    fn fetch(&self, from: u64, bytes: usize) -> Result<Later<Vec<u8>>> {
+        self.gpu.fetch(from, bytes)
     }
     fn copy(&self, from: u64, to: u64, bytes: usize) -> Result<()> {
         self.gpu.copy(from, to, bytes)

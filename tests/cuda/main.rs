@@ -6,6 +6,7 @@
 
 mod activation;
 mod adamw;
+mod ahead;
 mod attention;
 mod compiled;
 mod convert;

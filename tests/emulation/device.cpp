@@ -29,6 +29,12 @@ void emulation_free(void* memory) { emulation::unwatch(memory); }
 void emulation_copy(void* to, const void* from, size_t bytes) { memcpy(to, from, bytes); }
 void emulation_clear(void* at, size_t bytes) { memset(at, 0, bytes); }
 
+// How many parameters a kernel has; -1 when there is no such kernel.
+int emulation_parameters(const char* name) {
+    const auto found = emulation::kernels().find(name);
+    return found == emulation::kernels().end() ? -1 : int(found->second.parameters);
+}
+
 // 0, or 1 when there is no such kernel, or 2 when it has another number of parameters.
 int emulation_launch(const char* name, const unsigned* blocks, unsigned threads, unsigned shared, void** arguments,
                      unsigned count) {

@@ -45,12 +45,34 @@ impl Batch {
             longest: 0,
             longest_chosen: 0,
             addresses: [0; 7],
-            users: [(); 3].map(|()| Users::new(gpu)),
+            users: [Users::default(); 3],
         }
     }
 
     /// `rows`, ascending, are what the head reads; without any, each sequence's first token.
     pub fn upload(&mut self, input: &Input, rows: Option<&[usize]>, targets: &[u32]) -> Result<()> {
+        self.upload_with(input, rows, targets, [&[]; 3])
+    }
+
+    /// The same, and which tokens take which row, for the gradients of the tables.
+    pub fn upload_for_training(
+        &mut self,
+        input: &Input,
+        rows: Option<&[usize]>,
+        targets: &[u32],
+    ) -> Result<()> {
+        let packed = [input.ids, input.positions, input.segments].map(Users::pack);
+        self.users = packed.each_ref().map(|(users, _)| *users);
+        self.upload_with(input, rows, targets, packed.each_ref().map(|(_, packed)| &packed[..]))
+    }
+
+    fn upload_with(
+        &mut self,
+        input: &Input,
+        rows: Option<&[usize]>,
+        targets: &[u32],
+        users: [&[u32]; 3],
+    ) -> Result<()> {
         let chosen: Vec<u32> =
             rows.unwrap_or(&input.offsets[..input.sequences()]).iter().map(|row| *row as u32).collect();
         let offsets: Vec<u32> = input.offsets.iter().map(|at| *at as u32).collect();
@@ -58,30 +80,31 @@ impl Batch {
         let chosen_offsets: Vec<u32> = offsets.iter().map(before).collect();
         (self.tokens, self.sequences, self.chosen) = (input.tokens(), input.sequences(), chosen.len());
         (self.longest, self.longest_chosen) = (longest(&offsets), longest(&chosen_offsets));
-        let parts = [input.ids, input.positions, input.segments, &offsets, &chosen, &chosen_offsets, targets];
-        // Each begins where a vector load may.
-        let starts: Vec<usize> = parts
-            .iter()
-            .scan(0, |at, part| {
-                let start = *at;
-                *at = (start + part.len()).next_multiple_of(4);
-                Some(start)
-            })
-            .collect();
-        let mut all = vec![0u32; starts[6] + targets.len()];
-        for (start, part) in starts.iter().zip(parts) {
-            all[*start..start + part.len()].copy_from_slice(part);
+        let [words, positions, segments] = users;
+        let parts = [
+            input.ids,
+            input.positions,
+            input.segments,
+            &offsets,
+            &chosen,
+            &chosen_offsets,
+            targets,
+            words,
+            positions,
+            segments,
+        ];
+        let (mut all, mut starts) = (Vec::new(), [0; 10]);
+        for (start, part) in starts.iter_mut().zip(parts) {
+            // Where a vector load may begin.
+            all.resize(all.len().next_multiple_of(4), 0u32);
+            *start = all.len();
+            all.extend_from_slice(part);
         }
         let base = self.buffer.upload(&all)?;
-        self.addresses.iter_mut().zip(starts).for_each(|(a, start)| *a = base + (start * 4) as u64);
-        Ok(())
-    }
-
-    /// Finds which tokens take which row, for the gradients of the tables.
-    pub fn upload_users(&mut self, input: &Input) -> Result<()> {
-        for (users, rows) in self.users.iter_mut().zip([input.ids, input.positions, input.segments]) {
-            users.upload(rows)?;
-        }
+        let (of_parts, of_users) = starts.split_at(self.addresses.len());
+        let at = |start: &usize| base + (start * 4) as u64;
+        self.addresses.iter_mut().zip(of_parts).for_each(|(address, start)| *address = at(start));
+        self.users.iter_mut().zip(of_users).for_each(|(users, start)| *users = users.at(at(start)));
         Ok(())
     }
 

@@ -1,5 +1,5 @@
 //! The engine on a CUDA device, or on what stands for one: weights, moments and activations stay in its memory, a step
-//! reads back two numbers.
+//! reads back two numbers, and nothing waits for them here.
 
 mod attention_block;
 mod batch;
@@ -18,8 +18,9 @@ use crate::{
     model::{self, Bert, GateGradients, Input, Params},
     ops::{
         adamw::Moments,
-        cuda::{Buffer, Format, Gpu, download, loss},
+        cuda::{Buffer, Format, Gpu, download, fetch, loss},
         dropout::DropoutPlan,
+        later::Later,
         loss::{Prediction, Targets},
     },
 };
@@ -92,9 +93,9 @@ impl Cuda {
     }
 
     /// (B, labels), from the device.
-    fn read_logits(&self) -> Result<Vec<f32>> {
+    fn read_logits(&self) -> Result<Later<Vec<f32>>> {
         let len = self.batch.sequences * self.weights.layout.classifier_bias.len();
-        download(&*self.gpu, self.classifier.logits.address(), len)
+        fetch(&*self.gpu, self.classifier.logits.address(), len)
     }
 
     /// The head's gradient from the classes or scores in the batch; `loss` receives the mean loss of a step.
@@ -131,7 +132,11 @@ impl Cuda {
         }
     }
 
+    /// As they are behind all steps.
     fn download_weights(&mut self) -> Result<()> {
+        if let Some(trainer) = &self.trainer {
+            trainer.finish_steps(&*self.gpu)?;
+        }
         self.host = download(&*self.gpu, self.weights.master(), self.weights.layout.len)?;
         Ok(())
     }
@@ -150,20 +155,27 @@ fn no_trainer() -> Error {
 }
 
 impl Engine for Cuda {
-    fn logits(&mut self, input: &Input, gates: Option<&model::Gates>) -> Result<Vec<f32>> {
+    fn logits(&mut self, input: &Input, gates: Option<&model::Gates>) -> Result<Later<Vec<f32>>> {
         self.batch.upload(input, None, &[])?;
         let gates = self.upload_gates(gates)?;
         self.classify(&self.pass(None, gates), false)?;
         self.read_logits()
     }
 
-    fn predictions(&mut self, input: &Input, rows: &[usize], words: &[u32]) -> Result<Vec<Prediction>> {
+    fn predictions(
+        &mut self,
+        input: &Input,
+        rows: &[usize],
+        words: &[u32],
+    ) -> Result<Later<Vec<Prediction>>> {
         self.batch.upload(input, Some(rows), words)?;
         self.find_words(&self.pass(None, None), false, self.loss.fit(8)?)?;
-        let losses: Vec<f32> = download(&*self.gpu, self.masked_lm.losses.address(), words.len())?;
-        let correct: Vec<u32> = download(&*self.gpu, self.masked_lm.correct.address(), words.len())?;
-        let both = losses.into_iter().zip(correct);
-        Ok(both.map(|(loss, correct)| Prediction { loss: f64::from(loss), correct: correct != 0 }).collect())
+        let losses = fetch::<f32>(&*self.gpu, self.masked_lm.losses.address(), words.len())?;
+        let correct = fetch::<u32>(&*self.gpu, self.masked_lm.correct.address(), words.len())?;
+        Ok(losses.and(correct).map(|(losses, correct)| {
+            let both = losses.into_iter().zip(correct);
+            both.map(|(loss, correct)| Prediction { loss: f64::from(loss), correct: correct != 0 }).collect()
+        }))
     }
 
     fn gate_gradients(
@@ -171,8 +183,7 @@ impl Engine for Cuda {
         input: &Input,
         targets: Targets,
         gates: Option<&model::Gates>,
-        out: &mut GateGradients,
-    ) -> Result<Vec<f32>> {
+    ) -> Result<Later<(Vec<f32>, GateGradients)>> {
         self.batch.upload(input, None, &bits(&targets))?;
         let gates = self.upload_gates(gates)?;
         let pass = Pass { gate_gradients: true, ..self.pass(None, gates) };
@@ -182,17 +193,21 @@ impl Engine for Cuda {
         classifier::backward(&pass, first, &self.classifier, self.fit_dy()?, None)?;
         let outputs = GateOutputs::new(&pass, &self.gate_gradients)?;
         encoder::backward(&pass, &self.encoder, Wanted::Gates(&outputs))?;
-        outputs.download(&pass, out)?;
-        self.read_logits()
+        Ok(self.read_logits()?.and(outputs.fetch(&pass)?))
     }
 
-    fn step(&mut self, input: &Input, goal: Goal, dropout: &DropoutPlan, update: &Update) -> Result<Outcome> {
+    fn step(
+        &mut self,
+        input: &Input,
+        goal: Goal,
+        dropout: &DropoutPlan,
+        update: &Update,
+    ) -> Result<Later<Outcome>> {
         let trainer = self.trainer.as_ref().ok_or_else(no_trainer)?;
         match &goal {
-            Goal::Labels(targets) => self.batch.upload(input, None, &bits(targets))?,
-            Goal::Words { rows, words } => self.batch.upload(input, Some(rows), words)?,
+            Goal::Labels(targets) => self.batch.upload_for_training(input, None, &bits(targets))?,
+            Goal::Words { rows, words } => self.batch.upload_for_training(input, Some(rows), words)?,
         }
-        self.batch.upload_users(input)?;
         let (pass, gradient) = (self.pass(Some(dropout), None), trainer.gradient());
         trainer.clear_tables(&*self.gpu, &self.weights.layout)?;
         match &goal {
@@ -209,6 +224,7 @@ impl Engine for Cuda {
             }
         }
         encoder::backward(&pass, &self.encoder, Wanted::Weights(gradient))?;
+        let trainer = self.trainer.as_mut().ok_or_else(no_trainer)?;
         trainer.update(&*self.gpu, &self.weights, update)
     }
 

@@ -8,8 +8,9 @@ use crate::{
     error::Result,
     model::{GateGradients, gates::LayerGateGradients, params::LayerSlots},
     ops::{
-        cuda::{Buffer, Format, Gpu, attention::Shape, download, layer_norm::Norm},
+        cuda::{Buffer, Format, Gpu, attention::Shape, fetch, layer_norm::Norm},
         dropout::DropoutPlan,
+        later::Later,
     },
 };
 use std::ops::Range;
@@ -52,17 +53,25 @@ impl GateOutputs {
         Ok(Self { base: buffer.floats(len)?, starts, len })
     }
 
-    /// All of them to the host.
-    pub fn download(&self, pass: &Pass, out: &mut GateGradients) -> Result<()> {
-        let all: Vec<f32> = download(pass.gpu, self.base, self.len)?;
-        let layers = self.starts.iter().enumerate().map(|(l, start)| {
+    /// All of them, for the host.
+    pub fn fetch(&self, pass: &Pass) -> Result<Later<GateGradients>> {
+        let lens = (0..self.starts.len()).map(|l| {
             let layer = pass.layer(l);
-            let (heads, rest) = all[*start..].split_at(layer.rows() * layer.heads());
-            let ffn = if layer.has_ffn() { rest[..layer.rows()].to_vec() } else { Vec::new() };
-            LayerGateGradients { heads: heads.to_vec(), ffn }
+            (layer.rows() * layer.heads(), if layer.has_ffn() { layer.rows() } else { 0 })
         });
-        out.layers = layers.collect();
-        Ok(())
+        let lens: Vec<(usize, usize)> = lens.collect();
+        let all = fetch::<f32>(pass.gpu, self.base, self.len)?;
+        Ok(all.map(move |all| {
+            let mut rest = &all[..];
+            let mut take = |len| {
+                let (taken, others) = rest.split_at(len);
+                rest = others;
+                taken.to_vec()
+            };
+            let layers =
+                lens.iter().map(|(heads, ffn)| LayerGateGradients { heads: take(*heads), ffn: take(*ffn) });
+            GateGradients { layers: layers.collect() }
+        }))
     }
 
     pub fn heads(&self, layer: usize) -> u64 {

@@ -2,12 +2,13 @@
 
 use super::weights::{Weights, tensor};
 use crate::{
-    engine::{Outcome, Update},
+    engine::{Outcome, Update, refused},
     error::Result,
     model::params::Layout,
     ops::{
         adamw::Moments,
         cuda::{Buffer, Gpu, adamw, download},
+        later::Later,
     },
 };
 use std::rc::Rc;
@@ -23,8 +24,8 @@ pub(super) struct Trainer {
     decays: Buffer,
     outcome: Buffer,
     scratch: Buffer,
-    /// The steps are counted here; the rest is as it was when last asked for.
-    moments: std::cell::RefCell<Moments>,
+    /// The steps that were asked for are counted here; the rest is as it was when last asked for.
+    moments: Moments,
 }
 
 impl Trainer {
@@ -39,9 +40,9 @@ impl Trainer {
             signs[range.start / BLOCK..range.end.div_ceil(BLOCK)].fill(1);
         }
         decays.upload(&signs)?;
-        outcome.fit(adamw::Outcome::BYTES)?;
+        adamw::Outcome::begin(&outcome)?;
         scratch.fit(adamw::norm_scratch(layout.len))?;
-        Ok(Self { gradient, first, second, decays, outcome, scratch, moments: moments.into() })
+        Ok(Self { gradient, first, second, decays, outcome, scratch, moments })
     }
 
     pub fn gradient(&self) -> u64 {
@@ -55,16 +56,16 @@ impl Trainer {
 
     /// The gradients of the embeddings' tables become zeros: most of their rows have no token.
     pub fn clear_tables(&self, gpu: &dyn Gpu, layout: &Layout) -> Result<()> {
-        for table in [&layout.words, &layout.positions, &layout.segments] {
-            gpu.clear(tensor(self.gradient(), table), table.len() * 4)?;
-        }
-        Ok(())
+        // The three follow each other.
+        let all = layout.words.start..layout.segments.end;
+        gpu.clear(tensor(self.gradient(), &all), all.len() * 4)
     }
 
-    /// Clip and AdamW, unless loss or gradient is not a finite number; waits for the outcome.
-    pub fn update(&self, gpu: &dyn Gpu, weights: &Weights, update: &Update) -> Result<Outcome> {
+    /// Clip and AdamW, unless loss or gradient is not a finite number, or those of a step before were not.
+    pub fn update(&mut self, gpu: &dyn Gpu, weights: &Weights, update: &Update) -> Result<Later<Outcome>> {
         let (len, outcome) = (weights.layout.len, self.outcome.address());
-        let steps = self.moments.borrow().steps + 1;
+        // If one of them is refused, so is this one, and the count does not matter.
+        self.moments.steps += 1;
         adamw::judge(gpu, self.gradient(), len, update.clip, outcome, self.scratch.address())?;
         adamw::step(
             gpu,
@@ -77,18 +78,27 @@ impl Trainer {
             self.decays.address(),
             len,
             update.learning_rate,
-            steps,
+            self.moments.steps,
             outcome,
         )?;
-        let adamw::Outcome { loss, norm, taken } = adamw::Outcome::download(gpu, outcome)?;
-        if taken {
-            self.moments.borrow_mut().steps = steps;
-        }
-        Ok(Outcome { loss, norm: if loss.is_finite() { norm } else { f64::NAN } })
+        let found = adamw::Outcome::fetch(gpu, outcome)?;
+        Ok(found.map(|adamw::Outcome { loss, norm, .. }| Outcome {
+            loss,
+            norm: if loss.is_finite() { norm } else { f64::NAN },
+        }))
+    }
+
+    /// Waits for all steps.
+    ///
+    /// # Errors
+    /// When one of them was refused.
+    pub fn finish_steps(&self, gpu: &dyn Gpu) -> Result<()> {
+        let outcome = adamw::Outcome::fetch(gpu, self.outcome.address())?.wait()?;
+        if outcome.taken { Ok(()) } else { Err(refused()) }
     }
 
     pub fn download(&mut self, gpu: &dyn Gpu) -> Result<&Moments> {
-        let moments = self.moments.get_mut();
+        let moments = &mut self.moments;
         moments.first = download(gpu, self.first.address(), moments.first.len())?;
         moments.second = download(gpu, self.second.address(), moments.second.len())?;
         Ok(moments)

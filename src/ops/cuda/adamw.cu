@@ -2,7 +2,7 @@
 
 constexpr unsigned SQUARES_PER_BLOCK = 1 << 14;  // as in adamw.rs
 
-// As adamw.rs reads it.
+// As adamw.rs reads it. Once a step is not fine, none is.
 struct Outcome {
     double loss, norm;
     float scale;
@@ -42,19 +42,19 @@ extern "C" __global__ void judge(const double* parts, unsigned count, double cli
     const double norm = sqrt(sum);
     outcome->norm = norm;
     outcome->scale = clip > 0.0 ? float(fmin(clip / (norm + 1e-6), 1.0)) : 1.0f;
-    outcome->fine = is_finite(norm) && is_finite(outcome->loss);
+    outcome->fine = outcome->fine && is_finite(norm) && is_finite(outcome->loss);
 }
 REGISTER(judge)
 
 // The numbers of one step, as in ../adamw.rs.
 struct Coefficients {
-    float beta1, beta2, epsilon, scale, step_size, inverse_root;
+    float beta1, beta2, rest1, rest2, epsilon, scale, step_size, inverse_root;
 };
 
 __device__ __forceinline__ void update(float& w, float g, float& m, float& v, const Coefficients& c, float keep) {
     const float gradient = g * c.scale;
-    m = fmaf(c.beta1, m, (1.0f - c.beta1) * gradient);
-    v = fmaf(c.beta2, v, (1.0f - c.beta2) * gradient * gradient);
+    m = fmaf(c.beta1, m, c.rest1 * gradient);
+    v = fmaf(c.beta2, v, c.rest2 * gradient * gradient);
     const float root = fmaf(sqrtf(v), c.inverse_root, c.epsilon);
     w = fmaf(w, keep, -(c.step_size * m / root));
 }
@@ -62,10 +62,10 @@ __device__ __forceinline__ void update(float& w, float g, float& m, float& v, co
 // Four elements a thread. `decays` has a byte for every 16; `copy` may be null.
 extern "C" __global__ void adamw(float* weights, const float* gradient, float* first, float* second, bf16* copy,
                                  const uint8_t* decays, uint64_t len, const Outcome* outcome, float beta1, float beta2,
-                                 float epsilon, float step_size, float inverse_root, float keep) {
+                                 float rest1, float rest2, float epsilon, float step_size, float inverse_root, float keep) {
     const uint64_t at = (uint64_t(blockIdx.x) * blockDim.x + threadIdx.x) * 4;
     if (at >= len || !outcome->fine) return;
-    const Coefficients c{beta1, beta2, epsilon, outcome->scale, step_size, inverse_root};
+    const Coefficients c{beta1, beta2, rest1, rest2, epsilon, outcome->scale, step_size, inverse_root};
     const float kept = decays[at / 16] ? keep : 1.0f;
     if (at + 4 <= len) {
         float w[4], g[4], m[4], v[4];

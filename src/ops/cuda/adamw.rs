@@ -1,9 +1,13 @@
 //! AdamW over all parameters in one pass, with the gradient's global clip; see [`crate::ops::adamw`].
 //!
-//! Whether a step is taken is decided on the device, so that nothing waits for the host.
+//! Whether a step is taken is decided on the device, so that nothing waits for the host. After one that is refused all
+//! others are: they were asked for before anybody knew.
 
-use super::{Argument, Gpu, Grid, THREADS, download, gpu::Element};
-use crate::{error::Result, ops::adamw::AdamW};
+use super::{Argument, Buffer, Gpu, Grid, THREADS, gpu::Element};
+use crate::{
+    error::Result,
+    ops::{adamw::AdamW, later::Later},
+};
 
 /// Elements whose squares one block adds up.
 const SQUARES_PER_BLOCK: usize = 1 << 14;
@@ -17,21 +21,28 @@ pub struct Outcome {
     pub loss: f64,
     /// The gradient's, before it was clipped.
     pub norm: f64,
-    /// Whether both are finite numbers, so that the step was taken.
+    /// Whether both are finite numbers, as those of all steps before, so that the step was taken.
     pub taken: bool,
 }
 
 impl Outcome {
     pub const BYTES: usize = 24;
 
-    /// Waits for all that was asked for before.
-    pub fn download(gpu: &dyn Gpu, from: u64) -> Result<Self> {
-        let bytes = download::<u8>(gpu, from, Self::BYTES)?;
-        Ok(Self {
+    /// Fills it as it has to be before the first step: none has been refused.
+    pub fn begin(buffer: &Buffer) -> Result<u64> {
+        let mut bytes = [0u8; Self::BYTES];
+        bytes[20] = 1;
+        buffer.upload(&bytes)
+    }
+
+    /// As it is once all that was asked for before is done.
+    pub fn fetch(gpu: &dyn Gpu, from: u64) -> Result<Later<Self>> {
+        let read = |bytes: Vec<u8>| Self {
             loss: f64::read(&bytes[..8]),
             norm: f64::read(&bytes[8..16]),
             taken: u32::read(&bytes[20..]) != 0,
-        })
+        };
+        Ok(gpu.fetch(from, Self::BYTES)?.map(read))
     }
 }
 
@@ -40,7 +51,7 @@ pub fn norm_scratch(len: usize) -> usize {
     len.div_ceil(SQUARES_PER_BLOCK) * 8
 }
 
-/// Completes an outcome in which the loss stands already: the norm of the gradient (len), the factor that brings it down
+/// Completes the outcome of the step before, in which the loss stands already: the norm of the gradient (len), the factor that brings it down
 /// to `clip` (0 = no clipping), and whether the step may be taken. `scratch` has room for `norm_scratch(len)` bytes.
 pub fn judge(gpu: &dyn Gpu, gradient: u64, len: usize, clip: f64, outcome: u64, scratch: u64) -> Result<()> {
     let parts = len.div_ceil(SQUARES_PER_BLOCK);
@@ -98,6 +109,9 @@ pub fn step(
             Argument::Address(outcome),
             Argument::F32(optimizer.beta1 as f32),
             Argument::F32(optimizer.beta2 as f32),
+            // 1 - β, subtracted before rounding, as on the CPU.
+            Argument::F32((1.0 - optimizer.beta1) as f32),
+            Argument::F32((1.0 - optimizer.beta2) as f32),
             Argument::F32(optimizer.epsilon as f32),
             Argument::F32(step_size as f32),
             Argument::F32(inverse_root as f32),

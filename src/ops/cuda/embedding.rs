@@ -7,7 +7,6 @@ use super::{
     sums::RUN_THREADS,
 };
 use crate::error::Result;
-use std::rc::Rc;
 
 /// Tokens of one piece at most: what one warp adds up.
 const PIECE: usize = 64;
@@ -38,10 +37,9 @@ pub fn forward(
 
 /// Which tokens take which row of a table, for [`backward`]: the tokens sorted by their rows, in pieces of at most 64
 /// of one row.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Users {
-    /// The tokens; of each piece its first token's place, how many it has, its row and its slot in scratch; of each row
-    /// of several pieces its number, its first slot and how many it has.
-    packed: Buffer,
+    address: u64,
     tokens: usize,
     pieces: usize,
     repeated: usize,
@@ -49,13 +47,10 @@ pub struct Users {
 }
 
 impl Users {
-    /// Of no tokens.
-    pub fn new(gpu: &Rc<dyn Gpu>) -> Self {
-        Self { packed: Buffer::new(gpu), tokens: 0, pieces: 0, repeated: 0, slots: 0 }
-    }
-
-    /// The row that each token takes, in place of those before.
-    pub fn upload(&mut self, rows: &[u32]) -> Result<()> {
+    /// By the row that each token takes; and what is to lie at its address: the tokens; of each piece its first token's
+    /// place, how many it has, its row and its slot in scratch; of each row of several pieces its number, its first slot
+    /// and how many it has.
+    pub fn pack(rows: &[u32]) -> (Self, Vec<u32>) {
         let mut order: Vec<u64> =
             (0u64..).zip(rows).map(|(token, row)| u64::from(*row) << 32 | token).collect();
         order.sort_unstable();
@@ -74,15 +69,20 @@ impl Users {
                 slot += u32::from(!alone);
             }
         }
-        self.tokens = rows.len();
-        self.pieces = (packed.len() - rows.len()) / 4;
-        self.repeated = repeated.len() / 3;
-        self.slots = slot as usize;
+        let users = Self {
+            address: 0,
+            tokens: rows.len(),
+            pieces: (packed.len() - rows.len()) / 4,
+            repeated: repeated.len() / 3,
+            slots: slot as usize,
+        };
         packed.extend(repeated);
-        if !packed.is_empty() {
-            self.packed.upload(&packed)?;
-        }
-        Ok(())
+        (users, packed)
+    }
+
+    /// What was packed lies at this address.
+    pub fn at(self, address: u64) -> Self {
+        Self { address, ..self }
     }
 }
 
@@ -98,7 +98,7 @@ pub fn backward(
     scratch: &Buffer,
 ) -> Result<()> {
     let scratch = if users.slots > 0 { scratch.floats(users.slots * h)? } else { 0 };
-    let tokens = users.packed.address();
+    let tokens = users.address;
     let pieces = tokens + 4 * users.tokens as u64;
     let repeated = pieces + 16 * users.pieces as u64;
     gpu.launch(

@@ -1,6 +1,9 @@
 //! What the kernels run on, and the memory they work in.
 
-use crate::{error::Result, ops::Format};
+use crate::{
+    error::Result,
+    ops::{Format, later::Later},
+};
 use half::bf16;
 use std::{cell::Cell, rc::Rc};
 
@@ -62,7 +65,7 @@ pub struct Product {
 }
 
 /// What the kernels run on: a CUDA device, or its emulation in the tests. Everything is done in the order of the calls;
-/// only `download` and `wait` wait for it.
+/// only `download`, `wait` and the values that `fetch` gives wait for it.
 pub trait Gpu {
     /// Memory whose content is arbitrary, aligned to 256 bytes.
     ///
@@ -76,6 +79,9 @@ pub trait Gpu {
     fn upload(&self, from: &[u8], to: u64) -> Result<()>;
 
     fn download(&self, from: u64, to: &mut [u8]) -> Result<()>;
+
+    /// What is in this memory once all that was asked for before is done, whatever is written there afterwards.
+    fn fetch(&self, from: u64, bytes: usize) -> Result<Later<Vec<u8>>>;
 
     fn copy(&self, from: u64, to: u64, bytes: usize) -> Result<()>;
 
@@ -187,5 +193,14 @@ impl Drop for Buffer {
 pub fn download<T: Element>(gpu: &dyn Gpu, from: u64, len: usize) -> Result<Vec<T>> {
     let mut bytes = vec![0; len * T::BYTES];
     gpu.download(from, &mut bytes)?;
-    Ok(bytes.chunks_exact(T::BYTES).map(T::read).collect())
+    Ok(elements(&bytes))
+}
+
+/// As [`download`], without waiting.
+pub fn fetch<T: Element + 'static>(gpu: &dyn Gpu, from: u64, len: usize) -> Result<Later<Vec<T>>> {
+    Ok(gpu.fetch(from, len * T::BYTES)?.map(|bytes| elements(&bytes)))
+}
+
+fn elements<T: Element>(bytes: &[u8]) -> Vec<T> {
+    bytes.chunks_exact(T::BYTES).map(T::read).collect()
 }

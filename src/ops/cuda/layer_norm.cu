@@ -65,7 +65,8 @@ __device__ __forceinline__ float norm_vectors(T* x, const Sublayer<T>& sublayer,
     for (unsigned c = 0; c < CHUNKS; c++) {
         UNROLL
         for (unsigned i = 0; i < 4; i++) {
-            if (sublayer.residual) z[c][i] = fmaf(z[c][i], sublayer.gate, to_float(of_residual[c].values[i]));
+            z[c][i] = sublayer.residual ? fmaf(z[c][i], sublayer.gate, to_float(of_residual[c].values[i]))
+                                        : z[c][i] * sublayer.gate;
             sum += z[c][i];
         }
     }
@@ -106,7 +107,7 @@ __device__ __forceinline__ float norm_any_row(T* x, const Sublayer<T>& sublayer,
         return sublayer.mask.threshold ? v * multiplier(sublayer.mask, size_t(row) * h + column) : v;
     };
     const auto gated = [&](float v, unsigned column) {
-        return sublayer.residual ? fmaf(v, sublayer.gate, to_float(sublayer.residual[column])) : v;
+        return sublayer.residual ? fmaf(v, sublayer.gate, to_float(sublayer.residual[column])) : v * sublayer.gate;
     };
     const unsigned lane = threadIdx.x % WARP;
     float sum = 0, squares = 0;

@@ -11,6 +11,7 @@ pub mod attention;
 pub mod bias;
 mod chunks;
 pub mod convert;
+pub mod counting;
 #[cfg(feature = "cuda")]
 pub mod driver;
 pub mod dropout;
@@ -25,7 +26,7 @@ pub mod rows;
 pub mod sums;
 
 pub use super::Format;
-pub use gpu::{Argument, Buffer, Gpu, Grid, Matrix, Product, download};
+pub use gpu::{Argument, Buffer, Gpu, Grid, Matrix, Product, download, fetch};
 
 /// Threads of a block of the element-wise kernels.
 const THREADS: usize = 256;

@@ -6,8 +6,7 @@
 #include <vector>
 
 extern "C" {
-void emulated_cuda_finish(void* stream);
-bool emulated_cuda_has(uint64_t at, size_t bytes);
+int emulated_cuda_add(void* stream, const uint64_t (*ranges)[2], int count, void (*work)(void*), void* with);
 }
 
 namespace {
@@ -83,6 +82,37 @@ bool fit(const Description& d, const Layout& a, const Layout& b, const Layout& c
         if (layout->rows == 0 || layout->columns == 0 || layout->stride < int64_t(layout->rows)) return false;
     const bool formats = a.type == b.type && (c.type == a.type || c.type == F32);
     return formats && a_rows == c.rows && b_columns == c.columns && inner == (d.transposed_b ? b.columns : b.rows);
+}
+
+// A product that a stream will come to.
+struct Task {
+    Description what;
+    Layout of_a, of_b, of_c;
+    uint64_t a, b, c, inner;
+    float factor, old;
+};
+
+void multiply(const Task& task) {
+    const Layout& of_c = task.of_c;
+    const bool biased = task.what.epilogue == EPILOGUE_BIAS;
+    const Layout of_bias{of_c.type, of_c.rows, 1, int64_t(of_c.rows)};
+    const std::vector<float> left = unpacked(task.of_a, task.a, task.what.transposed_a);
+    const std::vector<float> right = unpacked(task.of_b, task.b, task.what.transposed_b);
+    std::vector<float> sums(of_c.rows);
+    for (uint64_t column = 0; column < of_c.columns; column++) {
+        sums.assign(of_c.rows, 0.0f);
+        for (uint64_t i = 0; i < task.inner; i++) {
+            const float* const terms = &left[i * of_c.rows];
+            const float other = right[column * task.inner + i];
+            for (uint64_t row = 0; row < of_c.rows; row++) sums[row] += terms[row] * other;
+        }
+        for (uint64_t row = 0; row < of_c.rows; row++) {
+            float sum = task.factor * sums[row];
+            if (task.old != 0) sum += task.old * read(of_c, task.c, row, column);
+            if (biased) sum += read(of_bias, task.what.bias, row, 0);
+            write(of_c, task.c, row, column, sum);
+        }
+    }
 }
 
 template <typename T>
@@ -165,37 +195,28 @@ int cublasLtMatmul(void* handle, void* description, const void* alpha, const voi
     uint64_t inner;
     if (!handle || !stream || c != d || c_layout != d_layout || !fit(what, of_a, of_b, of_c, inner)) return INVALID_VALUE;
     if (algorithm.chosen != 0xC0FFEE || algorithm.epilogue != what.epilogue) return INVALID_VALUE;
-    if (algorithm.workspace > workspace_bytes || !emulated_cuda_has(uint64_t(workspace), workspace_bytes))
-        return INVALID_VALUE;
-    const Layout* const layouts[3] = {&of_a, &of_b, &of_c};
+    if (algorithm.workspace > workspace_bytes) return INVALID_VALUE;
     for (int i = 0; i < 3; i++)
-        if (at[i] % algorithm.alignments[i] != 0 || !emulated_cuda_has(at[i], layouts[i]->extent())) return INVALID_VALUE;
+        if (at[i] % algorithm.alignments[i] != 0) return INVALID_VALUE;
     // A bias is of c's type, one for each row, and aligned as the outcome is said to be.
     const bool biased = what.epilogue == EPILOGUE_BIAS;
-    const Layout of_bias{of_c.type, of_c.rows, 1, int64_t(of_c.rows)};
-    if (biased && (what.bias % algorithm.alignments[3] != 0 || !emulated_cuda_has(what.bias, of_bias.extent())))
-        return INVALID_VALUE;
+    if (biased && what.bias % algorithm.alignments[3] != 0) return INVALID_VALUE;
 
-    emulated_cuda_finish(stream);
+    // The stream has to have all of this memory.
+    const uint64_t ranges[5][2] = {{at[0], of_a.extent()},
+                                   {at[1], of_b.extent()},
+                                   {at[2], of_c.extent()},
+                                   {uint64_t(workspace), workspace_bytes},
+                                   {what.bias, of_c.rows * of_c.bytes()}};
     const float factor = *static_cast<const float*>(alpha), old = *static_cast<const float*>(beta);
-    const std::vector<float> left = unpacked(of_a, at[0], what.transposed_a);
-    const std::vector<float> right = unpacked(of_b, at[1], what.transposed_b);
-    std::vector<float> sums(of_c.rows);
-    for (uint64_t column = 0; column < of_c.columns; column++) {
-        sums.assign(of_c.rows, 0.0f);
-        for (uint64_t i = 0; i < inner; i++) {
-            const float* const terms = &left[i * of_c.rows];
-            const float other = right[column * inner + i];
-            for (uint64_t row = 0; row < of_c.rows; row++) sums[row] += terms[row] * other;
-        }
-        for (uint64_t row = 0; row < of_c.rows; row++) {
-            float sum = factor * sums[row];
-            if (old != 0) sum += old * read(of_c, at[2], row, column);
-            if (biased) sum += read(of_bias, what.bias, row, 0);
-            write(of_c, at[2], row, column, sum);
-        }
-    }
-    return SUCCESS;
+    Task* const task = new Task{what, of_a, of_b, of_c, at[0], at[1], at[2], inner, factor, old};
+    const auto work = [](void* with) {
+        multiply(*static_cast<Task*>(with));
+        delete static_cast<Task*>(with);
+    };
+    const int code = emulated_cuda_add(stream, ranges, biased ? 5 : 4, work, task);
+    if (code) delete task;
+    return code ? INVALID_VALUE : SUCCESS;
 }
 
 }

@@ -1,6 +1,8 @@
 // NVIDIA's driver as far as src/ops/cuda/driver asks for it, on the emulation: memory is the host's, kernels run in
-// emulation.h. What a stream is given is done as late as it may: when somebody waits for it, or a kernel needs it. So a
-// source that is changed too early, or memory that is given back too early, is seen. Arguments are checked.
+// emulation.h. What a stream is given, kernels and products too, is done as late as it may: when somebody waits for it.
+// A copy ends the process when its source on the host has been changed since it was asked for, and memory of either side
+// that is given back too early does; where the device will write on the host there are no numbers before. Arguments are
+// checked.
 //
 // EMULATED_CUDA_VERSION, _DEVICES, _CAPABILITY, _POOLS and _FAILS (the code of the next wait) make it another machine.
 #include <atomic>
@@ -13,6 +15,8 @@
 #include <map>
 #include <mutex>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace {
 
@@ -25,7 +29,6 @@ enum Code {
     INVALID_CONTEXT = 201,
     NOT_FOUND = 500,
     ILLEGAL_ADDRESS = 700,
-    LAUNCH_FAILED = 719,
 };
 
 constexpr size_t MEMORY = size_t(1) << 30;
@@ -39,6 +42,13 @@ int setting(const char* name, int otherwise) {
 using Allocate = void* (*)(size_t);
 using Free = void (*)(void*);
 using Launch = int (*)(const char*, const unsigned*, unsigned, unsigned, void**, unsigned);
+using Parameters = int (*)(const char*);
+
+// Memory of the host, and copies to or from it that are still to be done.
+struct HostBlock {
+    size_t bytes;
+    int users = 0;
+};
 
 // What all streams share. The mutex guards the blocks; streams belong to one thread each.
 struct State {
@@ -46,7 +56,9 @@ struct State {
     Allocate allocate = nullptr;
     Free free = nullptr;
     Launch launch = nullptr;
+    Parameters parameters = nullptr;
     std::map<uint64_t, size_t> blocks;
+    std::map<uint64_t, HostBlock> host;
     size_t taken = 0;
     int fails = setting("FAILS", 0);
 };
@@ -64,8 +76,9 @@ struct Event {
     bool done = true;
 };
 struct Function {
-    explicit Function(const char* its_name) : name(its_name) {}
+    Function(const char* its_name, int count) : name(its_name), parameters(count) {}
     std::string name;
+    int parameters;
     std::atomic<int> shared{SHARED_LIMIT};
 };
 
@@ -80,11 +93,60 @@ bool on_device(uint64_t at, size_t bytes) {
     return at + bytes <= block->first + block->second;
 }
 
+[[noreturn]] void fail(const char* what) {
+    fprintf(stderr, "emulated driver: %s\n", what);
+    abort();
+}
+
 int add(Stream* stream, bool valid, std::function<void()> work) {
     if (!current) return INVALID_CONTEXT;
     if (!stream || !valid) return INVALID_VALUE;
     stream->work.push_back(std::move(work));
     return SUCCESS;
+}
+
+void step(Stream& stream) {
+    const std::function<void()> next = std::move(stream.work.front());
+    stream.work.pop_front();
+    next();
+}
+// Everything that the stream was given.
+void finish(void* stream) {
+    while (!static_cast<Stream*>(stream)->work.empty()) step(*static_cast<Stream*>(stream));
+}
+
+// Work on memory of the device, which has to be there until it is done.
+struct Range {
+    uint64_t at;
+    size_t bytes;
+};
+int add(void* stream, std::vector<Range> ranges, std::function<void()> work) {
+    const auto valid = [ranges = std::move(ranges)] {
+        for (const Range& range : ranges)
+            if (!on_device(range.at, range.bytes)) return false;
+        return true;
+    };
+    return add(static_cast<Stream*>(stream), valid(), [valid, work = std::move(work)] {
+        if (!valid()) fail("memory of the device was given back before its use");
+        work();
+    });
+}
+
+// The block of the host's memory that has this address, counted as used so often more; other memory is not watched.
+void use(const void* memory, int more) {
+    const Lock lock(state().mutex);
+    const uint64_t at = reinterpret_cast<uint64_t>(memory);
+    const auto next = state().host.upper_bound(at);
+    if (next == state().host.begin()) return;
+    auto& [begin, block] = *std::prev(next);
+    if (at < begin + block.bytes) block.users += more;
+}
+
+// Of FNV.
+uint64_t digest(const void* memory, size_t bytes) {
+    uint64_t sum = 0xCBF29CE484222325u;
+    for (size_t i = 0; i < bytes; i++) sum = (sum ^ static_cast<const unsigned char*>(memory)[i]) * 0x100000001B3u;
+    return sum;
 }
 
 int take(uint64_t* address, size_t bytes) {
@@ -115,23 +177,18 @@ void* pointer(uint64_t address) { return reinterpret_cast<void*>(address); }
 extern "C" {
 
 // The emulation's own functions.
-void emulated_cuda_uses(Allocate allocate, Free free, Launch launch) {
+void emulated_cuda_uses(Allocate allocate, Free free, Launch launch, Parameters parameters) {
+    state().parameters = parameters;
     state().allocate = allocate;
     state().free = free;
     state().launch = launch;
 }
 
-// Everything that the stream was given.
-void emulated_cuda_finish(void* stream) {
-    std::deque<std::function<void()>>& work = static_cast<Stream*>(stream)->work;
-    while (!work.empty()) {
-        const std::function<void()> next = std::move(work.front());
-        work.pop_front();
-        next();
-    }
-}
-bool emulated_cuda_has(uint64_t at, size_t bytes) {
-    return current && on_device(at, bytes);
+// For products.
+int emulated_cuda_add(void* stream, const uint64_t (*ranges)[2], int count, void (*work)(void*), void* with) {
+    std::vector<Range> all;
+    for (int i = 0; i < count; i++) all.push_back({ranges[i][0], size_t(ranges[i][1])});
+    return add(stream, all, [=] { work(with); });
 }
 
 int cuDriverGetVersion(int* version) { return *version = setting("VERSION", 13000), SUCCESS; }
@@ -180,10 +237,10 @@ int cuStreamCreate(void** stream, unsigned flags) {
 int cuStreamSynchronize(void* stream) {
     if (!current) return INVALID_CONTEXT;
     if (state().fails) return state().fails;
-    return emulated_cuda_finish(stream), SUCCESS;
+    return finish(stream), SUCCESS;
 }
 int cuStreamDestroy_v2(void* stream) {
-    emulated_cuda_finish(stream);
+    finish(stream);
     return delete static_cast<Stream*>(stream), SUCCESS;
 }
 
@@ -213,9 +270,19 @@ int cuMemGetInfo_v2(size_t* free, size_t* total) {
 }
 int cuMemHostAlloc(void** memory, size_t bytes, unsigned) {
     if (!current) return INVALID_CONTEXT;
-    return *memory = malloc(bytes), SUCCESS;
+    *memory = malloc(bytes);
+    const Lock lock(state().mutex);
+    state().host.emplace(reinterpret_cast<uint64_t>(*memory), HostBlock{bytes});
+    return SUCCESS;
 }
-int cuMemFreeHost(void* memory) { return free(memory), SUCCESS; }
+int cuMemFreeHost(void* memory) {
+    const Lock lock(state().mutex);
+    const auto block = state().host.find(reinterpret_cast<uint64_t>(memory));
+    if (block == state().host.end()) return INVALID_VALUE;
+    if (block->second.users > 0) fail("memory of the host was given back before its use");
+    state().host.erase(block);
+    return free(memory), SUCCESS;
+}
 
 int cuEventCreate(void** event, unsigned flags) {
     if (!current) return INVALID_CONTEXT;
@@ -230,30 +297,38 @@ int cuEventRecord(void* event, void* stream) {
 }
 int cuEventSynchronize(void* event) {
     Event* const which = static_cast<Event*>(event);
-    while (!which->done) {
-        const std::function<void()> next = std::move(which->stream->work.front());
-        which->stream->work.pop_front();
-        next();
-    }
+    if (state().fails && !which->done) return state().fails;
+    while (!which->done) step(*which->stream);
     return SUCCESS;
 }
 
 int cuMemcpyHtoDAsync_v2(uint64_t to, const void* from, size_t bytes, void* stream) {
-    return add(static_cast<Stream*>(stream), on_device(to, bytes), [=] { memcpy(pointer(to), from, bytes); });
+    const uint64_t asked = digest(from, bytes);
+    use(from, 1);
+    return add(stream, {{to, bytes}}, [=] {
+        if (digest(from, bytes) != asked) fail("memory of the host was changed before its use");
+        memcpy(pointer(to), from, bytes);
+        use(from, -1);
+    });
 }
 int cuMemcpyDtoHAsync_v2(void* to, uint64_t from, size_t bytes, void* stream) {
-    return add(static_cast<Stream*>(stream), on_device(from, bytes), [=] { memcpy(to, pointer(from), bytes); });
+    // As numbers they are none.
+    memset(to, 0xFF, bytes);
+    use(to, 1);
+    return add(stream, {{from, bytes}}, [=] {
+        memcpy(to, pointer(from), bytes);
+        use(to, -1);
+    });
 }
 int cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t bytes, void* stream) {
-    const bool valid = on_device(to, bytes) && on_device(from, bytes);
-    return add(static_cast<Stream*>(stream), valid, [=] { memcpy(pointer(to), pointer(from), bytes); });
+    return add(stream, {{to, bytes}, {from, bytes}}, [=] { memcpy(pointer(to), pointer(from), bytes); });
 }
 int cuMemsetD8Async(uint64_t at, unsigned char value, size_t bytes, void* stream) {
-    return add(static_cast<Stream*>(stream), on_device(at, bytes), [=] { memset(pointer(at), value, bytes); });
+    return add(stream, {{at, bytes}}, [=] { memset(pointer(at), value, bytes); });
 }
 int cuMemsetD2D8Async(uint64_t at, size_t pitch, unsigned char value, size_t width, size_t height, void* stream) {
-    const bool valid = height > 0 && width <= pitch && on_device(at, pitch * (height - 1) + width);
-    return add(static_cast<Stream*>(stream), valid, [=] {
+    if (height == 0 || width > pitch) return INVALID_VALUE;
+    return add(stream, {{at, pitch * (height - 1) + width}}, [=] {
         for (size_t row = 0; row < height; row++) memset(pointer(at + row * pitch), value, width);
     });
 }
@@ -268,10 +343,9 @@ int cuModuleUnload(void*) { return SUCCESS; }
 int cuModuleGetFunction(void** function, void*, const char* name) {
     static std::map<std::string, Function> functions;
     const Lock lock(state().mutex);
-    // The emulation tells a missing kernel by 1, and a wrong number of parameters by 2.
-    const unsigned blocks[3] = {0, 0, 0};
-    if (state().launch(name, blocks, 1, 0, nullptr, ~0u) != 2) return NOT_FOUND;
-    return *function = &functions.try_emplace(name, name).first->second, SUCCESS;
+    const int parameters = state().parameters(name);
+    if (parameters < 0) return NOT_FOUND;
+    return *function = &functions.try_emplace(name, name, parameters).first->second, SUCCESS;
 }
 int cuFuncGetAttribute(int* value, int attribute, void* function) {
     if (attribute != 8) return INVALID_VALUE;
@@ -291,13 +365,16 @@ int cuLaunchKernel(void* function, unsigned x, unsigned y, unsigned z, unsigned 
     if (!stream || extra || no_grid || threads == 0 || threads > 1024 || threads_y != 1 || threads_z != 1 ||
         int(shared) > kernel.shared)
         return INVALID_VALUE;
-    emulated_cuda_finish(stream);
-    const unsigned blocks[3] = {x, y, z};
-    for (unsigned count = 0; count < 64; count++) {
-        const int outcome = state().launch(kernel.name.c_str(), blocks, threads, shared, arguments, count);
-        if (outcome != 2) return outcome ? LAUNCH_FAILED : SUCCESS;
-    }
-    return INVALID_VALUE;
+    // Each argument has eight bytes, of which the kernel reads those of its parameter.
+    std::vector<uint64_t> values;
+    for (int i = 0; i < kernel.parameters; i++) values.push_back(*static_cast<uint64_t*>(arguments[i]));
+    return add(stream, {}, [=, &kernel]() mutable {
+        std::vector<void*> pointers;
+        for (uint64_t& value : values) pointers.push_back(&value);
+        const unsigned blocks[3] = {x, y, z};
+        if (state().launch(kernel.name.c_str(), blocks, threads, shared, pointers.data(), unsigned(values.size())))
+            fail("a kernel was not run");
+    });
 }
 
 }

@@ -2,6 +2,7 @@
 
 mod cublas;
 mod failure;
+mod landing;
 mod library;
 mod memory;
 mod product;
@@ -16,9 +17,12 @@ use std::{
 
 use cudarc::driver::sys::{self, CUfunction_attribute as Attribute};
 
-use self::{library::Facts, memory::Memory, product::Products, session::Session};
+use self::{landing::Landings, library::Facts, memory::Memory, product::Products, session::Session};
 use super::{Argument, Gpu, Grid, Product};
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    ops::later::Later,
+};
 
 pub use library::{cublas, devices, present};
 
@@ -35,6 +39,7 @@ pub struct Driver {
     facts: Facts,
     session: Rc<Session>,
     memory: Memory,
+    landings: Rc<Landings>,
     products: Products,
     module: sys::CUmodule,
     kernels: RefCell<HashMap<String, Kernel>>,
@@ -72,12 +77,13 @@ impl Driver {
         let label = format!("cuda:{ordinal} ({})", facts.name);
         let session = Rc::new(Session::new(label, facts.device)?);
         let memory = Memory::new(&session, &facts)?;
+        let landings = Rc::new(Landings::new(&session));
         let products = Products::new(&session)?;
         let mut module = std::ptr::null_mut();
         // SAFETY: the image is whole and stays.
         let code = unsafe { sys::cuModuleLoadData(&raw mut module, KERNELS.0.as_ptr().cast()) };
         session.check(code, || "load the kernels".into())?;
-        Ok(Self { facts, session, memory, products, module, kernels: RefCell::default() })
+        Ok(Self { facts, session, memory, landings, products, module, kernels: RefCell::default() })
     }
 
     fn kernel(&self, name: &str) -> Result<Kernel> {
@@ -128,6 +134,11 @@ impl Gpu for Driver {
     fn download(&self, from: u64, to: &mut [u8]) -> Result<()> {
         self.session.enter()?;
         self.memory.download(from, to)
+    }
+
+    fn fetch(&self, from: u64, bytes: usize) -> Result<Later<Vec<u8>>> {
+        self.session.enter()?;
+        self.landings.fetch(from, bytes)
     }
 
     fn copy(&self, from: u64, to: u64, bytes: usize) -> Result<()> {

@@ -1,0 +1,156 @@
+//! What becomes known of a training run's steps, which may be a few behind those that were asked for.
+
+use super::{
+    checkpoint::{Evaluation, Position},
+    event::{Event, TrainingStep},
+    optimize::Asked,
+    progress::Progress,
+};
+use crate::{
+    engine::Outcome,
+    error::{Error, Result},
+    ops::later::Queue,
+};
+use std::time::Instant;
+
+/// What a training run was like.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Summary {
+    pub steps: u64,
+    pub seconds: f64,
+    /// Those of them that earlier processes spent.
+    pub seconds_before: f64,
+    pub tokens: u64,
+    /// Mean training loss of every epoch that was finished.
+    pub epoch_losses: Vec<f64>,
+    pub evaluations: Vec<Evaluation>,
+    /// Versions and kernels of the processes that took the steps.
+    pub computed_by: Vec<String>,
+}
+
+/// A step whose outcome is to come.
+struct Step {
+    /// Counted from 0.
+    number: u64,
+    epoch: usize,
+    learning_rate: f64,
+    predictions: usize,
+    tokens: usize,
+}
+
+pub struct Log {
+    /// Behind the last step that is known.
+    pub at: Position,
+    steps: Queue<Step, Outcome>,
+    total: u64,
+    /// What to type when training diverged.
+    remedy: String,
+    started: Instant,
+    seconds_before: f64,
+}
+
+impl Log {
+    /// Of a run that goes on from this position, in a process that began with it at `started`.
+    pub fn new(at: Position, total: u64, remedy: String, started: Instant) -> Self {
+        let seconds_before = at.seconds;
+        Self { at, steps: Queue::default(), total, remedy, started, seconds_before }
+    }
+
+    /// The number of the next step, from 0.
+    pub fn next(&self) -> u64 {
+        self.at.step + self.steps.len() as u64
+    }
+
+    /// Takes in the next step, and tells what is known by now.
+    ///
+    /// # Errors
+    /// As [`Self::catch_up`].
+    pub fn add(
+        &mut self,
+        asked: Asked,
+        epoch: usize,
+        learning_rate: f64,
+        progress: &mut dyn Progress,
+    ) -> Result<()> {
+        let Asked { outcome, predictions, tokens } = asked;
+        let step = Step { number: self.next(), epoch, learning_rate, predictions, tokens };
+        self.steps.push(step, outcome);
+        while let Some((step, outcome)) = self.steps.due()? {
+            self.tell(&step, outcome, progress)?;
+        }
+        Ok(())
+    }
+
+    /// Waits for all steps, and tells of them.
+    ///
+    /// # Errors
+    /// When a loss or gradient is not finite.
+    pub fn catch_up(&mut self, progress: &mut dyn Progress) -> Result<()> {
+        while let Some((step, outcome)) = self.steps.oldest()? {
+            self.tell(&step, outcome, progress)?;
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, step: &Step, outcome: Outcome, progress: &mut dyn Progress) -> Result<()> {
+        let Outcome { loss, norm } = outcome;
+        for (what, value) in [("loss", loss), ("gradient's norm", norm)] {
+            if !value.is_finite() {
+                return Err(self.diverged(what, step.number, step.learning_rate));
+            }
+        }
+        let at = &mut self.at;
+        at.step += 1;
+        at.tokens += step.tokens as u64;
+        at.seconds = self.seconds_before + self.started.elapsed().as_secs_f64();
+        at.epoch_loss += loss * step.predictions as f64;
+        at.epoch_predictions += step.predictions as u64;
+        let smooth = at.recent.map_or(loss, |r| 0.95 * r + 0.05 * loss);
+        at.recent = Some(smooth);
+        let rate = at.tokens as f64 / at.seconds;
+        progress.step(at.step, &format!("loss {smooth:.4}, {rate:.0} tokens/s"));
+        progress.event(&Event::Step(TrainingStep {
+            step: at.step,
+            total: self.total,
+            epoch: step.epoch + 1,
+            loss,
+            learning_rate: step.learning_rate,
+            gradient_norm: norm,
+            tokens_per_s: rate,
+        }));
+        Ok(())
+    }
+
+    /// Waits for all steps; they were the last of this epoch, counted from 0.
+    ///
+    /// # Errors
+    /// As [`Self::catch_up`].
+    pub fn end_epoch(&mut self, epoch: usize, epochs: usize, progress: &mut dyn Progress) -> Result<()> {
+        self.catch_up(progress)?;
+        let at = &mut self.at;
+        let loss = at.epoch_loss / at.epoch_predictions as f64;
+        at.epoch_losses.push(loss);
+        progress.event(&Event::EpochEnds { epoch: epoch + 1, epochs, loss });
+        (at.epoch_loss, at.epoch_predictions) = (0.0, 0);
+        Ok(())
+    }
+
+    /// `step` is counted from 0.
+    pub fn diverged(&self, what: &str, step: u64, learning_rate: f64) -> Error {
+        Error::internal(format!(
+            "the {what} is not a finite number at step {} of {} (learning rate {learning_rate:.3e}): training \
+             diverged. {}",
+            step + 1,
+            self.total,
+            self.remedy,
+        ))
+    }
+
+    /// Of all steps that are known.
+    pub fn summary(self) -> Summary {
+        let Position { step, tokens, epoch_losses, evaluations, computed_by, .. } = self.at;
+        let seconds = self.seconds_before + self.started.elapsed().as_secs_f64();
+        let seconds_before = self.seconds_before;
+        Summary { steps: step, seconds, seconds_before, tokens, epoch_losses, evaluations, computed_by }
+    }
+}
