@@ -8,6 +8,7 @@ use toml::Table;
 use super::{gc::GcArgs, pretrain::PretrainArgs, status::StatusArgs, sweep::SweepArgs, worker::WorkerArgs};
 use crate::{
     config::{ExperimentConfig, Layers},
+    engine::Machine,
     error::Result,
     store::Keep,
 };
@@ -211,7 +212,9 @@ impl RunArgs {
 
     fn resolve_in(&self, env: impl Fn(&str) -> Option<String>) -> Result<(ExperimentConfig, RunOptions)> {
         let mut layers = self.layers(None)?;
-        let notes = below(&mut layers, &env)?;
+        let mut notes = below(&mut layers, &env)?;
+        let mut config = layers.resolve()?;
+        notes.extend(Machine::settle(config.run.device, &mut config.run.dtype));
         let options = RunOptions {
             store: store_folder_in(self.store.as_deref(), &env),
             tensorboard: self.tensorboard.clone(),
@@ -221,7 +224,7 @@ impl RunArgs {
             keep: keep(self.keep.as_deref())?,
             notes,
         };
-        Ok((layers.resolve()?, options))
+        Ok((config, options))
     }
 
     /// The configuration file and the flags over it; between them `middle`, with where it came from.

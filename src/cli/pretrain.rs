@@ -156,7 +156,7 @@ pub struct PretrainArgs {
     #[arg(long, value_name = "DEVICE", default_value = "auto", help_heading = "Output")]
     device: Device,
 
-    /// The format of the matrix products: f32, or bf16 (CUDA) with f32 weights and sums
+    /// The format of the matrix products: f32, or bf16 with f32 weights and sums
     #[arg(long, value_name = "TYPE", default_value = "f32", help_heading = "Training")]
     dtype: Dtype,
 
@@ -223,6 +223,10 @@ pub fn run(arguments: &PretrainArgs) -> Result<()> {
     let outlook = cores::begin(threads, None)?;
     let mut talk = Talk::new(arguments.quiet, signals::stop_flag()?);
     tell_share(threads, outlook, &mut talk);
+    let mut arguments = arguments.clone();
+    if let Some(note) = Machine::settle(arguments.device, &mut arguments.dtype) {
+        talk.say(&note);
+    }
     let machine = Machine::open(arguments.device, arguments.dtype, &mut |why| talk.say(why))?;
     let pretraining = Pretraining::load(arguments.settings()?, &mut talk)?;
     if let Machine::Cuda { .. } = machine {

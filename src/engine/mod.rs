@@ -19,6 +19,8 @@ use crate::{
 };
 use std::rc::Rc;
 
+const NO_BF16: &str = "this processor has no instructions for it (AVX512_BF16)";
+
 /// Where models are computed.
 #[derive(Clone)]
 pub enum Machine {
@@ -45,7 +47,7 @@ impl Machine {
             Dtype::Bf16 => Format::Bf16,
         };
         match device {
-            Device::Cpu => Ok(Self::cpu(format, say)),
+            Device::Cpu => Self::cpu(format),
             Device::Cuda(n) => Ok(Self::Cuda { gpu: open_cuda(n)?, format }),
             Device::Auto => match open_cuda(0) {
                 Ok(gpu) => Ok(Self::Cuda { gpu, format }),
@@ -54,18 +56,28 @@ impl Machine {
                     if cfg!(feature = "cuda") {
                         say(&format!("computing on the CPU: {why}"));
                     }
-                    Ok(Self::cpu(format, say))
+                    Self::cpu(format)
                 }
             },
         }
     }
 
-    fn cpu(format: Format, say: &mut dyn FnMut(&str)) -> Self {
+    fn cpu(format: Format) -> Result<Self> {
         if format == Format::Bf16 && simd::bf16().is_none() {
-            say("computing in f32: this processor has no instructions for bf16 (AVX512_BF16)");
-            return Self::default();
+            return Err(Error::usage(format!("--dtype bf16: {NO_BF16}. Use `--dtype f32`.")));
         }
-        Self::Cpu { format }
+        Ok(Self::Cpu { format })
+    }
+
+    /// Puts f32 in the place of bf16 where the CPU will compute and cannot do it: settings, stages and records then say
+    /// what is computed. Returns why.
+    pub fn settle(device: Device, dtype: &mut Dtype) -> Option<String> {
+        let on_cpu = device == Device::Cpu || device == Device::Auto && !cfg!(feature = "cuda");
+        let falls_back = on_cpu && *dtype == Dtype::Bf16 && simd::bf16().is_none();
+        falls_back.then(|| {
+            *dtype = Dtype::F32;
+            format!("computing in f32 instead of bf16: {NO_BF16}")
+        })
     }
 
     /// An engine whose weights stay as they are.

@@ -115,9 +115,8 @@ fn a_scoring_split_that_the_data_cannot_give_is_refused() {
 }
 
 #[test]
-fn a_device_and_a_number_format_that_this_build_has_not_are_refused() {
+fn a_device_that_this_build_has_not_is_refused() {
     refuse(&["--device", "cuda:0"], &["--device cuda:0", "--device cpu"]);
-    refuse(&["--dtype", "bf16"], &["--dtype bf16", "--dtype f32"]);
     refuse(&["--device", "gpu"], &["gpu", "auto, cpu or cuda:N"]);
 }
 
@@ -143,4 +142,35 @@ fn the_kernels_can_be_limited_and_a_limit_that_is_none_is_refused() {
     refused(&mut with("avx1024"), 2, &["LOTTERY_KERNELS", "avx1024", "avx512, avx2 or base"]);
     let record: serde_json::Value = serde_json::from_slice(&succeeded(&mut with("base")).stdout).unwrap();
     assert_eq!(record["device"]["kernels"], "base");
+}
+
+#[test]
+fn bf16_falls_back_to_f32_where_the_processor_cannot_and_everything_says_so() {
+    let bench = Bench::new("SST-2");
+    let on_cpu = ["--device", "cpu", "--mode", "full", "--json", "--set", "train.epochs=1"];
+    let run = |kernels: &str, dtype: &str| {
+        let mut command = bench.run("sst2", &on_cpu);
+        command.args(["--dtype", dtype]).env("LOTTERY_KERNELS", kernels);
+        let output = succeeded(&mut command);
+        let record: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        (record, String::from_utf8(output.stderr).unwrap())
+    };
+    let (plain, talk) = run("base", "f32");
+    assert!(!talk.contains("bf16"), "{talk}");
+    // The same run: what was asked for is not what is recorded.
+    let (fallen, talk) = run("base", "bf16");
+    assert!(talk.contains("f32 instead of bf16") && talk.contains("AVX512_BF16"), "{talk}");
+    assert_eq!(fallen, plain);
+    assert_eq!(
+        (&fallen["device"]["dtype"], &fallen["config"]["run"]["dtype"]),
+        (&"f32".into(), &"f32".into())
+    );
+    let (rounded, talk) = run("avx2+bf16", "bf16");
+    if rounded["device"]["kernels"] == "base" {
+        return; // This processor has not even that.
+    }
+    assert!(!talk.contains("instead"), "{talk}");
+    assert_eq!(rounded["device"]["kernels"], "avx2+bf16-rounded");
+    assert_eq!(rounded["device"]["dtype"], "bf16");
+    assert_ne!(rounded["stages"]["finetune"], plain["stages"]["finetune"]);
 }

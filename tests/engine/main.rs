@@ -2,6 +2,7 @@
 //! finite differences, candle-transformers' BERT, and numbers dumped by PyTorch.
 
 mod adamw_golden;
+mod bf16;
 mod extremes;
 mod folders;
 mod forward;

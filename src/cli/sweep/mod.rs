@@ -12,8 +12,10 @@ use super::{
     run::print,
     signals,
     slurm::{self as cluster, CancelArgs, Manner, SlurmArgs},
+    talk::to_stderr,
 };
 use crate::{
+    engine::Machine,
     error::{Error, Result},
     store::{Keep, Store},
     sweep::{
@@ -162,8 +164,8 @@ struct RetryArgs {
 }
 
 impl SweepArgs {
-    /// The sweep that was typed, and what its file asks Slurm for.
-    fn sweep(&self, store: &Store) -> Result<(Sweep, slurm::Options)> {
+    /// The sweep that was typed, what its file asks Slurm for, and what there is to say about it.
+    fn sweep(&self, store: &Store) -> Result<(Sweep, slurm::Options, Option<String>)> {
         let (mut grid, mut table) = match &self.file {
             Some(path) => Grid::read(path)?,
             None => Default::default(),
@@ -209,10 +211,12 @@ impl SweepArgs {
             ..RunArgs::default()
         };
         let base = shared.layers(Some((&table, &origin)))?;
-        let runs =
+        let mut runs =
             grid.runs(&base, |layers| args::below(layers, |name| std::env::var(name).ok()).map(drop))?;
+        let settled = runs.iter_mut().map(|config| Machine::settle(config.run.device, &mut config.run.dtype));
+        let note = settled.fold(None, |first, next| first.or(next));
         let stem = self.file.as_ref().and_then(|path| path.file_stem()).map(|stem| stem.to_string_lossy());
-        Ok((Sweep::new(stem.as_deref().unwrap_or("grid"), runs, store)?, slurm))
+        Ok((Sweep::new(stem.as_deref().unwrap_or("grid"), runs, store)?, slurm, note))
     }
 }
 
@@ -227,7 +231,10 @@ pub fn run(arguments: &SweepArgs) -> Result<()> {
     let to_slurm = arguments.slurm.wanted()?;
     // What was typed is held to account before a store is created.
     let store = Store::at(&how.store())?;
-    let (sweep, options) = arguments.sweep(&store)?;
+    let (sweep, options, note) = arguments.sweep(&store)?;
+    if let Some(note) = note {
+        to_stderr(&note);
+    }
     let manner = how.manner(to_slurm)?;
     if arguments.dry_run {
         return match manner {
@@ -239,7 +246,7 @@ pub fn run(arguments: &SweepArgs) -> Result<()> {
         };
     }
     let store = Store::open(&how.store())?;
-    let (sweep, options) = arguments.sweep(&store)?;
+    let (sweep, options, _) = arguments.sweep(&store)?;
     if arguments.plan {
         sweep.save()?;
         return print(&format!("{}\n", sweep.id));
