@@ -1,9 +1,9 @@
 //! Training step, inference, importance pass and a half ticket's step on random tokens, beside PyTorch's in one sitting.
 //!
 //!     cargo bench --bench step -- [tiny|minilm6|mini|base]... [--steps 10] [--batch 32] [--length 128] [--threads N]
-//!                                 [--device cpu|cuda:N] [--dtype f32|bf16] [--task NAME --data DIR --tokenizer DIR]
+//!                                 [--device cpu|cuda:N] [--dtype f32|bf16] [--brief] [--task NAME --data DIR --tokenizer DIR]
 //!
-//! With --task the batch is one of the task's training examples, of their own lengths, instead of equally long ones.
+//! --brief leaves out importance pass and half ticket (on the CPU). With --task the batch is one of the task's training examples, of their own lengths, instead of equally long ones.
 //! One line for each shape: median milliseconds, and the rate against the ceiling of matrix products measured in the same
 //! process. A benchmark prints; it never passes or fails.
 
@@ -43,13 +43,14 @@ fn main() {
         Some(encoded) => Work::of_examples(shape, encoded),
         None => Work::random(shape, batch, length),
     };
+    let brief = arguments.iter().any(|a| a == "--brief");
     let named = SHAPES.iter().any(|s| arguments.iter().any(|a| a == s.0));
     let chosen = SHAPES.iter().filter(|s| !named || arguments.iter().any(|a| a == s.0));
     match &machine {
-        Machine::Cpu { .. } => {
-            let ceiling = cpu::ceiling();
+        Machine::Cpu { format } => {
+            let ceiling = cpu::ceiling(*format);
             println!("kernels {}, {threads} threads, GEMM ceiling {ceiling:.0} GFLOP/s", machine.kernels());
-            chosen.for_each(|shape| cpu::bench(&work(shape), steps, ceiling));
+            chosen.for_each(|shape| cpu::bench(*format, &work(shape), steps, ceiling, brief));
         }
         Machine::Cuda { gpu, format } => {
             let ceiling = cuda::ceiling(gpu, *format).unwrap_or_else(|e| panic!("{e}"));

@@ -85,13 +85,18 @@ impl Work {
         Targets::Classes(&self.classes)
     }
 
-    /// Floating-point operations of a forward pass over all rows of all layers, the convention of the peer's benchmark.
+    /// Floating-point operations of a forward pass as it is computed: the last layer's queries, and all that follows
+    /// them, for first tokens alone.
     pub fn flop(&self) -> f64 {
         let config = &self.bert.config;
-        let (h, f, l) =
-            (config.hidden_size as f64, config.intermediate_size as f64, config.num_hidden_layers as f64);
+        let (h, f) = (config.hidden_size as f64, config.intermediate_size as f64);
+        let (all, first) = (self.tokens() as f64, self.sequences() as f64);
         let pairs: usize = self.batch.offsets.windows(2).map(|at| (at[1] - at[0]).pow(2)).sum();
-        2.0 * self.tokens() as f64 * l * (4.0 * h * h + 2.0 * h * f) + 4.0 * pairs as f64 * h * l
+        // Keys and values of every token; queries, output and FFN of the rows; scores and context of the pairs.
+        let layer = |rows: f64, pairs: f64| {
+            2.0 * (all * 2.0 * h * h + rows * (2.0 * h * h + 2.0 * h * f)) + 4.0 * pairs * h
+        };
+        (config.num_hidden_layers as f64 - 1.0) * layer(all, pairs as f64) + layer(first, all)
     }
 
     /// Every other head and every other FFN.

@@ -203,7 +203,7 @@ impl Block<'_> {
             }
             let group = FINISHED / K::COLUMNS;
             let done = j + 1 - self.panels.start;
-            if let Some(finish) = finish.filter(|_| done % group == 0 || j + 1 == self.panels.end) {
+            if let Some(finish) = finish.filter(|_| done.is_multiple_of(group) || j + 1 == self.panels.end) {
                 let column = (j - (done - 1) % group) * K::COLUMNS;
                 let columns = self.n.min((j + 1) * K::COLUMNS) - column;
                 let at = c.at.at(self.rows.start * c.stride + column);
