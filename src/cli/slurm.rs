@@ -31,7 +31,7 @@ pub enum Executor {
 #[command(next_help_heading = HEADING)]
 pub struct SlurmArgs {
     /// What carries the runs out
-    #[arg(long, value_enum, default_value_t, conflicts_with = "plan", help_heading = "Execution")]
+    #[arg(long, value_enum, default_value_t, help_heading = "Execution")]
     executor: Executor,
 
     /// Array elements; each does one run after the other [default: as many as there are runs to do]

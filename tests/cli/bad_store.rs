@@ -43,6 +43,7 @@ fn a_store_that_became_read_only_is_refused_and_still_told_of() {
             .arg(env!("CARGO_BIN_EXE_lottery"))
             .args(words)
             .current_dir(bench.root.path())
+            .env("LOTTERY_SHARE_DIR", "")
             .output()
             .unwrap()
     };
@@ -85,7 +86,7 @@ fn on_a_disk_of(kilobytes: usize, bench: &Bench, checkpoints: &str) -> Option<(O
         "rte",
         &["--set", "train.epochs=1", "--set", checkpoints],
     ));
-    let output = command.current_dir(bench.root.path()).output().unwrap();
+    let output = command.current_dir(bench.root.path()).env("LOTTERY_SHARE_DIR", "").output().unwrap();
     Some((output, fs::read_to_string(list).unwrap().lines().map(str::to_owned).collect()))
 }
 

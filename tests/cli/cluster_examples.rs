@@ -26,7 +26,7 @@ fn the_script_for_hyperqueue_submits_workers_of_the_sweep() {
     for (name, _) in ENVIRONMENT {
         script.env_remove(name);
     }
-    script.env("LOTTERY", env!("CARGO_BIN_EXE_lottery"));
+    script.env("LOTTERY", env!("CARGO_BIN_EXE_lottery")).env("LOTTERY_SHARE_DIR", "");
     script.env("PATH", format!("{}:{}", bench.path("bin").display(), std::env::var("PATH").unwrap()));
     script.args(["a store"]).args(GRID).args([
         "--model",

@@ -135,7 +135,7 @@ fn room_is_made_on_a_disk_that_is_full_to_the_last_byte() {
         let mut command = std::process::Command::new("unshare");
         command.args(["--map-root-user", "--mount", "sh", "-c", script, "sh"]).arg(bench.path("disk"));
         command.arg(env!("CARGO_BIN_EXE_lottery")).args(bench.arguments("disk/runs", "sst2", &["--quiet"]));
-        command.current_dir(bench.root.path()).output().unwrap()
+        command.current_dir(bench.root.path()).env("LOTTERY_SHARE_DIR", "").output().unwrap()
     };
     let mount = r#"mount -t tmpfs -o size=4m none "$1" || exit 99"#;
     if !run(mount).status.success() {

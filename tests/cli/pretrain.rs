@@ -200,7 +200,10 @@ fn a_pre_training_that_is_killed_and_stopped_ends_as_if_it_had_not_been() {
     let output = loop {
         let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_lottery"));
         child.arg("pretrain").args(["--store", "killed", "--threads", "1"]).args(&stepwise);
-        child.current_dir(bench.root.path()).stdout(std::process::Stdio::piped());
+        child
+            .current_dir(bench.root.path())
+            .env("LOTTERY_SHARE_DIR", "")
+            .stdout(std::process::Stdio::piped());
         let mut child = child.stderr(std::process::Stdio::piped()).spawn().unwrap();
         std::thread::sleep(std::time::Duration::from_micros(15_000 + kills * 7919 % 40_000 + kills * 700));
         let alive = child.try_wait().unwrap().is_none();

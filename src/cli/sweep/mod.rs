@@ -139,7 +139,7 @@ pub struct SweepArgs {
     dry_run: bool,
 
     /// Write the sweep down for `lottery worker`, print its name, begin nothing
-    #[arg(long, conflicts_with = "dry_run", help_heading = "Output")]
+    #[arg(long, conflicts_with_all = ["dry_run", "executor"], help_heading = "Output")]
     plan: bool,
 }
 
