@@ -98,7 +98,7 @@ fn what_a_killed_worker_had_begun_another_takes_up() {
 fn a_worker_whose_time_is_up_stops_where_the_work_can_be_taken_up_again() {
     let bench = Bench::new("SST-2");
     let grid =
-        ["--tasks", "sst2", "--mode", "full", "--set", "train.epochs=200", "--set", "data.train_limit=64"];
+        ["--tasks", "sst2", "--mode", "full", "--set", "train.epochs=5000", "--set", "data.train_limit=64"];
     let id = plan(&bench, "late", &grid);
     let began = Instant::now();
     let output = worker(&bench, "late", &id, &["--time-limit", "1"]).output().unwrap();
