@@ -18,6 +18,8 @@ use super::{
     simd::{self, Bf16, Level},
 };
 use crate::dispatch;
+#[cfg(target_arch = "x86_64")]
+use kernel::Rounded;
 use rayon::prelude::*;
 
 /// A matrix in memory: element (i, j) lies at `i · row_stride + j · column_stride`.
@@ -207,11 +209,11 @@ unsafe fn product(
             #[cfg(target_arch = "x86_64")]
             Kernels::Avx2 => blocked::<avx2::Avx2>((m, n, k), a, b, c, parallel),
             #[cfg(target_arch = "x86_64")]
-            Kernels::Avx2Rounded => blocked::<avx2::Avx2Rounded>((m, n, k), a, b, c, parallel),
+            Kernels::Avx2Rounded => blocked::<Rounded<avx2::Avx2>>((m, n, k), a, b, c, parallel),
             #[cfg(target_arch = "x86_64")]
             Kernels::Avx512 => blocked::<avx512::Avx512>((m, n, k), a, b, c, parallel),
             #[cfg(target_arch = "x86_64")]
-            Kernels::Avx512Rounded => blocked::<avx512::Avx512Rounded>((m, n, k), a, b, c, parallel),
+            Kernels::Avx512Rounded => blocked::<Rounded<avx512::Avx512>>((m, n, k), a, b, c, parallel),
             #[cfg(target_arch = "x86_64")]
             Kernels::Avx512Bf16 => blocked::<avx512::Avx512Bf16>((m, n, k), a, b, c, parallel),
             _ => library((m, n, k), a, b, c, parallel),

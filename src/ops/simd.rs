@@ -8,7 +8,8 @@ use crate::error::{Error, Result};
 use std::{env, sync::LazyLock};
 
 /// Names the best instruction set that the kernels here may use: `avx512`, `avx2` or `base`. Behind it, `+bf16` asks for
-/// bf16 products also where no instruction computes them.
+/// bf16 products also where no instruction computes them. The `gemm` crate, which computes the products of `base`, chooses
+/// its instructions for itself.
 const LIMIT: &str = "LOTTERY_KERNELS";
 const BF16: &str = "+bf16";
 

@@ -25,6 +25,7 @@ use lottery::{
 };
 
 use crate::{
+    altered::Altered,
     packed::{Packed, config, random_bert_with},
     support::devices,
 };
@@ -113,51 +114,21 @@ fn a_step_neither_waits_nor_takes_memory_and_has_few_launches() {
 }
 
 /// A device on which the loss of one step, counted from 1, becomes no number.
-struct Poisoned {
-    gpu: Rc<dyn Gpu>,
-    step: Cell<u32>,
-}
-
-impl Gpu for Poisoned {
-    fn allocate(&self, bytes: usize) -> Result<u64> {
-        self.gpu.allocate(bytes)
-    }
-    fn free(&self, address: u64) {
-        self.gpu.free(address);
-    }
-    fn upload(&self, from: &[u8], to: u64) -> Result<()> {
-        self.gpu.upload(from, to)
-    }
-    fn download(&self, from: u64, to: &mut [u8]) -> Result<()> {
-        self.gpu.download(from, to)
-    }
-    fn fetch(&self, from: u64, bytes: usize) -> Result<Later<Vec<u8>>> {
-        self.gpu.fetch(from, bytes)
-    }
-    fn copy(&self, from: u64, to: u64, bytes: usize) -> Result<()> {
-        self.gpu.copy(from, to, bytes)
-    }
-    fn clear(&self, at: u64, bytes: usize) -> Result<()> {
-        self.gpu.clear(at, bytes)
-    }
-    fn launch(&self, kernel: &str, grid: Grid, arguments: &[Argument]) -> Result<()> {
-        if kernel == "judge" {
-            self.step.set(self.step.get().wrapping_sub(1));
-            if let (0, Some(Argument::Address(outcome))) = (self.step.get(), arguments.last()) {
-                self.gpu.upload(&f64::NAN.to_le_bytes(), *outcome)?;
+fn poisoned(gpu: &Rc<dyn Gpu>, step: u32) -> Rc<dyn Gpu> {
+    let left = Cell::new(step);
+    Rc::new(Altered {
+        gpu: gpu.clone(),
+        allocate: |_| Ok(()),
+        launch: move |gpu: &dyn Gpu, kernel: &str, arguments: &[Argument]| {
+            if kernel == "judge" {
+                left.set(left.get().wrapping_sub(1));
+                if let (0, Some(Argument::Address(outcome))) = (left.get(), arguments.last()) {
+                    gpu.upload(&f64::NAN.to_le_bytes(), *outcome)?;
+                }
             }
-        }
-        self.gpu.launch(kernel, grid, arguments)
-    }
-    fn product(&self, product: &Product) -> Result<()> {
-        self.gpu.product(product)
-    }
-    fn wait(&self) -> Result<()> {
-        self.gpu.wait()
-    }
-    fn description(&self) -> String {
-        self.gpu.description()
-    }
+            Ok(())
+        },
+    })
 }
 
 /// Keeps the steps that it hears of, each with its loss, and wants the work to stop when there are so many.
@@ -210,9 +181,8 @@ fn a_step_that_diverges_is_named_though_others_were_asked_for_and_nothing_is_kep
     let dir = tempfile::tempdir().unwrap();
     for (n, gpu) in devices("a_step_that_diverges").into_iter().enumerate() {
         let path = |name: &str| dir.path().join(format!("{name}{n}"));
-        let run = |name: &str, poisoned: u32, enough: Option<usize>| {
-            let gpu = Rc::new(Poisoned { gpu: gpu.clone(), step: Cell::new(poisoned) });
-            let machine = Machine::Cuda { gpu, format: Format::F32 };
+        let run = |name: &str, bad: u32, enough: Option<usize>| {
+            let machine = Machine::Cuda { gpu: poisoned(&gpu, bad), format: Format::F32 };
             let mut listener = Listener { enough, ..Listener::default() };
             let mut checkpoints = Checkpoints::new(path(name), Duration::MAX);
             let outcome = finetune(&machine, bert.clone(), &data, &recipe, &mut checkpoints, &mut listener);

@@ -6,25 +6,16 @@ use lottery::{
     engine::Machine,
     error::{Error, Result},
     lottery::pipeline,
-    ops::{
-        cuda::{Argument, Format, Gpu, Grid, Product},
-        later::Later,
-    },
+    ops::cuda::{Argument, Format, Gpu},
     store::Store,
     train::Silent,
 };
 
 use crate::{
+    altered::Altered,
     pipeline::{experiment, logits},
     support::devices,
 };
-
-/// A device that takes so many kernels, or gives so much memory, and no more.
-struct Failing {
-    gpu: Rc<dyn Gpu>,
-    launches: Cell<usize>,
-    bytes: Cell<usize>,
-}
 
 fn take(left: &Cell<usize>, wanted: usize, what: &str) -> Result<()> {
     let rest = left.get().checked_sub(wanted).ok_or_else(|| Error::internal(what))?;
@@ -32,42 +23,14 @@ fn take(left: &Cell<usize>, wanted: usize, what: &str) -> Result<()> {
     Ok(())
 }
 
-impl Gpu for Failing {
-    fn allocate(&self, bytes: usize) -> Result<u64> {
-        take(&self.bytes, bytes, "no memory is left")?;
-        self.gpu.allocate(bytes)
-    }
-    fn free(&self, address: u64) {
-        self.gpu.free(address);
-    }
-    fn upload(&self, from: &[u8], to: u64) -> Result<()> {
-        self.gpu.upload(from, to)
-    }
-    fn download(&self, from: u64, to: &mut [u8]) -> Result<()> {
-        self.gpu.download(from, to)
-    }
-    fn fetch(&self, from: u64, bytes: usize) -> Result<Later<Vec<u8>>> {
-        self.gpu.fetch(from, bytes)
-    }
-    fn copy(&self, from: u64, to: u64, bytes: usize) -> Result<()> {
-        self.gpu.copy(from, to, bytes)
-    }
-    fn clear(&self, at: u64, bytes: usize) -> Result<()> {
-        self.gpu.clear(at, bytes)
-    }
-    fn launch(&self, kernel: &str, grid: Grid, arguments: &[Argument]) -> Result<()> {
-        take(&self.launches, 1, "the device is lost")?;
-        self.gpu.launch(kernel, grid, arguments)
-    }
-    fn product(&self, product: &Product) -> Result<()> {
-        self.gpu.product(product)
-    }
-    fn wait(&self) -> Result<()> {
-        self.gpu.wait()
-    }
-    fn description(&self) -> String {
-        self.gpu.description()
-    }
+/// A device that takes so many kernels, or gives so much memory, and no more.
+fn failing(gpu: &Rc<dyn Gpu>, launches: usize, bytes: usize) -> Rc<dyn Gpu> {
+    let (launches, bytes) = (Cell::new(launches), Cell::new(bytes));
+    Rc::new(Altered {
+        gpu: gpu.clone(),
+        allocate: move |wanted| take(&bytes, wanted, "no memory is left"),
+        launch: move |_: &dyn Gpu, _: &str, _: &[Argument]| take(&launches, 1, "the device is lost"),
+    })
 }
 
 /// The stages in a store that are whole, and the files that are not anybody's.
@@ -96,8 +59,7 @@ fn a_run_whose_device_fails_leaves_nothing_half_written_and_goes_on_bit_for_bit(
     for (n, gpu) in devices("a_run_whose_device_fails").into_iter().enumerate() {
         let path = dir.path().join(n.to_string());
         let mut run = |name: &str, launches: usize, bytes: usize| {
-            let (launches, bytes) = (Cell::new(launches), Cell::new(bytes));
-            let gpu = Rc::new(Failing { gpu: gpu.clone(), launches, bytes });
+            let gpu = failing(&gpu, launches, bytes);
             experiment.machine = Machine::Cuda { gpu, format: Format::F32 };
             let store = Store::open(&path.join(name)).unwrap();
             pipeline::run(&experiment, &store, &mut Silent).map(|(record, _)| record)

@@ -7,6 +7,7 @@
 mod activation;
 mod adamw;
 mod ahead;
+mod altered;
 mod attention;
 mod compiled;
 mod convert;

@@ -1,9 +1,6 @@
 //! Micro-kernels for AVX2 and FMA: 6 × 16 sums in twelve registers.
 
-use super::{
-    bf16::round_packed,
-    kernel::{Kernel, Lines, Tile, pack_f32},
-};
+use super::kernel::{Kernel, Lines, Tile, pack_f32, tile};
 use std::arch::x86_64::*;
 
 const MR: usize = 6;
@@ -34,69 +31,18 @@ impl Kernel for Avx2 {
     }
 }
 
-/// What bf16 operands give, on a processor that has no instruction for them: they are rounded when they are packed.
-pub(super) struct Avx2Rounded;
-
-impl Kernel for Avx2Rounded {
-    const ROWS: usize = MR;
-    const COLUMNS: usize = NR;
-    const BLOCK: usize = Avx2::BLOCK;
-    const STEPS: usize = 1;
-
-    unsafe fn pack_rows(lines: Lines, len: usize, out: *mut f32) {
-        // SAFETY: passed on from the caller.
-        unsafe {
-            pack_f32::<MR>(lines, len, out);
-            round_lines(out, MR * len);
-        }
-    }
-
-    unsafe fn pack_columns(lines: Lines, len: usize, out: *mut f32) {
-        // SAFETY: passed on from the caller.
-        unsafe {
-            pack_f32::<NR>(lines, len, out);
-            round_lines(out, NR * len);
-        }
-    }
-
-    unsafe fn tile(len: usize, a: *const f32, b: *const f32, tile: Tile, add: bool) {
-        // SAFETY: passed on from the caller.
-        unsafe { tile_product(len, a, b, tile, add) }
-    }
-}
+tile!(tile_product, "avx2,fma", _mm256_setzero_ps, step, write);
 
 /// # Safety
-/// As for [`round_packed`]. AVX2 is required.
-#[target_feature(enable = "avx2")]
-unsafe fn round_lines(at: *mut f32, len: usize) {
-    // SAFETY: passed on from the caller.
-    unsafe { round_packed(at, len) }
-}
-
-/// # Safety
-/// As for [`Kernel::tile`].
+/// The tile must lie in memory that nobody else writes. AVX2 is required.
+#[inline]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn tile_product(len: usize, mut a: *const f32, mut b: *const f32, tile: Tile, add: bool) {
-    let mut sums = [[_mm256_setzero_ps(); 2]; MR];
-    // SAFETY: the caller keeps the steps and the tile in bounds; rows beyond the tile's are neither read nor written.
+unsafe fn write(sums: [[__m256; 2]; MR], tile: Tile, add: bool) {
+    // SAFETY: rows and columns beyond the tile's are neither read nor written.
     unsafe {
-        for i in 0..tile.rows {
-            _mm_prefetch::<_MM_HINT_T0>(tile.at.add(i * tile.stride).cast());
-            _mm_prefetch::<_MM_HINT_T0>(tile.at.add(i * tile.stride + tile.columns - 1).cast());
-        }
-        for _ in 0..len / 4 {
-            for p in 0..4 {
-                step(a.add(p * MR), b.add(p * NR), &mut sums);
-            }
-            (a, b) = (a.add(4 * MR), b.add(4 * NR));
-        }
-        for p in 0..len % 4 {
-            step(a.add(p * MR), b.add(p * NR), &mut sums);
-        }
         if tile.rows == MR && tile.columns == NR {
-            for (i, [left, right]) in sums.into_iter().enumerate() {
+            for (i, [mut left, mut right]) in sums.into_iter().enumerate() {
                 let at = tile.at.add(i * tile.stride);
-                let (mut left, mut right) = (left, right);
                 if add {
                     left = _mm256_add_ps(_mm256_loadu_ps(at), left);
                     right = _mm256_add_ps(_mm256_loadu_ps(at.add(8)), right);

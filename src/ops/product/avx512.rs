@@ -1,8 +1,8 @@
 //! Micro-kernels for AVX-512: 12 × 32 sums in 24 registers, in f32 or from pairs of bf16 (AVX512_BF16).
 
 use super::{
-    bf16::{pack_pairs, round_packed},
-    kernel::{Kernel, Lines, Tile, pack_f32},
+    bf16::pack_pairs,
+    kernel::{Kernel, Lines, Tile, pack_f32, tile},
 };
 use std::arch::x86_64::*;
 
@@ -26,37 +26,6 @@ impl Kernel for Avx512 {
     unsafe fn pack_columns(lines: Lines, len: usize, out: *mut f32) {
         // SAFETY: passed on from the caller.
         unsafe { pack_f32::<NR>(lines, len, out) }
-    }
-
-    unsafe fn tile(len: usize, a: *const f32, b: *const f32, tile: Tile, add: bool) {
-        // SAFETY: passed on from the caller.
-        unsafe { tile_f32(len, a, b, tile, add) }
-    }
-}
-
-/// What bf16 operands give, on a processor that has no instruction for them: they are rounded when they are packed.
-pub(super) struct Avx512Rounded;
-
-impl Kernel for Avx512Rounded {
-    const ROWS: usize = MR;
-    const COLUMNS: usize = NR;
-    const BLOCK: usize = Avx512::BLOCK;
-    const STEPS: usize = 1;
-
-    unsafe fn pack_rows(lines: Lines, len: usize, out: *mut f32) {
-        // SAFETY: passed on from the caller.
-        unsafe {
-            pack_f32::<MR>(lines, len, out);
-            round_lines(out, MR * len);
-        }
-    }
-
-    unsafe fn pack_columns(lines: Lines, len: usize, out: *mut f32) {
-        // SAFETY: passed on from the caller.
-        unsafe {
-            pack_f32::<NR>(lines, len, out);
-            round_lines(out, NR * len);
-        }
     }
 
     unsafe fn tile(len: usize, a: *const f32, b: *const f32, tile: Tile, add: bool) {
@@ -91,14 +60,6 @@ impl Kernel for Avx512Bf16 {
 }
 
 /// # Safety
-/// As for [`round_packed`]. AVX-512 is required.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-unsafe fn round_lines(at: *mut f32, len: usize) {
-    // SAFETY: passed on from the caller.
-    unsafe { round_packed(at, len) }
-}
-
-/// # Safety
 /// As for [`pack_pairs`]. AVX-512 is required.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
 unsafe fn pack_bf16<const W: usize>(lines: Lines, len: usize, out: *mut f32) {
@@ -106,40 +67,14 @@ unsafe fn pack_bf16<const W: usize>(lines: Lines, len: usize, out: *mut f32) {
     unsafe { pack_pairs::<W>(lines, len, out) }
 }
 
-/// Defines a kernel's inner loop around its multiply-add of an element of `a` with a register of `b`.
-macro_rules! tile {
-    ($name:ident, $step:ident, $features:literal, |$x:ident, $y:ident, $sum:ident| $multiply_add:expr) => {
-        /// # Safety
-        /// As for [`Kernel::tile`].
-        #[target_feature(enable = $features)]
-        unsafe fn $name(len: usize, mut a: *const f32, mut b: *const f32, tile: Tile, add: bool) {
-            let mut sums = [[_mm512_setzero_ps(); 2]; MR];
-            // SAFETY: the caller keeps the steps and the tile in bounds; rows beyond the tile's are not touched.
-            unsafe {
-                for i in 0..tile.rows {
-                    _mm_prefetch::<_MM_HINT_T0>(tile.at.add(i * tile.stride).cast());
-                    _mm_prefetch::<_MM_HINT_T0>(tile.at.add(i * tile.stride + tile.columns - 1).cast());
-                }
-                for _ in 0..len / 4 {
-                    for p in 0..4 {
-                        $step(a.add(p * MR), b.add(p * NR), &mut sums);
-                    }
-                    (a, b) = (a.add(4 * MR), b.add(4 * NR));
-                }
-                for p in 0..len % 4 {
-                    $step(a.add(p * MR), b.add(p * NR), &mut sums);
-                }
-                write(sums, tile, add);
-            }
-        }
-
-        /// One packed step of the inner dimension.
-        ///
+/// Defines one packed step of the inner dimension, by its multiply-add of an element of `a` with a register of `b`.
+macro_rules! step {
+    ($name:ident, $features:literal, |$x:ident, $y:ident, $sum:ident| $multiply_add:expr) => {
         /// # Safety
         /// `a` must have MR elements and `b` NR.
         #[inline]
         #[target_feature(enable = $features)]
-        unsafe fn $step(a: *const f32, b: *const f32, sums: &mut [[__m512; 2]; MR]) {
+        unsafe fn $name(a: *const f32, b: *const f32, sums: &mut [[__m512; 2]; MR]) {
             // SAFETY: passed on from the caller.
             unsafe {
                 let b = [_mm512_loadu_ps(b), _mm512_loadu_ps(b.add(16))];
@@ -155,8 +90,8 @@ macro_rules! tile {
     };
 }
 
-tile!(tile_f32, step_f32, "avx512f", |x, y, sum| _mm512_fmadd_ps(x, y, sum));
-tile!(tile_bf16, step_bf16, "avx512f,avx512bf16", |x, y, sum| {
+step!(step_f32, "avx512f", |x, y, sum| _mm512_fmadd_ps(x, y, sum));
+step!(step_bf16, "avx512f,avx512bf16", |x, y, sum| {
     // SAFETY: the registers hold pairs of bf16; all bit patterns are values of both types.
     _mm512_dpbf16_ps(
         sum,
@@ -164,6 +99,8 @@ tile!(tile_bf16, step_bf16, "avx512f,avx512bf16", |x, y, sum| {
         std::mem::transmute::<__m512, __m512bh>(y),
     )
 });
+tile!(tile_f32, "avx512f", _mm512_setzero_ps, step_f32, write);
+tile!(tile_bf16, "avx512f,avx512bf16", _mm512_setzero_ps, step_bf16, write);
 
 /// # Safety
 /// The tile must lie in memory that nobody else writes.

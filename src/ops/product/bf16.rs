@@ -1,6 +1,7 @@
 //! Packing operands as bf16: f32 rounded to the nearest, ties to even.
 
 use super::kernel::{Lines, transpose_four_steps};
+use crate::dispatch;
 
 /// Steps that are converted at a time, before they are packed.
 const STRETCH: usize = 64;
@@ -68,15 +69,10 @@ pub(super) unsafe fn pack_pairs<const W: usize>(lines: Lines, len: usize, out: *
     }
 }
 
-/// Rounds packed f32 elements to bf16 values, for kernels without bf16 instructions.
-///
-/// # Safety
-/// `at` must have `len` elements.
-#[inline(always)]
-pub(super) unsafe fn round_packed(at: *mut f32, len: usize) {
-    // SAFETY: passed on from the caller.
-    for v in unsafe { std::slice::from_raw_parts_mut(at, len) } {
-        *v = f32::from_bits(round(*v) << 16);
+dispatch! {
+    /// Each becomes the nearest value of bf16.
+    pub(super) fn round_all(values: &mut [f32]) {
+        for v in values { *v = f32::from_bits(round(*v) << 16); }
     }
 }
 

@@ -97,11 +97,9 @@ pub(super) unsafe fn matmul<K: Kernel>((m, n, k): (usize, usize, usize), a: View
         let place = Shared(fit(&mut packed, row * depth).as_mut_ptr());
         let panel_at = |c: &Chunk, j: usize| place.at((c.at - first) * row + j * c.packed * K::COLUMNS);
         (0..panels).into_par_iter().with_min_len(4).for_each(|j| {
-            let count = K::COLUMNS.min(n - j * K::COLUMNS);
             for chunk in chunks {
-                let lines = Lines::of(b.t(), j * K::COLUMNS, chunk.from, count);
-                // SAFETY: panel j of a chunk has elements of its own; the lines are columns of `b`.
-                unsafe { K::pack_columns(lines, chunk.len, panel_at(chunk, j)) };
+                // SAFETY: panel j of a chunk has elements of its own.
+                unsafe { pack_panel::<K>(b, n, j, chunk, panel_at(chunk, j)) };
             }
         });
         (0..cut.row_tasks * cut.column_tasks).into_par_iter().for_each(|task| {
@@ -136,10 +134,8 @@ pub(super) unsafe fn matmul_here<K: Kernel>(
                 let panel = chunk.packed * K::COLUMNS;
                 let place = fit(packed, panels * panel).as_mut_ptr();
                 for j in 0..panels {
-                    let lines =
-                        Lines::of(b.t(), j * K::COLUMNS, chunk.from, K::COLUMNS.min(n - j * K::COLUMNS));
-                    // SAFETY: the buffer has this panel; the lines are columns of `b`.
-                    unsafe { K::pack_columns(lines, chunk.len, place.add(j * panel)) };
+                    // SAFETY: the buffer has this panel.
+                    unsafe { pack_panel::<K>(b, n, j, &chunk, place.add(j * panel)) };
                 }
                 for i in (0..m).step_by(K::BLOCK) {
                     let rows = i..m.min(i + K::BLOCK);
@@ -150,6 +146,17 @@ pub(super) unsafe fn matmul_here<K: Kernel>(
             }
         });
     });
+}
+
+/// Packs panel `j` of the `n` columns of `b`, over one chunk.
+///
+/// # Safety
+/// As for [`Kernel::pack_columns`].
+unsafe fn pack_panel<K: Kernel>(b: View, n: usize, j: usize, chunk: &Chunk, out: *mut f32) {
+    let first = j * K::COLUMNS;
+    let lines = Lines::of(b.t(), first, chunk.from, K::COLUMNS.min(n - first));
+    // SAFETY: passed on from the caller; the lines are columns of `b`.
+    unsafe { K::pack_columns(lines, chunk.len, out) };
 }
 
 /// Rows of `a` times panels of `b`, over one chunk.

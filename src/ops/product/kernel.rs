@@ -1,6 +1,10 @@
 //! What the blocked product asks of a processor, and what its micro-kernels share.
 
-use super::View;
+use super::{View, bf16::round_all};
+use std::{
+    arch::x86_64::{_MM_HINT_T0, _mm_prefetch},
+    marker::PhantomData,
+};
 
 /// A micro-kernel: it keeps ROWS × COLUMNS sums in registers while it runs over packed operands.
 ///
@@ -66,6 +70,80 @@ pub(super) struct Tile {
     pub stride: usize,
     pub rows: usize,
     pub columns: usize,
+}
+
+impl Tile {
+    /// Asks the memory for the elements before they are needed.
+    #[inline(always)]
+    pub fn prefetch(&self) {
+        for i in 0..self.rows {
+            let row = self.at.wrapping_add(i * self.stride);
+            for at in [row, row.wrapping_add(self.columns - 1)] {
+                // SAFETY: a prefetch reads nothing and cannot fail.
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) };
+            }
+        }
+    }
+}
+
+/// Defines a kernel's loop over packed steps, four at a time, around its `$step` and its `$write`, both of which may use
+/// the instructions `$features`; the sums begin as `$zero`. `MR` and `NR` are the kernel's.
+macro_rules! tile {
+    ($name:ident, $features:literal, $zero:ident, $step:ident, $write:ident) => {
+        /// # Safety
+        /// As for [`Kernel::tile`].
+        #[target_feature(enable = $features)]
+        unsafe fn $name(len: usize, mut a: *const f32, mut b: *const f32, tile: Tile, add: bool) {
+            let mut sums = [[$zero(); 2]; MR];
+            tile.prefetch();
+            // SAFETY: the caller keeps the steps and the tile in bounds.
+            unsafe {
+                for _ in 0..len / 4 {
+                    for p in 0..4 {
+                        $step(a.add(p * MR), b.add(p * NR), &mut sums);
+                    }
+                    (a, b) = (a.add(4 * MR), b.add(4 * NR));
+                }
+                for p in 0..len % 4 {
+                    $step(a.add(p * MR), b.add(p * NR), &mut sums);
+                }
+                $write(sums, tile, add);
+            }
+        }
+    };
+}
+pub(super) use tile;
+
+/// What bf16 operands give, on a processor that has no instruction for them: those of an f32 kernel, rounded when they
+/// are packed.
+pub(super) struct Rounded<K>(PhantomData<K>);
+
+impl<K: Kernel> Kernel for Rounded<K> {
+    const ROWS: usize = K::ROWS;
+    const COLUMNS: usize = K::COLUMNS;
+    const BLOCK: usize = K::BLOCK;
+    const STEPS: usize = K::STEPS;
+
+    unsafe fn pack_rows(lines: Lines, len: usize, out: *mut f32) {
+        // SAFETY: passed on from the caller; what was packed is `ROWS · len` f32.
+        unsafe {
+            K::pack_rows(lines, len, out);
+            round_all(std::slice::from_raw_parts_mut(out, K::ROWS * len));
+        }
+    }
+
+    unsafe fn pack_columns(lines: Lines, len: usize, out: *mut f32) {
+        // SAFETY: passed on from the caller; what was packed is `COLUMNS · len` f32.
+        unsafe {
+            K::pack_columns(lines, len, out);
+            round_all(std::slice::from_raw_parts_mut(out, K::COLUMNS * len));
+        }
+    }
+
+    unsafe fn tile(len: usize, a: *const f32, b: *const f32, tile: Tile, add: bool) {
+        // SAFETY: passed on from the caller.
+        unsafe { K::tile(len, a, b, tile, add) }
+    }
 }
 
 /// Packs `W` lines of f32.
