@@ -84,18 +84,18 @@ fn up_with_gelu(bencher: Bencher, shape: &Shape) {
     let (x, w, bias) = (numbers(TOKENS * from), numbers(from * to), vec![0.5; to]);
     let [mut h, mut a] = [(); 2].map(|()| vec![0.0; TOKENS * to]);
     measure(bencher, flop(2 * TOKENS * from * to), || {
-        gelu::linear_forward(Format::F32, &x, &w, (TOKENS, from, to), &bias, &mut h, &mut a);
+        gelu::linear_forward(Format::F32, &x, &w, (TOKENS, from, to), &bias, &mut h, Some(&mut a));
     });
 }
 
-/// dh ← (dy W) ⊙ gelu'(h)
+/// dh ← (dy W) ⊙ gelu'(h), a ← gelu(h)
 #[divan::bench(args = layers())]
 fn down_gradient_with_gelu(bencher: Bencher, shape: &Shape) {
     let (from, to) = (shape.inner, shape.hidden);
     let (dy, w, h) = (numbers(TOKENS * to), numbers(from * to), numbers(TOKENS * from));
-    let mut dh = vec![0.0; TOKENS * from];
+    let [mut dh, mut a] = [(); 2].map(|()| vec![0.0; TOKENS * from]);
     measure(bencher, flop(2 * TOKENS * from * to), || {
-        gelu::linear_backward(Format::F32, &dy, &w, (TOKENS, from, to), &h, &mut dh);
+        gelu::linear_backward(Format::F32, &dy, &w, (TOKENS, from, to), &h, &mut dh, Some(&mut a));
     });
 }
 

@@ -27,10 +27,9 @@ pub(super) struct Saved {
     qkv: Vec<f32>,
     probabilities: Vec<f32>,
     context: Vec<f32>,
+    /// (rows, H) before the LayerNorm's scale and shift
     x_hat: Vec<f32>,
     inverse: Vec<f32>,
-    /// (rows, H)
-    pub y: Vec<f32>,
 }
 
 /// Buffers that only live within one block.
@@ -92,8 +91,20 @@ fn gated<'a>(layer: &Layer, context: &'a [f32], buffer: &'a mut Vec<f32>) -> &'a
     gated
 }
 
-/// x (T, H) → y (rows, H), in `saved`.
-pub(super) fn forward(layer: &Layer, x: &[f32], saved: &mut Saved, scratch: &mut Scratch) {
+fn norm<'a>(layer: &Layer<'a>) -> Norm<'a> {
+    let Layer { params, slots, epsilon, .. } = *layer;
+    Norm { gamma: params.at(&slots.attention_gamma), beta: params.at(&slots.attention_beta), epsilon }
+}
+
+impl Saved {
+    /// The block's output (rows, H) once more.
+    pub fn output(&self, layer: &Layer, y: &mut [f32]) {
+        layer_norm::output(&self.x_hat[..y.len()], &norm(layer), y);
+    }
+}
+
+/// x (T, H) → y (rows, H)
+pub(super) fn forward(layer: &Layer, x: &[f32], saved: &mut Saved, scratch: &mut Scratch, y: &mut [f32]) {
     let (t, r, h, a) = (layer.tokens(), layer.rows(), layer.hidden, layer.width());
     let (params, slots) = (layer.params, layer.slots);
     let residual: &[f32] = match layer.chosen {
@@ -137,16 +148,12 @@ pub(super) fn forward(layer: &Layer, x: &[f32], saved: &mut Saved, scratch: &mut
         // (rows, A) · (A, H)
         linear::forward(layer.format, context, params.at(&slots.output_weight), (r, a, h), None, product);
     }
-    let norm = Norm {
-        gamma: params.at(&slots.attention_gamma),
-        beta: params.at(&slots.attention_beta),
-        epsilon: layer.epsilon,
-    };
-    let (y, inverse) = (fit(&mut saved.y, r * h), fit(&mut saved.inverse, r));
-    layer_norm::forward(product, &sublayer(layer, Some(residual)), &norm, y, inverse, None);
+    let inverse = fit(&mut saved.inverse, r);
+    layer_norm::forward(product, &sublayer(layer, Some(residual)), &norm(layer), y, inverse, None);
 }
 
 /// dy (rows, H), the gradient of the block's output, becomes dx (T, H), that of its input, in the same buffer.
+/// The input x (T, H) is read where gradients of weights are wanted.
 /// In the first layer of a pass that wants gates nothing below is needed and `dy` is left unfinished.
 pub(super) fn backward(
     layer: &Layer,

@@ -79,19 +79,20 @@ pub(super) struct Saved {
     pub chosen: Chosen,
     /// The gradient of what it reads, (chosen rows, H); to be set before the backward pass.
     pub dy: Vec<f32>,
+    /// (T, H) a layer's input, and in the end the last one's output (chosen rows, H)
+    x: Vec<f32>,
+    /// (T, H) what is between its two blocks
+    between: Vec<f32>,
     embeddings: embeddings::Saved,
     layers: Vec<LayerSaved>,
-    /// The place in `layers` of the last one.
-    last: usize,
     attention: attention_block::Scratch,
     ffn: ffn_block::Scratch,
-    embedding_scratch: Vec<f32>,
 }
 
 impl Saved {
     /// (chosen rows, H): the encoder's output.
     pub fn output(&self, h: usize) -> &[f32] {
-        &self.layers[self.last].ffn.y[..self.chosen.rows.len() * h]
+        &self.x[..self.chosen.rows.len() * h]
     }
 }
 
@@ -175,36 +176,25 @@ fn layer<'a>(
 /// Computes the output at the chosen rows. Gates need all units present.
 pub(super) fn forward(bert: &Bert, input: &Input, pass: &Pass, saved: &mut Saved) {
     assert!(pass.gates.is_none() || bert.shape == bert.config.full_shape(), "gates are for unpruned models");
-    let layers = bert.shape.len();
-    let Saved { chosen, embeddings, layers: saved, last, attention, .. } = saved;
-    saved.resize_with(layers, LayerSaved::default);
-    embeddings::forward(&bert.config, &bert.params, input, pass.dropout, embeddings);
-    let rows = input.tokens() * bert.config.hidden_size;
-    // Without a backward pass two layers' buffers serve in turn.
-    let place = |l: usize| if pass.keep { l } else { l % 2 };
-    *last = place(layers - 1);
-    for l in 0..layers {
+    let Saved { chosen, x, between, embeddings, layers: saved, attention, ffn, .. } = saved;
+    saved.resize_with(bert.shape.len(), LayerSaved::default);
+    let all = input.tokens() * bert.config.hidden_size;
+    embeddings::forward(&bert.config, &bert.params, input, pass.dropout, embeddings, fit(x, all));
+    for l in 0..bert.shape.len() {
         let layer = layer(bert, l, input, chosen, pass);
-        let (current, previous) = if l == 0 {
-            (&mut saved[0], None)
-        } else {
-            let [current, previous] = saved
-                .get_disjoint_mut([place(l), place(l - 1)])
-                .expect("neighbouring layers have different buffers");
-            (current, Some(previous))
-        };
-        let x = previous.map_or(&embeddings.y[..rows], |p| &p.ffn.y[..rows]);
-        attention_block::forward(&layer, x, &mut current.attention, attention);
-        let y = &current.attention.y[..layer.rows() * layer.hidden];
-        ffn_block::forward(&layer, y, &mut current.ffn, pass.gate_gradients);
+        let rows = layer.rows() * layer.hidden;
+        // Without a backward pass one layer's buffers serve all.
+        let saved = &mut saved[if pass.keep { l } else { 0 }];
+        attention_block::forward(&layer, &x[..all], &mut saved.attention, attention, fit(between, rows));
+        ffn_block::forward(&layer, pass, &between[..rows], &mut saved.ffn, ffn, &mut x[..rows]);
     }
 }
 
 /// From the gradient of the output, in `saved.dy`, to all that is wanted; after a `forward` of the same input and pass
-/// with `keep`.
+/// with `keep`. The blocks' inputs, which gradients of weights need, are not kept but computed again from x̂.
 pub(super) fn backward(bert: &Bert, input: &Input, pass: &Pass, saved: &mut Saved, mut wanted: Wanted) {
     let (layers, h, t) = (bert.shape.len(), bert.config.hidden_size, input.tokens());
-    let Saved { chosen, dy, embeddings, layers: saved, attention, ffn, embedding_scratch, .. } = saved;
+    let Saved { chosen, dy, x, between, embeddings, layers: saved, attention, ffn } = saved;
     if let Wanted::Gates(out) = &mut wanted {
         out.layers.resize_with(layers, Default::default);
         out.layers.iter_mut().for_each(|l| {
@@ -213,14 +203,20 @@ pub(super) fn backward(bert: &Bert, input: &Input, pass: &Pass, saved: &mut Save
         });
     }
     for l in (0..layers).rev() {
-        let layer = layer(bert, l, input, chosen, pass);
-        let y = &saved[l].attention.y[..layer.rows() * h];
-        ffn_block::backward(&layer, y, &saved[l].ffn, ffn, &mut dy[..layer.rows() * h], &mut wanted);
-        let x = if l == 0 { &embeddings.y[..t * h] } else { &saved[l - 1].ffn.y[..t * h] };
-        attention_block::backward(&layer, x, &saved[l].attention, attention, dy, &mut wanted);
+        let this = layer(bert, l, input, chosen, pass);
+        let (x, y) = (&mut x[..t * h], &mut between[..this.rows() * h]);
+        if wanted.weights().is_some() {
+            saved[l].attention.output(&this, y);
+            match l.checked_sub(1) {
+                Some(below) => saved[below].ffn.output(&layer(bert, below, input, chosen, pass), x),
+                None => embeddings.output(&bert.config, &bert.params, pass.dropout, x),
+            }
+        }
+        ffn_block::backward(&this, y, &saved[l].ffn, ffn, &mut dy[..this.rows() * h], &mut wanted);
+        attention_block::backward(&this, x, &saved[l].attention, attention, dy, &mut wanted);
     }
     if let Wanted::Weights(gradient) = wanted {
-        let (dy, scratch) = (&mut dy[..t * h], fit(embedding_scratch, t * h));
+        let (dy, scratch) = (&mut dy[..t * h], fit(between, t * h));
         embeddings::backward(&bert.params, input, pass.dropout, embeddings, dy, scratch, gradient);
     }
 }

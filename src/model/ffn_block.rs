@@ -1,7 +1,7 @@
 //! The feed-forward layer (FFN): up, GELU, down, dropout, residual and LayerNorm.
 
 use super::{
-    encoder::{Layer, Wanted},
+    encoder::{Layer, Pass, Wanted},
     params::disjoint,
 };
 use crate::ops::{
@@ -18,18 +18,18 @@ use crate::ops::{
 pub(super) struct Saved {
     /// (rows, F) before the GELU
     h: Vec<f32>,
-    /// (rows, F) after it
-    a: Vec<f32>,
+    /// (rows, H) before the LayerNorm's scale and shift
     x_hat: Vec<f32>,
     inverse: Vec<f32>,
     /// The FFN's ungated output, kept when gates are wanted: (rows, H).
     output: Vec<f32>,
-    pub y: Vec<f32>,
 }
 
 /// Buffers that only live within one block.
 #[derive(Default)]
 pub(super) struct Scratch {
+    /// (rows, F) after the GELU
+    a: Vec<f32>,
     d_product: Vec<f32>,
     d_inner: Vec<f32>,
 }
@@ -46,28 +46,51 @@ fn sublayer<'a>(layer: &Layer<'a>, residual: Option<&'a [f32]>) -> Sublayer<'a> 
     }
 }
 
-/// x (rows, H) → y (rows, H), in `saved`; `keep_output` keeps what the gate multiplies.
-pub(super) fn forward(layer: &Layer, x: &[f32], saved: &mut Saved, keep_output: bool) {
+fn norm<'a>(layer: &Layer<'a>) -> Norm<'a> {
+    let Layer { params, slots, epsilon, .. } = *layer;
+    Norm { gamma: params.at(&slots.ffn_gamma), beta: params.at(&slots.ffn_beta), epsilon }
+}
+
+impl Saved {
+    /// The block's output (rows, H) once more.
+    pub fn output(&self, layer: &Layer, y: &mut [f32]) {
+        layer_norm::output(&self.x_hat[..y.len()], &norm(layer), y);
+    }
+}
+
+/// x (rows, H) → y (rows, H)
+pub(super) fn forward(
+    layer: &Layer,
+    pass: &Pass,
+    x: &[f32],
+    saved: &mut Saved,
+    scratch: &mut Scratch,
+    y: &mut [f32],
+) {
     let (r, h, f) = (layer.rows(), layer.hidden, layer.inner);
     let (params, slots) = (layer.params, layer.slots);
     let product = fit(&mut saved.x_hat, r * h);
     if layer.shape.ffn {
-        let (inner, a) = (fit(&mut saved.h, r * f), fit(&mut saved.a, r * f));
+        let a = fit(&mut scratch.a, r * f);
         // (rows, H) · (H, F), (rows, F) · (F, H)
         let (weight, bias) = (params.at(&slots.up_weight), params.at(&slots.up_bias));
-        gelu::linear_forward(layer.format, x, weight, (r, h, f), bias, inner, a);
+        if pass.keep {
+            let inner = fit(&mut saved.h, r * f);
+            gelu::linear_forward(layer.format, x, weight, (r, h, f), bias, inner, Some(a));
+        } else {
+            gelu::linear_forward(layer.format, x, weight, (r, h, f), bias, a, None);
+        }
         linear::forward(layer.format, a, params.at(&slots.down_weight), (r, f, h), None, product);
     } else {
         product.fill(0.0);
     }
-    let norm =
-        Norm { gamma: params.at(&slots.ffn_gamma), beta: params.at(&slots.ffn_beta), epsilon: layer.epsilon };
-    let (y, inverse) = (fit(&mut saved.y, r * h), fit(&mut saved.inverse, r));
-    let output = (keep_output && layer.shape.ffn).then(|| fit(&mut saved.output, r * h));
-    layer_norm::forward(product, &sublayer(layer, Some(x)), &norm, y, inverse, output);
+    let inverse = fit(&mut saved.inverse, r);
+    let output = (pass.gate_gradients && layer.shape.ffn).then(|| fit(&mut saved.output, r * h));
+    layer_norm::forward(product, &sublayer(layer, Some(x)), &norm(layer), y, inverse, output);
 }
 
-/// dy (rows, H), the gradient of the block's output, becomes that of its input in place.
+/// dy (rows, H), the gradient of the block's output, becomes that of its input in place. The input x (rows, H) is read
+/// where gradients of weights are wanted.
 pub(super) fn backward(
     layer: &Layer,
     x: &[f32],
@@ -101,14 +124,14 @@ pub(super) fn backward(
             return;
         }
     }
-    let a = &saved.a[..r * f];
     let d_inner = fit(&mut scratch.d_inner, r * f);
-    let down_weight = params.at(&slots.down_weight);
-    gelu::linear_backward(layer.format, d_product, down_weight, (r, f, h), &saved.h[..r * f], d_inner);
+    let (down_weight, inner) = (params.at(&slots.down_weight), &saved.h[..r * f]);
+    let a = wanted.weights().map(|_| fit(&mut scratch.a, r * f));
+    gelu::linear_backward(layer.format, d_product, down_weight, (r, f, h), inner, d_inner, a);
     if let Wanted::Weights(gradient) = wanted {
         let [d_down, d_down_bias, d_up, d_up_bias] =
             disjoint(gradient, [&slots.down_weight, &slots.down_bias, &slots.up_weight, &slots.up_bias]);
-        linear::backward_weight(layer.format, d_product, a, (r, f, h), d_down, d_down_bias);
+        linear::backward_weight(layer.format, d_product, &scratch.a[..r * f], (r, f, h), d_down, d_down_bias);
         linear::backward_weight(layer.format, d_inner, x, (r, h, f), d_up, d_up_bias);
     }
     linear::backward_input(layer.format, d_inner, params.at(&slots.up_weight), (r, h, f), dy, Write::Add);

@@ -37,7 +37,7 @@ fn forward(params: &Params, epsilon: f32, format: Format, x: &[f32], saved: &mut
     let m = x.len() / h;
     let (inner, a) = (fit(&mut saved.inner, m * h), fit(&mut saved.x_hat, m * h));
     let (weight, bias) = (params.at(&at.transform_weight), params.at(&at.transform_bias));
-    gelu::linear_forward(format, x, weight, (m, h, h), bias, inner, a);
+    gelu::linear_forward(format, x, weight, (m, h, h), bias, inner, Some(a));
     let norm = Norm { gamma: params.at(&at.transform_gamma), beta: params.at(&at.transform_beta), epsilon };
     let y = fit(&mut saved.y, m * h);
     layer_norm::forward(a, &PLAIN, &norm, y, fit(&mut saved.inverse, m), None);

@@ -25,6 +25,10 @@ fn normal(h: f32) -> (f32, f32) {
 /// Elements that the kernels handle at a time: whole registers, whatever the width.
 const WIDTH: usize = 16;
 
+/// Elements of a buffer on the stack.
+const SPARE: usize = 128;
+
+/// h ← h + b, a ← gelu(h)
 #[inline(always)]
 fn forward_row(h: &mut [f32], bias: &[f32], a: &mut [f32]) {
     let one = |h: &mut f32, b: f32, a: &mut f32| {
@@ -43,48 +47,75 @@ fn forward_row(h: &mut [f32], bias: &[f32], a: &mut [f32]) {
     }
 }
 
+/// d ← d ⊙ gelu'(h), a ← gelu(h)
 #[inline(always)]
-fn backward_row(h: &[f32], d: &mut [f32]) {
-    let one = |h: f32, d: &mut f32| {
+fn backward_row(h: &[f32], d: &mut [f32], a: &mut [f32]) {
+    let one = |h: f32, d: &mut f32, a: &mut f32| {
         let (cumulative, density) = normal(h);
         *d *= h.mul_add(density, cumulative);
+        *a = h * cumulative;
     };
     let ((h, h_rest), (d, d_rest)) = (h.as_chunks::<WIDTH>(), d.as_chunks_mut::<WIDTH>());
-    for (h, d) in h.iter().zip(d) {
+    let (a, a_rest) = a.as_chunks_mut::<WIDTH>();
+    for ((h, d), a) in h.iter().zip(d).zip(a) {
         for i in 0..WIDTH {
-            one(h[i], &mut d[i]);
+            one(h[i], &mut d[i], &mut a[i]);
         }
     }
-    for (h, d) in h_rest.iter().zip(d_rest) {
-        one(*h, d);
+    for ((h, d), a) in h_rest.iter().zip(d_rest).zip(a_rest) {
+        one(*h, d, a);
+    }
+}
+
+/// The same without an `a` to keep.
+#[inline(always)]
+fn backward_alone(h: &[f32], d: &mut [f32]) {
+    let mut a = [0f32; SPARE];
+    for (h, d) in h.chunks(SPARE).zip(d.chunks_mut(SPARE)) {
+        backward_row(h, d, &mut a[..h.len()]);
     }
 }
 
 dispatch! {
-    fn forward_part(part: &mut Part, bias: &[f32], a: Shared) {
+    fn forward_part(part: &mut Part, bias: &[f32], a: Option<Shared>) {
         let (f, column, columns) = (bias.len(), part.column, part.columns);
+        let bias = &bias[column..column + columns];
+        let mut spare = [0f32; SPARE];
         for (row, h) in part.rows() {
-            // SAFETY: `a` has the shape of the product whose part this is, and the same part of it is this task's.
-            let a = unsafe { std::slice::from_raw_parts_mut(a.at(row * f + column), columns) };
-            forward_row(h, &bias[column..column + columns], a);
+            if let Some(a) = a {
+                // SAFETY: `a` has the shape of the product whose part this is, and the same part of it is this task's.
+                forward_row(h, bias, unsafe { std::slice::from_raw_parts_mut(a.at(row * f + column), columns) });
+                continue;
+            }
+            for (h, bias) in h.chunks_mut(SPARE).zip(bias.chunks(SPARE)) {
+                let a = &mut spare[..h.len()];
+                forward_row(h, bias, a);
+                h.copy_from_slice(a);
+            }
         }
     }
 }
 
 dispatch! {
-    fn backward_part(part: &mut Part, h: &[f32], f: usize) {
+    fn backward_part(part: &mut Part, h: &[f32], f: usize, a: Option<Shared>) {
         let (column, columns) = (part.column, part.columns);
         for (row, d) in part.rows() {
-            backward_row(&h[row * f + column..][..columns], d);
+            let h = &h[row * f + column..][..columns];
+            match a {
+                // SAFETY: as in `forward_part`.
+                Some(a) => backward_row(h, d, unsafe { std::slice::from_raw_parts_mut(a.at(row * f + column), columns) }),
+                None => backward_alone(h, d),
+            }
         }
     }
 }
 
 dispatch! {
-    fn backward_slice(h: &[f32], d: &mut [f32]) { backward_row(h, d) }
+    fn backward_slice(h: &[f32], d: &mut [f32]) { backward_alone(h, d) }
 }
 
-/// h ← x Wᵀ + b, a ← gelu(h): (n, i) · (i, o) → (n, o) twice. `h` is what the backward pass needs.
+/// h ← x Wᵀ + b, a ← gelu(h): (n, i) · (i, o) → (n, o) twice. `h` is what the backward pass needs; without `a`, gelu(h)
+/// takes its place.
 pub fn linear_forward(
     format: Format,
     x: &[f32],
@@ -92,17 +123,18 @@ pub fn linear_forward(
     (n, i, o): (usize, usize, usize),
     bias: &[f32],
     h: &mut [f32],
-    a: &mut [f32],
+    a: Option<&mut [f32]>,
 ) {
-    assert!(bias.len() == o && a.len() >= n * o);
-    let to = Shared(a.as_mut_ptr());
+    assert!(bias.len() == o && a.as_ref().is_none_or(|a| a.len() >= n * o));
+    let to = a.map(|a| Shared(a.as_mut_ptr()));
     let finish = |mut part: Part| forward_part(&mut part, bias, to);
     let with = With { write: Write::Replace, finish: Some(&finish), row_sums: None };
     matmul(format, (n, o, i), View::rows(x, i), View::rows(w, i).t(), h, o, with);
 }
 
 /// dh ← (dy W) ⊙ gelu'(h), dy W being the gradient by a of a linear layer that reads it:
-/// (n, o) · (o, i) → (n, i), h (n, i).
+/// (n, o) · (o, i) → (n, i), h (n, i). gelu(h) (n, i), which the gradient by that layer's weights needs, is computed
+/// again where `a` asks for it: beside gelu'(h) it costs next to nothing, and nobody has to keep it.
 pub fn linear_backward(
     format: Format,
     dy: &[f32],
@@ -110,9 +142,11 @@ pub fn linear_backward(
     (n, i, o): (usize, usize, usize),
     h: &[f32],
     dh: &mut [f32],
+    a: Option<&mut [f32]>,
 ) {
-    assert!(h.len() >= n * i);
-    let finish = |mut part: Part| backward_part(&mut part, h, i);
+    assert!(h.len() >= n * i && a.as_ref().is_none_or(|a| a.len() >= n * i));
+    let to = a.map(|a| Shared(a.as_mut_ptr()));
+    let finish = |mut part: Part| backward_part(&mut part, h, i, to);
     let with = With { write: Write::Replace, finish: Some(&finish), row_sums: None };
     matmul(format, (n, i, o), View::rows(dy, o), View::rows(w, i), dh, i, with);
 }
@@ -148,12 +182,18 @@ mod tests {
             let w: Vec<f32> = (0..f * i).map(|at| ((at * 31 % 997) as f32 / 997.0 - 0.5) * 14.0).collect();
             let bias: Vec<f32> = (0..f).map(|j| j as f32 / f as f32 - 0.3).collect();
             let (mut h, mut a) = (vec![0.0; n * f], vec![0.0; n * f]);
-            linear_forward(Format::F32, &x, &w, (n, i, f), &bias, &mut h, &mut a);
+            linear_forward(Format::F32, &x, &w, (n, i, f), &bias, &mut h, Some(&mut a));
+            let mut alone = vec![0.0; n * f];
+            linear_forward(Format::F32, &x, &w, (n, i, f), &bias, &mut alone, None);
+            assert_eq!(alone, a, "in place");
             // The layer above is 2 times the identity.
             let dy: Vec<f32> = (0..n * f).map(|at| (at % 13) as f32 / 6.0 - 1.0).collect();
             let twice: Vec<f32> = (0..f * f).map(|at| if at / f == at % f { 2.0 } else { 0.0 }).collect();
             let mut dh = vec![0.0; n * f];
-            linear_backward(Format::F32, &dy, &twice, (n, f, f), &h, &mut dh);
+            let (mut again, mut without) = (vec![0.0; n * f], vec![0.0; n * f]);
+            linear_backward(Format::F32, &dy, &twice, (n, f, f), &h, &mut dh, Some(&mut again));
+            linear_backward(Format::F32, &dy, &twice, (n, f, f), &h, &mut without, None);
+            assert!(again == a && without == dh, "gelu(h) anew");
             let mut plain: Vec<f32> = dy.iter().map(|d| 2.0 * d).collect();
             backward(&h, &mut plain);
             for at in 0..n * f {

@@ -89,6 +89,22 @@ pub fn forward(
         });
 }
 
+dispatch! {
+    /// y = x̂ γ + β
+    fn scale_row(x_hat: &[f32], gamma: &[f32], beta: &[f32], y: &mut [f32]) {
+        for (((v, y), g), b) in x_hat.iter().zip(y).zip(gamma).zip(beta) { *y = v.mul_add(*g, *b); }
+    }
+}
+
+/// What [`forward`] gave as y (n, H), from the x̂ that it left, bit for bit.
+pub fn output(x_hat: &[f32], norm: &Norm, y: &mut [f32]) {
+    let h = norm.gamma.len();
+    let task = ROWS_PER_TASK * h;
+    x_hat.par_chunks(task).zip(y.par_chunks_mut(task)).for_each(|(x_hat, y)| {
+        x_hat.chunks(h).zip(y.chunks_mut(h)).for_each(|(x, y)| scale_row(x, norm.gamma, norm.beta, y));
+    });
+}
+
 fn finish_sublayer(x: &mut [f32], sublayer: &Sublayer, first: usize, h: usize) {
     let mut scratch = [0f32; 1024];
     for (r, row) in x.chunks_mut(h).enumerate() {

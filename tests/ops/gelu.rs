@@ -33,8 +33,8 @@ fn check(n: usize, f: usize, scale: f32, seed: u64) {
     let identity: Vec<f32> = (0..f * f).map(|at| f32::from(u8::from(at / f == at % f))).collect();
     let [h, a, dh, alone] = on_threads(|| {
         let [mut h, mut a, mut dh] = [(); 3].map(|()| vec![f32::NAN; n * f]);
-        gelu::linear_forward(Format::F32, &x, &identity, (n, f, f), &bias, &mut h, &mut a);
-        gelu::linear_backward(Format::F32, &da, &identity, (n, f, f), &h, &mut dh);
+        gelu::linear_forward(Format::F32, &x, &identity, (n, f, f), &bias, &mut h, Some(&mut a));
+        gelu::linear_backward(Format::F32, &da, &identity, (n, f, f), &h, &mut dh, None);
         let mut alone = da.clone();
         gelu::backward(&h, &mut alone);
         [h, a, dh, alone]
