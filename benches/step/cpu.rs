@@ -31,53 +31,67 @@ pub fn ceiling(format: Format) -> f64 {
     2.0 * (n as f64).powi(3) / median(times) / 1e6
 }
 
-/// What training is like: milliseconds of forward, backward, optimizer and the whole step, and the allocations of one
-/// step, the large ones by themselves.
-struct Training {
-    times: [f64; 4],
-    allocations: [usize; 2],
+/// A model in training, with all that a step needs.
+struct Training<'a> {
+    format: Format,
+    work: &'a Work,
+    bert: Bert,
+    gradient: Vec<f32>,
+    moments: Moments,
+    workspace: Workspace,
+    d_logits: Vec<f32>,
+    steps: u32,
 }
 
-fn training(format: Format, work: &Work, mut bert: Bert, steps: usize) -> Training {
-    let (input, decayed) = (work.input(), bert.params.layout.decayed());
-    let mut gradient = vec![0f32; bert.params.data.len()];
-    let mut moments = Moments::zeros(gradient.len());
-    let mut workspace = Workspace::default();
-    let mut d_logits = vec![0f32; work.sequences() * 2];
-    let mut times: [Vec<f64>; 4] = Default::default();
-    let mut of_a_step = [0; 2];
-    for step in 0..steps + 3 {
-        let plan = DropoutPlan { seed: 1, step: step as u32, hidden: 0.1, attention: 0.1 };
-        let pass = Pass { dropout: Some(&plan), keep: true, format, ..Pass::default() };
-        let before = allocations();
-        let start = Instant::now();
-        bert.forward(&input, &pass, &mut workspace);
-        loss::mean(workspace.logits(), work.targets(), &mut d_logits);
-        let forward = milliseconds(start);
-        bert.backward(&input, &pass, &mut workspace, &d_logits, Wanted::Weights(&mut gradient));
-        let backward = milliseconds(start) - forward;
-        let scale = adamw::clip_scale(adamw::norm(&gradient), 1.0);
-        OPTIMIZER.step(&mut bert.params.data, &mut gradient, &mut moments, &decayed, 2e-5, scale);
-        let all = milliseconds(start);
-        let after = allocations();
-        of_a_step = [0, 1].map(|i| after[i] - before[i]);
-        if step >= 3 {
-            let parts = [forward, backward, all - forward - backward, all];
-            times.iter_mut().zip(parts).for_each(|(list, value)| list.push(value));
-        }
+impl<'a> Training<'a> {
+    fn new(format: Format, work: &'a Work, bert: Bert) -> Self {
+        let gradient = vec![0f32; bert.params.data.len()];
+        let (moments, d_logits) = (Moments::zeros(gradient.len()), vec![0f32; work.sequences() * 2]);
+        Self { format, work, bert, gradient, moments, workspace: Workspace::default(), d_logits, steps: 0 }
     }
-    Training { times: times.map(median), allocations: of_a_step }
+
+    /// Milliseconds of forward, backward, optimizer and the whole step.
+    fn step(&mut self) -> [f64; 4] {
+        let Self { format, work, bert, gradient, moments, workspace, d_logits, steps } = self;
+        let (input, decayed) = (work.input(), bert.params.layout.decayed());
+        let plan = DropoutPlan { seed: 1, step: *steps, hidden: 0.1, attention: 0.1 };
+        *steps += 1;
+        let pass = Pass { dropout: Some(&plan), keep: true, format: *format, ..Pass::default() };
+        let start = Instant::now();
+        bert.forward(&input, &pass, workspace);
+        loss::mean(workspace.logits(), work.targets(), d_logits);
+        let forward = milliseconds(start);
+        bert.backward(&input, &pass, workspace, d_logits, Wanted::Weights(gradient));
+        let backward = milliseconds(start) - forward;
+        let scale = adamw::clip_scale(adamw::norm(gradient), 1.0);
+        OPTIMIZER.step(&mut bert.params.data, gradient, moments, &decayed, 2e-5, scale);
+        let all = milliseconds(start);
+        [forward, backward, all - forward - backward, all]
+    }
+}
+
+/// The medians of all columns.
+fn medians<const N: usize>(rows: &[[f64; N]]) -> [f64; N] {
+    std::array::from_fn(|i| median(rows.iter().map(|row| row[i]).collect()))
 }
 
 pub fn bench(format: Format, work: &Work, steps: usize, ceiling: f64, brief: bool) {
-    let Training { times: [forward, backward, update, step], allocations: [all, large] } =
-        training(format, work, work.bert.clone(), steps);
+    let mut training = Training::new(format, work, work.model());
+    for _ in 0..2 {
+        training.step();
+    }
+    let before = allocations();
+    training.step();
+    let after = allocations();
+    let [all, large] = [0, 1].map(|i| after[i] - before[i]);
+    let times: Vec<[f64; 4]> = (0..steps).map(|_| training.step()).collect();
+    let [forward, backward, update, step] = medians(&times);
     let memory = peak_memory();
     let mut workspace = Workspace::default();
     let mut inference = vec![];
     for _ in 0..steps + 2 {
         let start = Instant::now();
-        work.bert.forward(&work.input(), &Pass { format, ..Pass::default() }, &mut workspace);
+        training.bert.forward(&work.input(), &Pass { format, ..Pass::default() }, &mut workspace);
         inference.push(milliseconds(start));
     }
     let inference = median(inference.split_off(2));
@@ -95,30 +109,39 @@ pub fn bench(format: Format, work: &Work, steps: usize, ceiling: f64, brief: boo
         3.0 * work.flop() / step / 1e6 / ceiling,
         work.tokens() as f64 / step * 1e3,
     );
-    if brief {
-        return;
+    if !brief {
+        beside(&mut training, &mut workspace, steps);
     }
-    let importance = importance(format, work, steps, &mut workspace);
-    let [.., half] = training(format, work, work.bert.shrunk(&work.half()), steps).times;
+}
+
+/// Importance passes and steps of half a ticket, in turn with steps of the whole model: what slows the machine for a
+/// while slows all three.
+fn beside(training: &mut Training, workspace: &mut Workspace, steps: usize) {
+    let Training { format, work, .. } = *training;
+    let mut half = Training::new(format, work, training.bert.shrunk(&work.half()));
+    let mut rounds = vec![];
+    for round in 0..steps + 2 {
+        let [forward, backward, _, step] = training.step();
+        let importance = importance(training, workspace);
+        let [.., half] = half.step();
+        if round >= 2 {
+            rounds.push([importance, half, importance / (forward + backward), half / step]);
+        }
+    }
+    let [importance, half, of_passes, of_step] = medians(&rounds);
     println!(
-        "  importance pass {importance:.2} ms = {:.2} of forward + backward | half ticket {half:.2} ms = {:.2} of the step",
-        importance / (forward + backward),
-        half / step,
+        "  in turn: importance pass {importance:.2} ms = {of_passes:.2} of forward + backward | half ticket {half:.2} ms = \
+         {of_step:.2} of the step",
     );
 }
 
 /// Milliseconds of a pass for gate gradients.
-fn importance(format: Format, work: &Work, steps: usize, workspace: &mut Workspace) -> f64 {
-    let mut gates = GateGradients::default();
-    let mut d_logits = vec![0f32; work.sequences() * 2];
-    let pass = Pass { keep: true, gate_gradients: true, format, ..Pass::default() };
-    let mut times = vec![];
-    for _ in 0..steps + 2 {
-        let start = Instant::now();
-        work.bert.forward(&work.input(), &pass, workspace);
-        loss::per_example(workspace.logits(), work.targets(), &mut d_logits);
-        work.bert.backward(&work.input(), &pass, workspace, &d_logits, Wanted::Gates(&mut gates));
-        times.push(milliseconds(start));
-    }
-    median(times.split_off(2))
+fn importance(training: &mut Training, workspace: &mut Workspace) -> f64 {
+    let Training { format, work, bert, d_logits, .. } = training;
+    let pass = Pass { keep: true, gate_gradients: true, format: *format, ..Pass::default() };
+    let start = Instant::now();
+    bert.forward(&work.input(), &pass, workspace);
+    loss::per_example(workspace.logits(), work.targets(), d_logits);
+    bert.backward(&work.input(), &pass, workspace, d_logits, Wanted::Gates(&mut GateGradients::default()));
+    milliseconds(start)
 }

@@ -88,7 +88,7 @@ fn training(work: &Work, machine: &Machine, bert: &Bert, steps: usize) -> Result
 /// What one step asks of the device, when its memory has been taken.
 fn calls(gpu: &Rc<dyn Gpu>, format: Format, work: &Work) -> Result<Calls> {
     let counting = Rc::new(Counting::new(gpu));
-    let mut engine = trainer(&Machine::Cuda { gpu: counting.clone(), format }, &work.bert)?;
+    let mut engine = trainer(&Machine::Cuda { gpu: counting.clone(), format }, &work.model())?;
     let plan = DropoutPlan { seed: 1, step: 0, hidden: 0.1, attention: 0.1 };
     for _ in 0..2 {
         counting.take();
@@ -137,10 +137,11 @@ fn optimizer(gpu: &Rc<dyn Gpu>, format: Format, len: usize, steps: usize) -> Res
 
 pub fn bench(gpu: &Rc<dyn Gpu>, format: Format, work: &Work, steps: usize, ceiling: f64) -> Result<()> {
     let machine = Machine::Cuda { gpu: gpu.clone(), format };
-    let [step, host] = training(work, &machine, &work.bert, steps)?;
-    let [half, _] = training(work, &machine, &work.bert.shrunk(&work.half()), steps)?;
-    let update = optimizer(gpu, format, work.bert.params.data.len(), steps)?;
-    let mut reader = machine.reader(&work.bert)?;
+    let bert = work.model();
+    let [step, host] = training(work, &machine, &bert, steps)?;
+    let [half, _] = training(work, &machine, &bert.shrunk(&work.half()), steps)?;
+    let update = optimizer(gpu, format, bert.params.data.len(), steps)?;
+    let mut reader = machine.reader(&bert)?;
     let mut times: [Vec<f64>; 2] = Default::default();
     for step in 0..steps + 2 {
         let start = Instant::now();

@@ -25,7 +25,7 @@ pub const SHAPES: [Shape; 4] = [
 
 pub struct Work {
     pub name: &'static str,
-    pub bert: Bert,
+    config: BertConfig,
     batch: Batch,
     classes: Vec<u32>,
 }
@@ -57,10 +57,15 @@ impl Work {
         let mut stream = Stream::new(2, Purpose::Split, 0);
         Self {
             name,
-            bert: Bert::random(config, Head::Classifier { labels: 2 }, 0),
+            config,
             batch: batch.clone(),
             classes: (0..batch.len()).map(|_| stream.below(2)).collect(),
         }
+    }
+
+    /// With random weights.
+    pub fn model(&self) -> Bert {
+        Bert::random(self.config.clone(), Head::Classifier { labels: 2 }, 0)
     }
 
     /// B × mean length.
@@ -88,7 +93,7 @@ impl Work {
     /// Floating-point operations of a forward pass as it is computed: the last layer's queries, and all that follows
     /// them, for first tokens alone.
     pub fn flop(&self) -> f64 {
-        let config = &self.bert.config;
+        let config = &self.config;
         let (h, f) = (config.hidden_size as f64, config.intermediate_size as f64);
         let (all, first) = (self.tokens() as f64, self.sequences() as f64);
         let pairs: usize = self.batch.offsets.windows(2).map(|at| (at[1] - at[0]).pow(2)).sum();
@@ -101,9 +106,9 @@ impl Work {
 
     /// Every other head and every other FFN.
     pub fn half(&self) -> Vec<LayerShape> {
-        let heads = (0..self.bert.config.num_attention_heads).step_by(2).collect::<Vec<_>>();
+        let heads = (0..self.config.num_attention_heads).step_by(2).collect::<Vec<_>>();
         let layer = |l: usize| LayerShape { heads: heads.clone(), ffn: l.is_multiple_of(2) };
-        (0..self.bert.config.num_hidden_layers).map(layer).collect()
+        (0..self.config.num_hidden_layers).map(layer).collect()
     }
 }
 
