@@ -88,14 +88,14 @@ fn up_with_gelu(bencher: Bencher, shape: &Shape) {
     });
 }
 
-/// dh ← (dy W) ⊙ gelu'(h), a ← gelu(h)
+/// dh ← (dy W) ⊙ gelu'(h), h ← gelu(h)
 #[divan::bench(args = layers())]
 fn down_gradient_with_gelu(bencher: Bencher, shape: &Shape) {
     let (from, to) = (shape.inner, shape.hidden);
-    let (dy, w, h) = (numbers(TOKENS * to), numbers(from * to), numbers(TOKENS * from));
-    let [mut dh, mut a] = [(); 2].map(|()| vec![0.0; TOKENS * from]);
+    let (dy, w, mut h) = (numbers(TOKENS * to), numbers(from * to), numbers(TOKENS * from));
+    let mut dh = vec![0.0; TOKENS * from];
     measure(bencher, flop(2 * TOKENS * from * to), || {
-        gelu::linear_backward(Format::F32, &dy, &w, (TOKENS, from, to), &h, &mut dh, Some(&mut a));
+        gelu::linear_backward(Format::F32, &dy, &w, (TOKENS, from, to), &mut h, &mut dh);
     });
 }
 
@@ -108,7 +108,7 @@ struct Attention {
     offsets: Vec<usize>,
     /// (T, 3A)
     qkv: Vec<f32>,
-    probabilities: Vec<f32>,
+    statistics: Vec<f32>,
     context: Vec<f32>,
 }
 
@@ -119,7 +119,7 @@ impl Attention {
             heads: (0..shape.heads).collect(),
             offsets: (0..=BATCH).map(|s| s * LENGTH).collect(),
             qkv: numbers(TOKENS * 3 * shape.hidden),
-            probabilities: vec![0.0; BATCH * LENGTH * LENGTH * shape.heads],
+            statistics: vec![0.0; 2 * TOKENS * shape.heads],
             context: vec![0.0; TOKENS * shape.hidden],
         }
     }
@@ -131,19 +131,19 @@ impl Attention {
 
     fn forward(&mut self) {
         let (hidden, head_size) = (self.shape.hidden, self.shape.head_size());
-        let Self { heads, offsets, qkv, probabilities, context, .. } = self;
+        let Self { heads, offsets, qkv, statistics, context, .. } = self;
         let [q, k, v] = [0, 1, 2].map(|i| Rows { data: &qkv[i * hidden..], stride: 3 * hidden });
         let shape = attention::Shape { heads, head_size, queries: offsets, keys: offsets };
         let context = RowsMut { data: context, stride: hidden };
-        attention::forward(Format::F32, q, k, v, &shape, Some((&PLAN, 0)), probabilities, context);
+        attention::forward(Format::F32, q, k, v, &shape, Some((&PLAN, 0)), statistics, context);
     }
 
     fn backward(&self, d_context: &[f32], data: &mut [f32]) {
         let (hidden, head_size) = (self.shape.hidden, self.shape.head_size());
-        let Self { heads, offsets, qkv, probabilities, .. } = self;
+        let Self { heads, offsets, qkv, statistics, .. } = self;
         let [q, k, v] = [0, 1, 2].map(|i| Rows { data: &qkv[i * hidden..], stride: 3 * hidden });
         let shape = attention::Shape { heads, head_size, queries: offsets, keys: offsets };
-        let saved = Saved { q, k, v, probabilities };
+        let saved = Saved { q, k, v, statistics };
         let [q, k, v] = [0, 1, 2].map(|i| (i * hidden, 3 * hidden));
         let d_context = Rows { data: d_context, stride: hidden };
         attention::backward(

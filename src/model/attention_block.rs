@@ -25,7 +25,7 @@ pub(super) struct Saved {
     x_chosen: Vec<f32>,
     /// (T, 3A); or, for chosen rows only, queries (rows, A) followed by keys and values (T, 2A).
     qkv: Vec<f32>,
-    probabilities: Vec<f32>,
+    statistics: Vec<f32>,
     context: Vec<f32>,
     /// (rows, H) before the LayerNorm's scale and shift
     x_hat: Vec<f32>,
@@ -131,7 +131,7 @@ pub(super) fn forward(layer: &Layer, x: &[f32], saved: &mut Saved, scratch: &mut
         }
         let shape = attention_shape(layer);
         let [q, k, v] = split_qkv(layer, &saved.qkv);
-        let probabilities = fit(&mut saved.probabilities, shape.probabilities());
+        let statistics = fit(&mut saved.statistics, shape.statistics());
         let context = fit(&mut saved.context, r * a);
         let dropout = layer.dropout.map(|plan| (plan, layer.number));
         attention::forward(
@@ -141,7 +141,7 @@ pub(super) fn forward(layer: &Layer, x: &[f32], saved: &mut Saved, scratch: &mut
             v,
             &shape,
             dropout,
-            probabilities,
+            statistics,
             RowsMut { data: context, stride: a },
         );
         let context = gated(layer, context, &mut scratch.gated);
@@ -204,8 +204,7 @@ pub(super) fn backward(
         }
         let shape = attention_shape(layer);
         let [q, k, v] = split_qkv(layer, &saved.qkv);
-        let attended =
-            attention::Saved { q, k, v, probabilities: &saved.probabilities[..shape.probabilities()] };
+        let attended = attention::Saved { q, k, v, statistics: &saved.statistics[..shape.statistics()] };
         let (q_width, kv_start) = if layer.chosen.is_some() { (a, r * a) } else { (3 * a, a) };
         let d_qkv =
             fit(&mut scratch.d_qkv, if layer.chosen.is_some() { r * a + t * 2 * a } else { t * 3 * a });

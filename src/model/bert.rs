@@ -89,7 +89,7 @@ impl Bert {
         classifier::forward(&self.params, encoder.output(self.config.hidden_size), pass, classifier);
     }
 
-    /// The gradients of the loss whose derivative by the logits is `d_logits` (B, labels), after a `forward` of the
+    /// The gradients of the loss whose derivative by the logits is `d_logits` (B, labels), once after a `forward` of the
     /// same input and pass with `keep`.
     pub fn backward(
         &self,

@@ -190,8 +190,8 @@ pub(super) fn forward(bert: &Bert, input: &Input, pass: &Pass, saved: &mut Saved
     }
 }
 
-/// From the gradient of the output, in `saved.dy`, to all that is wanted; after a `forward` of the same input and pass
-/// with `keep`. The blocks' inputs, which gradients of weights need, are not kept but computed again from x̂.
+/// From the gradient of the output, in `saved.dy`, to all that is wanted; once after a `forward` of the same input and
+/// pass with `keep`. The blocks' inputs, which gradients of weights need, are not kept but computed again from x̂.
 pub(super) fn backward(bert: &Bert, input: &Input, pass: &Pass, saved: &mut Saved, mut wanted: Wanted) {
     let (layers, h, t) = (bert.shape.len(), bert.config.hidden_size, input.tokens());
     let Saved { chosen, dy, x, between, embeddings, layers: saved, attention, ffn } = saved;
@@ -212,7 +212,7 @@ pub(super) fn backward(bert: &Bert, input: &Input, pass: &Pass, saved: &mut Save
                 None => embeddings.output(&bert.config, &bert.params, pass.dropout, x),
             }
         }
-        ffn_block::backward(&this, y, &saved[l].ffn, ffn, &mut dy[..this.rows() * h], &mut wanted);
+        ffn_block::backward(&this, y, &mut saved[l].ffn, ffn, &mut dy[..this.rows() * h], &mut wanted);
         attention_block::backward(&this, x, &saved[l].attention, attention, dy, &mut wanted);
     }
     if let Wanted::Weights(gradient) = wanted {

@@ -28,10 +28,9 @@ pub(super) struct Saved {
 /// Buffers that only live within one block.
 #[derive(Default)]
 pub(super) struct Scratch {
-    /// (rows, F) after the GELU
-    a: Vec<f32>,
     d_product: Vec<f32>,
-    d_inner: Vec<f32>,
+    /// (rows, F): what the forward pass has after the GELU, and the backward pass as the gradient before it.
+    inner: Vec<f32>,
 }
 
 fn sublayer<'a>(layer: &Layer<'a>, residual: Option<&'a [f32]>) -> Sublayer<'a> {
@@ -71,7 +70,7 @@ pub(super) fn forward(
     let (params, slots) = (layer.params, layer.slots);
     let product = fit(&mut saved.x_hat, r * h);
     if layer.shape.ffn {
-        let a = fit(&mut scratch.a, r * f);
+        let a = fit(&mut scratch.inner, r * f);
         // (rows, H) · (H, F), (rows, F) · (F, H)
         let (weight, bias) = (params.at(&slots.up_weight), params.at(&slots.up_bias));
         if pass.keep {
@@ -94,7 +93,7 @@ pub(super) fn forward(
 pub(super) fn backward(
     layer: &Layer,
     x: &[f32],
-    saved: &Saved,
+    saved: &mut Saved,
     scratch: &mut Scratch,
     dy: &mut [f32],
     wanted: &mut Wanted,
@@ -124,14 +123,12 @@ pub(super) fn backward(
             return;
         }
     }
-    let d_inner = fit(&mut scratch.d_inner, r * f);
-    let (down_weight, inner) = (params.at(&slots.down_weight), &saved.h[..r * f]);
-    let a = wanted.weights().map(|_| fit(&mut scratch.a, r * f));
-    gelu::linear_backward(layer.format, d_product, down_weight, (r, f, h), inner, d_inner, a);
+    let (a, d_inner) = (&mut saved.h[..r * f], fit(&mut scratch.inner, r * f));
+    gelu::linear_backward(layer.format, d_product, params.at(&slots.down_weight), (r, f, h), a, d_inner);
     if let Wanted::Weights(gradient) = wanted {
         let [d_down, d_down_bias, d_up, d_up_bias] =
             disjoint(gradient, [&slots.down_weight, &slots.down_bias, &slots.up_weight, &slots.up_bias]);
-        linear::backward_weight(layer.format, d_product, &scratch.a[..r * f], (r, f, h), d_down, d_down_bias);
+        linear::backward_weight(layer.format, d_product, a, (r, f, h), d_down, d_down_bias);
         linear::backward_weight(layer.format, d_inner, x, (r, h, f), d_up, d_up_bias);
     }
     linear::backward_input(layer.format, d_inner, params.at(&slots.up_weight), (r, h, f), dy, Write::Add);

@@ -69,7 +69,7 @@ fn backward(
     let m = x.len() / h;
     let d = fit(&mut saved.dy, m * h);
     linear::backward_input(format, &saved.logits, params.at(words), (m, h, v), d, Write::Replace);
-    let (x_hat, inverse, inner) = (&saved.x_hat[..m * h], &saved.inverse[..m], &saved.inner[..m * h]);
+    let (x_hat, inverse, inner) = (&saved.x_hat[..m * h], &saved.inverse[..m], &mut saved.inner[..m * h]);
     let (gamma, scratch) = (params.at(transform_gamma), fit(&mut saved.scratch, m * h));
     match gradient {
         Some(gradient) => {
@@ -116,8 +116,8 @@ impl Bert {
         forward(&self.params, epsilon, pass.format, encoder.output(self.config.hidden_size), masked_lm);
     }
 
-    /// The gradients of the loss whose derivative stands in [`Workspace::masked_logits`], after a `forward_masked` of
-    /// the same input and pass with `keep`.
+    /// The gradients of the loss whose derivative stands in [`Workspace::masked_logits`], once after a
+    /// `forward_masked` of the same input and pass with `keep`.
     pub fn backward_masked(&self, input: &Input, pass: &Pass, workspace: &mut Workspace, mut wanted: Wanted) {
         let Workspace { encoder, masked_lm, .. } = workspace;
         let h = self.config.hidden_size;

@@ -1,5 +1,8 @@
 //! Scaled dot-product attention of packed sequences, a (sequence, head) at a time, with softmax and dropout inside
 //! (Vaswani et al. 2017, eq. 1): context = dropout(softmax(q kᵀ / √d)) v.
+//!
+//! The probabilities are not kept for the backward pass, only each row's peak and scale: computing them again, to the same
+//! bits, costs no more than writing and reading them.
 
 use super::{
     Format, Shared,
@@ -33,25 +36,20 @@ impl Shape<'_> {
         self.heads.len() * self.head_size
     }
 
-    /// Elements of all the probability matrices: Σ queries × keys × heads.
-    pub fn probabilities(&self) -> usize {
-        (0..self.sequences()).map(|s| self.pairs(s)).sum::<usize>() * self.heads.len()
+    /// Peak and scale of each query's row in each head.
+    pub fn statistics(&self) -> usize {
+        2 * self.queries[self.sequences()] * self.heads.len()
     }
 
     fn pairs(&self, s: usize) -> usize {
         (self.queries[s + 1] - self.queries[s]) * (self.keys[s + 1] - self.keys[s])
     }
 
-    /// Every (sequence, head) with the place of its probabilities, longest sequences first so that threads finish
-    /// together.
+    /// Every (sequence, head), longest sequences first so that threads finish together.
     fn tasks(&self) -> Vec<Task> {
         let mut tasks = Vec::with_capacity(self.sequences() * self.heads.len());
-        let mut first = 0;
         for sequence in 0..self.sequences() {
-            for head in 0..self.heads.len() {
-                tasks.push(Task { sequence, head, first });
-                first += self.pairs(sequence);
-            }
+            tasks.extend((0..self.heads.len()).map(|head| Task { sequence, head }));
         }
         tasks.sort_by_key(|t| std::cmp::Reverse(self.pairs(t.sequence)));
         tasks
@@ -61,8 +59,6 @@ impl Shape<'_> {
 struct Task {
     sequence: usize,
     head: usize,
-    /// Index of the first probability.
-    first: usize,
 }
 
 /// Rows of queries, keys or values (and their gradients) inside a wider matrix: row `r` begins at `r · stride`.
@@ -79,13 +75,24 @@ pub struct RowsMut<'a> {
 }
 
 dispatch! {
-    /// Each row of t becomes softmax(factor · row).
-    fn softmax_rows(p: &mut [f32], t: usize, factor: f32) {
-        for row in p.chunks_exact_mut(t) {
+    /// Each row of t becomes softmax(factor · row); its peak and scale are written.
+    fn softmax_rows(p: &mut [f32], t: usize, factor: f32, statistics: &mut [f32]) {
+        for (row, of_row) in p.chunks_exact_mut(t).zip(statistics.chunks_exact_mut(2)) {
             let peak = max(row);
             for v in row.iter_mut() { *v = exp((*v - peak) * factor); }
             let scale = 1.0 / sum(row);
             for v in row.iter_mut() { *v *= scale; }
+            of_row.copy_from_slice(&[peak, scale]);
+        }
+    }
+}
+
+dispatch! {
+    /// The same once more, from what it wrote.
+    fn softmax_rows_again(p: &mut [f32], t: usize, factor: f32, statistics: &[f32]) {
+        for (row, of_row) in p.chunks_exact_mut(t).zip(statistics.chunks_exact(2)) {
+            let (peak, scale) = (of_row[0], of_row[1]);
+            for v in row.iter_mut() { *v = exp((*v - peak) * factor) * scale; }
         }
     }
 }
@@ -107,13 +114,13 @@ dispatch! {
 }
 
 thread_local! {
-    /// Dropped probabilities and probability gradients of one (sequence, head).
-    static SCRATCH: RefCell<[Vec<f32>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) };
+    /// Probabilities, dropped ones and their gradients, of one (sequence, head).
+    static SCRATCH: RefCell<[Vec<f32>; 3]> = const { RefCell::new([Vec::new(), Vec::new(), Vec::new()]) };
 }
 
-fn check(shape: &Shape, width_of: &[(usize, usize, &[usize])], probabilities: usize) {
+fn check(shape: &Shape, width_of: &[(usize, usize, &[usize])], statistics: usize) {
     assert_eq!(shape.queries.len(), shape.keys.len());
-    assert!(probabilities >= shape.probabilities());
+    assert!(statistics >= shape.statistics());
     for (len, stride, offsets) in width_of {
         let rows = offsets[offsets.len() - 1];
         assert!(*stride >= shape.width() && (rows == 0 || (rows - 1) * stride + shape.width() <= *len));
@@ -121,7 +128,7 @@ fn check(shape: &Shape, width_of: &[(usize, usize, &[usize])], probabilities: us
     }
 }
 
-/// Writes context (queries, A) and the softmax's probabilities, which the backward pass needs.
+/// Writes context (queries, A), and the rows' statistics, which the backward pass needs.
 #[allow(clippy::too_many_arguments)]
 pub fn forward(
     format: Format,
@@ -130,7 +137,7 @@ pub fn forward(
     v: Rows,
     shape: &Shape,
     dropout: Option<(&DropoutPlan, usize)>,
-    probabilities: &mut [f32],
+    statistics: &mut [f32],
     context: RowsMut,
 ) {
     check(
@@ -141,23 +148,24 @@ pub fn forward(
             (v.data.len(), v.stride, shape.keys),
             (context.data.len(), context.stride, shape.queries),
         ],
-        probabilities.len(),
+        statistics.len(),
     );
     let d = shape.head_size;
     let scale = 1.0 / (d as f32).sqrt();
-    let (p, out) = (Shared(probabilities.as_mut_ptr()), Shared(context.data.as_mut_ptr()));
+    let (statistics, out) = (Shared(statistics.as_mut_ptr()), Shared(context.data.as_mut_ptr()));
     let stride = context.stride;
     shape.tasks().par_iter().with_max_len(4).for_each(|task| {
         let block = Block::new(task, shape);
         let (m, t) = (block.queries, block.keys);
-        // SAFETY: `first` counts the elements of all earlier tasks, so blocks are disjoint and, by `check`, inside.
-        let p = unsafe { std::slice::from_raw_parts_mut(p.at(task.first), m * t) };
         let (q, k, v) = (block.of_query(q), block.of_key(k), block.of_key(v));
-        // S = Q Kᵀ: (m, d) · (d, t)
-        // SAFETY: `p` belongs to this task.
-        unsafe { matmul_here(format, (m, t, d), q, k.t(), p.as_mut_ptr(), t) };
-        softmax_rows(p, t, scale);
-        SCRATCH.with_borrow_mut(|[dropped, _]| {
+        // SAFETY: the rows of a (sequence, head) belong to one task and, by `check`, are inside.
+        let statistics = unsafe { std::slice::from_raw_parts_mut(statistics.at(block.statistics), 2 * m) };
+        SCRATCH.with_borrow_mut(|[p, dropped, _]| {
+            let p = super::fit(p, m * t);
+            // S = Q Kᵀ: (m, d) · (d, t)
+            // SAFETY: the scratch belongs to this thread.
+            unsafe { matmul_here(format, (m, t, d), q, k.t(), p.as_mut_ptr(), t) };
+            softmax_rows(p, t, scale, statistics);
             let mask = dropout
                 .and_then(|(plan, layer)| plan.attention(layer, shape.heads[task.head], task.sequence));
             let kept = match mask {
@@ -185,17 +193,21 @@ struct Block {
     keys: usize,
     /// First column of the head.
     column: usize,
+    /// Where its rows' statistics begin.
+    statistics: usize,
 }
 
 impl Block {
     fn new(task: &Task, shape: &Shape) -> Self {
         let (query_row, key_row) = (shape.queries[task.sequence], shape.keys[task.sequence]);
+        let queries = shape.queries[task.sequence + 1] - query_row;
         Self {
             query_row,
             key_row,
-            queries: shape.queries[task.sequence + 1] - query_row,
+            queries,
             keys: shape.keys[task.sequence + 1] - key_row,
             column: task.head * shape.head_size,
+            statistics: 2 * (query_row * shape.heads.len() + task.head * queries),
         }
     }
 
@@ -219,7 +231,7 @@ pub struct Saved<'a> {
     pub q: Rows<'a>,
     pub k: Rows<'a>,
     pub v: Rows<'a>,
-    pub probabilities: &'a [f32],
+    pub statistics: &'a [f32],
 }
 
 /// Where the gradients of queries, keys and values go in one buffer: (first element, stride between rows) of each.
@@ -239,7 +251,7 @@ pub fn backward(
     dropout: Option<(&DropoutPlan, usize)>,
     out: QkvMut,
 ) {
-    let Saved { q, k, v, probabilities } = *saved;
+    let Saved { q, k, v, statistics } = *saved;
     check(
         shape,
         &[
@@ -251,7 +263,7 @@ pub fn backward(
             (out.data.len().saturating_sub(out.k.0), out.k.1, shape.keys),
             (out.data.len().saturating_sub(out.v.0), out.v.1, shape.keys),
         ],
-        probabilities.len(),
+        statistics.len(),
     );
     let d = shape.head_size;
     let scale = 1.0 / (d as f32).sqrt();
@@ -260,18 +272,22 @@ pub fn backward(
     shape.tasks().par_iter().with_max_len(4).for_each(|task| {
         let block = Block::new(task, shape);
         let (m, t) = (block.queries, block.keys);
-        let p = &probabilities[task.first..task.first + m * t];
+        let statistics = &statistics[block.statistics..][..2 * m];
         let (q, k, v) = (block.of_query(q), block.of_key(k), block.of_key(v));
         let d_out = block.of_query(d_context);
         let mask =
             dropout.and_then(|(plan, layer)| plan.attention(layer, shape.heads[task.head], task.sequence));
-        SCRATCH.with_borrow_mut(|[dropped, dp]| {
-            let dp = super::fit(dp, m * t);
+        SCRATCH.with_borrow_mut(|[p, dropped, dp]| {
+            let (p, dp) = (super::fit(p, m * t), super::fit(dp, m * t));
+            // S = Q Kᵀ: (m, d) · (d, t)
+            // SAFETY: the scratch belongs to this thread.
+            unsafe { matmul_here(format, (m, t, d), q, k.t(), p.as_mut_ptr(), t) };
+            softmax_rows_again(p, t, scale, statistics);
             // dP = dC Vᵀ: (m, d) · (d, t)
             // SAFETY: the scratch belongs to this thread.
             unsafe { matmul_here(format, (m, t, d), d_out, v.t(), dp.as_mut_ptr(), t) };
             let kept = match mask {
-                None => p,
+                None => &*p,
                 Some(mask) => {
                     let dropped = super::fit(dropped, m * t);
                     mask.multipliers(0, dropped);

@@ -47,32 +47,22 @@ fn forward_row(h: &mut [f32], bias: &[f32], a: &mut [f32]) {
     }
 }
 
-/// d ← d ⊙ gelu'(h), a ← gelu(h)
+/// d ← d ⊙ gelu'(h), h ← gelu(h)
 #[inline(always)]
-fn backward_row(h: &[f32], d: &mut [f32], a: &mut [f32]) {
-    let one = |h: f32, d: &mut f32, a: &mut f32| {
-        let (cumulative, density) = normal(h);
+fn backward_row(h: &mut [f32], d: &mut [f32]) {
+    let one = |h: &mut f32, d: &mut f32| {
+        let (cumulative, density) = normal(*h);
         *d *= h.mul_add(density, cumulative);
-        *a = h * cumulative;
+        *h *= cumulative;
     };
-    let ((h, h_rest), (d, d_rest)) = (h.as_chunks::<WIDTH>(), d.as_chunks_mut::<WIDTH>());
-    let (a, a_rest) = a.as_chunks_mut::<WIDTH>();
-    for ((h, d), a) in h.iter().zip(d).zip(a) {
+    let ((h, h_rest), (d, d_rest)) = (h.as_chunks_mut::<WIDTH>(), d.as_chunks_mut::<WIDTH>());
+    for (h, d) in h.iter_mut().zip(d) {
         for i in 0..WIDTH {
-            one(h[i], &mut d[i], &mut a[i]);
+            one(&mut h[i], &mut d[i]);
         }
     }
-    for ((h, d), a) in h_rest.iter().zip(d_rest).zip(a_rest) {
-        one(*h, d, a);
-    }
-}
-
-/// The same without an `a` to keep.
-#[inline(always)]
-fn backward_alone(h: &[f32], d: &mut [f32]) {
-    let mut a = [0f32; SPARE];
-    for (h, d) in h.chunks(SPARE).zip(d.chunks_mut(SPARE)) {
-        backward_row(h, d, &mut a[..h.len()]);
+    for (h, d) in h_rest.iter_mut().zip(d_rest) {
+        one(h, d);
     }
 }
 
@@ -97,21 +87,17 @@ dispatch! {
 }
 
 dispatch! {
-    fn backward_part(part: &mut Part, h: &[f32], f: usize, a: Option<Shared>) {
+    fn backward_part(part: &mut Part, h: Shared, f: usize) {
         let (column, columns) = (part.column, part.columns);
         for (row, d) in part.rows() {
-            let h = &h[row * f + column..][..columns];
-            match a {
-                // SAFETY: as in `forward_part`.
-                Some(a) => backward_row(h, d, unsafe { std::slice::from_raw_parts_mut(a.at(row * f + column), columns) }),
-                None => backward_alone(h, d),
-            }
+            // SAFETY: as in `forward_part`.
+            backward_row(unsafe { std::slice::from_raw_parts_mut(h.at(row * f + column), columns) }, d);
         }
     }
 }
 
 dispatch! {
-    fn backward_slice(h: &[f32], d: &mut [f32]) { backward_alone(h, d) }
+    fn backward_slice(h: &mut [f32], d: &mut [f32]) { backward_row(h, d) }
 }
 
 /// h ← x Wᵀ + b, a ← gelu(h): (n, i) · (i, o) → (n, o) twice. `h` is what the backward pass needs; without `a`, gelu(h)
@@ -132,29 +118,28 @@ pub fn linear_forward(
     matmul(format, (n, o, i), View::rows(x, i), View::rows(w, i).t(), h, o, with);
 }
 
-/// dh ← (dy W) ⊙ gelu'(h), dy W being the gradient by a of a linear layer that reads it:
-/// (n, o) · (o, i) → (n, i), h (n, i). gelu(h) (n, i), which the gradient by that layer's weights needs, is computed
-/// again where `a` asks for it: beside gelu'(h) it costs next to nothing, and nobody has to keep it.
+/// dh ← (dy W) ⊙ gelu'(h), dy W being the gradient by a of a linear layer that reads it: (n, o) · (o, i) → (n, i).
+/// h (n, i) becomes gelu(h), which the gradient by that layer's weights needs: beside gelu'(h) it costs next to nothing,
+/// and nobody has to keep it.
 pub fn linear_backward(
     format: Format,
     dy: &[f32],
     w: &[f32],
     (n, i, o): (usize, usize, usize),
-    h: &[f32],
+    h: &mut [f32],
     dh: &mut [f32],
-    a: Option<&mut [f32]>,
 ) {
-    assert!(h.len() >= n * i && a.as_ref().is_none_or(|a| a.len() >= n * i));
-    let to = a.map(|a| Shared(a.as_mut_ptr()));
-    let finish = |mut part: Part| backward_part(&mut part, h, i, to);
+    assert!(h.len() >= n * i);
+    let h = Shared(h.as_mut_ptr());
+    let finish = |mut part: Part| backward_part(&mut part, h, i);
     let with = With { write: Write::Replace, finish: Some(&finish), row_sums: None };
     matmul(format, (n, i, o), View::rows(dy, o), View::rows(w, i), dh, i, with);
 }
 
-/// da (T, F) becomes dh in place.
-pub fn backward(h: &[f32], da: &mut [f32]) {
+/// da (T, F) becomes dh in place, and h gelu(h).
+pub fn backward(h: &mut [f32], da: &mut [f32]) {
     const TASK: usize = 1 << 14;
-    h.par_chunks(TASK).zip(da.par_chunks_mut(TASK)).for_each(|(h, d)| backward_slice(h, d));
+    h.par_chunks_mut(TASK).zip(da.par_chunks_mut(TASK)).for_each(|(h, d)| backward_slice(h, d));
 }
 
 #[cfg(test)]
@@ -190,12 +175,11 @@ mod tests {
             let dy: Vec<f32> = (0..n * f).map(|at| (at % 13) as f32 / 6.0 - 1.0).collect();
             let twice: Vec<f32> = (0..f * f).map(|at| if at / f == at % f { 2.0 } else { 0.0 }).collect();
             let mut dh = vec![0.0; n * f];
-            let (mut again, mut without) = (vec![0.0; n * f], vec![0.0; n * f]);
-            linear_backward(Format::F32, &dy, &twice, (n, f, f), &h, &mut dh, Some(&mut again));
-            linear_backward(Format::F32, &dy, &twice, (n, f, f), &h, &mut without, None);
-            assert!(again == a && without == dh, "gelu(h) anew");
+            let (mut again, mut in_plain) = (h.clone(), h.clone());
+            linear_backward(Format::F32, &dy, &twice, (n, f, f), &mut again, &mut dh);
             let mut plain: Vec<f32> = dy.iter().map(|d| 2.0 * d).collect();
-            backward(&h, &mut plain);
+            backward(&mut in_plain, &mut plain);
+            assert!(again == a && in_plain == a, "gelu(h) anew");
             for at in 0..n * f {
                 let v = f64::from(w[at % f * i] + bias[at % f]);
                 assert!((f64::from(h[at]) - v).abs() < 1e-6);

@@ -20,7 +20,7 @@ fn gelu_and_its_gradient_agree_with_the_cpu_over_odd_shapes() {
                 cpu::linear_forward(Format::F32, &[1.0], &vec![0.0; f], (1, 1, f), &own, h, Some(a));
             }
             let mut dh = dy.clone();
-            cpu::backward(&h, &mut dh);
+            cpu::backward(&mut h.clone(), &mut dh);
             let db: Vec<f32> = (0..f).map(|j| dh.chunks(f).map(|row| row[j]).sum()).collect();
 
             let (on_h, on_bias) = (on_device(gpu, &x, format)?, on_device(gpu, &bias, Format::F32)?);

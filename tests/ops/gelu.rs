@@ -31,18 +31,21 @@ fn check(n: usize, f: usize, scale: f32, seed: u64) {
     let (x, bias) = (scaled(numbers(n * f, seed, 1)), scaled(numbers(f, seed, 2)));
     let da = numbers(n * f, seed, 3);
     let identity: Vec<f32> = (0..f * f).map(|at| f32::from(u8::from(at / f == at % f))).collect();
-    let [h, a, dh, alone] = on_threads(|| {
+    let [h, a, again, dh, alone] = on_threads(|| {
         let [mut h, mut a, mut dh] = [(); 3].map(|()| vec![f32::NAN; n * f]);
         gelu::linear_forward(Format::F32, &x, &identity, (n, f, f), &bias, &mut h, Some(&mut a));
-        gelu::linear_backward(Format::F32, &da, &identity, (n, f, f), &h, &mut dh, None);
+        let (mut again, mut in_plain) = (h.clone(), h.clone());
+        gelu::linear_backward(Format::F32, &da, &identity, (n, f, f), &mut again, &mut dh);
         let mut alone = da.clone();
-        gelu::backward(&h, &mut alone);
-        [h, a, dh, alone]
+        gelu::backward(&mut in_plain, &mut alone);
+        assert!(in_plain == again);
+        [h, a, again, dh, alone]
     });
     let [exact_a, exact_dh] = exact(&wide(&x), &wide(&bias), &wide(&da));
     assert!(h.iter().enumerate().all(|(i, h)| *h == x[i] + bias[i % f]));
     exact_a.assert_near(&a, TOLERANCE, "a");
     exact_dh.assert_near(&dh, TOLERANCE, "dh");
+    assert!(again == a, "h becomes gelu(h)");
     assert!(alone == dh, "behind a product the gradient is another");
 }
 

@@ -65,14 +65,14 @@ fn gradients_agree_with_finite_differences_over_odd_shapes() {
         let dropout = Some((&plan, 3));
         let mut qkv = numbers(t * 3 * w, 1);
         let dc = numbers(m * w, 2);
-        let mut p = vec![0.0; shape.probabilities()];
+        let mut p = vec![0.0; shape.statistics()];
         let mut context = vec![0.0; m * w];
         let (mut dqkv, stride) = (vec![0.0; 3 * t * w], 3 * w);
         {
             let rows = |from: usize| Rows { data: &qkv[from..], stride };
             let (q, k, v) = (rows(0), rows(w), rows(2 * w));
             forward(Format::F32, q, k, v, &shape, dropout, &mut p, RowsMut { data: &mut context, stride: w });
-            let saved = Saved { q, k, v, probabilities: &p };
+            let saved = Saved { q, k, v, statistics: &p };
             let out = QkvMut { data: &mut dqkv, q: (0, w), k: (t * w, w), v: (2 * t * w, w) };
             backward(Format::F32, Rows { data: &dc, stride: w }, &saved, &shape, dropout, out);
         }

@@ -120,12 +120,12 @@ pub fn on_the_cpu(case: &Case, setup: &Setup, qkv: &[Vec<f32>], d: &[f32], plan:
     let (m, t) = (queries[queries.len() - 1], keys[keys.len() - 1]);
     let shape = cpu::Shape { heads: case.heads, head_size: case.head_size, queries, keys };
     let [q, k, v] = [0, 1, 2].map(|i| setup.rows(i, qkv));
-    let mut probabilities = vec![0.0; shape.probabilities()];
+    let mut statistics = vec![0.0; shape.statistics()];
     let mut context = vec![0.0; m * width];
     let to = RowsMut { data: &mut context, stride: *width };
-    cpu::forward(Format::F32, q, k, v, &shape, Some((plan, 3)), &mut probabilities, to);
+    cpu::forward(Format::F32, q, k, v, &shape, Some((plan, 3)), &mut statistics, to);
     let mut out = vec![0.0; (m + 2 * t) * width];
-    let saved = cpu::Saved { q, k, v, probabilities: &probabilities };
+    let saved = cpu::Saved { q, k, v, statistics: &statistics };
     let to =
         cpu::QkvMut { data: &mut out, q: (0, *width), k: (m * width, *width), v: ((m + t) * width, *width) };
     let d = cpu::Rows { data: &d[setup.context.first..], stride: setup.context.stride };
