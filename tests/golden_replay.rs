@@ -338,7 +338,7 @@ fn bernoulli_draws_are_the_published_random_masks_bit_for_bit() {
     let first = |kind| cases.iter().find(|c| c.task == "CoLA" && c.seed == 1337 && c.kind == kind).unwrap();
     let (heads, ffns) = (first("head_mask"), first("mlp_mask"));
     assert_eq!(
-        control(Mode::Random, &mask(&heads.good, &ffns.good), 13, RandomRule::Bernoulli),
+        control(Mode::Random, Method::HeadsFfns, &mask(&heads.good, &ffns.good), 13, RandomRule::Bernoulli),
         mask(&heads.random, &ffns.random)
     );
 }
@@ -356,7 +356,7 @@ fn bad_masks_share_with_good_exactly_what_the_published_ones_share() {
         assert_eq!(bad_from_good(good.heads_kept(), good.heads_total()), from_good.0, "{name}");
         assert_eq!(bad_from_good(good.ffns_kept(), good.ffns_total()), from_good.1, "{name}");
         let ours = [
-            control(Mode::Bad, &good, case.seed, RandomRule::Exact),
+            control(Mode::Bad, Method::HeadsFfns, &good, case.seed, RandomRule::Exact),
             bad(&good, &mut Mt19937::new(case.seed as u32)),
         ];
         for bad in ours.iter().chain([&published]) {

@@ -4,6 +4,7 @@ pub mod args;
 mod doctor;
 mod gc;
 mod listeners;
+mod means;
 mod pretrain;
 mod run;
 mod signals;

@@ -233,7 +233,7 @@ pub fn run(arguments: &PretrainArgs) -> Result<()> {
         cores::feed_gpu();
     }
     if let Some(out) = &arguments.out {
-        check_out(out, &pretraining.id())?;
+        check_out(out, &pretraining.id(), arguments.half)?;
     }
     let store = Store::open(&store_folder(arguments.store.as_deref()))?;
     let (record, done) = pretraining::run(&machine, &pretraining, &store, every, &mut talk)?;

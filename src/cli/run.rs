@@ -38,8 +38,11 @@ pub fn run(arguments: &RunArgs) -> Result<()> {
     if options.dry_run {
         let store = Store::at(&options.store)?;
         let experiment = Experiment::load(config, None, &mut listeners)?;
-        let text = toml::to_string(&experiment.config).map_err(|e| Error::internal(e.to_string()))?;
         let plan = lottery::plan(&experiment, &store)?;
+        if options.json {
+            return print(&format!("{:#}\n", json!({ "config": experiment.config, "plan": plan })));
+        }
+        let text = toml::to_string(&experiment.config).map_err(|e| Error::internal(e.to_string()))?;
         let lines: String = plan.iter().map(|line| format!("# {line}\n")).collect();
         return print(&format!("{text}\n{lines}"));
     }

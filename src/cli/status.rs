@@ -1,6 +1,6 @@
 //! `lottery status`: how the sweeps and records of a store stand.
 
-use super::{args, run::print, sweep::duration};
+use super::{args, means, run::print, sweep::duration};
 use crate::{
     error::{Error, Result},
     store::Store,
@@ -11,9 +11,8 @@ use crate::{
     },
 };
 use clap::Args;
-use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     io::IsTerminal,
     path::PathBuf,
     thread,
@@ -94,7 +93,7 @@ fn is_over(sweep: &SweepStatus) -> bool {
 
 fn shown(overview: &Overview) -> String {
     let sweeps: String = overview.sweeps.iter().map(sweep).collect();
-    format!("{sweeps}{}", records(overview))
+    format!("{sweeps}{}", means::table(overview))
 }
 
 fn sweep(sweep: &SweepStatus) -> String {
@@ -139,29 +138,4 @@ fn at(live: &Live) -> String {
     let detail = if live.detail.is_empty() { String::new() } else { format!(", {}", live.detail) };
     let eta = live.eta.map(|eta| format!(", ETA {}", duration(eta))).unwrap_or_default();
     format!("{}{steps}{detail}{eta}", live.stage)
-}
-
-/// Means over the records of each task × method × mode.
-fn records(overview: &Overview) -> String {
-    let mut groups: BTreeMap<[&str; 4], Vec<[f64; 3]>> = BTreeMap::new();
-    for record in &overview.records {
-        let summary = &record.summary;
-        let group = [&summary.task, &summary.method, &summary.mode, &summary.metric].map(String::as_str);
-        groups.entry(group).or_default().push(summary.scores());
-    }
-    if groups.is_empty() {
-        return format!("no records in {}\n", overview.store.display());
-    }
-    let mut table = Table::new();
-    table.load_style(UTF8_FULL_CONDENSED);
-    table.set_header(["task", "method", "mode", "metric", "records", "full", "pruned", "retrained"]);
-    for (group, scores) in &groups {
-        let mean = |n: usize| scores.iter().map(|score| score[n]).sum::<f64>() / scores.len() as f64;
-        let mut row: Vec<String> = group.iter().map(|name| (*name).to_owned()).collect();
-        row.push(scores.len().to_string());
-        row.extend([0, 1, 2].map(|n| format!("{:.4}", mean(n))));
-        table.add_row(row);
-    }
-    table.column_iter_mut().skip(4).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
-    format!("{} records, means by task, method and mode\n{table}\n", overview.records.len())
 }

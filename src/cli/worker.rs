@@ -40,11 +40,11 @@ pub struct WorkerArgs {
     how: How,
 
     /// CPU threads of each process, where its settings do not say [default: the cores, shared with all that computes here]
-    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=1024), help_heading = "Execution")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = value_parser!(u64).range(1..=1024), help_heading = "Execution")]
     threads: Option<u64>,
 
     /// Stop after so many seconds, where the work can be taken up again
-    #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Execution")]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = seconds, help_heading = "Execution")]
     time_limit: Option<Duration>,
 }
 

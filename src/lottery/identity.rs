@@ -15,8 +15,12 @@ pub fn identity(config: &Value) -> Result<String> {
 
 /// `<task>-<method>-<mode>-<seed>-<hash12>`; the hash is that of [`identity`].
 pub fn run_name(config: &ExperimentConfig) -> Result<String> {
-    let what = identity(&json!(config))?;
-    let ExperimentConfig { task, method, mode, seed, .. } = config;
-    let hash = blake3::hash(what.as_bytes()).to_hex();
-    Ok(format!("{task}-{method}-{mode}-{seed}-{}", &hash.as_str()[..12]))
+    run_name_of(&json!(config))
+}
+
+/// The same from a record's `config`.
+pub fn run_name_of(config: &Value) -> Result<String> {
+    let hash = blake3::hash(identity(config)?.as_bytes()).to_hex();
+    let [task, method, mode] = ["task", "method", "mode"].map(|key| config[key].as_str().unwrap_or_default());
+    Ok(format!("{task}-{method}-{mode}-{}-{}", config["seed"], &hash.as_str()[..12]))
 }

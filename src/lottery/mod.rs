@@ -1,6 +1,7 @@
 //! One run: from a task and a pre-trained model to a record. And one pre-training: from text to a model.
 
 mod again;
+mod devices;
 pub mod experiment;
 mod identity;
 mod model_folder;
@@ -12,6 +13,6 @@ pub mod ticket;
 pub mod warnings;
 
 pub use experiment::Experiment;
-pub use identity::{identity, run_name};
+pub use identity::{identity, run_name, run_name_of};
 pub use pipeline::{plan, run};
 pub use record::Record;

@@ -2,6 +2,7 @@
 
 use super::{
     Experiment, Record,
+    devices::Devices,
     record::{self, Scores},
     stages::{self, Metrics},
     warnings::warnings,
@@ -29,9 +30,13 @@ pub fn run(experiment: &Experiment, store: &Store, progress: &mut dyn Progress) 
     };
     let mask = match &found {
         None => whole,
-        Some((ticket, _)) => {
-            control(experiment.mode, &ticket.mask, experiment.config.seed, experiment.random)
-        }
+        Some((ticket, _)) => control(
+            experiment.mode,
+            experiment.method,
+            &ticket.mask,
+            experiment.config.seed,
+            experiment.random,
+        ),
     };
     let pruned = stages::evaluate_pruned(experiment, &finetuned, &mask, store, progress)?;
     drop(held);
@@ -41,12 +46,11 @@ pub fn run(experiment: &Experiment, store: &Store, progress: &mut dyn Progress) 
     let baseline = task::majority_baseline(experiment.task, &experiment.dev.labels);
     let ticket = found.as_ref().map(|(ticket, _)| ticket);
     let search = found.as_ref().map(|(_, stage)| stage);
-    let mut stage_ids = BTreeMap::from([
-        ("finetune", finetuned.id().to_string()),
-        ("evaluate", pruned.id().to_string()),
-        ("retrain", retrained.id().to_string()),
-    ]);
-    stage_ids.extend(search.map(|s| ("search", s.id().to_string())));
+    let mut done = BTreeMap::from([("finetune", &finetuned), ("evaluate", &pruned), ("retrain", &retrained)]);
+    done.extend(search.map(|stage| ("search", stage)));
+    let devices = Devices::of(&done);
+    let mut warnings = warnings(experiment, &full, &after, baseline, ticket, &mask);
+    warnings.extend(devices.mixture());
     let record = Record {
         format_version: 1,
         lottery_version: env!("CARGO_PKG_VERSION"),
@@ -57,7 +61,7 @@ pub fn run(experiment: &Experiment, store: &Store, progress: &mut dyn Progress) 
         mode: experiment.mode,
         seed: experiment.config.seed,
         preset: experiment.config.preset.clone(),
-        warnings: warnings(experiment, &full, &after, baseline, ticket, &mask),
+        warnings,
         full: Scores { metrics: full, baseline: Some(baseline) },
         ticket: record::ticket(experiment, &mask, search.map(Done::id)),
         pruned: Scores { metrics: before, baseline: None },
@@ -68,9 +72,10 @@ pub fn run(experiment: &Experiment, store: &Store, progress: &mut dyn Progress) 
             "split": experiment.config.importance.split,
         }),
         timing: timing(&finetuned, search, &pruned, &retrained),
-        device: record::device(&experiment.machine),
+        device: retrained.info()["device"].clone(),
+        devices,
         config: experiment.config.clone(),
-        stages: stage_ids,
+        stages: done.iter().map(|(name, stage)| (*name, stage.id().to_string())).collect(),
     };
     let path = record_path(experiment, store);
     let text = serde_json::to_string_pretty(&record).map_err(|e| Error::internal(e.to_string()))?;

@@ -1,6 +1,6 @@
 //! The record of one run. Field names are fixed: other programs read them.
 
-use super::{Experiment, stages::Metrics};
+use super::{Experiment, devices::Devices, stages::Metrics};
 use crate::{
     config::{Dtype, ExperimentConfig},
     cores,
@@ -32,7 +32,9 @@ pub struct Record {
     pub importance: Value,
     pub warnings: Vec<String>,
     pub timing: Value,
+    /// Of the retraining.
     pub device: Value,
+    pub devices: Devices,
     pub config: ExperimentConfig,
     pub stages: BTreeMap<&'static str, String>,
 }

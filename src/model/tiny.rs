@@ -17,27 +17,32 @@ const FILES: [(&str, &[u8]); 4] = [
     ("tokenizer_config.json", include_bytes!("../../models/tiny/tokenizer_config.json")),
 ];
 
-/// The folder with the model's files, in `LOTTERY_CACHE`, else in the user's cache; what is not there yet, or not as it
-/// should be, is written.
+/// The folder with the model's files: in `LOTTERY_CACHE`, else in the user's cache, else in the temporary folder. What
+/// is not there yet, or not as it should be, is written.
 pub fn folder() -> Result<PathBuf> {
-    let place = place(|name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from));
-    let failed = |why: &str| {
-        Error::data(format!(
-            "the model {NAME} cannot be written out: {why} Name a folder that can be written with LOTTERY_CACHE."
-        ))
-    };
-    let place = place.ok_or_else(|| failed("neither XDG_CACHE_HOME nor HOME is set."))?;
+    let places = places(|name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from));
     // Models of different versions of the program lie beside each other.
-    let dir = place.join(format!("{NAME}-{}", &hash()[..12]));
-    write_out(&dir).map_err(|error| failed(&error.to_string()))?;
-    Ok(dir)
+    let name = format!("{NAME}-{}", &hash()[..12]);
+    let written = places.iter().map(|place| place.join(&name)).find(|dir| write_out(dir).is_ok());
+    written.ok_or_else(|| {
+        let places: Vec<_> = places.iter().map(|place| place.display().to_string()).collect();
+        Error::data(format!(
+            "the model {NAME} cannot be written out: nothing can be written in {}. Name a folder that can be with \
+             LOTTERY_CACHE.",
+            places.join(" or ")
+        ))
+    })
 }
 
-fn place(env: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
+/// Where the models may lie, the first choice first; a folder that the user named is the only one.
+fn places(env: impl Fn(&str) -> Option<PathBuf>) -> Vec<PathBuf> {
+    if let Some(named) = env("LOTTERY_CACHE") {
+        return vec![named];
+    }
     // As the XDG specification has it, a relative path does not count.
-    let user = || env("XDG_CACHE_HOME").filter(|dir| dir.is_absolute());
-    let home = || Some(env("HOME")?.join(".cache"));
-    env("LOTTERY_CACHE").or_else(|| Some(user().or_else(home)?.join("lottery")))
+    let user = env("XDG_CACHE_HOME").filter(|dir| dir.is_absolute());
+    let user = user.or_else(|| Some(env("HOME")?.join(".cache")));
+    user.into_iter().chain([env::temp_dir()]).map(|dir| dir.join("lottery")).collect()
 }
 
 fn hash() -> String {
@@ -76,15 +81,19 @@ mod tests {
     }
 
     #[test]
-    fn the_folder_is_the_users_choice_and_else_the_users_cache() {
-        let place = |given: &[(&str, &str)]| {
-            place(|name| given.iter().find(|(key, _)| *key == name).map(|(_, dir)| PathBuf::from(dir)))
+    fn the_folder_is_the_users_choice_or_cache_and_else_the_temporary_one() {
+        let places = |given: &[(&str, &str)]| {
+            places(|name| given.iter().find(|(key, _)| *key == name).map(|(_, dir)| PathBuf::from(dir)))
         };
-        assert_eq!(place(&[("LOTTERY_CACHE", "c"), ("HOME", "/h")]).unwrap(), Path::new("c"));
-        assert_eq!(place(&[("XDG_CACHE_HOME", "/x"), ("HOME", "/h")]).unwrap(), Path::new("/x/lottery"));
+        let temporary = env::temp_dir().join("lottery");
+        assert_eq!(places(&[("LOTTERY_CACHE", "c"), ("HOME", "/h")]), [Path::new("c")]);
+        assert_eq!(
+            places(&[("XDG_CACHE_HOME", "/x"), ("HOME", "/h")]),
+            [Path::new("/x/lottery"), &temporary]
+        );
         for home in [&[("HOME", "/h")][..], &[("XDG_CACHE_HOME", "x"), ("HOME", "/h")]] {
-            assert_eq!(place(home).unwrap(), Path::new("/h/.cache/lottery"));
+            assert_eq!(places(home), [Path::new("/h/.cache/lottery"), &temporary]);
         }
-        assert_eq!(place(&[]), None);
+        assert_eq!(places(&[]), [temporary]);
     }
 }

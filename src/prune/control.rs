@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::mask::Mask;
 use super::mt19937::Mt19937;
-use super::{choose, name_of};
+use super::{choose, name_of, search::Method};
 use crate::error::{Error, Result};
 
 /// Which subnetwork of the searched one is evaluated and retrained.
@@ -17,7 +17,7 @@ pub enum Mode {
     Bad,
     /// Drawn without regard to importance.
     Random,
-    /// Exactly the pruned units; not of the ticket's size.
+    /// Exactly the pruned units; not of the ticket's size. Of a kind that was not searched, all.
     Inverse,
     /// Nothing pruned.
     Full,
@@ -79,15 +79,26 @@ impl std::str::FromStr for RandomRule {
     }
 }
 
-/// The control of `good`; the same arguments always give the same mask. `rule` matters to `random` only.
-pub fn control(mode: Mode, good: &Mask, seed: u64, rule: RandomRule) -> Mask {
+/// The control of `good`, which `method` found; the same arguments always give the same mask. `rule` matters to `random`
+/// only.
+pub fn control(mode: Mode, method: Method, good: &Mask, seed: u64, rule: RandomRule) -> Mask {
     match (mode, rule) {
         (Mode::Good, _) => good.clone(),
         (Mode::Full, _) => Mask::full(good.layers, good.heads_per_layer),
-        (Mode::Inverse, _) => good.complement(),
+        (Mode::Inverse, _) => inverse(method, good),
         (Mode::Bad, _) => bad(good, &mut generator(seed, 1)),
         (Mode::Random, RandomRule::Exact) => random(good, &mut generator(seed, 2)),
         (Mode::Random, RandomRule::Bernoulli) => bernoulli(good, &mut numpy_generator(seed)),
+    }
+}
+
+/// The complement among the units that could be pruned: a search for heads says nothing about FFNs.
+fn inverse(method: Method, good: &Mask) -> Mask {
+    let complement = good.complement();
+    match method {
+        Method::HeadsFfns => complement,
+        Method::Heads => Mask { ffns: good.ffns.clone(), ..complement },
+        Method::Ffns => Mask { heads: good.heads.clone(), ..complement },
     }
 }
 
@@ -182,17 +193,27 @@ mod tests {
     #[test]
     fn good_full_and_inverse_are_drawn_from_nothing() {
         let good = ticket(50, 4);
-        assert_eq!(control(Mode::Good, &good, 1, RandomRule::Exact), good);
-        assert_eq!(control(Mode::Full, &good, 1, RandomRule::Exact), Mask::full(6, 12));
-        let inverse = control(Mode::Inverse, &good, 1, RandomRule::Exact);
+        assert_eq!(control(Mode::Good, Method::HeadsFfns, &good, 1, RandomRule::Exact), good);
+        assert_eq!(control(Mode::Full, Method::HeadsFfns, &good, 1, RandomRule::Exact), Mask::full(6, 12));
+        let inverse = control(Mode::Inverse, Method::HeadsFfns, &good, 1, RandomRule::Exact);
         assert_eq!((inverse.heads_kept(), inverse.ffns_kept()), (22, 2));
         assert_eq!(shared(&good, &inverse), (0, 0));
     }
 
     #[test]
+    fn the_inverse_leaves_the_kind_that_was_not_searched_as_it_is() {
+        for (method, good, kept) in
+            [(Method::Heads, ticket(50, 6), (22, 6)), (Method::Ffns, ticket(72, 4), (72, 2))]
+        {
+            let inverse = control(Mode::Inverse, method, &good, 1, RandomRule::Exact);
+            assert_eq!((inverse.heads_kept(), inverse.ffns_kept()), kept, "{method}");
+        }
+    }
+
+    #[test]
     fn bad_takes_all_pruned_units_and_fills_up_from_good_when_they_do_not_suffice() {
         let good = ticket(50, 4);
-        let bad = control(Mode::Bad, &good, 42, RandomRule::Exact);
+        let bad = control(Mode::Bad, Method::HeadsFfns, &good, 42, RandomRule::Exact);
         assert_eq!((bad.heads_kept(), bad.ffns_kept()), (50, 4));
         assert_eq!(shared(&good, &bad), (50 - 22, 4 - 2));
         assert_eq!(shared(&good.complement(), &bad), (22, 2));
@@ -201,7 +222,7 @@ mod tests {
     #[test]
     fn bad_is_a_subset_of_the_pruned_units_when_they_suffice() {
         let good = ticket(20, 3);
-        let bad = control(Mode::Bad, &good, 42, RandomRule::Exact);
+        let bad = control(Mode::Bad, Method::HeadsFfns, &good, 42, RandomRule::Exact);
         assert_eq!((bad.heads_kept(), bad.ffns_kept()), (20, 3));
         assert_eq!(shared(&good, &bad), (0, 0));
     }
@@ -213,11 +234,11 @@ mod tests {
                 let good = ticket(heads, ffns);
                 for seed in [0, 1337, u64::MAX] {
                     for mode in [Mode::Bad, Mode::Random] {
-                        let mask = control(mode, &good, seed, RandomRule::Exact);
+                        let mask = control(mode, Method::HeadsFfns, &good, seed, RandomRule::Exact);
                         assert_eq!((mask.heads_kept(), mask.ffns_kept()), (heads, ffns), "{mode} {seed}");
                         assert_eq!((mask.heads.len(), mask.ffns.len()), (72, 6));
                     }
-                    let mask = control(Mode::Random, &good, seed, RandomRule::Bernoulli);
+                    let mask = control(Mode::Random, Method::HeadsFfns, &good, seed, RandomRule::Bernoulli);
                     assert_eq!((mask.heads.len(), mask.ffns.len()), (72, 6));
                 }
             }
@@ -233,9 +254,10 @@ mod tests {
             (Mode::Random, RandomRule::Bernoulli),
         ] {
             let seeds = [1337, 42, 86, 71, 166, 1337 + (1 << 32)];
-            let masks: Vec<Mask> = seeds.iter().map(|seed| control(mode, &good, *seed, rule)).collect();
+            let masks: Vec<Mask> =
+                seeds.iter().map(|seed| control(mode, Method::HeadsFfns, &good, *seed, rule)).collect();
             for (i, a) in masks.iter().enumerate() {
-                assert_eq!(*a, control(mode, &good, seeds[i], rule));
+                assert_eq!(*a, control(mode, Method::HeadsFfns, &good, seeds[i], rule));
                 assert!(masks[i + 1..].iter().all(|b| a != b), "{mode} {rule:?} seed {}", seeds[i]);
             }
         }
@@ -245,7 +267,9 @@ mod tests {
     fn bernoulli_matches_the_tickets_size_in_expectation_only() {
         let good = ticket(36, 3);
         let sizes: Vec<usize> = (0..2000)
-            .map(|seed| control(Mode::Random, &good, seed, RandomRule::Bernoulli).heads_kept())
+            .map(|seed| {
+                control(Mode::Random, Method::HeadsFfns, &good, seed, RandomRule::Bernoulli).heads_kept()
+            })
             .collect();
         let mean = sizes.iter().sum::<usize>() as f64 / 2000.0;
         // The standard deviation of one size is 4.24, of the mean 0.095.
@@ -256,7 +280,7 @@ mod tests {
     #[test]
     fn a_full_or_empty_ticket_has_full_or_empty_bernoulli_draws() {
         for good in [ticket(72, 6), ticket(0, 0)] {
-            assert_eq!(control(Mode::Random, &good, 5, RandomRule::Bernoulli), good);
+            assert_eq!(control(Mode::Random, Method::HeadsFfns, &good, 5, RandomRule::Bernoulli), good);
         }
     }
 

@@ -1,10 +1,11 @@
-//! What a sweep will take: time from the records of the same task and model, disk from the size of the model.
+//! What a sweep will take: time from the records of the same task, model, data and epochs, disk from the size of the model.
 
 use super::{Run, records::Summary};
 use crate::{
     error::Result,
     store::{Done, Store, WEIGHTS},
 };
+use serde_json::json;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fs,
@@ -16,7 +17,7 @@ use std::{
 pub struct Estimate {
     /// Of one process after the other.
     pub seconds: f64,
-    /// Runs whose task and model have no record yet; `seconds` leaves them out.
+    /// Runs without a record of their task, model, data and epochs yet; `seconds` leaves them out.
     pub without_time: usize,
     /// At most: subnetworks are smaller than the model, and controls of equal units share theirs.
     pub bytes: u64,
@@ -41,7 +42,10 @@ pub fn estimate(runs: &[(&Run, bool)], records: &[Summary], store: &Store) -> Re
         let new: Vec<bool> = run.shared()?.into_iter().map(|key| there.insert(key)).collect();
         let retrains = run.config.mode != "full";
         let model = base(&run.config.model);
-        let of = records.iter().filter(|r| r.task == run.config.task && base(r.model()) == model);
+        let config = json!(run.config);
+        let same =
+            |r: &&Summary| r.task == run.config.task && base(r.model()) == model && r.costs_as(&config);
+        let of = records.iter().filter(same);
         match average(of) {
             Some(timing) => {
                 let seconds = |stage: &str| timing.get(stage).copied().unwrap_or(0.0);

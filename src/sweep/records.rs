@@ -3,7 +3,7 @@
 use super::Run;
 use crate::{
     error::Result,
-    lottery::identity,
+    lottery::{identity, run_name_of},
     store::{Store, names},
 };
 use rayon::prelude::*;
@@ -32,6 +32,8 @@ pub struct Summary {
     model: Model,
     #[serde(default, skip_serializing)]
     stages: BTreeMap<String, String>,
+    #[serde(default, skip_serializing)]
+    config: Value,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -62,9 +64,54 @@ impl Summary {
         self.stages.values().map(String::as_str)
     }
 
+    /// Whether its stages took what those of a run with these settings would: equal data, cut alike, for as many epochs.
+    pub fn costs_as(&self, config: &Value) -> bool {
+        let keys = [
+            "/method",
+            "/data/max_length",
+            "/data/train_limit",
+            "/data/dev_limit",
+            "/train/epochs",
+            "/train/batch_size",
+        ];
+        keys.iter().all(|key| self.config.pointer(key) == config.pointer(key))
+    }
+
+    /// The name that a run of these settings has in sweeps.
+    pub fn run(&self) -> Option<String> {
+        run_name_of(&self.config).ok()
+    }
+
+    /// Value by key, of the settings that an outcome depends on, without what [`Summary`] has fields for. The preset is
+    /// where values came from, not what they are.
+    pub fn settings(&self) -> BTreeMap<String, String> {
+        let mut out = BTreeMap::new();
+        flatten("", &self.config, &mut out);
+        for key in ["task", "method", "mode", "seed", "preset", "data.dir"] {
+            out.remove(key);
+        }
+        out.retain(|key, _| key == "run.dtype" || !key.starts_with("run."));
+        out.insert("model".to_owned(), self.model.name.clone());
+        out
+    }
+
     /// The model's name as the record has it: of a folder, its last part.
     pub fn model(&self) -> &str {
         &self.model.name
+    }
+}
+
+/// `data.max_length` → `128`, and so on, of all that is not a table.
+fn flatten(at: &str, value: &Value, out: &mut BTreeMap<String, String>) {
+    match value {
+        Value::Object(table) => {
+            for (key, value) in table {
+                let at = if at.is_empty() { key.clone() } else { format!("{at}.{key}") };
+                flatten(&at, value, out);
+            }
+        }
+        Value::String(text) => _ = out.insert(at.to_owned(), text.clone()),
+        other => _ = out.insert(at.to_owned(), other.to_string()),
     }
 }
 

@@ -13,7 +13,11 @@ use crate::{
 };
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use std::{fs, path::PathBuf};
+use std::{
+    collections::HashMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// Everything that `lottery status` shows.
 #[derive(Serialize)]
@@ -60,6 +64,9 @@ pub struct RunStatus {
 #[derive(Serialize)]
 pub struct Recorded {
     pub path: PathBuf,
+    /// As runs are called in sweeps.
+    pub run: Option<String>,
+    pub model: String,
     #[serde(flatten)]
     pub summary: Summary,
 }
@@ -121,12 +128,22 @@ pub fn overview(store: &Store) -> Result<Overview> {
             store.dir().display()
         )));
     }
-    let sweeps = ids(store)?.into_iter().map(|id| sweep(store, id)).collect::<Result<_>>()?;
-    let records = records::all(store)?.into_iter().map(|(path, summary)| Recorded { path, summary });
-    Ok(Overview { format_version: 1, store: store.dir().to_owned(), sweeps, records: records.collect() })
+    let records: Vec<Recorded> = records::all(store)?
+        .into_par_iter()
+        .map(|(path, summary)| Recorded {
+            run: summary.run(),
+            model: summary.model().to_owned(),
+            path,
+            summary,
+        })
+        .collect();
+    let of_run = records.iter().filter_map(|record| Some((record.run.as_deref()?, &*record.path))).collect();
+    let sweeps = ids(store)?.into_iter().map(|id| sweep(store, id, &of_run)).collect::<Result<_>>()?;
+    Ok(Overview { format_version: 1, store: store.dir().to_owned(), sweeps, records })
 }
 
-fn sweep(store: &Store, id: String) -> Result<SweepStatus> {
+/// `records` are those of the store, by run.
+fn sweep(store: &Store, id: String, records: &HashMap<&str, &Path>) -> Result<SweepStatus> {
     let dir = folder(store).join(&id);
     let path = dir.join("sweep.json");
     let text = fs::read(&path).map_err(|e| Error::io(&path, "read", &e))?;
@@ -138,6 +155,10 @@ fn sweep(store: &Store, id: String) -> Result<SweepStatus> {
         if state.status == Status::Running && !state::is_held(store, &name) {
             // Its process is gone, and so is whoever would have said so.
             state.status = Status::Pending;
+        }
+        if state.status == Status::Done {
+            // Where it was when the run ended a run of other settings may have put its own since.
+            state.record = records.get(&*name).map(|path| path.to_path_buf()).or(state.record);
         }
         let running = state.status == Status::Running;
         let live = running.then(|| Live::load(&Live::path(&dir, &name))).flatten();

@@ -77,9 +77,28 @@ fn a_cache_that_cannot_be_written_is_named_with_the_remedy() {
         3,
         &["LOTTERY_CACHE", "file/below"],
     );
+}
+
+#[test]
+fn without_a_home_the_embedded_model_goes_to_the_temporary_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let temporary = folder.path().join("temporary");
+    fs::create_dir(&temporary).unwrap();
+    fs::write(folder.path().join("file"), "").unwrap();
+    // As services and containers have it: no HOME, or one that cannot be written.
+    for home in [None, Some(folder.path().join("file/home"))] {
+        let mut command = run(folder.path(), &["--dry-run"]);
+        command.env_remove("LOTTERY_CACHE").env_remove("XDG_CACHE_HOME").env_remove("HOME");
+        command.envs(home.map(|home| ("HOME", home))).env("TMPDIR", &temporary);
+        succeeded(&mut command);
+        assert!(files(&temporary.join("lottery")).iter().any(|path| path.ends_with("model.safetensors")));
+        fs::remove_dir_all(temporary.join("lottery")).unwrap();
+    }
     let mut command = run(folder.path(), &["--dry-run"]);
-    command.env_remove("LOTTERY_CACHE").env_remove("XDG_CACHE_HOME").env_remove("HOME");
-    refused(&mut command, 3, &["HOME", "LOTTERY_CACHE"]);
+    command.env_remove("LOTTERY_CACHE").env("XDG_CACHE_HOME", folder.path().join("file"));
+    command.env("TMPDIR", folder.path().join("file"));
+    let told = refused(&mut command, 3, &["tiny", "file/lottery", "LOTTERY_CACHE"]);
+    assert!(!told.contains("--store"), "{told}");
 }
 
 #[test]

@@ -124,6 +124,9 @@ fn from_a_shape_with_a_vocabulary_of_its_own_and_into_a_folder_with_half_the_bit
         .map(|dir| Pretrained::load(dir).unwrap().build(Head::MaskedLm, 0, false).unwrap().params.data);
     assert!(half.iter().zip(&full).all(|(a, b)| (a - b).abs() <= b.abs() / 2048.0 + 1e-7));
 
+    let without: Vec<&str> = shape.iter().copied().filter(|word| *word != "--half").collect();
+    refused(&mut pretrain(&bench, "runs", &without), 2, &["--out new", "another format (--half)"]);
+
     // No step at all gives the first weights, which the seed decides.
     let none = [&["--config", "shape.json", "--vocab-size", "50", "--steps", "0"], &QUICK[2..]].concat();
     let other = [&none[..], &["--seed", "7"]].concat();

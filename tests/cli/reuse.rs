@@ -101,6 +101,36 @@ fn one_and_two_threads_give_identical_files() {
 }
 
 #[test]
+fn a_record_names_what_computed_each_stage_and_warns_of_a_mixture() {
+    let bench = Bench::new("SST-2");
+    let first = bench.record("sst2", &["--threads", "1"]);
+    let with_base = |more: &[&str]| -> Value {
+        let mut command = bench.run("sst2", &[&["--json", "--threads", "2"], more].concat());
+        let output = command.env("LOTTERY_KERNELS", "base").output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    // Whoever only prints a run has not computed it.
+    let again = with_base(&[]);
+    for key in ["device", "devices", "timing", "warnings"] {
+        assert_eq!(again[key], first[key], "{key}");
+    }
+    let mixed = with_base(&["--mode", "random"]);
+    let kernels = |stage: &str| mixed["devices"][stage]["kernels"].as_str().unwrap().to_owned();
+    if kernels("search") == "base" {
+        return; // A processor that has no other kernels.
+    }
+    assert_eq!(kernels("finetune"), kernels("search"));
+    assert_eq!(kernels("retrain"), "base");
+    assert_eq!(mixed["device"], mixed["devices"]["retrain"]);
+    let warned = mixed["warnings"].as_array().unwrap().iter().any(|warning| {
+        let warning = warning.as_str().unwrap();
+        warning.contains("different devices or kernels") && warning.contains("evaluate, retrain on")
+    });
+    assert!(warned, "{}", mixed["warnings"]);
+}
+
+#[test]
 fn the_models_configuration_is_part_of_what_a_stage_depends_on() {
     let bench = Bench::new("SST-2");
     let finetune = |bench: &Bench| {

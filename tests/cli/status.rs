@@ -1,14 +1,14 @@
 //! `lottery status`: what it tells of a running sweep, and how fast it is in a large store.
 
-use std::{fs, process::Stdio, time::Instant};
+use std::{fs, path::Path, process::Stdio, time::Instant};
 
 use serde_json::Value;
 
 use crate::{
-    fixture::{Bench, refusal, stderr},
+    fixture::{Bench, json_file, refusal, stderr},
     output::plain,
     processes::{has, signal, wait_until},
-    sweep::sweep,
+    sweep::{all_done, sweep},
 };
 
 fn status(bench: &Bench, words: &[&str]) -> std::process::Output {
@@ -47,6 +47,40 @@ fn a_running_sweep_shows_the_stage_the_loss_and_when_it_ends() {
     let document: Value = serde_json::from_slice(&status(&bench, &["--json"]).stdout).unwrap();
     assert_eq!(document["sweeps"][0]["runs"].as_array().unwrap().len(), 2);
     assert_eq!(document["sweeps"][0]["runs"][0]["status"], "pending");
+}
+
+#[test]
+fn records_of_other_settings_are_neither_averaged_nor_taken_for_each_other() {
+    let bench = Bench::new("SST-2");
+    let quick = ["--tasks", "sst2", "--modes", "full", "--set", "train.epochs=1,2", "--seeds"];
+    all_done(&bench, "runs", &[&quick[..], &["1,2"]].concat());
+    let table = shown(&bench);
+    assert!(table.contains("settings that differ"), "{table}");
+    for (setting, records) in [("train.epochs=1", 2), ("train.epochs=2", 2)] {
+        let row = table.lines().find(|line| line.contains(setting)).expect(setting);
+        let cells: Vec<&str> = row.split(['│', '┆']).map(str::trim).collect();
+        assert_eq!(cells[6].parse(), Ok(records), "{row}");
+        assert!(cells[7].contains(" ± "), "{row}");
+    }
+    // The second of a seed's records has moved the first one aside.
+    let document: Value = serde_json::from_slice(&status(&bench, &["--json"]).stdout).unwrap();
+    let records = document["records"].as_array().unwrap();
+    for run in document["sweeps"][0]["runs"].as_array().unwrap() {
+        let epochs =
+            json_file(Path::new(run["record"].as_str().unwrap()))["config"]["train"]["epochs"].clone();
+        let own = records.iter().find(|record| record["run"] == run["run"]).unwrap();
+        assert_eq!(own["path"], run["record"]);
+        let sweep = json_file(
+            &bench.path("runs/sweeps").join(document["sweeps"][0]["id"].as_str().unwrap()).join("sweep.json"),
+        );
+        let wanted =
+            sweep["runs"].as_array().unwrap().iter().find(|wanted| wanted["name"] == run["run"]).unwrap();
+        assert_eq!(wanted["config"]["train"]["epochs"], epochs, "{run}");
+    }
+    all_done(&bench, "alike", &["--tasks", "sst2", "--modes", "full", "--seeds", "1,2"]);
+    let words = ["status", "--store", "alike"].map(str::to_owned);
+    let alike = String::from_utf8(plain(&bench, &words).output().unwrap().stdout).unwrap();
+    assert!(alike.contains(" ± ") && !alike.contains("settings that differ"), "{alike}");
 }
 
 #[test]

@@ -64,7 +64,7 @@ pub fn outcomes(store: &Path) -> BTreeMap<String, Value> {
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
     let outcome = |path: &std::path::PathBuf| {
         let mut record = json_file(&store.join("results").join(path));
-        for key in ["timing", "device"] {
+        for key in ["timing", "device", "devices"] {
             record.as_object_mut().unwrap().remove(key);
         }
         // How, not what.

@@ -125,7 +125,7 @@ pub struct SweepArgs {
     dtype: Option<String>,
 
     /// CPU threads of each process [default: the cores, shared with all that computes here]
-    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=1024), help_heading = "Settings of all runs")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = value_parser!(u64).range(1..=1024), help_heading = "Settings of all runs")]
     threads: Option<u64>,
 
     #[command(flatten)]

@@ -6,8 +6,9 @@ use crate::{
         Head,
         weights::{Pretrained, Stored},
     },
-    store::{Done, StageId, atomic_write},
+    store::{Done, StageId, WEIGHTS, atomic_write},
 };
+use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 use std::{fs, path::Path};
 
@@ -15,8 +16,8 @@ use std::{fs, path::Path};
 const RECORD: &str = "pretrain.json";
 
 /// Refuses a folder with other contents, before anything is computed. One that holds a copy of this pre-training, whole
-/// or not, is completed.
-pub fn check_out(out: &Path, id: &StageId) -> Result<()> {
+/// or not, is completed; its weights keep their format.
+pub fn check_out(out: &Path, id: &StageId, half: bool) -> Result<()> {
     fs::create_dir_all(out).map_err(|e| Error::io(out, "create", &e))?;
     let own = fs::read(out.join(RECORD))
         .ok()
@@ -30,8 +31,27 @@ pub fn check_out(out: &Path, id: &StageId) -> Result<()> {
             "--out {}: the folder is not empty, and nothing in it is overwritten. Name a new folder.",
             out.display()
         ))),
+        Some(_) if stored(&out.join(WEIGHTS)).is_some_and(|stored| stored != weights(half)) => {
+            Err(Error::usage(format!(
+                "--out {}: the folder has these weights in another format ({}), and nothing in it is overwritten. Name \
+                 a new folder.",
+                out.display(),
+                if half { "32 bits" } else { "--half" }
+            )))
+        }
         _ => Ok(()),
     }
+}
+
+fn weights(half: bool) -> Dtype {
+    if half { Dtype::F16 } else { Dtype::F32 }
+}
+
+/// The format of the weights in this file, when it has any.
+fn stored(path: &Path) -> Option<Dtype> {
+    let bytes = fs::read(path).ok()?;
+    let (_, metadata) = SafeTensors::read_metadata(&bytes).ok()?;
+    metadata.tensors().values().next().map(|tensor| tensor.dtype)
 }
 
 /// Copies the stage's files; `half` stores the weights as 16-bit floats.
@@ -41,7 +61,7 @@ pub fn copy_out(done: &Done, out: &Path, half: bool) -> Result<()> {
     names.sort_by_key(|name| *name != RECORD);
     for name in names {
         let path = done.verified_path(name)?;
-        let bytes = if half && name == "model.safetensors" {
+        let bytes = if half && name == WEIGHTS {
             Pretrained::load(done.dir())?.build(Head::MaskedLm, 0, false)?.to_safetensors_as(Stored::F16)?
         } else {
             fs::read(&path).map_err(|e| Error::io(&path, "read", &e))?
