@@ -84,15 +84,16 @@ fn libraries() -> std::result::Result<(), String> {
 fn emulated_libraries() -> std::result::Result<PathBuf, String> {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/emulation/driver");
     let mut hasher = blake3::Hasher::new();
-    for name in ["cuda.cpp", "cublaslt.cpp"] {
-        hasher.update(&fs::read(sources.join(name)).unwrap());
+    for name in ["cuda.cpp", "image.h", "cublaslt.cpp"] {
+        hasher.update(&fs::read(sources.join(name)).map_err(|e| e.to_string())?);
     }
     let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let dir = target.join(format!("driver-{}", &hasher.finalize().to_hex()[..16]));
     if dir.exists() {
         return Ok(dir);
     }
-    let own = tempfile::tempdir_in(target).unwrap();
+    fs::create_dir_all(target).map_err(|e| format!("{}: {e}", target.display()))?;
+    let own = tempfile::tempdir_in(target).map_err(|e| format!("{}: {e}", target.display()))?;
     let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".into());
     let compile = |source: &str, library: &str, others: &[&str]| {
         let output = Command::new(&compiler)
@@ -261,5 +262,23 @@ fn what_is_done_too_early_is_noticed() {
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.success(), told.is_none(), "{what}: {said}");
         assert!(told.is_none_or(|told| said.contains(told)), "{what}: {said}");
+    }
+}
+
+#[test]
+fn shared_memory_is_asked_for_however_the_driver_counts_what_a_kernel_has() {
+    if emulated_machine("shared memory").is_none() {
+        return;
+    }
+    for (reduced, capability) in [("0", "90"), ("1", "90"), ("0", "86")] {
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "device::a_kernel_may_have_much_shared_memory_and_none_runs_without_blocks"])
+            .envs([("LOTTERY_TEST_ON", "driver"), ("EMULATED_CUDA_REDUCED", reduced)])
+            .env("EMULATED_CUDA_CAPABILITY", capability)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{reduced} {capability}: {said}");
+        assert!(said.contains("1 passed"), "{said}");
     }
 }
