@@ -72,7 +72,7 @@ else
     passed=$(grep -c '^test .* ok$' "$log")
     fails=$(sed -n 's/^test \(.*\) \.\.\. FAILED$/\1/p' "$log" | tr '\n' ' ')
     # What it finds in kernels, and its own sum.
-    found=$(grep -m 3 -E '^=+ +(Invalid|Misaligned|Out-of-range|Address|Uninitialized|Barrier|Race|Leaked)' "$log" | tr '\n' ' ')
+    found=$(grep -m 2 -A 1 -E '^=+ +(Invalid|Misaligned|Out-of-range|Address|Uninitialized|Barrier|Race|Leaked)' "$log" | tr '\n' ' ')
     summary=$(grep -m 1 -o 'ERROR SUMMARY: .*' "$log")
     if [ $code = 9 ] || [ -n "$found" ]; then
         failed=1

@@ -49,6 +49,7 @@ say "Two runs at once on the device: exit codes $a and $b."
 if ! limited 120 "$python" -c 'import torch; assert torch.cuda.is_available()' > /dev/null 2>&1; then
     say "A full memory was not tried: $python has no PyTorch that sees the GPU, which would fill it."
 else
+    : > "$work/hog"
     "$python" - << 'P' > "$work/hog" 2>&1 &
 import time, torch
 free, _ = torch.cuda.mem_get_info()
@@ -70,7 +71,7 @@ P
     else
         say "A full memory was not tried, as it could not be filled: $(tail -n 1 "$work/hog")"
     fi
-    kill -9 "$hog" 2> /dev/null
+    { kill -9 "$hog" && wait "$hog"; } 2> /dev/null
     hog=
 fi
 say
