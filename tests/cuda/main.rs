@@ -24,6 +24,8 @@ mod gelu;
 mod layer_norm;
 mod linear;
 mod loss;
+#[cfg(feature = "cuda")]
+mod machines;
 #[allow(dead_code)]
 #[path = "../engine/support.rs"]
 mod packed;

@@ -4,8 +4,9 @@
 // that is given back too early does; where the device will write on the host there are no numbers before. Arguments are
 // checked.
 //
-// EMULATED_CUDA_VERSION, _DEVICES, _CAPABILITY, _POOLS, _FAILS (the code of the next wait) and _REDUCED (whether the shared
-// memory that a kernel may have without asking is told without what it has of fixed size) make it another machine.
+// Settings make it another machine: EMULATED_CUDA_VERSION, _DEVICES, _CAPABILITY, _POOLS (2: told of, and then refused),
+// _FAILS (the code of the next wait), _INIT, _RETAIN and _HOST (those of what begins, takes the device and allocates on the
+// host), and _REDUCED: whether the shared memory that a kernel may have without asking is told without what is of fixed size.
 #include <atomic>
 #include <cstdint>
 #include <cstdio>
@@ -32,6 +33,7 @@ enum Code {
     INVALID_CONTEXT = 201,
     NOT_FOUND = 500,
     ILLEGAL_ADDRESS = 700,
+    NOT_SUPPORTED = 801,
 };
 
 constexpr size_t MEMORY = size_t(1) << 30;
@@ -62,8 +64,8 @@ struct HostBlock {
 // What all streams share. The mutex guards the blocks; streams belong to one thread each.
 struct State {
     std::mutex mutex;
-    Allocate allocate = nullptr;
-    Free free = nullptr;
+    Allocate allocate = ::malloc;
+    Free free = ::free;
     Launch launch = nullptr;
     Parameters parameters = nullptr;
     std::map<uint64_t, size_t> blocks;
@@ -205,7 +207,10 @@ int emulated_cuda_add(void* stream, const uint64_t (*ranges)[2], int count, void
 }
 
 int cuDriverGetVersion(int* version) { return *version = setting("VERSION", 13000), SUCCESS; }
-int cuInit(unsigned) { return setting("DEVICES", OWN_DEVICES) > 0 ? SUCCESS : NO_DEVICE; }
+int cuInit(unsigned) {
+    if (const int code = setting("INIT", SUCCESS)) return code;
+    return setting("DEVICES", OWN_DEVICES) > 0 ? SUCCESS : NO_DEVICE;
+}
 int cuDeviceGetCount(int* count) { return *count = setting("DEVICES", OWN_DEVICES), SUCCESS; }
 int cuDeviceGet(int* device, int ordinal) {
     if (ordinal < 0 || ordinal >= setting("DEVICES", OWN_DEVICES)) return INVALID_DEVICE;
@@ -218,11 +223,11 @@ int cuDeviceGetAttribute(int* value, int attribute, int) {
     switch (attribute) {
         case 75: return *value = capability / 10, SUCCESS;
         case 76: return *value = capability % 10, SUCCESS;
-        case 115: return *value = setting("POOLS", 1), SUCCESS;
+        case 115: return *value = setting("POOLS", 1) > 0, SUCCESS;
         default: return INVALID_VALUE;
     }
 }
-int cuDevicePrimaryCtxRetain(void** out, int) { return *out = &context, SUCCESS; }
+int cuDevicePrimaryCtxRetain(void** out, int) { return *out = &context, setting("RETAIN", SUCCESS); }
 int cuCtxSetCurrent(void* wanted) {
     if (wanted != &context) return INVALID_CONTEXT;
     return current = wanted, SUCCESS;
@@ -264,6 +269,7 @@ int cuMemPoolSetAttribute(void* pool, int attribute, void* value) {
 }
 int cuMemPoolTrimTo(void* pool, size_t) { return pool == &context ? SUCCESS : INVALID_VALUE; }
 int cuMemAllocAsync(uint64_t* address, size_t bytes, void* stream) {
+    if (setting("POOLS", 1) == 2) return NOT_SUPPORTED;
     if (!stream || !setting("POOLS", 1)) return INVALID_VALUE;
     return take(address, bytes);
 }
@@ -283,6 +289,7 @@ int cuMemGetInfo_v2(size_t* free, size_t* total) {
 }
 int cuMemHostAlloc(void** memory, size_t bytes, unsigned) {
     if (!current) return INVALID_CONTEXT;
+    if (const int code = setting("HOST", SUCCESS)) return code;
     *memory = malloc(bytes);
     const Lock lock(state().mutex);
     state().host.emplace(reinterpret_cast<uint64_t>(*memory), HostBlock{bytes});

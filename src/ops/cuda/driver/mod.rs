@@ -5,6 +5,7 @@ mod failure;
 mod kernels;
 mod landing;
 mod library;
+mod lt;
 mod memory;
 mod product;
 mod session;
@@ -20,7 +21,8 @@ use crate::{
     ops::later::Later,
 };
 
-pub use library::{cublas, devices, present};
+pub use library::{devices, knows_kernels, present};
+pub use lt::cublas;
 
 /// The version of CUDA whose compiler made the kernels.
 pub const COMPILER: &str = env!("LOTTERY_NVCC");
@@ -55,10 +57,11 @@ impl Driver {
                 format!("{what}: the kernels need compute capability {major}.{minor}; choose another device");
             return Err(refused(why));
         }
+        knows_kernels().map_err(refused)?;
         let label = format!("cuda:{ordinal} ({})", facts.name);
         let session = Rc::new(Session::new(label, facts.device)?);
         let kernels = Kernels::new(&session)?;
-        cublas().map_err(refused)?;
+        lt::version().map_err(refused)?;
         let products = Products::new(&session)?;
         let memory = Memory::new(&session, &facts)?;
         let landings = Rc::new(Landings::new(&session));
@@ -120,7 +123,7 @@ impl Gpu for Driver {
             return Ok(());
         }
         self.session.enter()?;
-        let within = k > 0 && self.products.add_bias(p);
+        let within = k > 0 && self.products.add_bias(p)?;
         if k > 0 {
             self.products
                 .run(&Product { bias: p.bias.filter(|_| within), ..*p }, self.memory.workspace()?)?;
@@ -140,6 +143,7 @@ impl Gpu for Driver {
     }
 
     fn description(&self) -> String {
-        self.facts.description()
+        // Another cuBLAS need not give the same bits.
+        format!("{}, cuBLAS {}", self.facts.description(), lt::version().unwrap_or("unknown"))
     }
 }
