@@ -9,6 +9,7 @@ mod adamw;
 mod ahead;
 mod altered;
 mod attention;
+mod buffer;
 mod compiled;
 mod convert;
 mod device;
