@@ -19,7 +19,7 @@ for target in lottery step cuda; do
     strip -o "$out/$target" "$program"
 done
 mv "$out/cuda" "$out/cuda-tests"
-cp scripts/gpu-check.sh "$out/"
+cp -r scripts/gpu-check.sh scripts/gpu-check "$out/"
 git rev-parse --short HEAD > "$out/commit"
 if [ -n "${LOTTERY_SHARED:-}" ]; then
     mkdir -p "$out/tokenizer" "$out/glue/RTE"

@@ -42,7 +42,10 @@ fn cuda() -> String {
             for (ordinal, device) in devices.iter().enumerate() {
                 text += &format!("{:<10}{device}\n", format!("cuda:{ordinal}"));
             }
-            let cublas = driver::cublas().err().unwrap_or_else(|| "found".to_owned());
+            if let Err(why) = driver::knows_kernels() {
+                text += &format!("driver    {why}\n");
+            }
+            let cublas = driver::cublas().unwrap_or_else(|why| why);
             text += &format!("cublas    {cublas}\n");
         }
         Err(why) => text += &format!("devices   {why}\n"),

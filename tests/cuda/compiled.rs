@@ -40,7 +40,9 @@ pub fn compiled(module: &str) -> Result<PathBuf, String> {
     if path.exists() {
         return Ok(path);
     }
-    let own = tempfile::tempdir_in(dir).unwrap();
+    // The program may run elsewhere than where it was built.
+    fs::create_dir_all(dir).map_err(|e| format!("{}: {e}", dir.display()))?;
+    let own = tempfile::tempdir_in(dir).map_err(|e| format!("{}: {e}", dir.display()))?;
     let emulation = root().join("tests/emulation");
     let run = |arguments: &[String]| {
         let mut command = Command::new(&compiler);

@@ -13,10 +13,7 @@ use std::{
 
 use cudarc::driver::sys::{self, CUresult};
 use libloading::{Library, Symbol};
-use lottery::{
-    error::Result,
-    ops::cuda::{Gpu, driver::Driver},
-};
+use lottery::ops::cuda::{Gpu, driver::Driver};
 
 use crate::emulated::Emulated;
 
@@ -46,7 +43,7 @@ fn own_driver() -> bool {
 }
 
 /// The folder of the emulated libraries, unless they would stand behind the machine's own.
-fn emulated_machine(test: &str) -> Option<PathBuf> {
+pub fn emulated_machine(test: &str) -> Option<PathBuf> {
     if own_driver() {
         eprintln!("skipped: {test}: this machine has a driver of its own");
         return None;
@@ -80,19 +77,20 @@ fn libraries() -> std::result::Result<(), String> {
     Ok(())
 }
 
-/// The folder of the two libraries, which is made once for each state of the sources.
+/// The folder of the libraries, two versions of cuBLASLt among them, which is made once for each state of the sources.
 fn emulated_libraries() -> std::result::Result<PathBuf, String> {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/emulation/driver");
     let mut hasher = blake3::Hasher::new();
-    for name in ["cuda.cpp", "cublaslt.cpp"] {
-        hasher.update(&fs::read(sources.join(name)).unwrap());
+    for name in ["cuda.cpp", "image.h", "cublaslt.cpp"] {
+        hasher.update(&fs::read(sources.join(name)).map_err(|e| e.to_string())?);
     }
     let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let dir = target.join(format!("driver-{}", &hasher.finalize().to_hex()[..16]));
     if dir.exists() {
         return Ok(dir);
     }
-    let own = tempfile::tempdir_in(target).unwrap();
+    fs::create_dir_all(target).map_err(|e| format!("{}: {e}", target.display()))?;
+    let own = tempfile::tempdir_in(target).map_err(|e| format!("{}: {e}", target.display()))?;
     let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".into());
     let compile = |source: &str, library: &str, others: &[&str]| {
         let output = Command::new(&compiler)
@@ -107,100 +105,15 @@ fn emulated_libraries() -> std::result::Result<PathBuf, String> {
         Ok::<_, String>(())
     };
     compile("cuda.cpp", "libcuda.so.1", &[])?;
-    compile("cublaslt.cpp", "libcublasLt.so.13", &["./libcuda.so.1"])?;
+    for major in ["12", "13"] {
+        let library = format!("libcublasLt.so.{major}");
+        compile("cublaslt.cpp", &library, &["./libcuda.so.1", &format!("-DMAJOR={major}")])?;
+    }
     // Another process may have been quicker.
     if fs::rename(own.path(), &dir).is_err() && !dir.exists() {
         return Err(format!("{} cannot be made", dir.display()));
     }
     Ok(dir)
-}
-
-/// This test program again, on a machine of its own with the libraries of a folder: what its device `ordinal` says.
-fn on_a_machine(libraries: &str, ordinal: usize, settings: &[(&str, &str)]) -> String {
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "driver::says_what_becomes_of_it", "--nocapture"])
-        .env("LD_LIBRARY_PATH", libraries)
-        .env("LOTTERY_TEST_DEVICE", ordinal.to_string())
-        .envs(settings.iter().map(|(name, value)| (format!("EMULATED_CUDA_{name}"), value)))
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let text = String::from_utf8(output.stdout).unwrap();
-    let said = text.lines().find_map(|line| line.split_once("said: "));
-    said.unwrap_or_else(|| panic!("{text}")).1.to_owned()
-}
-
-#[test]
-fn says_what_becomes_of_it() {
-    let Ok(ordinal) = std::env::var("LOTTERY_TEST_DEVICE") else { return };
-    let outcome = || -> Result<String> {
-        let gpu = Driver::open(ordinal.parse().unwrap())?;
-        gpu.wait()?;
-        Ok(gpu.description())
-    };
-    println!("said: {}", outcome().unwrap_or_else(|error| format!("{} {error}", error.exit_code())));
-}
-
-#[test]
-fn what_cannot_be_used_is_told_with_what_helps() {
-    let Some(dir) = emulated_machine("what cannot be used") else { return };
-    let dir = dir.to_str().unwrap();
-    type Settings = &'static [(&'static str, &'static str)];
-    let cases: &[(usize, Settings, &str)] = &[
-        (
-            3,
-            &[("DEVICES", "2")],
-            "2 cuda:3: this machine has 2 devices; choose one, counting from 0, or use --device cpu",
-        ),
-        (1, &[], "2 cuda:1: this machine has 1 device; choose one, counting from 0, or use --device cpu"),
-        (
-            0,
-            &[("CAPABILITY", "75")],
-            "2 cuda:0: Emulated GPU, compute capability 7.5, driver 13.0: the kernels need compute capability 8.0; choose \
-             another device, or use --device cpu",
-        ),
-        (
-            0,
-            &[("VERSION", "11040")],
-            "2 cuda:0: the NVIDIA driver is too old: it knows CUDA 11.4, and at least 12.0 is needed; install a newer \
-             driver, or use --device cpu",
-        ),
-        (
-            0,
-            &[("FAILS", "700")],
-            "1 cuda:0 (Emulated GPU) cannot finish what it was given: CUDA_ERROR_ILLEGAL_ADDRESS (an illegal memory access \
-             was encountered). See nvidia-smi, and dmesg for lines with Xid. Start the same command again: it goes on \
-             from the last checkpoint.",
-        ),
-        (0, &[("POOLS", "0"), ("VERSION", "12040")], "Emulated GPU, compute capability 9.0, driver 12.4"),
-    ];
-    for (ordinal, settings, expected) in cases {
-        assert_eq!(on_a_machine(dir, *ordinal, settings), *expected);
-    }
-    let none = on_a_machine(dir, 0, &[("DEVICES", "0")]);
-    assert!(none.contains("the NVIDIA driver does not start: CUDA_ERROR_NO_DEVICE; "), "{none}");
-    let text = "2 cuda:0: no NVIDIA driver: libcuda.so.1 cannot be opened (libcuda.so.1: cannot open shared object file: \
-                No such file or directory); install NVIDIA's driver, or use --device cpu";
-    assert_eq!(on_a_machine("", 0, &[]), text);
-}
-
-#[test]
-fn the_doctor_lists_the_devices() {
-    let Some(dir) = emulated_machine("the doctor") else { return };
-    let doctor = |settings: &[(&str, &str)]| {
-        let mut command = assert_cmd::Command::cargo_bin("lottery").unwrap();
-        let output = command.arg("doctor").envs(settings.iter().copied()).output().unwrap();
-        String::from_utf8(output.stdout).unwrap()
-    };
-    let dir = dir.to_str().unwrap();
-    let text = doctor(&[("LD_LIBRARY_PATH", dir), ("EMULATED_CUDA_DEVICES", "2")]);
-    for ordinal in [0, 1] {
-        let line = format!("cuda:{ordinal}    Emulated GPU, compute capability 9.0, driver 13.0, 1.00 GiB\n");
-        assert!(text.contains(&line), "{text}");
-    }
-    assert!(text.contains("cublas    found\n"), "{text}");
-    let text = doctor(&[("LD_LIBRARY_PATH", "")]);
-    assert!(text.contains("devices   no NVIDIA driver: libcuda.so.1 cannot be opened"), "{text}");
 }
 
 /// The libraries are the emulated ones, or the device would be the machine's own.

@@ -9,6 +9,7 @@ mod adamw;
 mod ahead;
 mod altered;
 mod attention;
+mod buffer;
 mod compiled;
 mod convert;
 mod device;
@@ -24,6 +25,8 @@ mod gelu;
 mod layer_norm;
 mod linear;
 mod loss;
+#[cfg(feature = "cuda")]
+mod machines;
 #[allow(dead_code)]
 #[path = "../engine/support.rs"]
 mod packed;

@@ -85,3 +85,23 @@ BUG(bug_ended_lane) {
     if (threadIdx.x % WARP == 0) out[NUMBER] = (sum - 31 * 16) / 32;
 }
 REGISTER(bug_ended_lane)
+
+// Arrays of fixed size may have 48 KiB.
+BUG(bug_large_array) {
+    if (wrong) {
+        SHARED(float, numbers, 12 * 1024 + 1);
+        numbers[threadIdx.x] = 0;
+    }
+    out[NUMBER] = float(NUMBER);
+}
+REGISTER(bug_large_array)
+
+// With what is asked for at the launch, 227 KiB, they may have no more.
+BUG(bug_no_room) {
+    if (wrong) {
+        SHARED(float, numbers, 64);
+        numbers[threadIdx.x] = 0;
+    }
+    out[NUMBER] = float(NUMBER);
+}
+REGISTER(bug_no_room)

@@ -15,6 +15,8 @@ namespace emulation {
 namespace {
 
 constexpr size_t STACK = 256 * 1024;
+// Bytes of shared memory that a block may have: in arrays of fixed size, and with what is asked for at the launch.
+constexpr size_t MOST_FIXED = 48 * 1024, MOST_SHARED = 227 * 1024;
 
 enum class Waits { no, for_warp, for_block, ended };
 
@@ -42,6 +44,7 @@ thread_local struct Launch {
     std::vector<std::unique_ptr<unsigned char[]>> stacks;
     std::vector<Slot> slots;
     unsigned char* shared = nullptr;
+    size_t shared_bytes = 0, fixed_bytes = 0;
     std::map<const void*, void*> arrays;
     Fiber* current = nullptr;
     const Kernel* kernel = nullptr;
@@ -106,6 +109,8 @@ bool let_go() {
 void run_block(uint32_t number, unsigned shared) {
     for (Slot& slot : launch.slots) slot.exchange = 0;
     launch.shared = shared ? static_cast<unsigned char*>(watched(shared)) : nullptr;
+    launch.shared_bytes = shared;
+    launch.fixed_bytes = 0;
     for (Fiber& fiber : launch.fibers) {
         getcontext(&fiber.context);
         fiber.context.uc_stack.ss_sp = launch.stacks[index_of(fiber)].get();
@@ -134,8 +139,12 @@ const Coordinates& here() { return launch.current->coordinates; }
 unsigned char* dynamic_shared() { return launch.shared; }
 void* shared(const void* tag, size_t bytes) {
     void*& array = launch.arrays[tag];
-    if (!array) array = watched(bytes);
-    return array;
+    if (array) return array;
+    launch.fixed_bytes += bytes;
+    launch.shared_bytes += bytes;
+    if (launch.fixed_bytes > MOST_FIXED || launch.shared_bytes > MOST_SHARED)
+        fail("no device has that much shared memory");
+    return array = watched(bytes);
 }
 std::vector<Copy>& copies() { return launch.current->copies; }
 const Moment& now() { return launch.current->moment; }
@@ -169,7 +178,7 @@ void take(unsigned lane, uint64_t* words, size_t count) {
 }
 
 void run(const Kernel& kernel, const unsigned* blocks, unsigned threads, unsigned shared, void** arguments) {
-    if (threads == 0 || threads > 1024 || shared > 227 * 1024) fail("no device has blocks that big");
+    if (threads == 0 || threads > 1024 || shared > MOST_SHARED) fail("no device has blocks that big");
     if (blocks[1] > 65535 || blocks[2] > 65535) fail("no device has grids that big");
     launch.kernel = &kernel;
     launch.arguments = arguments;

@@ -143,12 +143,18 @@ impl Buffer {
         Self { gpu: gpu.clone(), address: Cell::new(0), bytes: Cell::new(0) }
     }
 
-    /// The address of at least this many bytes; what the buffer holds is lost when it has to grow.
+    /// The address of at least this many bytes; what the buffer holds is lost when it has to grow. What grows once may
+    /// again: it grows by a quarter at least, where the device has that.
     pub fn fit(&self, bytes: usize) -> Result<u64> {
-        if self.bytes.get() < bytes {
+        let before = self.bytes.get();
+        if before < bytes {
             self.give_back();
-            self.address.set(self.gpu.allocate(bytes)?);
-            self.bytes.set(bytes);
+            let more = bytes.max(before + before / 4);
+            let allocate = |bytes| self.gpu.allocate(bytes).map(|address| (address, bytes));
+            let (address, taken) =
+                allocate(more).or_else(|why| if more > bytes { allocate(bytes) } else { Err(why) })?;
+            self.address.set(address);
+            self.bytes.set(taken);
         }
         Ok(self.address.get())
     }

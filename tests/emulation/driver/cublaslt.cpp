@@ -1,8 +1,11 @@
-// cuBLASLt as far as src/ops/cuda/driver asks for it, by its documentation: matrices by columns, sums in f32.
+// cuBLASLt of CUDA's version MAJOR as far as src/ops/cuda/driver asks for it, by its documentation: matrices by columns, sums
+// in f32. EMULATED_CUBLAS_VERSION, _CREATE (the status of the first call) and _PLAN (that of the first plan) alter it.
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <initializer_list>
+#include <string>
 #include <vector>
 
 extern "C" {
@@ -32,6 +35,10 @@ struct Preference {
     uint64_t workspace = 0;
     uint32_t reductions = 7, alignments[4] = {256, 256, 256, 256};
 };
+int setting(const char* name, int otherwise) {
+    const char* const value = getenv((std::string("EMULATED_CUBLAS_") + name).c_str());
+    return value ? atoi(value) : otherwise;
+}
 // What an algorithm was chosen for.
 struct Algorithm {
     uint64_t workspace;
@@ -125,7 +132,11 @@ int set(T& to, const void* value, size_t bytes) {
 
 extern "C" {
 
-int cublasLtCreate(void** handle) { return *handle = new int, SUCCESS; }
+size_t cublasLtGetVersion() { return size_t(setting("VERSION", MAJOR * 10000 + 2)); }
+int cublasLtCreate(void** handle) {
+    if (const int status = setting("CREATE", SUCCESS)) return status;
+    return *handle = new int, SUCCESS;
+}
 int cublasLtDestroy(void* handle) { return delete static_cast<int*>(handle), SUCCESS; }
 
 int cublasLtMatmulDescCreate(void** made, int compute, int scale) {
@@ -167,6 +178,8 @@ int cublasLtMatmulAlgoGetHeuristic(void* handle, void* description, void* a, voi
     const Preference& preference = *static_cast<Preference*>(wanted);
     uint64_t inner;
     *count = 0;
+    static int first = setting("PLAN", SUCCESS);
+    if (const int status = first) return first = SUCCESS, status;
     if (!handle || room < 1 || c != d) return INVALID_VALUE;
     if (!fit(what, *static_cast<Layout*>(a), *static_cast<Layout*>(b), *static_cast<Layout*>(c), inner))
         return INVALID_VALUE;

@@ -4,7 +4,9 @@
 // that is given back too early does; where the device will write on the host there are no numbers before. Arguments are
 // checked.
 //
-// EMULATED_CUDA_VERSION, _DEVICES, _CAPABILITY, _POOLS and _FAILS (the code of the next wait) make it another machine.
+// Settings make it another machine: EMULATED_CUDA_VERSION, _DEVICES, _CAPABILITY, _POOLS (2: told of, and then refused),
+// _FAILS (the code of the next wait), _INIT, _RETAIN and _HOST (those of what begins, takes the device and allocates on the
+// host), and _REDUCED: whether the shared memory that a kernel may have without asking is told without what is of fixed size.
 #include <atomic>
 #include <cstdint>
 #include <cstdio>
@@ -18,6 +20,8 @@
 #include <utility>
 #include <vector>
 
+#include "image.h"
+
 namespace {
 
 enum Code {
@@ -29,14 +33,21 @@ enum Code {
     INVALID_CONTEXT = 201,
     NOT_FOUND = 500,
     ILLEGAL_ADDRESS = 700,
+    NOT_SUPPORTED = 801,
 };
 
 constexpr size_t MEMORY = size_t(1) << 30;
-constexpr int OWN_DEVICES = 1, SHARED_LIMIT = 48 * 1024, MOST_SHARED = 227 * 1024;
+constexpr int OWN_DEVICES = 1, SHARED_LIMIT = 48 * 1024;
 
 int setting(const char* name, int otherwise) {
     const char* const value = getenv((std::string("EMULATED_CUDA_") + name).c_str());
     return value ? atoi(value) : otherwise;
+}
+
+// Bytes of shared memory that a block may have when it is asked for.
+int most_shared() {
+    const int capability = setting("CAPABILITY", 90);
+    return (capability == 80 || capability == 87 ? 163 : capability < 90 ? 99 : 227) * 1024;
 }
 
 using Allocate = void* (*)(size_t);
@@ -53,12 +64,13 @@ struct HostBlock {
 // What all streams share. The mutex guards the blocks; streams belong to one thread each.
 struct State {
     std::mutex mutex;
-    Allocate allocate = nullptr;
-    Free free = nullptr;
+    Allocate allocate = ::malloc;
+    Free free = ::free;
     Launch launch = nullptr;
     Parameters parameters = nullptr;
     std::map<uint64_t, size_t> blocks;
     std::map<uint64_t, HostBlock> host;
+    std::map<std::string, int> static_shared;
     size_t taken = 0;
     int fails = setting("FAILS", 0);
 };
@@ -76,10 +88,13 @@ struct Event {
     bool done = true;
 };
 struct Function {
-    Function(const char* its_name, int count) : name(its_name), parameters(count) {}
+    Function(const char* its_name, int count, int of_fixed_size)
+        : name(its_name), parameters(count), fixed(of_fixed_size), dynamic(SHARED_LIMIT - of_fixed_size) {}
     std::string name;
     int parameters;
-    std::atomic<int> shared{SHARED_LIMIT};
+    // Bytes of shared memory: of fixed size, and those that may be asked for at a launch.
+    int fixed;
+    std::atomic<int> dynamic;
 };
 
 int context;
@@ -192,7 +207,10 @@ int emulated_cuda_add(void* stream, const uint64_t (*ranges)[2], int count, void
 }
 
 int cuDriverGetVersion(int* version) { return *version = setting("VERSION", 13000), SUCCESS; }
-int cuInit(unsigned) { return setting("DEVICES", OWN_DEVICES) > 0 ? SUCCESS : NO_DEVICE; }
+int cuInit(unsigned) {
+    if (const int code = setting("INIT", SUCCESS)) return code;
+    return setting("DEVICES", OWN_DEVICES) > 0 ? SUCCESS : NO_DEVICE;
+}
 int cuDeviceGetCount(int* count) { return *count = setting("DEVICES", OWN_DEVICES), SUCCESS; }
 int cuDeviceGet(int* device, int ordinal) {
     if (ordinal < 0 || ordinal >= setting("DEVICES", OWN_DEVICES)) return INVALID_DEVICE;
@@ -205,11 +223,11 @@ int cuDeviceGetAttribute(int* value, int attribute, int) {
     switch (attribute) {
         case 75: return *value = capability / 10, SUCCESS;
         case 76: return *value = capability % 10, SUCCESS;
-        case 115: return *value = setting("POOLS", 1), SUCCESS;
+        case 115: return *value = setting("POOLS", 1) > 0, SUCCESS;
         default: return INVALID_VALUE;
     }
 }
-int cuDevicePrimaryCtxRetain(void** out, int) { return *out = &context, SUCCESS; }
+int cuDevicePrimaryCtxRetain(void** out, int) { return *out = &context, setting("RETAIN", SUCCESS); }
 int cuCtxSetCurrent(void* wanted) {
     if (wanted != &context) return INVALID_CONTEXT;
     return current = wanted, SUCCESS;
@@ -251,6 +269,7 @@ int cuMemPoolSetAttribute(void* pool, int attribute, void* value) {
 }
 int cuMemPoolTrimTo(void* pool, size_t) { return pool == &context ? SUCCESS : INVALID_VALUE; }
 int cuMemAllocAsync(uint64_t* address, size_t bytes, void* stream) {
+    if (setting("POOLS", 1) == 2) return NOT_SUPPORTED;
     if (!stream || !setting("POOLS", 1)) return INVALID_VALUE;
     return take(address, bytes);
 }
@@ -270,6 +289,7 @@ int cuMemGetInfo_v2(size_t* free, size_t* total) {
 }
 int cuMemHostAlloc(void** memory, size_t bytes, unsigned) {
     if (!current) return INVALID_CONTEXT;
+    if (const int code = setting("HOST", SUCCESS)) return code;
     *memory = malloc(bytes);
     const Lock lock(state().mutex);
     state().host.emplace(reinterpret_cast<uint64_t>(*memory), HostBlock{bytes});
@@ -337,25 +357,32 @@ int cuMemsetD2D8Async(uint64_t at, size_t pitch, unsigned char value, size_t wid
 int cuModuleLoadData(void** module, const void* image) {
     uint32_t magic;
     memcpy(&magic, image, sizeof magic);
-    return *module = &context, magic == 0xBA55ED50u && current ? SUCCESS : INVALID_VALUE;
+    if (magic != 0xBA55ED50u || !current) return INVALID_VALUE;
+    const Lock lock(state().mutex);
+    if (state().static_shared.empty()) state().static_shared = static_shared(image);
+    return *module = &context, SUCCESS;
 }
 int cuModuleUnload(void*) { return SUCCESS; }
 int cuModuleGetFunction(void** function, void*, const char* name) {
     static std::map<std::string, Function> functions;
     const Lock lock(state().mutex);
     const int parameters = state().parameters(name);
-    if (parameters < 0) return NOT_FOUND;
-    return *function = &functions.try_emplace(name, name, parameters).first->second, SUCCESS;
+    const auto fixed = state().static_shared.find(name);
+    if (parameters < 0 || fixed == state().static_shared.end()) return NOT_FOUND;
+    return *function = &functions.try_emplace(name, name, parameters, fixed->second).first->second, SUCCESS;
 }
 int cuFuncGetAttribute(int* value, int attribute, void* function) {
-    if (attribute != 8) return INVALID_VALUE;
-    *value = static_cast<Function*>(function)->shared;
-    return SUCCESS;
+    const Function& kernel = *static_cast<Function*>(function);
+    switch (attribute) {
+        case 1: return *value = kernel.fixed, SUCCESS;
+        case 8: return *value = kernel.dynamic + (setting("REDUCED", 1) ? 0 : kernel.fixed), SUCCESS;
+        default: return INVALID_VALUE;
+    }
 }
 int cuFuncSetAttribute(void* function, int attribute, int value) {
-    if (attribute != 8 || value > MOST_SHARED) return INVALID_VALUE;
-    static_cast<Function*>(function)->shared = value;
-    return SUCCESS;
+    Function& kernel = *static_cast<Function*>(function);
+    if (attribute != 8 || value > most_shared() - kernel.fixed) return INVALID_VALUE;
+    return kernel.dynamic = value, SUCCESS;
 }
 int cuLaunchKernel(void* function, unsigned x, unsigned y, unsigned z, unsigned threads, unsigned threads_y,
                    unsigned threads_z, unsigned shared, void* stream, void** arguments, void** extra) {
@@ -363,7 +390,7 @@ int cuLaunchKernel(void* function, unsigned x, unsigned y, unsigned z, unsigned 
     const Function& kernel = *static_cast<Function*>(function);
     const bool no_grid = x == 0 || y == 0 || z == 0 || x > 0x7FFFFFFFu || y > 65535 || z > 65535;
     if (!stream || extra || no_grid || threads == 0 || threads > 1024 || threads_y != 1 || threads_z != 1 ||
-        int(shared) > kernel.shared)
+        int(shared) > kernel.dynamic)
         return INVALID_VALUE;
     // Each argument has eight bytes, of which the kernel reads those of its parameter.
     std::vector<uint64_t> values;

@@ -7,6 +7,8 @@ use cudarc::cublaslt::sys::{
     cublasLtMatmulPreferenceAttributes_t as Preferred, cublasStatus_t as Status, cudaDataType_t as Type,
 };
 
+use super::lt;
+
 pub type Made<T> = std::result::Result<T, Status>;
 
 pub fn made(status: Status) -> Made<()> {
@@ -25,9 +27,9 @@ macro_rules! made_by_cublas {
         }
     };
 }
-made_by_cublas!(Description, sys::cublasLtMatmulDesc_t, sys::cublasLtMatmulDescDestroy);
-made_by_cublas!(Layout, sys::cublasLtMatrixLayout_t, sys::cublasLtMatrixLayoutDestroy);
-made_by_cublas!(Preference, sys::cublasLtMatmulPreference_t, sys::cublasLtMatmulPreferenceDestroy);
+made_by_cublas!(Description, sys::cublasLtMatmulDesc_t, lt::cublasLtMatmulDescDestroy);
+made_by_cublas!(Layout, sys::cublasLtMatrixLayout_t, lt::cublasLtMatrixLayoutDestroy);
+made_by_cublas!(Preference, sys::cublasLtMatmulPreference_t, lt::cublasLtMatmulPreferenceDestroy);
 
 impl Description {
     /// Products and sums in f32; no TF32.
@@ -35,14 +37,14 @@ impl Description {
         let mut handle = null_mut();
         let (compute, factors) = (Compute::CUBLAS_COMPUTE_32F, Type::CUDA_R_32F);
         // SAFETY: it writes one handle.
-        made(unsafe { sys::cublasLtMatmulDescCreate(&raw mut handle, compute, factors) })?;
+        made(unsafe { lt::cublasLtMatmulDescCreate(&raw mut handle, compute, factors) })?;
         Ok(Self(handle))
     }
 
     pub fn set<T>(&self, attribute: Described, value: &T) -> Made<()> {
         let value: *const T = value;
         // SAFETY: it reads a value of this size.
-        made(unsafe { sys::cublasLtMatmulDescSetAttribute(self.0, attribute, value.cast(), size_of::<T>()) })
+        made(unsafe { lt::cublasLtMatmulDescSetAttribute(self.0, attribute, value.cast(), size_of::<T>()) })
     }
 }
 
@@ -52,7 +54,7 @@ impl Layout {
         let mut handle = null_mut();
         let (rows, columns, stride) = (rows as u64, columns as u64, stride as i64);
         // SAFETY: it writes one handle.
-        made(unsafe { sys::cublasLtMatrixLayoutCreate(&raw mut handle, format, columns, rows, stride) })?;
+        made(unsafe { lt::cublasLtMatrixLayoutCreate(&raw mut handle, format, columns, rows, stride) })?;
         Ok(Self(handle))
     }
 }
@@ -61,7 +63,7 @@ impl Preference {
     pub fn new() -> Made<Self> {
         let mut handle = null_mut();
         // SAFETY: it writes one handle.
-        made(unsafe { sys::cublasLtMatmulPreferenceCreate(&raw mut handle) })?;
+        made(unsafe { lt::cublasLtMatmulPreferenceCreate(&raw mut handle) })?;
         Ok(Self(handle))
     }
 
@@ -69,7 +71,7 @@ impl Preference {
         let value: *const T = value;
         // SAFETY: it reads a value of this size.
         made(unsafe {
-            sys::cublasLtMatmulPreferenceSetAttribute(self.0, attribute, value.cast(), size_of::<T>())
+            lt::cublasLtMatmulPreferenceSetAttribute(self.0, attribute, value.cast(), size_of::<T>())
         })
     }
 }

@@ -10,8 +10,28 @@ use crate::error::{Error, Result};
 
 /// A call's outcome; `device` and `what` name who failed at what.
 pub fn check(code: CUresult, device: &str, what: impl FnOnce() -> String) -> Result<()> {
-    said(code)
-        .map_err(|said| Error::internal(format!("{device} cannot {}: {said}. {}", what(), remedy(code))))
+    said(code).map_err(|said| {
+        let text = format!("{device} cannot {}: {said}. {}", what(), remedy(code));
+        match code {
+            // Others hold what is wanted: nothing is wrong with the device or this program.
+            CUresult::CUDA_ERROR_OUT_OF_MEMORY | CUresult::CUDA_ERROR_DEVICE_UNAVAILABLE => {
+                Error::usage(text)
+            }
+            _ => Error::internal(text),
+        }
+    })
+}
+
+/// As [`check`], where host memory was asked for that the device can reach.
+pub fn check_host(code: CUresult, device: &str, bytes: usize) -> Result<()> {
+    if code != CUresult::CUDA_ERROR_OUT_OF_MEMORY {
+        return check(code, device, || format!("get {bytes} bytes of host memory"));
+    }
+    Err(Error::usage(format!(
+        "{device} cannot get {bytes} bytes ({}) of host memory: the host has not so much left that it may lock for a \
+         device. End other programs there, or raise the limit of memory that this job or container has.",
+        gib(bytes)
+    )))
 }
 
 fn remedy(code: CUresult) -> String {
@@ -32,6 +52,17 @@ fn remedy(code: CUresult) -> String {
              toolkit.",
             COMPILER
         ),
+        C::CUDA_ERROR_ILLEGAL_ADDRESS
+        | C::CUDA_ERROR_ILLEGAL_INSTRUCTION
+        | C::CUDA_ERROR_MISALIGNED_ADDRESS
+        | C::CUDA_ERROR_INVALID_ADDRESS_SPACE
+        | C::CUDA_ERROR_INVALID_PC
+        | C::CUDA_ERROR_LAUNCH_FAILED => {
+            "See nvidia-smi, and dmesg for lines with Xid. Start the same command again: it goes on from the last \
+             checkpoint. If it happens again, start it with CUDA_LAUNCH_BLOCKING=1, which names the kernel, and report \
+             that."
+                .into()
+        }
         C::CUDA_ERROR_INVALID_VALUE | C::CUDA_ERROR_NOT_FOUND | C::CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES => {
             "This is a defect of this program: please report it with the command line.".into()
         }

@@ -21,14 +21,14 @@ struct Landing {
 impl Landing {
     fn new(session: &Rc<Session>, bytes: usize) -> Result<Self> {
         let mut landing = Self { session: session.clone(), memory: null_mut(), bytes, arrived: null_mut() };
-        let failed = || format!("get {bytes} bytes of host memory that it can write");
         let mut memory: *mut c_void = null_mut();
         // SAFETY: each call writes the one handle it is given room for.
         unsafe {
-            session.check(sys::cuMemHostAlloc(&raw mut memory, bytes, 0), failed)?;
+            session.check_host(sys::cuMemHostAlloc(&raw mut memory, bytes, 0), bytes)?;
             landing.memory = memory.cast();
             let flags = sys::CUevent_flags::CU_EVENT_DISABLE_TIMING as u32;
-            session.check(sys::cuEventCreate(&raw mut landing.arrived, flags), failed)?;
+            let code = sys::cuEventCreate(&raw mut landing.arrived, flags);
+            session.check(code, || "make an event".into())?;
         }
         Ok(landing)
     }

@@ -3,16 +3,14 @@
 use std::{
     error::Error,
     ffi::{CStr, c_char, c_int},
-    path::PathBuf,
     sync::OnceLock,
 };
 
-use cudarc::{
-    cublaslt::sys as blas,
-    driver::sys::{self, CUdevice_attribute as Attribute, CUresult},
-};
+use cudarc::driver::sys::{self, CUdevice_attribute as Attribute, CUresult};
 
-type Said<T> = std::result::Result<T, String>;
+use super::COMPILER;
+
+pub type Said<T> = std::result::Result<T, String>;
 
 /// The oldest driver that can be used, as `cuDriverGetVersion` counts.
 const OLDEST_DRIVER: c_int = 12_000;
@@ -71,37 +69,42 @@ fn open_driver() -> Said<c_int> {
         CUresult::CUDA_ERROR_STUB_LIBRARY => {
             "it is the toolkit's stub, take the folder `stubs` out of LD_LIBRARY_PATH".into()
         }
+        CUresult::CUDA_ERROR_SYSTEM_NOT_READY => {
+            "where devices are joined by NVSwitch, start the service nvidia-fabricmanager".into()
+        }
+        CUresult::CUDA_ERROR_SYSTEM_DRIVER_MISMATCH => {
+            "libcuda.so.1 is not of the kernel's driver: reboot after an update of the driver, or take the folder \
+             `compat` out of LD_LIBRARY_PATH"
+                .into()
+        }
+        CUresult::CUDA_ERROR_COMPAT_NOT_SUPPORTED_ON_DEVICE => {
+            "the package cuda-compat is not for this device: take it away, or its folder out of LD_LIBRARY_PATH".into()
+        }
+        CUresult::CUDA_ERROR_UNKNOWN => {
+            "/dev/nvidia-uvm may be missing, in a container too: load the module nvidia-uvm, or start the container with \
+             NVIDIA's runtime"
+                .into()
+        }
         _ => "see nvidia-smi and dmesg".into(),
     };
     Err(format!("the NVIDIA driver does not start: {}; {remedy}", said(code).err().unwrap_or_default()))
 }
 
-/// Opens the library of matrix products, once, or says why it cannot be opened.
-pub fn cublas() -> Said<()> {
-    static CUBLAS: OnceLock<Said<()>> = OnceLock::new();
-    CUBLAS.get_or_init(open_cublas).clone()
-}
-
-fn open_cublas() -> Said<()> {
-    // SAFETY: opening it runs its initialisers, which are NVIDIA's.
-    if unsafe { blas::is_culib_present() } {
+/// Whether the driver knows the kernels: their machine code is of the compiler's CUDA, of which it may be an older minor
+/// version.
+pub fn knows_kernels() -> Said<()> {
+    let driver = driver()?;
+    let major = COMPILER.split('.').next().and_then(|major| major.parse().ok()).unwrap_or(0);
+    if driver / 1000 >= major {
         return Ok(());
     }
-    // A toolkit that is not on the linker's path. A library that is open is found again by its name.
-    let homes = ["CUDA_HOME", "CUDA_PATH"].map(|name| std::env::var_os(name).map(PathBuf::from));
-    for home in homes.into_iter().flatten().chain([PathBuf::from("/usr/local/cuda")]) {
-        for name in ["libcublasLt.so.13", "libcublasLt.so.12"] {
-            // SAFETY: as above.
-            if let Ok(library) = unsafe { libloading::Library::new(home.join("lib64").join(name)) } {
-                std::mem::forget(library);
-                return Ok(());
-            }
-        }
-    }
-    Err("cuBLAS is missing: neither libcublasLt.so.13 nor .12 can be opened; install NVIDIA's CUDA toolkit, or \
-         `pip install nvidia-cublas` (nvidia-cublas-cu12 for a driver of CUDA 12), and put the folder of that file \
-         on LD_LIBRARY_PATH"
-        .into())
+    let newer = if major == 13 { "driver 580 or later".into() } else { format!("a driver of CUDA {major}") };
+    Err(format!(
+        "this program's kernels were compiled by CUDA {COMPILER}, which the driver, of CUDA {}, does not know; install \
+         {newer}, or build with a toolkit of CUDA {}",
+        decimal(driver),
+        driver / 1000
+    ))
 }
 
 /// How many devices there are, or why none.

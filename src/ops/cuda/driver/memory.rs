@@ -20,6 +20,34 @@ pub const WORKSPACE: usize = 32 << 20;
 const PART: usize = 256 << 10;
 const PARTS: usize = 32;
 
+/// The device's pool, told to keep what is given back; none where there are none, or where they are told of and then
+/// refused, as some virtual machines do.
+fn usable_pool(session: &Session, facts: &Facts) -> Result<Option<sys::CUmemoryPool>> {
+    if !facts.pools {
+        return Ok(None);
+    }
+    let (mut pool, mut keep, mut address) = (std::ptr::null_mut(), u64::MAX, 0);
+    let threshold = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
+    // SAFETY: each call writes the one handle or address it is given room for, or reads the one number.
+    let code = unsafe {
+        let mut code = sys::cuDeviceGetDefaultMemPool(&raw mut pool, facts.device);
+        if code == CUresult::CUDA_SUCCESS {
+            code = sys::cuMemPoolSetAttribute(pool, threshold, (&raw mut keep).cast());
+        }
+        if code == CUresult::CUDA_SUCCESS {
+            code = sys::cuMemAllocAsync(&raw mut address, 1, session.stream);
+        }
+        if code == CUresult::CUDA_SUCCESS {
+            code = sys::cuMemFreeAsync(address, session.stream);
+        }
+        code
+    };
+    match code {
+        CUresult::CUDA_ERROR_NOT_SUPPORTED | CUresult::CUDA_ERROR_NOT_PERMITTED => Ok(None),
+        code => session.check(code, || "keep memory for later".into()).map(|()| Some(pool)),
+    }
+}
+
 pub struct Memory {
     session: Rc<Session>,
     /// The device's pool, which keeps what is given back; without pools every block is taken and given back by itself.
@@ -35,7 +63,7 @@ impl Memory {
     pub fn new(session: &Rc<Session>, facts: &Facts) -> Result<Self> {
         let mut memory = Self {
             session: session.clone(),
-            pool: None,
+            pool: usable_pool(session, facts)?,
             staging: std::ptr::null_mut(),
             read: Vec::with_capacity(PARTS),
             next: Cell::new(0),
@@ -43,23 +71,14 @@ impl Memory {
         };
         // SAFETY: each call writes the one handle it is given room for, or reads the one number.
         unsafe {
-            if facts.pools {
-                let (mut pool, mut keep) = (std::ptr::null_mut(), u64::MAX);
-                let failed = || "keep memory for later".to_owned();
-                session.check(sys::cuDeviceGetDefaultMemPool(&raw mut pool, facts.device), failed)?;
-                let threshold = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
-                let code = sys::cuMemPoolSetAttribute(pool, threshold, (&raw mut keep).cast());
-                session.check(code, failed)?;
-                memory.pool = Some(pool);
-            }
-            let failed = || format!("get {} bytes of host memory that it can read", PART * PARTS);
             let mut staging: *mut c_void = std::ptr::null_mut();
-            session.check(sys::cuMemHostAlloc(&raw mut staging, PART * PARTS, 0), failed)?;
+            session.check_host(sys::cuMemHostAlloc(&raw mut staging, PART * PARTS, 0), PART * PARTS)?;
             memory.staging = staging.cast();
             for _ in 0..PARTS {
                 let mut event = std::ptr::null_mut();
                 let flags = sys::CUevent_flags::CU_EVENT_DISABLE_TIMING as u32;
-                session.check(sys::cuEventCreate(&raw mut event, flags), failed)?;
+                let code = sys::cuEventCreate(&raw mut event, flags);
+                session.check(code, || "make an event".into())?;
                 memory.read.push(event);
             }
         }

@@ -2,34 +2,27 @@
 
 mod cublas;
 mod failure;
+mod kernels;
 mod landing;
 mod library;
+mod lt;
 mod memory;
 mod product;
 mod session;
 
-use std::{
-    cell::{Cell, RefCell},
-    collections::HashMap,
-    ffi::{CString, c_int, c_void},
-    rc::Rc,
+use std::rc::Rc;
+
+use self::{
+    kernels::Kernels, landing::Landings, library::Facts, memory::Memory, product::Products, session::Session,
 };
-
-use cudarc::driver::sys::{self, CUfunction_attribute as Attribute};
-
-use self::{landing::Landings, library::Facts, memory::Memory, product::Products, session::Session};
 use super::{Argument, Gpu, Grid, Product};
 use crate::{
     error::{Error, Result},
     ops::later::Later,
 };
 
-pub use library::{cublas, devices, present};
-
-/// The kernels, as build.rs had them compiled; aligned as loaders of such files expect.
-#[repr(C, align(64))]
-struct Aligned<T: ?Sized>(T);
-static KERNELS: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/kernels.fatbin")));
+pub use library::{devices, knows_kernels, present};
+pub use lt::cublas;
 
 /// The version of CUDA whose compiler made the kernels.
 pub const COMPILER: &str = env!("LOTTERY_NVCC");
@@ -41,15 +34,7 @@ pub struct Driver {
     memory: Memory,
     landings: Rc<Landings>,
     products: Products,
-    module: sys::CUmodule,
-    kernels: RefCell<HashMap<String, Kernel>>,
-}
-
-#[derive(Clone)]
-struct Kernel {
-    function: sys::CUfunction,
-    /// Bytes of dynamic shared memory that it may be launched with.
-    shared: Rc<Cell<u32>>,
+    kernels: Kernels,
 }
 
 impl Driver {
@@ -72,45 +57,15 @@ impl Driver {
                 format!("{what}: the kernels need compute capability {major}.{minor}; choose another device");
             return Err(refused(why));
         }
-        cublas().map_err(refused)?;
-
+        knows_kernels().map_err(refused)?;
         let label = format!("cuda:{ordinal} ({})", facts.name);
         let session = Rc::new(Session::new(label, facts.device)?);
+        let kernels = Kernels::new(&session)?;
+        lt::version().map_err(refused)?;
+        let products = Products::new(&session)?;
         let memory = Memory::new(&session, &facts)?;
         let landings = Rc::new(Landings::new(&session));
-        let products = Products::new(&session)?;
-        let mut module = std::ptr::null_mut();
-        // SAFETY: the image is whole and stays.
-        let code = unsafe { sys::cuModuleLoadData(&raw mut module, KERNELS.0.as_ptr().cast()) };
-        session.check(code, || "load the kernels".into())?;
-        Ok(Self { facts, session, memory, landings, products, module, kernels: RefCell::default() })
-    }
-
-    fn kernel(&self, name: &str) -> Result<Kernel> {
-        if let Some(kernel) = self.kernels.borrow().get(name) {
-            return Ok(kernel.clone());
-        }
-        let failed = || format!("find the kernel {name}");
-        let c_name = CString::new(name).map_err(|_| Error::internal(failed()))?;
-        let (mut function, mut shared) = (std::ptr::null_mut(), 0);
-        // SAFETY: both write the one value they are given room for; the name ends with a zero.
-        unsafe {
-            self.session
-                .check(sys::cuModuleGetFunction(&raw mut function, self.module, c_name.as_ptr()), failed)?;
-            let limit = Attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
-            self.session.check(sys::cuFuncGetAttribute(&raw mut shared, limit, function), failed)?;
-        }
-        let kernel = Kernel { function, shared: Rc::new(Cell::new(shared.max(0) as u32)) };
-        self.kernels.borrow_mut().insert(name.to_owned(), kernel.clone());
-        Ok(kernel)
-    }
-}
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        let _ = self.session.enter().and_then(|()| self.session.wait());
-        // SAFETY: no kernel runs any more, and none can be launched.
-        let _ = unsafe { sys::cuModuleUnload(self.module) };
+        Ok(Self { facts, session, memory, landings, products, kernels })
     }
 }
 
@@ -156,38 +111,7 @@ impl Gpu for Driver {
             return Ok(());
         }
         self.session.enter()?;
-        let Kernel { function, shared } = self.kernel(kernel)?;
-        let failed = || format!("run {kernel} with {grid:?}");
-        if grid.shared > shared.get() {
-            let limit = Attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
-            // SAFETY: the function is of a module that is loaded.
-            self.session
-                .check(unsafe { sys::cuFuncSetAttribute(function, limit, grid.shared as c_int) }, failed)?;
-            shared.set(grid.shared);
-        }
-        let mut values: Vec<u64> = arguments.iter().map(|argument| argument.bits()).collect();
-        let mut pointers: Vec<*mut c_void> =
-            values.iter_mut().map(|v| std::ptr::from_mut(v).cast()).collect();
-        let [x, y, z] = grid.blocks;
-        // SAFETY: the driver copies the arguments before it returns; little-endian values stand where it reads each
-        // parameter. That they are the kernel's own, and the addresses too, is what the tests on the emulation show.
-        let code = unsafe {
-            let (stream, pointers) = (self.session.stream, pointers.as_mut_ptr());
-            sys::cuLaunchKernel(
-                function,
-                x,
-                y,
-                z,
-                grid.threads,
-                1,
-                1,
-                grid.shared,
-                stream,
-                pointers,
-                std::ptr::null_mut(),
-            )
-        };
-        self.session.check(code, failed)
+        self.kernels.launch(kernel, grid, arguments)
     }
 
     fn product(&self, p: &Product) -> Result<()> {
@@ -199,7 +123,7 @@ impl Gpu for Driver {
             return Ok(());
         }
         self.session.enter()?;
-        let within = k > 0 && self.products.add_bias(p);
+        let within = k > 0 && self.products.add_bias(p)?;
         if k > 0 {
             self.products
                 .run(&Product { bias: p.bias.filter(|_| within), ..*p }, self.memory.workspace()?)?;
@@ -219,6 +143,7 @@ impl Gpu for Driver {
     }
 
     fn description(&self) -> String {
-        self.facts.description()
+        // Another cuBLAS need not give the same bits.
+        format!("{}, cuBLAS {}", self.facts.description(), lt::version().unwrap_or("unknown"))
     }
 }

@@ -11,6 +11,7 @@ use cudarc::cublaslt::sys::{
 
 use super::{
     cublas::{Description, Layout, Made, Preference, made},
+    lt,
     memory::WORKSPACE,
     session::Session,
 };
@@ -25,7 +26,8 @@ const PLANS: usize = 4096;
 pub struct Products {
     session: Rc<Session>,
     handle: sys::cublasLtHandle_t,
-    plans: RefCell<HashMap<Key, Made<Rc<Plan>>>>,
+    /// None where cuBLASLt has said that it cannot; what failed otherwise may do another time.
+    plans: RefCell<HashMap<Key, Option<Rc<Plan>>>>,
 }
 
 /// All that the choice of an algorithm depends on, so that the same product is always computed in the same way.
@@ -77,14 +79,29 @@ impl Products {
     pub fn new(session: &Rc<Session>) -> Result<Self> {
         let mut products = Self { session: session.clone(), handle: null_mut(), plans: RefCell::default() };
         // SAFETY: it writes one handle.
-        made(unsafe { sys::cublasLtCreate(&raw mut products.handle) })
-            .or_else(|status| products.failed(status, "start cuBLAS"))?;
+        if let Err(status) = made(unsafe { lt::cublasLtCreate(&raw mut products.handle) }) {
+            session.wait()?;
+            let label = &session.label;
+            let library = lt::cublas().unwrap_or_default();
+            return Err(Error::usage(format!(
+                "{label} cannot start cuBLAS {library}: {status:?}. libcublasLt must not be of a later CUDA than the \
+                 driver's, nor older than the device; see nvidia-smi for whether the device has memory left."
+            )));
+        }
         Ok(products)
     }
 
     /// Whether cuBLASLt adds this product's bias: it does not for all shapes.
-    pub fn add_bias(&self, p: &Product) -> bool {
-        p.bias.is_some() && self.plan(&Key::of(p), p.bias).is_ok()
+    pub fn add_bias(&self, p: &Product) -> Result<bool> {
+        if p.bias.is_none() {
+            return Ok(false);
+        }
+        let key = Key::of(p);
+        match self.plan(&key, p.bias) {
+            Ok(_) => Ok(true),
+            Err(Status::CUBLAS_STATUS_NOT_SUPPORTED | Status::CUBLAS_STATUS_INVALID_VALUE) => Ok(false),
+            Err(status) => self.failed(status, &key),
+        }
     }
 
     /// No side of the product is 0, a bias is one for [`Self::add_bias`], c is not transposed; `workspace` is of
@@ -92,8 +109,7 @@ impl Products {
     pub fn run(&self, p: &Product, workspace: u64) -> Result<()> {
         let key = Key::of(p);
         let plan = self.plan(&key, p.bias);
-        plan.and_then(|plan| self.multiply(&plan, p, workspace))
-            .or_else(|status| self.failed(status, &format!("multiply matrices: {key:?}")))
+        plan.and_then(|plan| self.multiply(&plan, p, workspace)).or_else(|status| self.failed(status, &key))
     }
 
     fn multiply(&self, plan: &Plan, p: &Product, workspace: u64) -> Made<()> {
@@ -105,7 +121,7 @@ impl Products {
         // SAFETY: the layouts describe the matrices, which are memory of the device, and the algorithm is for them; the
         // two factors are read before it returns.
         made(unsafe {
-            sys::cublasLtMatmul(
+            lt::cublasLtMatmul(
                 self.handle,
                 plan.description.0,
                 (&raw const one).cast(),
@@ -127,16 +143,21 @@ impl Products {
     }
 
     fn plan(&self, key: &Key, bias: Option<u64>) -> Made<Rc<Plan>> {
+        let not_supported = Status::CUBLAS_STATUS_NOT_SUPPORTED;
         if let Some(plan) = self.plans.borrow().get(key) {
-            return plan.clone();
+            return plan.clone().ok_or(not_supported);
         }
-        let plan = self.make_plan(key, bias).map(Rc::new);
+        let plan = match self.make_plan(key, bias) {
+            Ok(plan) => Some(Rc::new(plan)),
+            Err(status) if status == not_supported => None,
+            Err(status) => return Err(status),
+        };
         let mut plans = self.plans.borrow_mut();
         if plans.len() >= PLANS {
             plans.clear();
         }
         plans.insert(*key, plan.clone());
-        plan
+        plan.ok_or(not_supported)
     }
 
     fn make_plan(&self, key: &Key, bias: Option<u64>) -> Made<Plan> {
@@ -170,7 +191,7 @@ impl Products {
         let (mut found, mut count) = (MaybeUninit::<sys::cublasLtMatmulHeuristicResult_t>::zeroed(), 0);
         // SAFETY: all objects are whole; it writes at most one result, and zeros are a valid one.
         let found = unsafe {
-            made(sys::cublasLtMatmulAlgoGetHeuristic(
+            made(lt::cublasLtMatmulAlgoGetHeuristic(
                 self.handle,
                 description.0,
                 b.0,
@@ -191,12 +212,12 @@ impl Products {
         Ok(Plan { description, a, b, c, algorithm: found.algo })
     }
 
-    fn failed<T>(&self, status: Status, what: &str) -> Result<T> {
+    fn failed<T>(&self, status: Status, key: &Key) -> Result<T> {
         // Where the device has failed before, that is the cause.
         self.session.wait()?;
         Err(Error::internal(format!(
-            "{} cannot {what}: {status:?} of cuBLAS. See nvidia-smi for whether the device has memory left; libcublasLt \
-             should not be older than the driver's CUDA.",
+            "{} cannot multiply matrices: {key:?}: {status:?} of cuBLAS. See nvidia-smi for whether the device has memory \
+             left; libcublasLt should not be older than the device.",
             self.session.label
         )))
     }
@@ -205,8 +226,9 @@ impl Products {
 impl Drop for Products {
     fn drop(&mut self) {
         if !self.handle.is_null() {
+            let _ = self.session.enter();
             // SAFETY: nobody else has it.
-            let _ = unsafe { sys::cublasLtDestroy(self.handle) };
+            let _ = unsafe { lt::cublasLtDestroy(self.handle) };
         }
     }
 }

@@ -33,6 +33,10 @@ impl Session {
         failure::check(code, &self.label, what)
     }
 
+    pub fn check_host(&self, code: sys::CUresult, bytes: usize) -> Result<()> {
+        failure::check_host(code, &self.label, bytes)
+    }
+
     /// Makes the device this thread's; it may have worked with another one in between.
     pub fn enter(&self) -> Result<()> {
         // SAFETY: the context is never given back.

@@ -1,0 +1,178 @@
+//! The one libcublasLt that is used, and its functions. Which one matters: a later CUDA's than the driver's does not
+//! start, and another version need not give the same bits.
+#![allow(non_snake_case, clippy::too_many_arguments)]
+
+use std::{
+    ffi::{c_int, c_void},
+    fs,
+    path::PathBuf,
+    sync::OnceLock,
+};
+
+use cudarc::cublaslt::sys::{
+    cublasComputeType_t as Compute, cublasLtHandle_t as Handle, cublasLtMatmulAlgo_t as Algorithm,
+    cublasLtMatmulDesc_t as Description, cublasLtMatmulDescAttributes_t as Described,
+    cublasLtMatmulHeuristicResult_t as Outcome, cublasLtMatmulPreference_t as Preference,
+    cublasLtMatmulPreferenceAttributes_t as Preferred, cublasLtMatrixLayout_t as Layout,
+    cublasStatus_t as Status, cudaDataType_t as Type, cudaStream_t as Stream,
+};
+use libloading::Library;
+
+use super::library::{Said, decimal, driver};
+
+/// The oldest version that can be used, as `cublasLtGetVersion` counts.
+const OLDEST: usize = 120_000;
+
+macro_rules! functions {
+    ($(fn $name:ident($($argument:ident: $type:ty),* $(,)?);)*) => {
+        struct Functions {
+            $($name: unsafe extern "C" fn($($type),*) -> Status,)*
+        }
+
+        impl Functions {
+            /// SAFETY: the library is cuBLASLt, and is never closed.
+            unsafe fn of(library: &Library) -> Result<Self, libloading::Error> {
+                // SAFETY: these are the types that NVIDIA gives them.
+                unsafe { Ok(Self { $($name: *library.get(concat!(stringify!($name), "\0").as_bytes())?,)* }) }
+            }
+        }
+
+        $(
+            /// SAFETY: as NVIDIA's documentation has it.
+            pub unsafe fn $name($($argument: $type),*) -> Status {
+                match opened() {
+                    // SAFETY: as above.
+                    Ok(opened) => unsafe { (opened.functions.$name)($($argument),*) },
+                    Err(_) => Status::CUBLAS_STATUS_NOT_INITIALIZED,
+                }
+            }
+        )*
+    };
+}
+
+functions! {
+    fn cublasLtCreate(handle: *mut Handle);
+    fn cublasLtDestroy(handle: Handle);
+    fn cublasLtMatmulDescCreate(made: *mut Description, compute: Compute, factors: Type);
+    fn cublasLtMatmulDescDestroy(made: Description);
+    fn cublasLtMatmulDescSetAttribute(made: Description, which: Described, value: *const c_void, bytes: usize);
+    fn cublasLtMatrixLayoutCreate(made: *mut Layout, format: Type, rows: u64, columns: u64, stride: i64);
+    fn cublasLtMatrixLayoutDestroy(made: Layout);
+    fn cublasLtMatmulPreferenceCreate(made: *mut Preference);
+    fn cublasLtMatmulPreferenceDestroy(made: Preference);
+    fn cublasLtMatmulPreferenceSetAttribute(made: Preference, which: Preferred, value: *const c_void, bytes: usize);
+    fn cublasLtMatmulAlgoGetHeuristic(
+        handle: Handle,
+        description: Description,
+        a: Layout,
+        b: Layout,
+        c: Layout,
+        d: Layout,
+        preference: Preference,
+        wanted: c_int,
+        outcomes: *mut Outcome,
+        count: *mut c_int,
+    );
+    fn cublasLtMatmul(
+        handle: Handle,
+        description: Description,
+        alpha: *const c_void,
+        a: *const c_void,
+        of_a: Layout,
+        b: *const c_void,
+        of_b: Layout,
+        beta: *const c_void,
+        c: *const c_void,
+        of_c: Layout,
+        d: *mut c_void,
+        of_d: Layout,
+        algorithm: *const Algorithm,
+        workspace: *mut c_void,
+        bytes: usize,
+        stream: Stream,
+    );
+}
+
+struct Opened {
+    functions: Functions,
+    version: String,
+    /// Where the system says that it is.
+    path: Option<String>,
+}
+
+/// Opens it, once; its version, such as 13.0.2.
+pub fn version() -> Said<&'static str> {
+    opened().map(|opened| opened.version.as_str())
+}
+
+/// The version, and where it lies, or why there is none.
+pub fn cublas() -> Said<String> {
+    let Opened { version, path, .. } = opened()?;
+    Ok(path.as_ref().map_or_else(|| version.clone(), |path| format!("{version} ({path})")))
+}
+
+fn opened() -> Said<&'static Opened> {
+    static OPENED: OnceLock<Said<Opened>> = OnceLock::new();
+    OPENED.get_or_init(open).as_ref().map_err(Clone::clone)
+}
+
+fn open() -> Said<Opened> {
+    let driver = driver()?;
+    // By the linker's own path first; then a toolkit that is not on it.
+    let homes = ["CUDA_HOME", "CUDA_PATH"].map(|name| std::env::var_os(name).map(PathBuf::from));
+    let folders: Vec<PathBuf> = homes
+        .into_iter()
+        .flatten()
+        .chain([PathBuf::from("/usr/local/cuda")])
+        .map(|home| home.join("lib64"))
+        .collect();
+    let mut unusable = String::new();
+    for name in ["libcublasLt.so.13", "libcublasLt.so.12"].iter().skip(usize::from(driver < 13_000)) {
+        for file in [PathBuf::from(name)].into_iter().chain(folders.iter().map(|folder| folder.join(name))) {
+            // SAFETY: opening it runs its initialisers, which are NVIDIA's.
+            let Ok(library) = (unsafe { Library::new(&file) }) else { continue };
+            match usable(library) {
+                Ok(opened) => return Ok(opened),
+                Err(why) => unusable += &format!("{} {why}; ", file.display()),
+            }
+        }
+    }
+    let (looked_for, package) = if driver < 13_000 {
+        ("libcublasLt.so.12, the one for this driver,", "nvidia-cublas-cu12")
+    } else {
+        ("libcublasLt.so.13 or .12", "nvidia-cublas")
+    };
+    Err(format!(
+        "cuBLAS is missing: no {looked_for} can be used; {unusable}install NVIDIA's CUDA toolkit, no later than the driver's \
+         CUDA {}, or `pip install {package}`, and put the folder of that file on LD_LIBRARY_PATH",
+        decimal(driver)
+    ))
+}
+
+fn usable(library: Library) -> Result<Opened, String> {
+    // It stays: nothing says when it would no longer be used.
+    let library: &'static Library = Box::leak(Box::new(library));
+    // SAFETY: it is cuBLASLt, this is the type of the function, which only gives a number.
+    let (functions, version, address) = unsafe {
+        let get: unsafe extern "C" fn() -> usize =
+            *library.get(b"cublasLtGetVersion\0").map_err(|e| e.to_string())?;
+        (Functions::of(library).map_err(|e| e.to_string())?, get(), get as usize)
+    };
+    let text = format!("{}.{}.{}", version / 10_000, version / 100 % 100, version % 100);
+    if version < OLDEST {
+        return Err(format!("is of version {text}, which is too old"));
+    }
+    Ok(Opened { functions, version: text, path: path_of(address) })
+}
+
+/// The file that this address is mapped from.
+fn path_of(address: usize) -> Option<String> {
+    let maps = fs::read_to_string("/proc/self/maps").ok()?;
+    maps.lines().find_map(|line| {
+        let (range, rest) = line.split_once(' ')?;
+        let (from, to) = range.split_once('-')?;
+        let number = |digits| usize::from_str_radix(digits, 16).ok();
+        let is_there = (number(from)?..number(to)?).contains(&address);
+        is_there.then(|| rest.find('/').map(|at| rest[at..].to_owned())).flatten()
+    })
+}
