@@ -30,6 +30,8 @@ pub(super) struct Saved {
     /// Keys and values (T, 2A), for chosen rows only.
     kv: Buffer,
     log_sums: Buffer,
+    /// Which probabilities dropout keeps, a bit each.
+    bits: Buffer,
     context: Buffer,
     x_hat: Buffer,
     inverse: Buffer,
@@ -51,8 +53,9 @@ pub(super) struct Scratch {
 
 impl Saved {
     pub fn new(gpu: &Rc<dyn Gpu>) -> Self {
-        let [x_chosen, qkv, kv, log_sums, context, x_hat, inverse, y] = [(); 8].map(|()| Buffer::new(gpu));
-        Self { x_chosen, qkv, kv, log_sums, context, x_hat, inverse, y }
+        let [x_chosen, qkv, kv, log_sums, bits, context, x_hat, inverse, y] =
+            [(); 9].map(|()| Buffer::new(gpu));
+        Self { x_chosen, qkv, kv, log_sums, bits, context, x_hat, inverse, y }
     }
 }
 
@@ -159,9 +162,9 @@ pub(super) fn forward(layer: &Layer, x: u64, saved: &Saved, scratch: &Scratch) -
         let [q, k, v] = split_qkv(layer, &saved.qkv, &saved.kv);
         let log_sums = saved.log_sums.floats(r * layer.heads())?;
         let context = saved.context.activations(r * a, format)?;
-        let dropout = layer.pass.dropout.map(|plan| (plan, layer.number));
-        let to = Rows { address: context, stride: a };
-        attention::forward(gpu, format, q, k, v, &layer.attention_shape(), dropout, log_sums, to)?;
+        let (shape, to) = (layer.attention_shape(), Rows { address: context, stride: a });
+        let mask = layer.attention_mask(&shape, &saved.bits)?;
+        attention::forward(gpu, format, q, k, v, &shape, mask, log_sums, to)?;
         let context = gated(layer, context, &scratch.gated)?;
         // (rows, A) · (A, H)
         let weight = weights.operand(&slots.output_weight);
@@ -247,10 +250,10 @@ pub(super) fn backward(
             context: Rows { address: context, stride: a },
             log_sums: saved.log_sums.address(),
         };
-        let dropout = layer.pass.dropout.map(|plan| (plan, layer.number));
         let (shape, row_sums) = (layer.attention_shape(), scratch.row_sums.floats(r * layer.heads())?);
         let d_context = Rows { address: d_context, stride: a };
-        attention::backward(gpu, format, d_context, &attended, &shape, dropout, row_sums, dq, dk, dv)?;
+        let mask = layer.attention_mask(&shape, &saved.bits)?;
+        attention::backward(gpu, format, d_context, &attended, &shape, mask, row_sums, dq, dk, dv)?;
         let weight = weights.operand(&slots.qkv_weight);
         let (d_qkv, d_kv) = (scratch.d_qkv.address(), scratch.d_kv.address());
         // Gradient, input, rows, width, and where the weight's and the bias's part begin.

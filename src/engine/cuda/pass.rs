@@ -8,7 +8,7 @@ use crate::{
     error::Result,
     model::{GateGradients, gates::LayerGateGradients, params::LayerSlots},
     ops::{
-        cuda::{Buffer, Format, Gpu, attention::Shape, fetch, layer_norm::Norm},
+        cuda::{Buffer, Format, Gpu, attention, fetch, layer_norm::Norm},
         dropout::DropoutPlan,
         later::Later,
     },
@@ -126,7 +126,7 @@ pub(super) struct Layer<'a> {
     pub slots: &'a LayerSlots,
 }
 
-impl Layer<'_> {
+impl<'a> Layer<'a> {
     pub fn rows(&self) -> usize {
         if self.last { self.pass.batch.chosen } else { self.pass.batch.tokens }
     }
@@ -155,9 +155,9 @@ impl Layer<'_> {
         self.pass.gates.map(|gates| gates.heads + (before * 4) as u64)
     }
 
-    pub fn attention_shape(&self) -> Shape {
+    pub fn attention_shape(&self) -> attention::Shape {
         let batch = self.pass.batch;
-        Shape {
+        attention::Shape {
             sequences: batch.sequences,
             heads: self.heads(),
             head_size: self.head_size(),
@@ -168,5 +168,17 @@ impl Layer<'_> {
             longest_key: batch.longest,
             rows: self.rows(),
         }
+    }
+
+    /// Dropout's mask on the probabilities, whose bits are in this buffer.
+    pub fn attention_mask(
+        &self,
+        shape: &attention::Shape,
+        bits: &Buffer,
+    ) -> Result<Option<attention::Mask<'a>>> {
+        let site = |plan: &&DropoutPlan| plan.attention(self.number, 0, 0).is_some();
+        let Some(plan) = self.pass.dropout.filter(site) else { return Ok(None) };
+        let bits = bits.fit(attention::words_of_bits(self.pass.format(), shape) * 4)?;
+        Ok(Some(attention::Mask { plan, layer: self.number, bits }))
     }
 }
