@@ -3,7 +3,6 @@
 use super::{
     batch::Part,
     pass::{Layer, Wanted},
-    weights::tensor,
 };
 use crate::{
     error::Result,
@@ -14,7 +13,6 @@ use crate::{
             gates,
             layer_norm::{self, Gradients, Sublayer},
             linear, rows,
-            sums::parts,
         },
         rng::Purpose,
     },
@@ -48,7 +46,6 @@ pub(super) struct Scratch {
     d_chosen: Buffer,
     gated: Buffer,
     row_sums: Buffer,
-    column_sums: Buffer,
 }
 
 impl Saved {
@@ -61,9 +58,9 @@ impl Saved {
 
 impl Scratch {
     pub fn new(gpu: &Rc<dyn Gpu>) -> Self {
-        let [d_product, d_context, d_qkv, d_kv, d_chosen, gated, row_sums, column_sums] =
-            [(); 8].map(|()| Buffer::new(gpu));
-        Self { d_product, d_context, d_qkv, d_kv, d_chosen, gated, row_sums, column_sums }
+        let [d_product, d_context, d_qkv, d_kv, d_chosen, gated, row_sums] =
+            [(); 7].map(|()| Buffer::new(gpu));
+        Self { d_product, d_context, d_qkv, d_kv, d_chosen, gated, row_sums }
     }
 }
 
@@ -190,13 +187,12 @@ pub(super) fn backward(
     let (t, r, h, a) = (layer.pass.batch.tokens, layer.rows(), layer.pass.hidden(), layer.width());
     let bytes = format.bytes();
     let d_product = scratch.d_product.activations(r * h, format)?;
-    let column_sums = scratch.column_sums.floats(parts(t.max(r)) * 3 * h.max(a))?;
     let sums = match wanted {
         Wanted::Weights(gradient) => Some(Gradients {
-            gamma: tensor(gradient, &slots.attention_gamma),
-            beta: tensor(gradient, &slots.attention_beta),
-            bias: Some(tensor(gradient, &slots.output_bias)),
-            scratch: column_sums,
+            gamma: gradient.of(&slots.attention_gamma),
+            beta: gradient.of(&slots.attention_beta),
+            bias: Some(gradient.of(&slots.output_bias)),
+            sums: gradient.sums,
         }),
         Wanted::Gates(_) => None,
     };
@@ -226,7 +222,7 @@ pub(super) fn backward(
         match wanted {
             Wanted::Weights(gradient) => {
                 let context = gated(layer, context, &scratch.gated)?;
-                let d_weight = tensor(gradient, &slots.output_weight);
+                let d_weight = gradient.of(&slots.output_weight);
                 linear::backward_weight(gpu, format, d_product, context, (r, a, h), d_weight, false)?;
             }
             Wanted::Gates(out) => {
@@ -261,10 +257,10 @@ pub(super) fn backward(
         let two = [(d_qkv, saved.x_chosen.address(), r, a, 0), (d_kv, x, t, 2 * a, a)];
         if let Wanted::Weights(gradient) = wanted {
             for (d, x, n, width, first) in if layer.last { &two[..] } else { &all[..] } {
-                let d_weight = after(tensor(gradient, &slots.qkv_weight), first * h, Format::F32);
-                let d_bias = after(tensor(gradient, &slots.qkv_bias), *first, Format::F32);
+                let d_weight = after(gradient.of(&slots.qkv_weight), first * h, Format::F32);
+                let d_bias = after(gradient.of(&slots.qkv_bias), *first, Format::F32);
                 linear::backward_weight(gpu, format, *d, *x, (*n, h, *width), d_weight, false)?;
-                linear::backward_bias(gpu, format, *d, *n, *width, d_bias, column_sums, false)?;
+                linear::backward_bias(gpu, format, *d, *n, *width, d_bias, gradient.sums, false)?;
             }
         }
         if layer.last {

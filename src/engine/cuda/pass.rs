@@ -2,13 +2,13 @@
 
 use super::{
     batch::{Batch, Part},
-    weights::Weights,
+    weights::{Weights, tensor},
 };
 use crate::{
     error::Result,
     model::{GateGradients, gates::LayerGateGradients, params::LayerSlots},
     ops::{
-        cuda::{Buffer, Format, Gpu, attention, fetch, layer_norm::Norm},
+        cuda::{Buffer, Format, Gpu, attention, fetch, layer_norm::Norm, sums::Sums},
         dropout::DropoutPlan,
         later::Later,
     },
@@ -26,10 +26,24 @@ pub(super) struct Gates<'a> {
 /// What a backward pass is for; see [`crate::model::Wanted`].
 #[derive(Clone, Copy)]
 pub(super) enum Wanted<'a> {
-    /// The address of the gradient of all parameters; each tensor's is written, not added to, but for the embeddings'
-    /// tables, which are zeros before.
-    Weights(u64),
+    Weights(Gradient<'a>),
     Gates(&'a GateOutputs),
+}
+
+/// Where the gradient of all parameters goes; each tensor's is written, not added to, but for the embeddings' tables, which
+/// are zeros before.
+#[derive(Clone, Copy)]
+pub(super) struct Gradient<'a> {
+    pub address: u64,
+    /// Biases' gradients and LayerNorms' are there when these are finished.
+    pub sums: &'a Sums<'a>,
+}
+
+impl Gradient<'_> {
+    /// The address of a tensor's.
+    pub fn of(self, slot: &Range<usize>) -> u64 {
+        tensor(self.address, slot)
+    }
 }
 
 /// Where the gate gradients of all layers go, f32.
