@@ -69,7 +69,7 @@ fn a_run_whose_device_fails_leaves_nothing_half_written_and_goes_on_bit_for_bit(
         assert_eq!(left_behind(&path.join("broken")), (0, vec![]));
 
         // In the middle of the steps: a checkpoint stays.
-        let lost = run("broken", 250, usize::MAX).unwrap_err();
+        let lost = run("broken", 190, usize::MAX).unwrap_err();
         assert_eq!(lost.to_string(), "the device is lost");
         assert_eq!(left_behind(&path.join("broken")), (0, vec![]));
         let again = run("broken", usize::MAX, usize::MAX).unwrap();

@@ -1,5 +1,5 @@
 use lottery::ops::{
-    cuda::{Format, gelu, sums},
+    cuda::{Format, gelu, sums::Parts},
     gelu as cpu,
 };
 
@@ -31,9 +31,11 @@ fn gelu_and_its_gradient_agree_with_the_cpu_over_odd_shapes() {
             for wanted in [true, false] {
                 let on_d = on_device(gpu, &dy, format)?;
                 let on_db = empty(gpu, f, Format::F32)?;
-                let scratch = empty(gpu, sums::parts(t) * f, Format::F32)?;
-                let sums = wanted.then_some((on_db.address(), scratch.address()));
-                gelu::backward(&**gpu, format, on_h.address(), on_d.address(), t, f, sums)?;
+                let parts = Parts::new(gpu);
+                let sums = parts.begin();
+                let db_wanted = wanted.then_some((on_db.address(), &sums));
+                gelu::backward(&**gpu, format, on_h.address(), on_d.address(), t, f, db_wanted)?;
+                sums.finish()?;
                 assert_close(&values(gpu, &on_d, t * f, format)?, &dh, format, &what);
                 if wanted {
                     assert_close(&values(gpu, &on_db, f, Format::F32)?, &db, format, &what);

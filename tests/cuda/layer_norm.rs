@@ -3,7 +3,7 @@ use std::rc::Rc;
 use lottery::{
     error::Result,
     ops::{
-        cuda::{Buffer, Format, Gpu, layer_norm, sums},
+        cuda::{Buffer, Format, Gpu, layer_norm, sums::Parts},
         dropout::{Dropout, DropoutPlan},
         layer_norm as cpu,
         rng::Purpose,
@@ -137,12 +137,13 @@ fn backward_on(
     let gamma = parameter(gpu, &input.gamma)?;
     let dx = empty(gpu, n * h, format)?;
     let sums = [0; 3].map(|_| empty(gpu, h, Format::F32).unwrap());
-    let scratch = empty(gpu, 3 * sums::parts(n) * h, Format::F32)?;
+    let parts = Parts::new(gpu);
+    let to_finish = parts.begin();
     let gradients = layer_norm::Gradients {
         gamma: sums[0].address(),
         beta: sums[1].address(),
         bias: bias.then(|| sums[2].address()),
-        scratch: scratch.address(),
+        sums: &to_finish,
     };
     let sublayer = layer_norm::Sublayer { bias: None, dropout: input.dropout, gate, residual: None };
     layer_norm::backward(
@@ -158,6 +159,7 @@ fn backward_on(
         n,
         h,
     )?;
+    to_finish.finish()?;
     let sums = sums.iter().zip([wanted[1], wanted[1], wanted[1] && bias]);
     let mut sums =
         sums.map(|(sum, wanted)| values(gpu, sum, if wanted { h } else { 0 }, Format::F32).unwrap());

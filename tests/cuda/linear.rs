@@ -1,5 +1,5 @@
 use lottery::ops::{
-    cuda::{Format, linear, sums},
+    cuda::{Format, linear, sums::Parts},
     linear as cpu,
     product::Write,
 };
@@ -92,13 +92,16 @@ fn a_layers_gradients_are_the_cpus_and_replace_or_add() {
                     accumulate,
                 )?;
                 assert_close(&values(gpu, &on_dw, o * i, Format::F32)?, &dw, Format::F32, &what);
-                let scratch = empty(gpu, sums::parts(n) * o, Format::F32)?;
-                let (to, scratch) = (on_db.address(), scratch.address());
-                linear::backward_bias(&**gpu, format, d, n, o, to, scratch, accumulate)?;
+                let (to, parts) = (on_db.address(), Parts::new(gpu));
+                let sums = parts.begin();
+                linear::backward_bias(&**gpu, format, d, n, o, to, &sums, accumulate)?;
+                sums.finish()?;
                 let found = values(gpu, &on_db, o, Format::F32)?;
                 assert_close(&found, &db, Format::F32, &what);
                 if !accumulate {
-                    linear::backward_bias(&**gpu, format, d, n, o, to, scratch, false)?;
+                    let sums = parts.begin();
+                    linear::backward_bias(&**gpu, format, d, n, o, to, &sums, false)?;
+                    sums.finish()?;
                     assert_eq!(values(gpu, &on_db, o, Format::F32)?, found, "{what}");
                 }
             }

@@ -3,7 +3,6 @@
 use super::{
     batch::Part,
     pass::{Layer, Wanted},
-    weights::tensor,
 };
 use crate::{
     error::Result,
@@ -14,7 +13,6 @@ use crate::{
             gates,
             layer_norm::{self, Gradients, Sublayer},
             linear, rows,
-            sums::parts,
         },
         rng::Purpose,
     },
@@ -30,6 +28,8 @@ pub(super) struct Saved {
     /// Keys and values (T, 2A), for chosen rows only.
     kv: Buffer,
     log_sums: Buffer,
+    /// Which probabilities dropout keeps, a bit each.
+    bits: Buffer,
     context: Buffer,
     x_hat: Buffer,
     inverse: Buffer,
@@ -46,21 +46,21 @@ pub(super) struct Scratch {
     d_chosen: Buffer,
     gated: Buffer,
     row_sums: Buffer,
-    column_sums: Buffer,
 }
 
 impl Saved {
     pub fn new(gpu: &Rc<dyn Gpu>) -> Self {
-        let [x_chosen, qkv, kv, log_sums, context, x_hat, inverse, y] = [(); 8].map(|()| Buffer::new(gpu));
-        Self { x_chosen, qkv, kv, log_sums, context, x_hat, inverse, y }
+        let [x_chosen, qkv, kv, log_sums, bits, context, x_hat, inverse, y] =
+            [(); 9].map(|()| Buffer::new(gpu));
+        Self { x_chosen, qkv, kv, log_sums, bits, context, x_hat, inverse, y }
     }
 }
 
 impl Scratch {
     pub fn new(gpu: &Rc<dyn Gpu>) -> Self {
-        let [d_product, d_context, d_qkv, d_kv, d_chosen, gated, row_sums, column_sums] =
-            [(); 8].map(|()| Buffer::new(gpu));
-        Self { d_product, d_context, d_qkv, d_kv, d_chosen, gated, row_sums, column_sums }
+        let [d_product, d_context, d_qkv, d_kv, d_chosen, gated, row_sums] =
+            [(); 7].map(|()| Buffer::new(gpu));
+        Self { d_product, d_context, d_qkv, d_kv, d_chosen, gated, row_sums }
     }
 }
 
@@ -159,9 +159,9 @@ pub(super) fn forward(layer: &Layer, x: u64, saved: &Saved, scratch: &Scratch) -
         let [q, k, v] = split_qkv(layer, &saved.qkv, &saved.kv);
         let log_sums = saved.log_sums.floats(r * layer.heads())?;
         let context = saved.context.activations(r * a, format)?;
-        let dropout = layer.pass.dropout.map(|plan| (plan, layer.number));
-        let to = Rows { address: context, stride: a };
-        attention::forward(gpu, format, q, k, v, &layer.attention_shape(), dropout, log_sums, to)?;
+        let (shape, to) = (layer.attention_shape(), Rows { address: context, stride: a });
+        let mask = layer.attention_mask(&shape, &saved.bits)?;
+        attention::forward(gpu, format, q, k, v, &shape, mask, log_sums, to)?;
         let context = gated(layer, context, &scratch.gated)?;
         // (rows, A) · (A, H)
         let weight = weights.operand(&slots.output_weight);
@@ -187,13 +187,12 @@ pub(super) fn backward(
     let (t, r, h, a) = (layer.pass.batch.tokens, layer.rows(), layer.pass.hidden(), layer.width());
     let bytes = format.bytes();
     let d_product = scratch.d_product.activations(r * h, format)?;
-    let column_sums = scratch.column_sums.floats(parts(t.max(r)) * 3 * h.max(a))?;
     let sums = match wanted {
         Wanted::Weights(gradient) => Some(Gradients {
-            gamma: tensor(gradient, &slots.attention_gamma),
-            beta: tensor(gradient, &slots.attention_beta),
-            bias: Some(tensor(gradient, &slots.output_bias)),
-            scratch: column_sums,
+            gamma: gradient.of(&slots.attention_gamma),
+            beta: gradient.of(&slots.attention_beta),
+            bias: Some(gradient.of(&slots.output_bias)),
+            sums: gradient.sums,
         }),
         Wanted::Gates(_) => None,
     };
@@ -223,7 +222,7 @@ pub(super) fn backward(
         match wanted {
             Wanted::Weights(gradient) => {
                 let context = gated(layer, context, &scratch.gated)?;
-                let d_weight = tensor(gradient, &slots.output_weight);
+                let d_weight = gradient.of(&slots.output_weight);
                 linear::backward_weight(gpu, format, d_product, context, (r, a, h), d_weight, false)?;
             }
             Wanted::Gates(out) => {
@@ -247,10 +246,10 @@ pub(super) fn backward(
             context: Rows { address: context, stride: a },
             log_sums: saved.log_sums.address(),
         };
-        let dropout = layer.pass.dropout.map(|plan| (plan, layer.number));
         let (shape, row_sums) = (layer.attention_shape(), scratch.row_sums.floats(r * layer.heads())?);
         let d_context = Rows { address: d_context, stride: a };
-        attention::backward(gpu, format, d_context, &attended, &shape, dropout, row_sums, dq, dk, dv)?;
+        let mask = layer.attention_mask(&shape, &saved.bits)?;
+        attention::backward(gpu, format, d_context, &attended, &shape, mask, row_sums, dq, dk, dv)?;
         let weight = weights.operand(&slots.qkv_weight);
         let (d_qkv, d_kv) = (scratch.d_qkv.address(), scratch.d_kv.address());
         // Gradient, input, rows, width, and where the weight's and the bias's part begin.
@@ -258,10 +257,10 @@ pub(super) fn backward(
         let two = [(d_qkv, saved.x_chosen.address(), r, a, 0), (d_kv, x, t, 2 * a, a)];
         if let Wanted::Weights(gradient) = wanted {
             for (d, x, n, width, first) in if layer.last { &two[..] } else { &all[..] } {
-                let d_weight = after(tensor(gradient, &slots.qkv_weight), first * h, Format::F32);
-                let d_bias = after(tensor(gradient, &slots.qkv_bias), *first, Format::F32);
+                let d_weight = after(gradient.of(&slots.qkv_weight), first * h, Format::F32);
+                let d_bias = after(gradient.of(&slots.qkv_bias), *first, Format::F32);
                 linear::backward_weight(gpu, format, *d, *x, (*n, h, *width), d_weight, false)?;
-                linear::backward_bias(gpu, format, *d, *n, *width, d_bias, column_sums, false)?;
+                linear::backward_bias(gpu, format, *d, *n, *width, d_bias, gradient.sums, false)?;
             }
         }
         if layer.last {

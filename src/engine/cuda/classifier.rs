@@ -1,11 +1,11 @@
 //! Pooler and classifier: logits = W dropout(tanh(P x_first + p)) + b.
 
-use super::{pass::Pass, weights::tensor};
+use super::pass::{Gradient, Pass};
 use crate::{
     error::Result,
     model::params::Layout,
     ops::{
-        cuda::{Buffer, Format, Gpu, activation, linear, sums::parts},
+        cuda::{Buffer, Format, Gpu, activation, linear},
         dropout::Dropout,
         rng::Purpose,
     },
@@ -23,13 +23,12 @@ pub(super) struct Saved {
     /// (B, labels); to be set before the backward pass
     pub d_logits: Buffer,
     d_pooled: Buffer,
-    scratch: Buffer,
 }
 
 impl Saved {
     pub fn new(gpu: &Rc<dyn Gpu>) -> Self {
-        let [pooled, dropped, logits, d_logits, d_pooled, scratch] = [(); 6].map(|()| Buffer::new(gpu));
-        Self { pooled, dropped, logits, d_logits, d_pooled, scratch }
+        let [pooled, dropped, logits, d_logits, d_pooled] = [(); 5].map(|()| Buffer::new(gpu));
+        Self { pooled, dropped, logits, d_logits, d_pooled }
     }
 }
 
@@ -57,7 +56,7 @@ pub(super) fn backward(
     first: u64,
     saved: &Saved,
     d_first: u64,
-    gradient: Option<u64>,
+    gradient: Option<Gradient>,
 ) -> Result<()> {
     let (gpu, weights, format) = (pass.gpu, pass.weights, pass.format());
     let Layout { pooler_weight, pooler_bias, classifier_weight, classifier_bias, .. } = &weights.layout;
@@ -75,8 +74,7 @@ pub(super) fn backward(
     )?;
     activation::tanh_backward(gpu, format, d, pooled, mask(pass).as_ref(), b * h)?;
     if let Some(gradient) = gradient {
-        let to = |slot| tensor(gradient, slot);
-        let scratch = saved.scratch.floats(parts(b) * h.max(labels))?;
+        let (to, sums) = (|slot| gradient.of(slot), gradient.sums);
         linear::backward_weight(
             gpu,
             format,
@@ -86,9 +84,9 @@ pub(super) fn backward(
             to(classifier_weight),
             false,
         )?;
-        linear::backward_bias(gpu, format, d_logits, b, labels, to(classifier_bias), scratch, false)?;
+        linear::backward_bias(gpu, format, d_logits, b, labels, to(classifier_bias), sums, false)?;
         linear::backward_weight(gpu, format, d, first, (b, h, h), to(pooler_weight), false)?;
-        linear::backward_bias(gpu, format, d, b, h, to(pooler_bias), scratch, false)?;
+        linear::backward_bias(gpu, format, d, b, h, to(pooler_bias), sums, false)?;
     }
     linear::backward_input(gpu, format, d, weights.operand(pooler_weight), (b, h, h), d_first, false)
 }

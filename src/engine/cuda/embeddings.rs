@@ -1,13 +1,15 @@
 //! Word, position and segment embeddings, LayerNorm, dropout; see [`crate::model`]'s of that name.
 
-use super::{batch::Part, pass::Pass, weights::tensor};
+use super::{
+    batch::Part,
+    pass::{Gradient, Pass},
+};
 use crate::{
     error::Result,
     ops::{
         cuda::{
             Buffer, Gpu, dropout, embedding,
             layer_norm::{self, Gradients, Sublayer},
-            sums::parts,
         },
         dropout::Dropout,
         rng::Purpose,
@@ -54,23 +56,23 @@ pub(super) fn forward(pass: &Pass, saved: &Saved) -> Result<()> {
 }
 
 /// Writes to the gradient what dy (T, H), the gradient of the encoder's input, gives, and adds it to the tables'.
-pub(super) fn backward(pass: &Pass, saved: &Saved, dy: u64, gradient: u64) -> Result<()> {
+pub(super) fn backward(pass: &Pass, saved: &Saved, dy: u64, gradient: Gradient) -> Result<()> {
     let (gpu, weights, batch, format) = (pass.gpu, pass.weights, pass.batch, pass.format());
     let (t, h, at) = (batch.tokens, pass.hidden(), &weights.layout);
     if let Some(mask) = mask(pass) {
         dropout::apply(gpu, format, &mask, dy, t * h)?;
     }
     let sums = Gradients {
-        gamma: tensor(gradient, &at.embedding_gamma),
-        beta: tensor(gradient, &at.embedding_beta),
+        gamma: gradient.of(&at.embedding_gamma),
+        beta: gradient.of(&at.embedding_beta),
         bias: None,
-        scratch: saved.scratch.floats(parts(t) * 3 * h)?,
+        sums: gradient.sums,
     };
     let (x_hat, inverse) = (saved.x_hat.address(), saved.inverse.address());
     let gamma = weights.f32(&at.embedding_gamma);
     layer_norm::backward(gpu, format, dy, x_hat, inverse, gamma, &PLAIN, None, Some(&sums), t, h)?;
     for (users, table) in batch.users.iter().zip([&at.words, &at.positions, &at.segments]) {
-        embedding::backward(gpu, format, users, dy, h, tensor(gradient, table), &saved.scratch)?;
+        embedding::backward(gpu, format, users, dy, h, gradient.of(table), &saved.scratch)?;
     }
     Ok(())
 }

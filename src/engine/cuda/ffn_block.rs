@@ -1,9 +1,6 @@
 //! The feed-forward layer (FFN): up, GELU, down, dropout, residual and LayerNorm; see [`crate::model`]'s of that name.
 
-use super::{
-    pass::{Layer, Wanted},
-    weights::tensor,
-};
+use super::pass::{Layer, Wanted};
 use crate::{
     error::Result,
     ops::{
@@ -11,7 +8,6 @@ use crate::{
             Buffer, Gpu, gates, gelu,
             layer_norm::{self, Gradients, Sublayer},
             linear,
-            sums::parts,
         },
         rng::Purpose,
     },
@@ -35,7 +31,6 @@ pub(super) struct Saved {
 pub(super) struct Scratch {
     d_product: Buffer,
     d_inner: Buffer,
-    column_sums: Buffer,
 }
 
 impl Saved {
@@ -47,8 +42,8 @@ impl Saved {
 
 impl Scratch {
     pub fn new(gpu: &Rc<dyn Gpu>) -> Self {
-        let [d_product, d_inner, column_sums] = [(); 3].map(|()| Buffer::new(gpu));
-        Self { d_product, d_inner, column_sums }
+        let [d_product, d_inner] = [(); 2].map(|()| Buffer::new(gpu));
+        Self { d_product, d_inner }
     }
 }
 
@@ -100,13 +95,12 @@ pub(super) fn backward(
         (layer.pass.gpu, layer.pass.weights, layer.slots, layer.pass.format());
     let (r, h, f) = (layer.rows(), layer.pass.hidden(), weights.config.intermediate_size);
     let d_product = scratch.d_product.activations(r * h, format)?;
-    let column_sums = scratch.column_sums.floats(parts(r) * (3 * h).max(f))?;
     let sums = match wanted {
         Wanted::Weights(gradient) => Some(Gradients {
-            gamma: tensor(gradient, &slots.ffn_gamma),
-            beta: tensor(gradient, &slots.ffn_beta),
-            bias: layer.has_ffn().then(|| tensor(gradient, &slots.down_bias)),
-            scratch: column_sums,
+            gamma: gradient.of(&slots.ffn_gamma),
+            beta: gradient.of(&slots.ffn_beta),
+            bias: layer.has_ffn().then(|| gradient.of(&slots.down_bias)),
+            sums: gradient.sums,
         }),
         Wanted::Gates(_) => None,
     };
@@ -141,9 +135,9 @@ pub(super) fn backward(
     match wanted {
         Wanted::Weights(gradient) => {
             let [d_down, d_up, d_bias] =
-                [&slots.down_weight, &slots.up_weight, &slots.up_bias].map(|slot| tensor(gradient, slot));
+                [&slots.down_weight, &slots.up_weight, &slots.up_bias].map(|slot| gradient.of(slot));
             linear::backward_weight(gpu, format, d_product, a, (r, f, h), d_down, false)?;
-            gelu::backward(gpu, format, inner, d_inner, r, f, Some((d_bias, column_sums)))?;
+            gelu::backward(gpu, format, inner, d_inner, r, f, Some((d_bias, gradient.sums)))?;
             linear::backward_weight(gpu, format, d_inner, x, (r, h, f), d_up, false)?;
         }
         Wanted::Gates(_) => gelu::backward(gpu, format, inner, d_inner, r, f, None)?,

@@ -1,6 +1,6 @@
 //! The masked-LM head: logits = E LayerNorm(gelu(W x + w)) + b; see [`crate::model::masked_lm`].
 
-use super::{pass::Pass, weights::tensor};
+use super::pass::{Gradient, Pass};
 use crate::{
     error::Result,
     model::params::Layout,
@@ -8,7 +8,6 @@ use crate::{
         Buffer, Format, Gpu, gelu,
         layer_norm::{self, Gradients, Sublayer},
         linear,
-        sums::parts,
     },
 };
 use std::rc::Rc;
@@ -29,16 +28,15 @@ pub(super) struct Saved {
     /// (M) f32 and (M) u32: how well each word was found
     pub losses: Buffer,
     pub correct: Buffer,
-    scratch: Buffer,
 }
 
 const PLAIN: Sublayer = Sublayer { bias: None, dropout: None, gate: 1.0, residual: None };
 
 impl Saved {
     pub fn new(gpu: &Rc<dyn Gpu>) -> Self {
-        let [inner, x_hat, inverse, y, dy, logits, d_logits, losses, correct, scratch] =
-            [(); 10].map(|()| Buffer::new(gpu));
-        Self { inner, x_hat, inverse, y, dy, logits, d_logits, losses, correct, scratch }
+        let [inner, x_hat, inverse, y, dy, logits, d_logits, losses, correct] =
+            [(); 9].map(|()| Buffer::new(gpu));
+        Self { inner, x_hat, inverse, y, dy, logits, d_logits, losses, correct }
     }
 }
 
@@ -58,24 +56,23 @@ pub(super) fn forward(pass: &Pass, x: u64, saved: &Saved) -> Result<()> {
 }
 
 /// `saved.d_logits` (M, V) → dx (M, H); the weights' gradients are written, and that of the words' table added to.
-pub(super) fn backward(pass: &Pass, x: u64, saved: &Saved, dx: u64, gradient: u64) -> Result<()> {
+pub(super) fn backward(pass: &Pass, x: u64, saved: &Saved, dx: u64, gradient: Gradient) -> Result<()> {
     let (gpu, weights, format) = (pass.gpu, pass.weights, pass.format());
     let Layout {
         words, transform_weight, transform_bias, transform_gamma, transform_beta, decoder_bias, ..
     } = &weights.layout;
-    let to = |slot| tensor(gradient, slot);
+    let (to, sums) = (|slot| gradient.of(slot), gradient.sums);
     let (m, h, v) = (pass.batch.chosen, pass.hidden(), decoder_bias.len());
     let (d_logits, d) = (saved.d_logits.address(), saved.dy.activations(m * h, format)?);
     let (inner, y) = (saved.inner.address(), saved.y.address());
-    let scratch = saved.scratch.floats(parts(m) * v.max(3 * h))?;
     linear::backward_input(gpu, format, d_logits, weights.operand(words), (m, h, v), d, false)?;
     linear::backward_weight(gpu, format, d_logits, y, (m, h, v), to(words), true)?;
-    linear::backward_bias(gpu, format, d_logits, m, v, to(decoder_bias), scratch, false)?;
-    let sums = Gradients { gamma: to(transform_gamma), beta: to(transform_beta), bias: None, scratch };
+    linear::backward_bias(gpu, format, d_logits, m, v, to(decoder_bias), sums, false)?;
+    let of_norm = Gradients { gamma: to(transform_gamma), beta: to(transform_beta), bias: None, sums };
     let (x_hat, inverse) = (saved.x_hat.address(), saved.inverse.address());
     let gamma = weights.f32(transform_gamma);
-    layer_norm::backward(gpu, format, d, x_hat, inverse, gamma, &PLAIN, None, Some(&sums), m, h)?;
-    gelu::backward(gpu, format, inner, d, m, h, Some((to(transform_bias), scratch)))?;
+    layer_norm::backward(gpu, format, d, x_hat, inverse, gamma, &PLAIN, None, Some(&of_norm), m, h)?;
+    gelu::backward(gpu, format, inner, d, m, h, Some((to(transform_bias), sums)))?;
     linear::backward_weight(gpu, format, d, x, (m, h, h), to(transform_weight), false)?;
     linear::backward_input(gpu, format, d, weights.operand(transform_weight), (m, h, h), dx, false)
 }

@@ -25,7 +25,7 @@ use crate::{
     },
 };
 use batch::{Batch, Part};
-use pass::{GateOutputs, Gates, Pass, Wanted};
+use pass::{GateOutputs, Gates, Gradient, Pass, Wanted};
 use std::rc::Rc;
 use trainer::Trainer;
 use weights::Weights;
@@ -208,7 +208,8 @@ impl Engine for Cuda {
             Goal::Labels(targets) => self.batch.upload_for_training(input, None, &bits(targets))?,
             Goal::Words { rows, words } => self.batch.upload_for_training(input, Some(rows), words)?,
         }
-        let (pass, gradient) = (self.pass(Some(dropout), None), trainer.gradient());
+        let (pass, sums) = (self.pass(Some(dropout), None), trainer.parts.begin());
+        let gradient = Gradient { address: trainer.gradient(), sums: &sums };
         trainer.clear_tables(&*self.gpu, &self.weights.layout)?;
         match &goal {
             Goal::Labels(targets) => {
@@ -224,6 +225,7 @@ impl Engine for Cuda {
             }
         }
         encoder::backward(&pass, &self.encoder, Wanted::Weights(gradient))?;
+        sums.finish()?;
         let trainer = self.trainer.as_mut().ok_or_else(no_trainer)?;
         trainer.update(&*self.gpu, &self.weights, update)
     }

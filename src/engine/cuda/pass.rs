@@ -2,13 +2,13 @@
 
 use super::{
     batch::{Batch, Part},
-    weights::Weights,
+    weights::{Weights, tensor},
 };
 use crate::{
     error::Result,
     model::{GateGradients, gates::LayerGateGradients, params::LayerSlots},
     ops::{
-        cuda::{Buffer, Format, Gpu, attention::Shape, fetch, layer_norm::Norm},
+        cuda::{Buffer, Format, Gpu, attention, fetch, layer_norm::Norm, sums::Sums},
         dropout::DropoutPlan,
         later::Later,
     },
@@ -26,10 +26,24 @@ pub(super) struct Gates<'a> {
 /// What a backward pass is for; see [`crate::model::Wanted`].
 #[derive(Clone, Copy)]
 pub(super) enum Wanted<'a> {
-    /// The address of the gradient of all parameters; each tensor's is written, not added to, but for the embeddings'
-    /// tables, which are zeros before.
-    Weights(u64),
+    Weights(Gradient<'a>),
     Gates(&'a GateOutputs),
+}
+
+/// Where the gradient of all parameters goes; each tensor's is written, not added to, but for the embeddings' tables, which
+/// are zeros before.
+#[derive(Clone, Copy)]
+pub(super) struct Gradient<'a> {
+    pub address: u64,
+    /// Biases' gradients and LayerNorms' are there when these are finished.
+    pub sums: &'a Sums<'a>,
+}
+
+impl Gradient<'_> {
+    /// The address of a tensor's.
+    pub fn of(self, slot: &Range<usize>) -> u64 {
+        tensor(self.address, slot)
+    }
 }
 
 /// Where the gate gradients of all layers go, f32.
@@ -126,7 +140,7 @@ pub(super) struct Layer<'a> {
     pub slots: &'a LayerSlots,
 }
 
-impl Layer<'_> {
+impl<'a> Layer<'a> {
     pub fn rows(&self) -> usize {
         if self.last { self.pass.batch.chosen } else { self.pass.batch.tokens }
     }
@@ -155,9 +169,9 @@ impl Layer<'_> {
         self.pass.gates.map(|gates| gates.heads + (before * 4) as u64)
     }
 
-    pub fn attention_shape(&self) -> Shape {
+    pub fn attention_shape(&self) -> attention::Shape {
         let batch = self.pass.batch;
-        Shape {
+        attention::Shape {
             sequences: batch.sequences,
             heads: self.heads(),
             head_size: self.head_size(),
@@ -168,5 +182,17 @@ impl Layer<'_> {
             longest_key: batch.longest,
             rows: self.rows(),
         }
+    }
+
+    /// Dropout's mask on the probabilities, whose bits are in this buffer.
+    pub fn attention_mask(
+        &self,
+        shape: &attention::Shape,
+        bits: &Buffer,
+    ) -> Result<Option<attention::Mask<'a>>> {
+        let site = |plan: &&DropoutPlan| plan.attention(self.number, 0, 0).is_some();
+        let Some(plan) = self.pass.dropout.filter(site) else { return Ok(None) };
+        let bits = bits.fit(attention::words_of_bits(self.pass.format(), shape) * 4)?;
+        Ok(Some(attention::Mask { plan, layer: self.number, bits }))
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     model::params::Layout,
     ops::{
         adamw::Moments,
-        cuda::{Buffer, Gpu, adamw, download},
+        cuda::{Buffer, Gpu, adamw, download, sums::Parts},
         later::Later,
     },
 };
@@ -24,6 +24,8 @@ pub(super) struct Trainer {
     decays: Buffer,
     outcome: Buffer,
     scratch: Buffer,
+    /// Of the gradient's sums over rows.
+    pub parts: Parts,
     /// The steps that were asked for are counted here; the rest is as it was when last asked for.
     moments: Moments,
 }
@@ -42,7 +44,7 @@ impl Trainer {
         decays.upload(&signs)?;
         adamw::Outcome::begin(&outcome)?;
         scratch.fit(adamw::norm_scratch(layout.len))?;
-        Ok(Self { gradient, first, second, decays, outcome, scratch, moments })
+        Ok(Self { gradient, first, second, decays, outcome, scratch, parts: Parts::new(gpu), moments })
     }
 
     pub fn gradient(&self) -> u64 {

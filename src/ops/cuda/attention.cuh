@@ -8,6 +8,11 @@
         DROPOUT_PARAMETERS
 #define ATTENTION_ARGUMENTS queries, keys, numbers, head_size, factor, DROPOUT_ARGUMENTS
 #define ATTENTION_PLACE attention::Place::here(queries, keys, numbers, DROPOUT)
+// Which probabilities are kept, as the forward pass on tensor cores leaves it for the backward pass: (heads, words, rows),
+// a bit for each of 32 keys of a query, so that the words of neighbouring queries are neighbours. None where nothing is
+// dropped.
+#define BITS_PARAMETERS(W) W *bits, unsigned bits_words, unsigned bits_rows
+#define BITS_ARGUMENTS bits, bits_words, bits_rows
 
 // Kernels for heads of up to 32, 64 and 128 columns, with so many blocks on a multiprocessor at least.
 #define MMA_KERNELS(name, parameters, arguments, blocks32, blocks64, blocks128) \
@@ -59,6 +64,10 @@ struct Place {
     }
     // Where a query's number is in (rows, heads).
     __device__ __forceinline__ size_t number_of(unsigned query) const { return (query_row + query) * heads + head; }
+    // Where the bits of a query and of 32 keys, beginning with a multiple of 32, are in (heads, words, rows).
+    __device__ __forceinline__ size_t bits_of(unsigned query, unsigned key, unsigned words, unsigned rows) const {
+        return (size_t(head) * words + key / 32) * rows + query_row + query;
+    }
 };
 
 // Which probabilities of a tile are kept, a bit each. A call of Philox decides 8 elements of a group of 128 neighbours,

@@ -49,6 +49,30 @@ pub struct Saved {
     pub log_sums: u64,
 }
 
+/// Dropout's mask on the probabilities of a layer.
+#[derive(Clone, Copy)]
+pub struct Mask<'a> {
+    pub plan: &'a DropoutPlan,
+    pub layer: usize,
+    /// Where the forward pass leaves which probabilities are kept and the backward pass reads it: as many u32 as
+    /// [`words_of_bits`] says. The first pass draws the mask, with ten rounds of Philox for eight probabilities; a bit for
+    /// each is cheaper than to draw them twice more.
+    pub bits: u64,
+}
+
+/// Words that a mask's bits need: for each head and query one for 32 keys, of the longest sequence. None where no kernel
+/// keeps them, as all but those with tensor cores draw the mask again.
+pub fn words_of_bits(format: Format, shape: &Shape) -> usize {
+    match Way::of_heads(format, shape.head_size) {
+        Way::Mma(_) => shape.heads * bits_words(shape) * shape.rows,
+        Way::Plain => 0,
+    }
+}
+
+fn bits_words(shape: &Shape) -> usize {
+    shape.longest_key.div_ceil(32)
+}
+
 /// Rows of queries or keys that a block is responsible for, and its threads.
 const OWN: usize = 64;
 const THREADS: usize = 128;
@@ -65,15 +89,33 @@ enum Way {
 }
 
 impl Way {
-    /// Tensor cores take bf16, and load 16 bytes at a time.
+    /// Tensor cores take bf16, and load 16 bytes at a time. Where the backward pass has them the forward pass had them too,
+    /// and left the mask's bits: all its rows are among the other's.
     fn new(format: Format, shape: &Shape, all: &[Rows]) -> Self {
         let aligned = |rows: &Rows| rows.address.is_multiple_of(16) && rows.stride.is_multiple_of(8);
-        let fits = format == Format::Bf16 && shape.head_size.is_multiple_of(8) && all.iter().all(aligned);
-        match shape.head_size {
+        if all.iter().all(aligned) { Self::of_heads(format, shape.head_size) } else { Self::Plain }
+    }
+
+    /// For rows that are aligned.
+    fn of_heads(format: Format, head_size: usize) -> Self {
+        let fits = format == Format::Bf16 && head_size.is_multiple_of(8);
+        match head_size {
             0..=32 if fits => Self::Mma(32),
             33..=64 if fits => Self::Mma(64),
             65..=128 if fits => Self::Mma(128),
             _ => Self::Plain,
+        }
+    }
+
+    /// What only kernels with tensor cores are told of the mask.
+    fn bits(self, shape: &Shape, mask: Option<Mask>) -> Vec<Argument> {
+        match self {
+            Self::Mma(_) => vec![
+                Argument::Address(mask.map_or(0, |mask| mask.bits)),
+                Argument::U32(bits_words(shape) as u32),
+                Argument::U32(shape.rows as u32),
+            ],
+            Self::Plain => Vec::new(),
         }
     }
 
@@ -94,7 +136,7 @@ impl Way {
         Grid { blocks, threads: THREADS as u32, shared: shared as u32 }
     }
 
-    /// Bytes of dynamic shared memory. With the arrays of fixed size, 4.3 KiB at most, it may come to more than the 48 KiB
+    /// Bytes of dynamic shared memory. With the arrays of fixed size, 4.1 KiB at most, it may come to more than the 48 KiB
     /// that a kernel has without asking: then CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES has to be this.
     fn shared_forward(self) -> usize {
         match self {
@@ -117,8 +159,8 @@ impl Way {
 }
 
 /// What all kernels are told after their operands. The kernels put head and sequence into the mask themselves.
-fn common(shape: &Shape, dropout: Option<(&DropoutPlan, usize)>) -> Vec<Argument> {
-    let mask = dropout.and_then(|(plan, layer)| plan.attention(layer, 0, 0));
+fn common(shape: &Shape, mask: Option<Mask>) -> Vec<Argument> {
+    let mask = mask.and_then(|mask| mask.plan.attention(mask.layer, 0, 0));
     let factor = 1.0 / (shape.head_size as f32).sqrt();
     let mut all = vec![
         Argument::Address(shape.queries),
@@ -136,7 +178,7 @@ fn concat(parts: &[&[Argument]]) -> Vec<Argument> {
 }
 
 /// Writes context (rows, A) = dropout(softmax(q kᵀ / √d)) v, and log Σ exp of each query's scores to `log_sums`
-/// (rows, heads) of f32. `dropout` comes with the layer's number.
+/// (rows, heads) of f32.
 #[allow(clippy::too_many_arguments)]
 pub fn forward(
     gpu: &dyn Gpu,
@@ -145,7 +187,7 @@ pub fn forward(
     k: Rows,
     v: Rows,
     shape: &Shape,
-    dropout: Option<(&DropoutPlan, usize)>,
+    mask: Option<Mask>,
     log_sums: u64,
     context: Rows,
 ) -> Result<()> {
@@ -157,8 +199,9 @@ pub fn forward(
             &q.arguments(),
             &k.arguments(),
             &v.arguments(),
-            &common(shape, dropout),
+            &common(shape, mask),
             &[Argument::Address(log_sums)],
+            &way.bits(shape, mask),
             &context.arguments(),
         ]),
     )
@@ -172,7 +215,7 @@ pub fn backward(
     d_context: Rows,
     saved: &Saved,
     shape: &Shape,
-    dropout: Option<(&DropoutPlan, usize)>,
+    mask: Option<Mask>,
     scratch: u64,
     dq: Rows,
     dk: Rows,
@@ -180,7 +223,7 @@ pub fn backward(
 ) -> Result<()> {
     let Saved { q, k, v, context, log_sums } = *saved;
     let way = Way::new(format, shape, &[d_context, q, k, v, context, dq, dk, dv]);
-    let (shared, common) = (way.shared_backward(), common(shape, dropout));
+    let (shared, common, bits) = (way.shared_backward(), common(shape, mask), way.bits(shape, mask));
     let inputs = concat(&[&d_context.arguments(), &q.arguments(), &k.arguments(), &v.arguments()]);
     // This one leaves ⟨context, d_context⟩ of every query and head in `scratch` for the next.
     gpu.launch(
@@ -191,6 +234,7 @@ pub fn backward(
             &context.arguments(),
             &[Argument::Address(log_sums)],
             &common,
+            &bits,
             &[Argument::Address(scratch)],
             &dq.arguments(),
         ]),
@@ -202,6 +246,7 @@ pub fn backward(
             &inputs,
             &[Argument::Address(log_sums), Argument::Address(scratch)],
             &common,
+            &bits,
             &dk.arguments(),
             &dv.arguments(),
         ]),

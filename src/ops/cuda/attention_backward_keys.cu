@@ -7,13 +7,12 @@
 template <unsigned D>
 __device__ __forceinline__ void attention_backward_keys_mma(
     const bf16* d_context, unsigned d_stride, const bf16* q, unsigned q_stride, const bf16* k, unsigned k_stride,
-    const bf16* v, unsigned v_stride, const float* log_sums, const float* products, ATTENTION_PARAMETERS, bf16* dk,
-    unsigned dk_stride, bf16* dv, unsigned dv_stride) {
+    const bf16* v, unsigned v_stride, const float* log_sums, const float* products, ATTENTION_PARAMETERS,
+    BITS_PARAMETERS(const uint32_t), bf16* dk, unsigned dk_stride, bf16* dv, unsigned dv_stride) {
     using namespace attention;
-    constexpr unsigned WORDS = OTHER * Kept::WORDS_PER_QUERY + Kept::GROUP_WORDS;
     DYNAMIC_SHARED(memory);
-    SHARED(uint32_t, words, 2 * WORDS);
-    // Log-sum-exps and products of two stages.
+    // Of two stages, the bits of the block's first 32 keys and of its others, and log-sum-exps and products.
+    SHARED(uint32_t, words, 2 * 2 * OTHER);
     SHARED(float, statistics, 2 * 2 * OTHER);
     const Place at = ATTENTION_PLACE;
     const unsigned first = blockIdx.x * OWN;
@@ -29,9 +28,6 @@ __device__ __forceinline__ void attention_backward_keys_mma(
     bf16* const own_keys = keys_tile + 16 * warp * mma::PITCH<D>;
     bf16* const own_values = values_tile + 16 * warp * mma::PITCH<D>;
     const bool drops = at.mask.threshold > 0;
-    const auto bits_of = [&](unsigned query) {
-        return Kept{words + query / OTHER % 2 * WORDS, at.keys, query, first, at.keys <= OWN};
-    };
 
     const auto load = [&](unsigned query) {
         const unsigned stage = query / OTHER % 2, there = min(OTHER, at.queries - query);
@@ -39,14 +35,19 @@ __device__ __forceinline__ void attention_backward_keys_mma(
         mma::load_tile<D, OTHER, THREADS>(tile, at.at_query(q, q_stride, head_size, query), q_stride, there, head_size);
         mma::load_tile<D, OTHER, THREADS>(tile + TILE, at.at_query(d_context, d_stride, head_size, query), d_stride,
                                           there, head_size);
+        const unsigned row = threadIdx.x % OTHER;
         if (threadIdx.x < 2 * OTHER) {
-            const unsigned row = threadIdx.x % OTHER;
             float* const to = statistics + stage * 2 * OTHER + threadIdx.x;
             const bool is_sum = threadIdx.x < OTHER;
             if (row < there) mma::copy_later<4>(to, (is_sum ? log_sums : products) + at.number_of(query + row), true);
             else *to = is_sum ? infinity() : 0.0f;  // rows beyond the last have no probabilities
+        } else if (drops) {
+            static_assert(THREADS == 4 * OTHER && OWN == 64);
+            const unsigned i = threadIdx.x - 2 * OTHER, key = first + i / OTHER * 32;
+            const bool is_bits = row < there && key < at.keys;
+            mma::copy_later<4>(words + stage * 2 * OTHER + i,
+                               is_bits ? bits + at.bits_of(query + row, key, bits_words, bits_rows) : bits, is_bits);
         }
-        if (drops) bits_of(query).draw(at.mask, there, rows);
     };
     mma::load_tile<D, OWN, THREADS>(keys_tile, at.at_key(k, k_stride, head_size, first), k_stride, rows, head_size);
     mma::load_tile<D, OWN, THREADS>(values_tile, at.at_key(v, v_stride, head_size, first), v_stride, rows, head_size);
@@ -73,21 +74,21 @@ __device__ __forceinline__ void attention_backward_keys_mma(
             mma::multiply_transposed<OTHER / 8, D>(scores, left_k[held], queries_tile, i);
             mma::multiply_transposed<OTHER / 8, D>(gradients, left_v[held], queries_tile + TILE, i);
         }
-        const Kept kept = bits_of(query);
         const float* const log_sum = statistics + query / OTHER % 2 * 2 * OTHER;
+        const uint32_t* const own_bits = words + (query / OTHER % 2 * 2 + warp / 2) * OTHER;
         UNROLL
         for (unsigned n = 0; n < OTHER / 8; n++)
             UNROLL
             for (unsigned i = 0; i < 2; i++) {
                 const unsigned column = 8 * n + lane % 4 * 2 + i;
-                const unsigned of = min(query + column, at.queries - 1);
-                const uint32_t bits = drops ? kept.window(of, first + 16 * warp) >> lane / 4 : ~0u;
+                // Those of the keys from this lane's first one on.
+                const uint32_t mine = drops ? own_bits[column] >> (warp % 2 * 16 + lane / 4) : ~0u;
                 const float shift = log_sum[column] * LOG2_E, product = log_sum[OTHER + column];
                 UNROLL
                 for (unsigned r = 0; r < 2; r++) {
                     float &score = scores[n][2 * r + i], &gradient = gradients[n][2 * r + i];
                     const float p = mma::power_of_two(score * (factor * LOG2_E) - shift);
-                    const bool keep = bits >> 8 * r & 1;
+                    const bool keep = mine >> 8 * r & 1;
                     gradient = p * (keep ? gradient * at.mask.scale - product : -product);
                     score = keep ? p : 0.0f;
                 }
@@ -110,9 +111,9 @@ __device__ __forceinline__ void attention_backward_keys_mma(
 #define PARAMETERS(T)                                                                                                 \
     const T *d_context, unsigned d_stride, const T *q, unsigned q_stride, const T *k, unsigned k_stride,     \
         const T *v, unsigned v_stride, const float *log_sums, const float *products, ATTENTION_PARAMETERS,         \
-        T *dk, unsigned dk_stride, T *dv, unsigned dv_stride
+        BITS_PARAMETERS(const uint32_t), T *dk, unsigned dk_stride, T *dv, unsigned dv_stride
 MMA_KERNELS(attention_backward_keys, PARAMETERS,
-            (d_context, d_stride, q, q_stride, k, k_stride, v, v_stride, log_sums, products, ATTENTION_ARGUMENTS, dk,
-             dk_stride, dv, dv_stride),
+            (d_context, d_stride, q, q_stride, k, k_stride, v, v_stride, log_sums, products, ATTENTION_ARGUMENTS,
+             BITS_ARGUMENTS, dk, dk_stride, dv, dv_stride),
             4, 3, 2)
 #undef PARAMETERS

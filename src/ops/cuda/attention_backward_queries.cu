@@ -10,10 +10,11 @@ template <unsigned D>
 __device__ __forceinline__ void attention_backward_queries_mma(
     const bf16* d_context, unsigned d_stride, const bf16* q, unsigned q_stride, const bf16* k, unsigned k_stride,
     const bf16* v, unsigned v_stride, const bf16* context, unsigned context_stride, const float* log_sums,
-    ATTENTION_PARAMETERS, float* products, bf16* dq, unsigned dq_stride) {
+    ATTENTION_PARAMETERS, BITS_PARAMETERS(const uint32_t), float* products, bf16* dq, unsigned dq_stride) {
     using namespace attention;
     DYNAMIC_SHARED(memory);
-    SHARED(uint32_t, words, Kept::MOST_WORDS);
+    // Of two stages, the bits of each query.
+    SHARED(uint32_t, words, 2 * OWN);
     SHARED(float, own_products, OWN);
     const Place at = ATTENTION_PLACE;
     const unsigned first = blockIdx.x * OWN;
@@ -29,20 +30,23 @@ __device__ __forceinline__ void attention_backward_queries_mma(
     bf16* const own_queries = queries_tile + 16 * warp * mma::PITCH<D>;
     const bf16* const own_d = d_tile + 16 * warp * mma::PITCH<D>;
     const bool drops = at.mask.threshold > 0;
-    Kept kept{words, at.keys, first, 0, size_t(rows) * at.keys <= Kept::MOST_ELEMENTS};
 
     const auto load = [&](unsigned key) {
-        bf16* const tile = stages + key / OTHER % 2 * 2 * TILE;
-        const unsigned there = min(OTHER, at.keys - key);
+        const unsigned stage = key / OTHER % 2, there = min(OTHER, at.keys - key);
+        bf16* const tile = stages + stage * 2 * TILE;
         mma::load_tile<D, OTHER, THREADS>(tile, at.at_key(k, k_stride, head_size, key), k_stride, there, head_size);
         mma::load_tile<D, OTHER, THREADS>(tile + TILE, at.at_key(v, v_stride, head_size, key), v_stride, there,
                                           head_size);
+        if (drops && threadIdx.x < OWN) {
+            const unsigned query = first + min(threadIdx.x, rows - 1);
+            mma::copy_later<4>(words + stage * OWN + threadIdx.x, bits + at.bits_of(query, key, bits_words, bits_rows),
+                               true);
+        }
     };
     mma::load_tile<D, OWN, THREADS>(queries_tile, at.at_query(q, q_stride, head_size, first), q_stride, rows, head_size);
     mma::load_tile<D, OWN, THREADS>(d_tile, at.at_query(d_context, d_stride, head_size, first), d_stride, rows,
                                     head_size);
     load(0);
-    if (drops && kept.whole) kept.draw(at.mask, rows, at.keys);
 
     const unsigned in_block[2] = {16 * warp + lane / 4, 16 * warp + lane / 4 + 8};
     float product[2] = {}, log_sum[2] = {};
@@ -52,11 +56,6 @@ __device__ __forceinline__ void attention_backward_queries_mma(
         mma::wait_for_copies();
         __syncthreads();
         if (key + OTHER < at.keys) load(key + OTHER);
-        if (drops && !kept.whole) {
-            kept.key = key;
-            kept.draw(at.mask, rows, min(OTHER, at.keys - key));
-            __syncthreads();
-        }
         if (!busy) continue;
         if (key == 0) {
             UNROLL
@@ -101,8 +100,8 @@ __device__ __forceinline__ void attention_backward_queries_mma(
         }
         UNROLL
         for (unsigned r = 0; r < 2; r++) {
-            const unsigned query = first + min(in_block[r], rows - 1);
-            const uint32_t bits = drops ? kept.window(query, key) >> lane % 4 * 2 : ~0u;
+            // Those of the keys from this lane's first one on.
+            const uint32_t mine = drops ? words[key / OTHER % 2 * OWN + in_block[r]] >> lane % 4 * 2 : ~0u;
             UNROLL
             for (unsigned n = 0; n < OTHER / 8; n++)
                 UNROLL
@@ -110,7 +109,7 @@ __device__ __forceinline__ void attention_backward_queries_mma(
                     const bool there = key + 8 * n + lane % 4 * 2 + i < at.keys;
                     float& score = scores[n][2 * r + i];
                     const float p = there ? mma::power_of_two(score * (factor * LOG2_E) - log_sum[r]) : 0.0f;
-                    const float multiplier = bits >> (8 * n + i) & 1 ? at.mask.scale : 0.0f;
+                    const float multiplier = mine >> (8 * n + i) & 1 ? at.mask.scale : 0.0f;
                     score = p * (gradients[n][2 * r + i] * multiplier - product[r]);
                 }
         }
@@ -124,9 +123,9 @@ __device__ __forceinline__ void attention_backward_queries_mma(
 #define PARAMETERS(T)                                                                                                 \
     const T *d_context, unsigned d_stride, const T *q, unsigned q_stride, const T *k, unsigned k_stride,     \
         const T *v, unsigned v_stride, const T *context, unsigned context_stride, const float *log_sums,        \
-        ATTENTION_PARAMETERS, float *products, T *dq, unsigned dq_stride
+        ATTENTION_PARAMETERS, BITS_PARAMETERS(const uint32_t), float *products, T *dq, unsigned dq_stride
 MMA_KERNELS(attention_backward_queries, PARAMETERS,
             (d_context, d_stride, q, q_stride, k, k_stride, v, v_stride, context, context_stride, log_sums,
-             ATTENTION_ARGUMENTS, products, dq, dq_stride),
+             ATTENTION_ARGUMENTS, BITS_ARGUMENTS, products, dq, dq_stride),
             4, 3, 2)
 #undef PARAMETERS

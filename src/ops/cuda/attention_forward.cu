@@ -8,7 +8,8 @@
 template <unsigned D>
 __device__ __forceinline__ void attention_forward_mma(const bf16* q, unsigned q_stride, const bf16* k, unsigned k_stride,
                                                       const bf16* v, unsigned v_stride, ATTENTION_PARAMETERS,
-                                                      float* log_sums, bf16* context, unsigned context_stride) {
+                                                      float* log_sums, BITS_PARAMETERS(uint32_t), bf16* context,
+                                                      unsigned context_stride) {
     using namespace attention;
     constexpr unsigned N = D <= 64 ? 64 : 32;
     DYNAMIC_SHARED(memory);
@@ -53,6 +54,14 @@ __device__ __forceinline__ void attention_forward_mma(const bf16* q, unsigned q_
             kept.draw(at.mask, rows, min(N, at.keys - key));
             __syncthreads();
         }
+        if (drops && bits)
+            for (unsigned i = threadIdx.x; i < OWN * (N / 32); i += THREADS) {
+                const unsigned query = i % OWN, from = key + i / OWN * 32;
+                if (query >= rows || from >= at.keys) continue;
+                const unsigned beyond = 32 - min(32u, at.keys - from);
+                bits[at.bits_of(first + query, from, bits_words, bits_rows)] =
+                    kept.window(first + query, from) & ~0u >> beyond;
+            }
         if (!busy) continue;
         const bf16* const keys_tile = stages + key / N % 2 * STAGE;
         if (key == 0)
@@ -115,7 +124,9 @@ __device__ __forceinline__ void attention_forward_mma(const bf16* q, unsigned q_
 
 #define PARAMETERS(T)                                                                                                 \
     const T *q, unsigned q_stride, const T *k, unsigned k_stride, const T *v, unsigned v_stride,             \
-        ATTENTION_PARAMETERS, float *log_sums, T *context, unsigned context_stride
+        ATTENTION_PARAMETERS, float *log_sums, BITS_PARAMETERS(uint32_t), T *context, unsigned context_stride
 MMA_KERNELS(attention_forward, PARAMETERS,
-            (q, q_stride, k, k_stride, v, v_stride, ATTENTION_ARGUMENTS, log_sums, context, context_stride), 5, 4, 2)
+            (q, q_stride, k, k_stride, v, v_stride, ATTENTION_ARGUMENTS, log_sums, BITS_ARGUMENTS, context,
+             context_stride),
+            5, 4, 2)
 #undef PARAMETERS

@@ -3,7 +3,7 @@
 use super::{
     Argument, Format, Gpu, Grid, THREADS,
     gpu::named,
-    sums::{add_parts, parts},
+    sums::{Sums, parts},
 };
 use crate::error::Result;
 
@@ -22,8 +22,7 @@ pub fn forward(gpu: &dyn Gpu, format: Format, h: u64, bias: u64, a: u64, t: usiz
     )
 }
 
-/// da (T, F) becomes dh in place; db (F) ← its column sums when asked for. `scratch` has room for `parts(t)` · F
-/// numbers of f32.
+/// da (T, F) becomes dh in place; db (F) ← its column sums, when the sums are finished, if it is asked for.
 pub fn backward(
     gpu: &dyn Gpu,
     format: Format,
@@ -31,9 +30,9 @@ pub fn backward(
     da: u64,
     t: usize,
     f: usize,
-    db: Option<(u64, u64)>,
+    db: Option<(u64, &Sums)>,
 ) -> Result<()> {
-    let (db, scratch) = db.unzip();
+    let parts_of_db = db.map_or(Ok(0), |(db, sums)| sums.add(parts(t), f, [Some(db)], false))?;
     let grid =
         Grid { blocks: [f.div_ceil(THREADS) as u32, parts(t) as u32, 1], threads: THREADS as u32, shared: 0 };
     gpu.launch(
@@ -44,11 +43,7 @@ pub fn backward(
             Argument::Address(da),
             Argument::U32(t as u32),
             Argument::U32(f as u32),
-            Argument::Address(scratch.unwrap_or(0)),
+            Argument::Address(parts_of_db),
         ],
-    )?;
-    match (db, scratch) {
-        (Some(db), Some(scratch)) => add_parts(gpu, scratch, parts(t), f, db, false),
-        _ => Ok(()),
-    }
+    )
 }

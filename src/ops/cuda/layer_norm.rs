@@ -5,7 +5,7 @@ use super::{
     chunks::{THREADS, blocks, vectors},
     dropout,
     gpu::named,
-    sums::{add_all_parts, parts},
+    sums::{Sums, parts},
 };
 use crate::{error::Result, ops::dropout::Dropout};
 
@@ -67,13 +67,12 @@ pub fn forward(
     gpu.launch(&named("layer_norm_forward", format), Grid::new(blocks(n), THREADS), &all)
 }
 
-/// Where the sums over rows go, each (H) of f32: they are replaced, not added to. `scratch` has room for
-/// 3 · `parts(n)` · H numbers of f32.
-pub struct Gradients {
+/// Where the sums over rows go when `sums` are finished, each (H) of f32: they are replaced, not added to.
+pub struct Gradients<'a> {
     pub gamma: u64,
     pub beta: u64,
     pub bias: Option<u64>,
-    pub scratch: u64,
+    pub sums: &'a Sums<'a>,
 }
 
 /// dy (n, H) becomes dz, the residual's gradient, in place; `dx` (n, H), when given, receives the gradient of the
@@ -93,20 +92,18 @@ pub fn backward(
     h: usize,
 ) -> Result<()> {
     let dx = dx.unwrap_or(0);
+    let room = |g: &Gradients| g.sums.add(parts(n), h, [Some(g.gamma), Some(g.beta), g.bias], false);
+    let sums = gradients.map_or(Ok(0), room)?;
     let mut all = [dy, x_hat, inverse, gamma].map(Argument::Address).to_vec();
     all.extend(dropout::arguments(sublayer.dropout.as_ref()));
     all.extend([
         Argument::F32(sublayer.gate),
         Argument::Address(dx),
-        Argument::Address(gradients.map_or(0, |g| g.scratch)),
+        Argument::Address(sums),
         Argument::U32(n as u32),
         Argument::U32(h as u32),
-        vectors(h, &[dy, x_hat, gamma, dx, gradients.map_or(0, |g| g.scratch)]),
+        vectors(h, &[dy, x_hat, gamma, dx, sums]),
     ]);
     let grid = Grid { blocks: [parts(n) as u32, 1, 1], threads: BACKWARD_THREADS, shared: 0 };
-    gpu.launch(&named("layer_norm_backward", format), grid, &all)?;
-    match gradients {
-        Some(g) => add_all_parts(gpu, g.scratch, parts(n), h, [Some(g.gamma), Some(g.beta), g.bias], false),
-        None => Ok(()),
-    }
+    gpu.launch(&named("layer_norm_backward", format), grid, &all)
 }

@@ -5,7 +5,7 @@
 use super::{
     Argument, Format, Gpu, Grid, Matrix, Product, THREADS,
     gpu::named,
-    sums::{add_parts, parts},
+    sums::{Sums, parts},
 };
 use crate::error::Result;
 
@@ -101,8 +101,7 @@ pub fn backward_weight(
     )
 }
 
-/// db (o) in f32 ← the sum of dy's rows (n, o), or += with `accumulate`. `scratch` has room for `parts(n)` · o numbers
-/// of f32.
+/// db (o) in f32 ← the sum of dy's rows (n, o), or += with `accumulate`, when the sums are finished.
 #[allow(clippy::too_many_arguments)]
 pub fn backward_bias(
     gpu: &dyn Gpu,
@@ -111,9 +110,10 @@ pub fn backward_bias(
     n: usize,
     o: usize,
     db: u64,
-    scratch: u64,
+    sums: &Sums,
     accumulate: bool,
 ) -> Result<()> {
+    let parts_of_db = sums.add(parts(n), o, [Some(db)], accumulate)?;
     let columns = if o.is_multiple_of(4) { o / 4 } else { o };
     gpu.launch(
         &named("column_sums", format),
@@ -126,10 +126,9 @@ pub fn backward_bias(
             Argument::Address(dy),
             Argument::U32(n as u32),
             Argument::U32(o as u32),
-            Argument::Address(scratch),
+            Argument::Address(parts_of_db),
         ],
-    )?;
-    add_parts(gpu, scratch, parts(n), o, db, accumulate)
+    )
 }
 
 fn product(gpu: &dyn Gpu, product: &Product) -> Result<()> {

@@ -1,13 +1,22 @@
 #include "sums.cuh"
 
-// For each of `gridDim.y` arrays of parts (count, width), one after another: its sum (width) = (accumulate ? sum : 0) + the
-// parts; a sum that is null is left out.
-extern "C" __global__ void add_parts(const float* parts, unsigned count, unsigned width, float* first, float* second,
-                                     float* third, unsigned accumulate) {
-    float* const sum = blockIdx.y == 0 ? first : blockIdx.y == 1 ? second : third;
-    const unsigned column = blockIdx.x * WARP + threadIdx.x % WARP;
-    if (!sum) return;
-    const float total = sum_of_parts(parts + size_t(blockIdx.y) * count * width, count, width, column);
-    if (threadIdx.x < WARP && column < width) sum[column] = accumulate ? sum[column] + total : total;
+// As sums.rs writes it: sum (width) = (accumulate ? sum : 0) + the parts (count, width), for which the blocks from `first`
+// on are.
+struct SumJob {
+    const float* parts;
+    float* sum;
+    uint32_t count, width, first, accumulate;
+};
+
+// All sums of a step: a block for each 32 columns of each job.
+extern "C" __global__ void add_parts(const SumJob* jobs, unsigned count) {
+    const unsigned lane = threadIdx.x % WARP;
+    // Its job is the last one that begins here or before. A job without columns begins where the next one does.
+    unsigned begun = 0;
+    for (unsigned i = lane; i < count; i += WARP) begun += jobs[i].first <= blockIdx.x;
+    const SumJob job = jobs[warp_sum(begun) - 1];
+    const unsigned column = (blockIdx.x - job.first) * WARP + lane;
+    const float total = sum_of_parts(job.parts, job.count, job.width, column);
+    if (threadIdx.x < WARP && column < job.width) job.sum[column] = job.accumulate ? job.sum[column] + total : total;
 }
 REGISTER(add_parts)

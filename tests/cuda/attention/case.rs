@@ -164,3 +164,33 @@ pub fn inputs(case: &Case, setup: &Setup, format: Format) -> (Vec<Vec<f32>>, Vec
     let plan = DropoutPlan { seed: 7 << 40 | 5, step: 11, hidden: 0.0, attention: case.rate };
     (qkv, numbers(setup.context.end(), 9, format), plan)
 }
+
+/// What the words of a mask's bits are before the forward pass.
+pub const UNTOUCHED: u32 = 0xA5C3_960F;
+
+/// The bits that the forward pass left, if these kernels keep any, are those of the CPU's masks, zeros beyond a sequence's
+/// last key; nothing else is written, and nothing at all where nothing is dropped or rows are not aligned.
+pub fn check_bits(case: &Case, setup: &Setup, plan: &DropoutPlan, words: &[u32]) {
+    let rows = setup.queries[setup.queries.len() - 1];
+    let per_head = case.lengths.iter().map(|l| l.1.div_ceil(32)).max().unwrap();
+    if words.is_empty() {
+        return;
+    }
+    let mut expected = vec![UNTOUCHED; case.heads.len() * per_head * rows];
+    for (h, head) in case.heads.iter().enumerate() {
+        for (s, (queries, keys)) in case.lengths.iter().enumerate() {
+            let Some(mask) = plan.attention(3, *head, s).filter(|_| case.layout != Layout::Odd) else {
+                continue;
+            };
+            let mut multipliers = vec![0.0; queries * keys];
+            mask.multipliers(0, &mut multipliers);
+            for (query, of_query) in multipliers.chunks(*keys).enumerate() {
+                for (word, of_word) in of_query.chunks(32).enumerate() {
+                    let bits = (0..).zip(of_word).map(|(i, m)| u32::from(*m != 0.0) << i).sum();
+                    expected[(h * per_head + word) * rows + setup.queries[s] + query] = bits;
+                }
+            }
+        }
+    }
+    assert!(words == expected, "the mask's bits of {:?} heads {:?}", case.lengths, case.heads);
+}

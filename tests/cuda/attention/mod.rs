@@ -5,7 +5,7 @@ use lottery::{
     ops::{
         cuda::{
             Buffer, Format, Gpu,
-            attention::{self, Saved, Shape},
+            attention::{self, Mask, Saved, Shape},
             download,
         },
         dropout::DropoutPlan,
@@ -16,7 +16,7 @@ use crate::support::{assert_close, assert_within, empty, on_device, on_devices, 
 
 mod case;
 
-use case::{Case, Layout, Layout::*, Outcome, Setup, case, inputs, on_the_cpu};
+use case::{Case, Layout, Layout::*, Outcome, Setup, UNTOUCHED, case, check_bits, inputs, on_the_cpu};
 
 fn on_the_device(
     gpu: &Rc<dyn Gpu>,
@@ -52,12 +52,20 @@ fn on_the_device(
     let (d, context) = (on_device(gpu, d, format)?, empty(gpu, setup.context.end(), format)?);
     let (log_sums, scratch) =
         (empty(gpu, rows * shape.heads, Format::F32)?, empty(gpu, rows * shape.heads, Format::F32)?);
-    let dropout = Some((plan, 3));
+    let bits = Buffer::new(gpu);
+    bits.upload(&vec![UNTOUCHED; attention::words_of_bits(format, &shape)])?;
+    let mask = Some(Mask { plan, layer: 3, bits: bits.address() });
     let to = setup.context.on(&context, format);
-    attention::forward(&**gpu, format, q, k, v, &shape, dropout, log_sums.address(), to)?;
+    attention::forward(&**gpu, format, q, k, v, &shape, mask, log_sums.address(), to)?;
+    check_bits(
+        case,
+        setup,
+        plan,
+        &download(&**gpu, bits.address(), attention::words_of_bits(format, &shape))?,
+    );
     let saved = Saved { q, k, v, context: to, log_sums: log_sums.address() };
     let d = setup.context.on(&d, format);
-    attention::backward(&**gpu, format, d, &saved, &shape, dropout, scratch.address(), dq, dk, dv)?;
+    attention::backward(&**gpu, format, d, &saved, &shape, mask, scratch.address(), dq, dk, dv)?;
 
     let context = values(gpu, &context, setup.context.end(), format)?;
     let gradients = outputs
