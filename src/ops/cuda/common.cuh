@@ -67,6 +67,39 @@ __device__ __forceinline__ uint16_t float_to_bf16_bits(float value) {
 #endif
 }
 
+// Two neighbours as bf16, in one instruction.
+__device__ __forceinline__ uint32_t pack(float low, float high) {
+#ifdef EMULATION
+    return float_to_bf16_bits(low) | uint32_t(float_to_bf16_bits(high)) << 16;
+#else
+    uint32_t both;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(high), "f"(low));
+    return both;
+#endif
+}
+
+// 2^v in one instruction; 0 of minus infinity.
+__device__ __forceinline__ float power_of_two(float v) {
+#ifdef EMULATION
+    return exp2f(v);
+#else
+    float power;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(v));
+    return power;
+#endif
+}
+
+// 1 / v in one instruction, of a v that is no denormal number.
+__device__ __forceinline__ float reciprocal(float v) {
+#ifdef EMULATION
+    return 1.0f / v;
+#else
+    float of;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(of) : "f"(v));
+    return of;
+#endif
+}
+
 __device__ __forceinline__ float to_float(float v) { return v; }
 __device__ __forceinline__ float to_float(bf16 v) { return bits_to_float(uint32_t(v.bits) << 16); }
 
