@@ -31,7 +31,7 @@
     REGISTER(name##_f32)                                                                                      \
     REGISTER(name##_bf16)
 
-constexpr unsigned ROWS_PER_PART = 32;  // as in sums.rs
+constexpr unsigned ROWS_PER_PART = 16;  // as in sums.rs
 constexpr unsigned WARP = 32;
 constexpr unsigned ALL_LANES = 0xFFFFFFFFu;
 
