@@ -27,7 +27,7 @@ pub(super) struct Gates<'a> {
 #[derive(Clone, Copy)]
 pub(super) enum Wanted<'a> {
     /// The address of the gradient of all parameters; each tensor's is written, not added to, but for the embeddings'
-    /// tables, which are zeros before.
+    /// tables, which are zeros before or, as for the words', what the masked-LM head wrote.
     Weights(u64),
     Gates(&'a GateOutputs),
 }
