@@ -1,5 +1,5 @@
 use lottery::ops::{
-    cuda::{Format, gelu, sums::Parts},
+    cuda::{Argument, Format, Grid, gelu, sums::Parts},
     gelu as cpu,
 };
 
@@ -41,6 +41,44 @@ fn gelu_and_its_gradient_agree_with_the_cpu_over_odd_shapes() {
                     assert_close(&values(gpu, &on_db, f, Format::F32)?, &db, format, &what);
                 }
             }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn gelus_rows_may_be_more_than_a_grid_has_blocks_for() {
+    on_devices("gelu in few blocks", |gpu, format| {
+        let (t, f) = (23, 20);
+        let (x, bias) = (numbers(t * f, 1, format), numbers(f, 2, Format::F32));
+        let on_bias = on_device(gpu, &bias, Format::F32)?;
+        let kernel = match format {
+            Format::F32 => "gelu_forward_f32",
+            Format::Bf16 => "gelu_forward_bf16",
+        };
+        let run = |blocks: Option<u32>| {
+            let (h, a) = (on_device(gpu, &x, format)?, empty(gpu, t * f, format)?);
+            let (at_h, at_bias, at_a) = (h.address(), on_bias.address(), a.address());
+            match blocks {
+                None => gelu::forward(&**gpu, format, at_h, at_bias, at_a, t, f)?,
+                Some(blocks) => gpu.launch(
+                    kernel,
+                    Grid { blocks: [1, blocks, 1], threads: 128, shared: 0 },
+                    &[
+                        Argument::Address(at_h),
+                        Argument::Address(at_bias),
+                        Argument::Address(at_a),
+                        Argument::U32(t as u32),
+                        Argument::U32(f as u32),
+                        Argument::U32(1),
+                    ],
+                )?,
+            }
+            Ok([values(gpu, &h, t * f, format)?, values(gpu, &a, t * f, format)?])
+        };
+        let whole = run(None)?;
+        for blocks in [1, 2, 5, 9] {
+            assert_eq!(run(Some(blocks))?, whole, "{format:?} {blocks}");
         }
         Ok(())
     });

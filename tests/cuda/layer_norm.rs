@@ -14,7 +14,7 @@ use crate::support::{assert_close, assert_within, empty, numbers, on_device, on_
 
 /// Rows, width, rate of dropout, gate; with a bias, a residual, and the sublayer's output wanted.
 type Case = (usize, usize, f32, f32, [bool; 3]);
-const CASES: [Case; 15] = [
+const CASES: [Case; 17] = [
     (35, SHIFTED, 0.3, 0.7, [true, true, true]),
     (1, 1, 0.0, 1.0, [true, true, true]),
     (3, 5, 0.3, 1.0, [true, true, false]),
@@ -25,6 +25,8 @@ const CASES: [Case; 15] = [
     (34, 256, 0.1, 1.0, [true, false, false]),
     (31, 384, 0.1, 0.7, [false, true, true]),
     (40, 768, 0.1, 1.0, [true, true, false]),
+    (5, 580, 0.0, 0.7, [true, true, true]),
+    (17, 900, 0.0, 1.0, [true, true, true]),
     (2, 1024, 0.9, 1.0, [true, true, true]),
     (3, 1022, 0.1, 1.0, [true, true, true]),
     (2, 1027, 0.5, 0.7, [true, true, true]),

@@ -1,5 +1,9 @@
 use lottery::ops::{
-    cuda::{Format, linear, sums::Parts},
+    cuda::{
+        Format,
+        linear::{self, Rows},
+        sums::Parts,
+    },
     linear as cpu,
     product::Write,
 };
@@ -20,6 +24,17 @@ const SHAPES: [(usize, usize, usize); 10] = [
     (0, 0, 3),
 ];
 
+/// How far apart rows of this length may be.
+fn strides(length: usize) -> [usize; 3] {
+    [length, length.next_multiple_of(8), length + 3]
+}
+
+/// The matrix with NaN between its rows.
+fn spread(matrix: &[f32], length: usize, stride: usize) -> Vec<f32> {
+    let rows = matrix.chunks(length.max(1));
+    rows.flat_map(|row| row.iter().copied().chain(vec![f32::NAN; stride - length])).collect()
+}
+
 #[test]
 fn a_layers_outputs_are_the_cpus_in_either_format() {
     on_devices("linear", |gpu, format| {
@@ -35,6 +50,15 @@ fn a_layers_outputs_are_the_cpus_in_either_format() {
                 let on_b = on_device(gpu, &b, y_format)?;
                 for (bias, expected) in [(None, &plain), (Some(on_b.address()), &biased)] {
                     let what = format!("{format:?} {y_format:?} {n} x {i} x {o} {}", bias.is_some());
+                    for stride in strides(o) {
+                        let y = empty(gpu, n * stride, y_format)?;
+                        let (x, w, to) = (on_x.address(), on_w.address(), Rows::apart(y.address(), stride));
+                        linear::forward(&**gpu, format, x, w, bias, (n, i, o), to, y_format)?;
+                        let found = values(gpu, &y, n * stride, y_format)?;
+                        let found: Vec<f32> =
+                            found.chunks(stride.max(1)).flat_map(|row| row[..o].to_vec()).collect();
+                        assert_close(&found, expected, y_format, &format!("{what} {stride}"));
+                    }
                     let y = empty(gpu, n * o, y_format)?;
                     let (x, w) = (on_x.address(), on_w.address());
                     linear::forward(&**gpu, format, x, w, bias, (n, i, o), y.address(), y_format)?;
@@ -53,9 +77,10 @@ fn a_layers_gradients_are_the_cpus_and_replace_or_add() {
             let (x, w) = (numbers(n * i, 1, format), numbers(o * i, 2, format));
             let dy = numbers(n * o, 3, format);
             let (on_x, on_w) = (on_device(gpu, &x, format)?, on_device(gpu, &w, format)?);
-            let on_dy = on_device(gpu, &dy, format)?;
-            for accumulate in [false, true] {
-                let what = format!("{format:?} {n} x {i} x {o} {accumulate}");
+            let replacing = strides(o).map(|stride| (false, stride));
+            for (accumulate, stride) in [(true, o)].into_iter().chain(replacing) {
+                let what = format!("{format:?} {n} x {i} x {o} {accumulate} {stride}");
+                let on_dy = on_device(gpu, &spread(&dy, o, stride), format)?;
                 let before = |len, seed, format| {
                     if accumulate { numbers(len, seed, format) } else { vec![0.0; len] }
                 };
@@ -71,7 +96,9 @@ fn a_layers_gradients_are_the_cpus_and_replace_or_add() {
                 cpu::backward_input(Format::F32, &dy, &w, (n, i, o), &mut dx, Write::Add);
                 cpu::backward_weight(Format::F32, &dy, &x, (n, i, o), &mut dw, &mut db);
 
-                let (d, shape) = (on_dy.address(), (n, i, o));
+                let d =
+                    if accumulate { on_dy.address().into() } else { Rows::apart(on_dy.address(), stride) };
+                let shape = (n, i, o);
                 linear::backward_input(
                     &**gpu,
                     format,

@@ -85,19 +85,24 @@ struct Words {
     mean: f64,
 }
 
+/// Rows are `gap` elements further apart than they are long.
 fn run_words(
     gpu: &Rc<dyn Gpu>,
     format: Format,
     logits: &[f32],
     words: &[u32],
     in_place: bool,
+    gap: usize,
 ) -> Result<Words> {
     let (m, v) = (words.len(), logits.len() / words.len());
-    let on_logits = on_device(gpu, logits, Format::F32)?;
+    let stride = v + gap;
+    let spread: Vec<f32> =
+        logits.chunks(v).flat_map(|row| row.iter().copied().chain(vec![f32::NAN; gap])).collect();
+    let on_logits = on_device(gpu, &spread, Format::F32)?;
     let (on_words, losses) = (Buffer::new(gpu), empty(gpu, m, Format::F32)?);
     let (correct, mean, d) = (room(gpu, m * 4)?, room(gpu, 8)?, Buffer::new(gpu));
     if !in_place {
-        d.activations(m * v, format)?;
+        d.activations(m * stride, format)?;
     }
     let d = if in_place { &on_logits } else { &d };
     loss::words(
@@ -105,15 +110,15 @@ fn run_words(
         format,
         on_logits.address(),
         on_words.upload(words)?,
-        m,
-        v,
+        (m, v, stride),
         d.address(),
         losses.address(),
         correct.address(),
         mean.address(),
     )?;
+    let found = values(gpu, d, m * stride, format)?;
     Ok(Words {
-        d: values(gpu, d, m * v, format)?,
+        d: found.chunks(stride).flat_map(|row| row[..v].to_vec()).collect(),
         losses: values(gpu, &losses, m, Format::F32)?,
         correct: download(&**gpu, correct.address(), m)?,
         mean: download(&**gpu, mean.address(), 1)?[0],
@@ -123,7 +128,7 @@ fn run_words(
 #[test]
 fn the_loss_over_words_is_the_cpus_in_its_place_or_beside_it() {
     on_devices("loss", |gpu, format| {
-        for (m, v) in [(1, 1), (3, 2), (4, 7), (3, 1003), (2, 2049), (1, 30_522)] {
+        for (m, v) in [(1, 1usize), (3, 2), (4, 7), (3, 1003), (2, 2049), (1, 30_522)] {
             let what = format!("{format:?} {m} x {v}");
             // The peaks come late and early in the rows, and the words are the likeliest of some.
             let mut logits: Vec<f32> = (0..m * v)
@@ -138,15 +143,20 @@ fn the_loss_over_words_is_the_cpus_in_its_place_or_beside_it() {
                 if in_place && format == Format::Bf16 {
                     continue;
                 }
-                let found = run_words(gpu, format, &logits, &words, in_place)?;
+                let found = run_words(gpu, format, &logits, &words, in_place, 0)?;
                 assert_close(&found.d, &expected, format, &what);
                 for (row, p) in predictions.iter().enumerate() {
                     assert_loss(f64::from(found.losses[row]), p.loss, &format!("{what}, row {row}"));
                     assert_eq!(found.correct[row], u32::from(p.correct), "{what}, row {row}");
                 }
                 assert_loss(found.mean, mean, &what);
-                let again = run_words(gpu, format, &logits, &words, in_place)?;
-                assert_eq!((again.d, again.losses, again.mean), (found.d, found.losses, found.mean));
+                let again = run_words(gpu, format, &logits, &words, in_place, 0)?;
+                assert_eq!((&again.d, &again.losses, again.mean), (&found.d, &found.losses, found.mean));
+                // Which thread has which element depends on where rows begin.
+                let apart = run_words(gpu, format, &logits, &words, in_place, v.next_multiple_of(8) - v)?;
+                assert_close(&apart.d, &expected, format, &what);
+                assert_loss(apart.mean, mean, &what);
+                assert_eq!(apart.correct, found.correct, "{what}");
             }
         }
         Ok(())
@@ -173,7 +183,7 @@ fn words_of_strange_logits_have_the_losses_that_the_cpu_gives_them() {
         for (logits, word) in cases {
             let mut expected = logits.clone();
             let p = cpu::words(&mut expected, &[word])[0];
-            let found = run_words(gpu, format, &logits, &[word], false)?;
+            let found = run_words(gpu, format, &logits, &[word], false, 3)?;
             assert_loss(f64::from(found.losses[0]), p.loss, "a row");
             assert_loss(found.mean, p.loss, "the mean");
             if !p.loss.is_nan() {
@@ -182,7 +192,7 @@ fn words_of_strange_logits_have_the_losses_that_the_cpu_gives_them() {
             }
         }
         // No such word: the CPU refuses, a kernel can only say so by the loss.
-        let found = run_words(gpu, format, &[1.0, 2.0, 3.0], &[3], false)?;
+        let found = run_words(gpu, format, &[1.0, 2.0, 3.0], &[3], false, 0)?;
         assert!(found.mean.is_nan() && found.losses[0].is_nan());
         Ok(())
     });

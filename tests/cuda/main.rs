@@ -22,6 +22,7 @@ mod engine;
 mod failing;
 mod gates;
 mod gelu;
+mod gradient;
 mod layer_norm;
 mod linear;
 mod loss;

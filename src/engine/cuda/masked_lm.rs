@@ -7,7 +7,7 @@ use crate::{
     ops::cuda::{
         Buffer, Format, Gpu, gelu,
         layer_norm::{self, Gradients, Sublayer},
-        linear,
+        linear::{self, Rows},
     },
 };
 use std::rc::Rc;
@@ -21,7 +21,7 @@ pub(super) struct Saved {
     /// (M, H): the decoder's input
     y: Buffer,
     dy: Buffer,
-    /// (M, vocabulary), f32
+    /// (M, vocabulary), f32; the rows of both are [`stride`] elements apart
     pub logits: Buffer,
     /// (M, vocabulary); to be set before the backward pass
     pub d_logits: Buffer,
@@ -40,6 +40,12 @@ impl Saved {
     }
 }
 
+/// Elements between the rows of logits, and of their gradient: a product reads and writes 16 bytes at once only where
+/// they all begin at whole ones, which rows of BERT's vocabulary, no multiple of four, would not.
+pub(super) fn stride(vocabulary: usize) -> usize {
+    vocabulary.next_multiple_of(8)
+}
+
 /// x (M, H) → logits (M, V), in `saved`.
 pub(super) fn forward(pass: &Pass, x: u64, saved: &Saved) -> Result<()> {
     let (gpu, weights, format, at) = (pass.gpu, pass.weights, pass.format(), &pass.weights.layout);
@@ -50,12 +56,14 @@ pub(super) fn forward(pass: &Pass, x: u64, saved: &Saved) -> Result<()> {
     let norm = pass.norm(&at.transform_gamma, &at.transform_beta);
     let (y, inverse) = (saved.y.activations(m * h, format)?, saved.inverse.floats(m)?);
     layer_norm::forward(gpu, format, a, &PLAIN, &norm, y, inverse, None, m, h)?;
-    let (logits, bias) = (saved.logits.floats(m * v)?, weights.f32(&at.decoder_bias));
+    let (stride, bias) = (stride(v), weights.f32(&at.decoder_bias));
+    let logits = Rows::apart(saved.logits.floats(m * stride)?, stride);
     // (M, H) · (H, V)
     linear::forward(gpu, format, y, weights.operand(&at.words), Some(bias), (m, h, v), logits, Format::F32)
 }
 
-/// `saved.d_logits` (M, V) → dx (M, H); the weights' gradients are written, and that of the words' table added to.
+/// `saved.d_logits` (M, V) → dx (M, H); the weights' gradients are written, that of the words' table too: what the
+/// embeddings give is added to it afterwards.
 pub(super) fn backward(pass: &Pass, x: u64, saved: &Saved, dx: u64, gradient: Gradient) -> Result<()> {
     let (gpu, weights, format) = (pass.gpu, pass.weights, pass.format());
     let Layout {
@@ -63,10 +71,11 @@ pub(super) fn backward(pass: &Pass, x: u64, saved: &Saved, dx: u64, gradient: Gr
     } = &weights.layout;
     let (to, sums) = (|slot| gradient.of(slot), gradient.sums);
     let (m, h, v) = (pass.batch.chosen, pass.hidden(), decoder_bias.len());
-    let (d_logits, d) = (saved.d_logits.address(), saved.dy.activations(m * h, format)?);
+    let d_logits = Rows::apart(saved.d_logits.address(), stride(v));
+    let d = saved.dy.activations(m * h, format)?;
     let (inner, y) = (saved.inner.address(), saved.y.address());
     linear::backward_input(gpu, format, d_logits, weights.operand(words), (m, h, v), d, false)?;
-    linear::backward_weight(gpu, format, d_logits, y, (m, h, v), to(words), true)?;
+    linear::backward_weight(gpu, format, d_logits, y, (m, h, v), to(words), false)?;
     linear::backward_bias(gpu, format, d_logits, m, v, to(decoder_bias), sums, false)?;
     let of_norm = Gradients { gamma: to(transform_gamma), beta: to(transform_beta), bias: None, sums };
     let (x_hat, inverse) = (saved.x_hat.address(), saved.inverse.address());

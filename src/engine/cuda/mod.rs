@@ -117,10 +117,11 @@ impl Cuda {
         masked_lm::forward(pass, self.encoder.output(), head)?;
         let (gpu, format) = (&*self.gpu, self.weights.format);
         let (m, v) = (self.batch.chosen, self.weights.layout.decoder_bias.len());
-        let d_logits = head.d_logits.activations(m * v, format)?;
+        let stride = masked_lm::stride(v);
+        let d_logits = head.d_logits.activations(m * stride, format)?;
         let (losses, correct) = (head.losses.floats(m)?, head.correct.floats(m)?);
         let (logits, words) = (head.logits.address(), self.batch.at(Part::Targets));
-        loss::words(gpu, format, logits, words, m, v, d_logits, losses, correct, loss)
+        loss::words(gpu, format, logits, words, (m, v, stride), d_logits, losses, correct, loss)
     }
 
     /// The batch's labels as the kernels take them.
@@ -210,7 +211,7 @@ impl Engine for Cuda {
         }
         let (pass, sums) = (self.pass(Some(dropout), None), trainer.parts.begin());
         let gradient = Gradient { address: trainer.gradient(), sums: &sums };
-        trainer.clear_tables(&*self.gpu, &self.weights.layout)?;
+        trainer.clear_tables(&*self.gpu, &self.weights.layout, &goal)?;
         match &goal {
             Goal::Labels(targets) => {
                 self.classify(&pass, true)?;

@@ -31,7 +31,7 @@ pub(super) enum Wanted<'a> {
 }
 
 /// Where the gradient of all parameters goes; each tensor's is written, not added to, but for the embeddings' tables, which
-/// are zeros before.
+/// are zeros before or, as for the words', what the masked-LM head wrote.
 #[derive(Clone, Copy)]
 pub(super) struct Gradient<'a> {
     pub address: u64,

@@ -2,7 +2,7 @@
 
 use super::weights::{Weights, tensor};
 use crate::{
-    engine::{Outcome, Update, refused},
+    engine::{Goal, Outcome, Update, refused},
     error::Result,
     model::params::Layout,
     ops::{
@@ -56,10 +56,15 @@ impl Trainer {
         self.outcome.address()
     }
 
-    /// The gradients of the embeddings' tables become zeros: most of their rows have no token.
-    pub fn clear_tables(&self, gpu: &dyn Gpu, layout: &Layout) -> Result<()> {
+    /// The gradients of the embeddings' tables become zeros: most of their rows have no token. That of the words' is left
+    /// as it is where the masked-LM head writes it.
+    pub fn clear_tables(&self, gpu: &dyn Gpu, layout: &Layout, goal: &Goal) -> Result<()> {
         // The three follow each other.
-        let all = layout.words.start..layout.segments.end;
+        let start = match goal {
+            Goal::Labels(_) => layout.words.start,
+            Goal::Words { .. } => layout.positions.start,
+        };
+        let all = start..layout.segments.end;
         gpu.clear(tensor(self.gradient(), &all), all.len() * 4)
     }
 

@@ -64,15 +64,22 @@ extern "C" __global__ void adamw(float* weights, const float* gradient, float* f
                                  const uint8_t* decays, uint64_t len, const Outcome* outcome, float beta1, float beta2,
                                  float rest1, float rest2, float epsilon, float step_size, float inverse_root, float keep) {
     const uint64_t at = (uint64_t(blockIdx.x) * blockDim.x + threadIdx.x) * 4;
-    if (at >= len || !outcome->fine) return;
-    const Coefficients c{beta1, beta2, rest1, rest2, epsilon, outcome->scale, step_size, inverse_root};
-    const float kept = decays[at / 16] ? keep : 1.0f;
-    if (at + 4 <= len) {
-        float w[4], g[4], m[4], v[4];
+    if (at >= len) return;
+    const bool whole = at + 4 <= len;
+    // All that is read is asked for before anything waits for it.
+    float w[4], g[4], m[4], v[4];
+    if (whole) {
         load4(weights + at, w);
         load4(gradient + at, g);
         load4(first + at, m);
         load4(second + at, v);
+    }
+    const bool decayed = decays[at / 16];
+    const bool fine = outcome->fine;
+    const Coefficients c{beta1, beta2, rest1, rest2, epsilon, outcome->scale, step_size, inverse_root};
+    if (!fine) return;
+    const float kept = decayed ? keep : 1.0f;
+    if (whole) {
         for (unsigned i = 0; i < 4; i++) update(w[i], g[i], m[i], v[i], c, kept);
         store4(weights + at, w);
         store4(first + at, m);

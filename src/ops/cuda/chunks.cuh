@@ -38,10 +38,7 @@ __device__ __forceinline__ Four<T> load_chunk(const T* row, unsigned first, unsi
     return to;
 }
 template <bool VECTORS, typename T>
-__device__ __forceinline__ void store_chunk(T* row, unsigned first, unsigned width, const float (&from)[4]) {
-    Four<T> values;
-    UNROLL
-    for (unsigned i = 0; i < 4; i++) values.values[i] = from_float<T>(from[i]);
+__device__ __forceinline__ void store_chunk(T* row, unsigned first, unsigned width, const Four<T>& values) {
     if (VECTORS) {
         const unsigned column = first + column_in_chunk<VECTORS>(0);
         if (column < width) *reinterpret_cast<Four<T>*>(row + column) = values;
@@ -51,6 +48,29 @@ __device__ __forceinline__ void store_chunk(T* row, unsigned first, unsigned wid
             const unsigned column = first + column_in_chunk<VECTORS>(i);
             if (column < width) row[column] = values.values[i];
         }
+    }
+}
+template <bool VECTORS, typename T>
+__device__ __forceinline__ void store_chunk(T* row, unsigned first, unsigned width, const float (&from)[4]) {
+    Four<T> values;
+    UNROLL
+    for (unsigned i = 0; i < 4; i++) values.values[i] = from_float<T>(from[i]);
+    store_chunk<VECTORS>(row, first, width, values);
+}
+
+// The four as the format holds them; v becomes what is stored.
+__device__ __forceinline__ void round_four(float (&v)[4], Four<float>& stored) {
+    UNROLL
+    for (unsigned i = 0; i < 4; i++) stored.values[i] = v[i];
+}
+__device__ __forceinline__ void round_four(float (&v)[4], Four<bf16>& stored) {
+    UNROLL
+    for (unsigned i = 0; i < 4; i += 2) {
+        const uint32_t both = pack(v[i], v[i + 1]);
+        stored.values[i] = bf16{uint16_t(both)};
+        stored.values[i + 1] = bf16{uint16_t(both >> 16)};
+        v[i] = bits_to_float(both << 16);
+        v[i + 1] = bits_to_float(both & 0xFFFF0000u);
     }
 }
 

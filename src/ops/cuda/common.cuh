@@ -31,7 +31,7 @@
     REGISTER(name##_f32)                                                                                      \
     REGISTER(name##_bf16)
 
-constexpr unsigned ROWS_PER_PART = 32;  // as in sums.rs
+constexpr unsigned ROWS_PER_PART = 16;  // as in sums.rs
 constexpr unsigned WARP = 32;
 constexpr unsigned ALL_LANES = 0xFFFFFFFFu;
 
@@ -64,6 +64,39 @@ __device__ __forceinline__ uint16_t float_to_bf16_bits(float value) {
     return uint16_t((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
 #else
     return __bfloat16_as_ushort(__float2bfloat16_rn(value));
+#endif
+}
+
+// Two neighbours as bf16, in one instruction.
+__device__ __forceinline__ uint32_t pack(float low, float high) {
+#ifdef EMULATION
+    return float_to_bf16_bits(low) | uint32_t(float_to_bf16_bits(high)) << 16;
+#else
+    uint32_t both;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(high), "f"(low));
+    return both;
+#endif
+}
+
+// 2^v in one instruction; 0 of minus infinity.
+__device__ __forceinline__ float power_of_two(float v) {
+#ifdef EMULATION
+    return exp2f(v);
+#else
+    float power;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(v));
+    return power;
+#endif
+}
+
+// 1 / v in one instruction, of a v that is no denormal number.
+__device__ __forceinline__ float reciprocal(float v) {
+#ifdef EMULATION
+    return 1.0f / v;
+#else
+    float of;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(of) : "f"(v));
+    return of;
 #endif
 }
 

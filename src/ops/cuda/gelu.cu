@@ -1,63 +1,129 @@
-#include "common.cuh"
+#include "chunks.cuh"
 
-// Φ(h) and φ(h): the normal distribution's cumulative and density, as in ../gelu.rs.
+namespace gelu {
+
+// Rows that a thread asks for before it waits for the first.
+constexpr unsigned AT_ONCE = 4;  // as in gelu.rs
+
+// Φ(h) and φ(h): the normal distribution's cumulative and density, by the formulas of ../gelu.rs, which need fewer
+// instructions than erff and expf.
 __device__ __forceinline__ void normal(float h, float& cumulative, float& density) {
-    cumulative = 0.5f * (1.0f + erff(h * 0.70710678f));
-    density = 0.3989423f * expf(-0.5f * h * h);
+    const float e = power_of_two(h * h * -0.72134752f);
+    const float t = reciprocal(fmaf(fabsf(h), 0.70710678f * 0.3275911f, 1.0f));
+    // Half of those formulas' coefficients, which are rounded to the same bits.
+    float p = fmaf(t, 0.5f * 1.0614054f, 0.5f * -1.453152f);
+    p = fmaf(t, p, 0.5f * 1.4214138f);
+    p = fmaf(t, p, 0.5f * -0.28449672f);
+    p = fmaf(t, p, 0.5f * 0.2548296f);
+    const float tail = p * t * e;
+    cumulative = h >= 0.0f ? 1.0f - tail : tail;
+    density = e * 0.3989423f;
 }
 
-// Each thread has four elements side by side, so a width that is a multiple of four lets it read the bias at once.
-template <typename T>
-__device__ void gelu_forward(T* h, const float* bias, T* a, unsigned rows, unsigned width) {
-    const size_t all = size_t(rows) * width;
-    const size_t first = (size_t(blockIdx.x) * blockDim.x + threadIdx.x) * 4;
-    const bool whole = width % 4 == 0 && first + 4 <= all;
-    float v[4], out[4];
-    const unsigned n = all <= first ? 0 : (all - first < 4 ? unsigned(all - first) : 4);
-    if (n == 0) return;
-    if (whole) load4(h + first, v);
-    else for (unsigned i = 0; i < n; i++) v[i] = to_float(h[first + i]);
-    for (unsigned i = 0; i < n; i++) {
-        v[i] += bias[(first + i) % width];
-        // What the backward pass will read.
-        v[i] = to_float(from_float<T>(v[i]));
-        float cumulative, density;
-        normal(v[i], cumulative, density);
-        out[i] = v[i] * cumulative;
-    }
-    if (whole) {
-        store4(h + first, v);
-        store4(a + first, out);
-    } else {
-        for (unsigned i = 0; i < n; i++) {
-            h[first + i] = from_float<T>(v[i]);
-            a[first + i] = from_float<T>(out[i]);
+// Of the rows from `row` on, those before `last`, this lane's columns of the chunk that begins at column `first`.
+template <bool VECTORS, typename T>
+__device__ __forceinline__ void load_rows(Four<T> (&to)[AT_ONCE], const T* from, unsigned row, unsigned last,
+                                          unsigned first, unsigned width) {
+    UNROLL
+    for (unsigned k = 0; k < AT_ONCE; k++)
+        to[k] = load_chunk<VECTORS>(from + size_t(row + k) * width, first, row + k < last ? width : 0);
+}
+
+template <bool VECTORS, typename T>
+__device__ __forceinline__ void forward_chunk(T* h, const float* bias, T* a, unsigned rows, unsigned width,
+                                              unsigned first) {
+    const Four<float> added = load_chunk<VECTORS>(bias, first, width);
+    for (unsigned row = blockIdx.y * AT_ONCE; row < rows; row += gridDim.y * AT_ONCE) {
+        Four<T> in[AT_ONCE];
+        load_rows<VECTORS>(in, h, row, rows, first, width);
+        UNROLL
+        for (unsigned k = 0; k < AT_ONCE; k++) {
+            if (row + k >= rows) continue;
+            const size_t at = size_t(row + k) * width;
+            float v[4], out[4];
+            UNROLL
+            for (unsigned i = 0; i < 4; i++) v[i] = to_float(in[k].values[i]) + added.values[i];
+            // What the backward pass will read.
+            Four<T> stored;
+            round_four(v, stored);
+            UNROLL
+            for (unsigned i = 0; i < 4; i++) {
+                float cumulative, density;
+                normal(v[i], cumulative, density);
+                out[i] = v[i] * cumulative;
+            }
+            store_chunk<VECTORS>(h + at, first, width, stored);
+            store_chunk<VECTORS>(a + at, first, width, out);
         }
     }
 }
-#define PARAMETERS(T) T *h, const float *bias, T *a, unsigned rows, unsigned width
-KERNEL(gelu_forward, PARAMETERS, (h, bias, a, rows, width))
+
+template <bool VECTORS, typename T>
+__device__ __forceinline__ void backward_chunk(const T* h, T* d, unsigned rows, unsigned width, float* sums,
+                                               unsigned first) {
+    const unsigned begin = blockIdx.y * ROWS_PER_PART;
+    const unsigned last = min(begin + ROWS_PER_PART, rows);
+    Four<T> x[AT_ONCE], of[AT_ONCE];
+    load_rows<VECTORS>(x, h, begin, last, first, width);
+    load_rows<VECTORS>(of, d, begin, last, first, width);
+    float sum[4] = {0, 0, 0, 0};
+    for (unsigned row = begin; row < last; row += AT_ONCE) {
+        // The next ones are under way while these are computed.
+        Four<T> next_x[AT_ONCE], next_of[AT_ONCE];
+        load_rows<VECTORS>(next_x, h, row + AT_ONCE, last, first, width);
+        load_rows<VECTORS>(next_of, d, row + AT_ONCE, last, first, width);
+        UNROLL
+        for (unsigned k = 0; k < AT_ONCE; k++) {
+            if (row + k >= last) continue;
+            float value[4];
+            UNROLL
+            for (unsigned i = 0; i < 4; i++) {
+                const float v = to_float(x[k].values[i]);
+                float cumulative, density;
+                normal(v, cumulative, density);
+                value[i] = to_float(of[k].values[i]) * fmaf(v, density, cumulative);
+            }
+            Four<T> stored;
+            round_four(value, stored);
+            store_chunk<VECTORS>(d + size_t(row + k) * width, first, width, stored);
+            UNROLL
+            for (unsigned i = 0; i < 4; i++) sum[i] += value[i];
+        }
+        UNROLL
+        for (unsigned k = 0; k < AT_ONCE; k++) {
+            x[k] = next_x[k];
+            of[k] = next_of[k];
+        }
+    }
+    if (sums) store_chunk<VECTORS>(sums + size_t(blockIdx.y) * width, first, width, sum);
+}
+
+// The first column of this warp's chunk.
+__device__ __forceinline__ unsigned first_column() { return (blockIdx.x * blockDim.x + threadIdx.x) / WARP * CHUNK; }
+
+}  // namespace gelu
+
+// Block (x, y): a chunk of columns for each warp, and every so many rows from the y-th four on.
+template <typename T>
+__device__ void gelu_forward(T* h, const float* bias, T* a, unsigned rows, unsigned width, unsigned vectors) {
+    const unsigned first = gelu::first_column();
+    if (first >= width) return;
+    if (vectors) gelu::forward_chunk<true>(h, bias, a, rows, width, first);
+    else gelu::forward_chunk<false>(h, bias, a, rows, width, first);
+}
+#define PARAMETERS(T) T *h, const float *bias, T *a, unsigned rows, unsigned width, unsigned vectors
+KERNEL_WITHIN((128, 8), gelu_forward, PARAMETERS, (h, bias, a, rows, width, vectors))
 #undef PARAMETERS
 
-// Block (x, y): 256 columns of the rows of part y. Sums of what is stored go to sums (parts, width) unless it is null.
+// Block (x, y): a chunk of columns for each warp, of the rows of part y. Sums of what is stored go to sums (parts, width)
+// unless it is null.
 template <typename T>
-__device__ void gelu_backward(const T* h, T* d, unsigned rows, unsigned width, float* sums) {
-    const unsigned column = blockIdx.x * blockDim.x + threadIdx.x;
-    if (column >= width) return;
-    const unsigned first = blockIdx.y * ROWS_PER_PART;
-    const unsigned last = min(first + ROWS_PER_PART, rows);
-    float sum = 0;
-    for (unsigned row = first; row < last; row++) {
-        const size_t at = size_t(row) * width + column;
-        const float x = to_float(h[at]);
-        float cumulative, density;
-        normal(x, cumulative, density);
-        const T value = from_float<T>(to_float(d[at]) * (cumulative + x * density));
-        d[at] = value;
-        sum += to_float(value);
-    }
-    if (sums) sums[size_t(blockIdx.y) * width + column] = sum;
+__device__ void gelu_backward(const T* h, T* d, unsigned rows, unsigned width, float* sums, unsigned vectors) {
+    const unsigned first = gelu::first_column();
+    if (first >= width) return;
+    if (vectors) gelu::backward_chunk<true>(h, d, rows, width, sums, first);
+    else gelu::backward_chunk<false>(h, d, rows, width, sums, first);
 }
-#define PARAMETERS(T) const T *h, T *d, unsigned rows, unsigned width, float *sums
-KERNEL(gelu_backward, PARAMETERS, (h, d, rows, width, sums))
+#define PARAMETERS(T) const T *h, T *d, unsigned rows, unsigned width, float *sums, unsigned vectors
+KERNEL(gelu_backward, PARAMETERS, (h, d, rows, width, sums, vectors))
 #undef PARAMETERS

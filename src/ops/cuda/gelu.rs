@@ -1,23 +1,41 @@
 //! Bias and erf-GELU; see [`crate::ops::gelu`].
 
 use super::{
-    Argument, Format, Gpu, Grid, THREADS,
+    Argument, Format, Gpu, Grid,
+    chunks::{CHUNK, vectors},
     gpu::named,
     sums::{Sums, parts},
 };
 use crate::error::Result;
 
+/// Rows that a block of the forward kernel asks for at once.
+const ROWS_AT_ONCE: usize = 4;
+
+/// Rows of blocks that a grid can have.
+const MOST_ROWS: usize = 65_535;
+
+const FORWARD_THREADS: usize = 128;
+/// Few, so that a matrix whose rows are in parts still fills the device.
+const BACKWARD_THREADS: usize = 64;
+
+/// Blocks whose warps have a chunk of the columns each, and `rows` rows of such blocks.
+fn grid(columns: usize, rows: usize, threads: usize) -> Grid {
+    let across = columns.div_ceil(threads / 32 * CHUNK);
+    Grid { blocks: [across as u32, rows as u32, 1], threads: threads as u32, shared: 0 }
+}
+
 /// h (T, F) += bias (F), a ← gelu(h).
 pub fn forward(gpu: &dyn Gpu, format: Format, h: u64, bias: u64, a: u64, t: usize, f: usize) -> Result<()> {
     gpu.launch(
         &named("gelu_forward", format),
-        Grid::new((t * f).div_ceil(4 * THREADS), THREADS),
+        grid(f, t.div_ceil(ROWS_AT_ONCE).min(MOST_ROWS), FORWARD_THREADS),
         &[
             Argument::Address(h),
             Argument::Address(bias),
             Argument::Address(a),
             Argument::U32(t as u32),
             Argument::U32(f as u32),
+            vectors(f, &[h, bias, a]),
         ],
     )
 }
@@ -33,17 +51,16 @@ pub fn backward(
     db: Option<(u64, &Sums)>,
 ) -> Result<()> {
     let parts_of_db = db.map_or(Ok(0), |(db, sums)| sums.add(parts(t), f, [Some(db)], false))?;
-    let grid =
-        Grid { blocks: [f.div_ceil(THREADS) as u32, parts(t) as u32, 1], threads: THREADS as u32, shared: 0 };
     gpu.launch(
         &named("gelu_backward", format),
-        grid,
+        grid(f, parts(t), BACKWARD_THREADS),
         &[
             Argument::Address(h),
             Argument::Address(da),
             Argument::U32(t as u32),
             Argument::U32(f as u32),
             Argument::Address(parts_of_db),
+            vectors(f, &[h, da, parts_of_db]),
         ],
     )
 }

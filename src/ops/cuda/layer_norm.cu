@@ -2,8 +2,8 @@
 
 namespace layer_norm {
 
-// Of a row that is kept in registers.
-constexpr unsigned CHUNKS = 8;
+// The most chunks of a row that is kept in registers.
+constexpr unsigned MOST_CHUNKS = 8;
 
 // What the block's end is made of, of one row.
 template <typename T>
@@ -19,6 +19,7 @@ struct Norm {
 };
 
 // z ⊙ the mask of row `row` of the matrix, in which rows are whole groups.
+template <unsigned CHUNKS>
 __device__ __forceinline__ void drop_row(float (&z)[CHUNKS][4], const Dropout& mask, unsigned row, unsigned h) {
     const uint32_t group = uint32_t(size_t(row) * (h / CHUNK));
     UNROLL
@@ -33,9 +34,10 @@ __device__ __forceinline__ void drop_row(float (&z)[CHUNKS][4], const Dropout& m
     }
 }
 
-// A row of up to 1024 columns in whole vectors, with dropout of whole groups: read once and kept in the registers of its
-// warp. `x`, `y`, `output` and the residual are the row's own. Returns 1 / σ.
-template <typename T>
+// A row of up to CHUNKS chunks, an even number, in whole vectors, with dropout of whole groups: read once and kept in the
+// registers of its warp. `x`, `y`, `output` and the residual are the row's own. Returns 1 / σ. What chunks beyond the
+// width add to its sums is zero, so their bits do not depend on CHUNKS.
+template <unsigned CHUNKS, typename T>
 __device__ __forceinline__ float norm_vectors(T* x, const Sublayer<T>& sublayer, const Norm& norm, T* y, T* output,
                                               unsigned row, unsigned h) {
     // All of the row is asked for before anything waits for it.
@@ -142,9 +144,12 @@ __device__ void layer_norm_forward(T* x, layer_norm::Sublayer<T> sublayer, layer
     x += first;
     y += first;
     const bool in_registers =
-        vectors && h <= layer_norm::CHUNKS * CHUNK && (!sublayer.mask.threshold || h % CHUNK == 0);
-    const float inverse = in_registers ? layer_norm::norm_vectors(x, sublayer, norm, y, output, row, h)
-                                       : layer_norm::norm_any_row(x, sublayer, norm, y, output, row, h);
+        vectors && h <= layer_norm::MOST_CHUNKS * CHUNK && (!sublayer.mask.threshold || h % CHUNK == 0);
+    float inverse;
+    if (!in_registers) inverse = layer_norm::norm_any_row(x, sublayer, norm, y, output, row, h);
+    else if (h <= 4 * CHUNK) inverse = layer_norm::norm_vectors<4>(x, sublayer, norm, y, output, row, h);
+    else if (h <= 6 * CHUNK) inverse = layer_norm::norm_vectors<6>(x, sublayer, norm, y, output, row, h);
+    else inverse = layer_norm::norm_vectors<layer_norm::MOST_CHUNKS>(x, sublayer, norm, y, output, row, h);
     if (threadIdx.x % WARP == 0) inverses[row] = inverse;
 }
 #define PARAMETERS(T)                                                                                               \

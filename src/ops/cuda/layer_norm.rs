@@ -9,8 +9,8 @@ use super::{
 };
 use crate::{error::Result, ops::dropout::Dropout};
 
-/// Threads of a block of the backward kernel, which has one part of the rows: 24 warps.
-const BACKWARD_THREADS: u32 = 24 * 32;
+/// Threads of a block of the backward kernel, which has one part of the rows: 12 warps.
+const BACKWARD_THREADS: u32 = 12 * 32;
 
 /// What the block's end adds to the normalised input. Row `r`, column `j` of (n, H) is dropout's element `r H + j`.
 #[derive(Clone, Copy)]

@@ -2,7 +2,9 @@
 
 namespace layer_norm {
 
-constexpr unsigned BACKWARD_WARPS = 24;  // as in layer_norm.rs
+// Two for each chunk of BERT-base's six, and so few that two blocks share a multiprocessor: one computes while the other
+// waits.
+constexpr unsigned BACKWARD_WARPS = 12;  // as in layer_norm.rs
 // Rows whose masks a warp finds at once.
 constexpr unsigned PAIR = 2;
 
@@ -24,7 +26,8 @@ struct Statistics {
 };
 template <bool VECTORS, typename T>
 __device__ __forceinline__ Statistics statistics_of_row(const Part<T>& part, unsigned row, float inverse) {
-    constexpr unsigned AT_ONCE = 4;
+    // Half of BERT-base's six chunks.
+    constexpr unsigned AT_ONCE = 3;
     const size_t at = size_t(row) * part.h;
     float of_d = 0, of_product = 0;
     for (unsigned strip = 0; strip < part.h; strip += AT_ONCE * CHUNK) {
@@ -171,6 +174,6 @@ __device__ void layer_norm_backward(T* dy, const T* x_hat, const float* inverses
 #define PARAMETERS(T)                                                                                                  \
     T *dy, const T *x_hat, const float *inverses, const float *gamma, DROPOUT_PARAMETERS, float gate, T *dx, float *sums, \
         unsigned n, unsigned h, unsigned vectors
-KERNEL_WITHIN((layer_norm::BACKWARD_WARPS * WARP), layer_norm_backward, PARAMETERS,
+KERNEL_WITHIN((layer_norm::BACKWARD_WARPS * WARP, 2), layer_norm_backward, PARAMETERS,
           (dy, x_hat, inverses, gamma, DROPOUT, gate, dx, sums, n, h, vectors))
 #undef PARAMETERS

@@ -4,6 +4,7 @@
 
 use super::{
     Argument, Format, Gpu, Grid, Matrix, Product, THREADS,
+    chunks::vectors,
     gpu::named,
     sums::{Sums, parts},
 };
@@ -11,6 +12,30 @@ use crate::error::Result;
 
 /// Threads of a block that sums columns: few, so that a narrow matrix still fills the device.
 const SUM_THREADS: usize = 64;
+
+/// A matrix whose rows need not follow each other; of an address alone they do.
+#[derive(Clone, Copy)]
+pub struct Rows {
+    address: u64,
+    stride: Option<usize>,
+}
+
+impl Rows {
+    /// Rows that are so many elements apart.
+    pub fn apart(address: u64, stride: usize) -> Self {
+        Self { address, stride: Some(stride) }
+    }
+
+    fn matrix(self, width: usize, transposed: bool) -> Matrix {
+        Matrix { address: self.address, stride: self.stride.unwrap_or(width), transposed }
+    }
+}
+
+impl From<u64> for Rows {
+    fn from(address: u64) -> Self {
+        Self { address, stride: None }
+    }
+}
 
 /// y (n, o) ← x (n, i) Wᵀ + bias: W as (o, i) in the format of x, bias (o) in that of y, which is x's or f32.
 #[allow(clippy::too_many_arguments)]
@@ -21,9 +46,10 @@ pub fn forward(
     w: u64,
     bias: Option<u64>,
     (n, i, o): (usize, usize, usize),
-    y: u64,
+    y: impl Into<Rows>,
     y_format: Format,
 ) -> Result<()> {
+    let y = y.into().matrix(o, false);
     if let (0, Some(bias)) = (i, bias) {
         return gpu.launch(
             &named("bias_rows", y_format),
@@ -32,7 +58,8 @@ pub fn forward(
                 Argument::Address(bias),
                 Argument::U32(n as u32),
                 Argument::U32(o as u32),
-                Argument::Address(y),
+                Argument::U64(y.stride as u64),
+                Argument::Address(y.address),
             ],
         );
     }
@@ -43,7 +70,7 @@ pub fn forward(
             format,
             a: Matrix { address: x, stride: i, transposed: false },
             b: Matrix { address: w, stride: i, transposed: true },
-            c: Matrix { address: y, stride: o, transposed: false },
+            c: y,
             c_format: y_format,
             accumulate: false,
             bias,
@@ -55,7 +82,7 @@ pub fn forward(
 pub fn backward_input(
     gpu: &dyn Gpu,
     format: Format,
-    dy: u64,
+    dy: impl Into<Rows>,
     w: u64,
     (n, i, o): (usize, usize, usize),
     dx: u64,
@@ -66,7 +93,7 @@ pub fn backward_input(
         &Product {
             shape: (n, i, o),
             format,
-            a: Matrix { address: dy, stride: o, transposed: false },
+            a: dy.into().matrix(o, false),
             b: Matrix { address: w, stride: i, transposed: false },
             c: Matrix { address: dx, stride: i, transposed: false },
             c_format: format,
@@ -80,7 +107,7 @@ pub fn backward_input(
 pub fn backward_weight(
     gpu: &dyn Gpu,
     format: Format,
-    dy: u64,
+    dy: impl Into<Rows>,
     x: u64,
     (n, i, o): (usize, usize, usize),
     dw: u64,
@@ -91,7 +118,7 @@ pub fn backward_weight(
         &Product {
             shape: (o, i, n),
             format,
-            a: Matrix { address: dy, stride: o, transposed: true },
+            a: dy.into().matrix(o, true),
             b: Matrix { address: x, stride: i, transposed: false },
             c: Matrix { address: dw, stride: i, transposed: false },
             c_format: Format::F32,
@@ -106,7 +133,7 @@ pub fn backward_weight(
 pub fn backward_bias(
     gpu: &dyn Gpu,
     format: Format,
-    dy: u64,
+    dy: impl Into<Rows>,
     n: usize,
     o: usize,
     db: u64,
@@ -114,7 +141,10 @@ pub fn backward_bias(
     accumulate: bool,
 ) -> Result<()> {
     let parts_of_db = sums.add(parts(n), o, [Some(db)], accumulate)?;
-    let columns = if o.is_multiple_of(4) { o / 4 } else { o };
+    let dy = dy.into().matrix(o, false);
+    // Whether the rows begin at whole vectors; their end is found by the kernel.
+    let whole = vectors(dy.stride, &[dy.address, parts_of_db]);
+    let columns = if whole.bits() != 0 { o.div_ceil(4) } else { o };
     gpu.launch(
         &named("column_sums", format),
         Grid {
@@ -123,10 +153,12 @@ pub fn backward_bias(
             shared: 0,
         },
         &[
-            Argument::Address(dy),
+            Argument::Address(dy.address),
             Argument::U32(n as u32),
             Argument::U32(o as u32),
+            Argument::U64(dy.stride as u64),
             Argument::Address(parts_of_db),
+            whole,
         ],
     )
 }
@@ -136,7 +168,9 @@ fn product(gpu: &dyn Gpu, product: &Product) -> Result<()> {
     if m == 0 || n == 0 || (k == 0 && product.accumulate) {
         Ok(())
     } else if k == 0 {
-        gpu.clear(product.c.address, m * n * product.c_format.bytes())
+        // What lies between rows, if anything, is nobody's.
+        let len = (m - 1) * product.c.stride + n;
+        gpu.clear(product.c.address, len * product.c_format.bytes())
     } else {
         gpu.product(product)
     }

@@ -85,11 +85,12 @@ __device__ __forceinline__ Exponentials of_block(const Exponentials& mine) {
 }
 
 // One block a row of logits (rows, v), which is read twice: d = scale · (softmax(x) - onehot(target)), in its place if d
-// is logits. Four elements at once between the row's borders, which need not be multiples of four.
+// is logits. The rows of both are `stride` elements apart. Four elements at once between the row's borders, which need not
+// be multiples of four.
 template <typename T>
-__device__ void words(const float* logits, const uint32_t* targets, unsigned v, float scale, T* d, float* losses,
-                      uint32_t* correct) {
-    const size_t row = size_t(blockIdx.x) * v;
+__device__ void words(const float* logits, const uint32_t* targets, unsigned v, unsigned stride, float scale, T* d,
+                      float* losses, uint32_t* correct) {
+    const size_t row = size_t(blockIdx.x) * stride;
     const float* const x = logits + row;
     T* const to = d + row;
     const unsigned target = targets[blockIdx.x];
@@ -126,7 +127,8 @@ __device__ void words(const float* logits, const uint32_t* targets, unsigned v, 
         correct[blockIdx.x] = at_target - all.peak >= 0.0f;
     }
 }
-#define PARAMETERS(T)                                                                                  \
-    const float *logits, const uint32_t *targets, unsigned v, float scale, T *d, float *losses, uint32_t *correct
-KERNEL(words, PARAMETERS, (logits, targets, v, scale, d, losses, correct))
+#define PARAMETERS(T)                                                                                             \
+    const float *logits, const uint32_t *targets, unsigned v, unsigned stride, float scale, T *d, float *losses, \
+        uint32_t *correct
+KERNEL(words, PARAMETERS, (logits, targets, v, stride, scale, d, losses, correct))
 #undef PARAMETERS

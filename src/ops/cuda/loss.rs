@@ -77,7 +77,7 @@ fn examples(
 }
 
 /// Cross-entropy over a vocabulary: logits (M, V) in f32 and words (M), u32 → the gradient of the mean loss, d_logits
-/// (M, V), which in f32 may be the logits' own memory; losses (M) in f32; correct (M), u32, 1 where no word is likelier;
+/// (M, V), which in f32 may be the logits' own memory; the rows of both are `stride` elements apart; losses (M) in f32; correct (M), u32, 1 where no word is likelier;
 /// loss, an f64, ← the mean.
 #[allow(clippy::too_many_arguments)]
 pub fn words(
@@ -85,8 +85,7 @@ pub fn words(
     format: Format,
     logits: u64,
     words: u64,
-    m: usize,
-    v: usize,
+    (m, v, stride): (usize, usize, usize),
     d_logits: u64,
     losses: u64,
     correct: u64,
@@ -99,6 +98,7 @@ pub fn words(
             Argument::Address(logits),
             Argument::Address(words),
             Argument::U32(v as u32),
+            Argument::U32(stride as u32),
             Argument::F32(1.0 / m as f32),
             Argument::Address(d_logits),
             Argument::Address(losses),

@@ -66,26 +66,8 @@ __device__ __forceinline__ void wait_for_copies() {
 #endif
 }
 
-__device__ __forceinline__ uint32_t pack(float low, float high) {
-#ifdef EMULATION
-    return float_to_bf16_bits(low) | uint32_t(float_to_bf16_bits(high)) << 16;
-#else
-    uint32_t both;
-    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(high), "f"(low));
-    return both;
-#endif
-}
-
-// 2^v in one instruction; 0 of minus infinity.
-__device__ __forceinline__ float power_of_two(float v) {
-#ifdef EMULATION
-    return exp2f(v);
-#else
-    float power;
-    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(v));
-    return power;
-#endif
-}
+using ::pack;
+using ::power_of_two;
 
 // Rows of a tile are so far apart that eight of them lie in different banks.
 template <unsigned D>

@@ -9,8 +9,9 @@ use std::{
     rc::Rc,
 };
 
-/// Rows of one part.
-pub const ROWS_PER_PART: usize = 32;
+/// Rows of one part: few, so that some thousand rows are many more parts than a device has multiprocessors, and a few more
+/// rows do not double the time.
+pub const ROWS_PER_PART: usize = 16;
 
 /// Threads of a block that adds up parts of 32 columns, in sixteen runs.
 pub(super) const RUN_THREADS: u32 = 16 * 32;
