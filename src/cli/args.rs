@@ -163,7 +163,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     pub tensorboard: Option<PathBuf>,
 
-    /// Print the record, and nothing else, on stdout
+    /// Print the record, and nothing else, on stdout; with --dry-run, settings and plan
     #[arg(long, help_heading = "Output")]
     pub json: bool,
 
