@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Parser, Subcommand, value_parser};
+use clap::{Args, Parser, Subcommand, builder::RangedI64ValueParser};
 use toml::Table;
 
 use super::{gc::GcArgs, pretrain::PretrainArgs, status::StatusArgs, sweep::SweepArgs, worker::WorkerArgs};
@@ -96,7 +96,7 @@ pub struct RunArgs {
     ///
     /// The paper's seeds are 1337, 42, 86, 71 and 166. --set seeds.order=N, seeds.init=N and seeds.dropout=N change
     /// one of the three.
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = value_parser!(u64).range(..=i64::MAX as u64), help_heading = "What to run")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = numbers(0..), help_heading = "What to run")]
     pub seed: Option<u64>,
 
     /// What the search may prune: heads+ffns, heads or ffns [default: heads+ffns]
@@ -150,7 +150,7 @@ pub struct RunArgs {
     ///
     /// Runs on one machine that are not told a number share its cores, and take all of them again when the others have
     /// ended. A number is kept to exactly, and the others leave so many cores.
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = value_parser!(u64).range(1..=1024), help_heading = "Where and how")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = numbers(1..=1024), help_heading = "Where and how")]
     pub threads: Option<u64>,
 
     /// What stays once the record is there: models (everything), tickets (no weights) or none (no predictions either) [default: models]
@@ -187,6 +187,11 @@ pub struct RunArgs {
     /// With --keep: leaves the fine-tuned model, which other runs of the sweep may want
     #[arg(long, hide = true)]
     pub leave_shared: bool,
+}
+
+/// Whole numbers in this range; the message for another one, also a negative one, names it.
+pub fn numbers(range: impl std::ops::RangeBounds<i64>) -> RangedI64ValueParser<u64> {
+    RangedI64ValueParser::new().range(range)
 }
 
 /// What `run` does beside the experiment itself.

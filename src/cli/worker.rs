@@ -1,6 +1,7 @@
 //! `lottery worker`: one of many processes that carry out a sweep together.
 
 use super::{
+    args::numbers,
     run::print,
     sweep::{How, carry_out, count, document, some_failed},
 };
@@ -13,7 +14,7 @@ use crate::{
         state::Status,
     },
 };
-use clap::{Args, value_parser};
+use clap::Args;
 use std::time::{Duration, Instant};
 
 const ABOUT: &str = "\
@@ -40,7 +41,7 @@ pub struct WorkerArgs {
     how: How,
 
     /// CPU threads of each process, where its settings do not say [default: the cores, shared with all that computes here]
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = value_parser!(u64).range(1..=1024), help_heading = "Execution")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = numbers(1..=1024), help_heading = "Execution")]
     threads: Option<u64>,
 
     /// Stop after so many seconds, where the work can be taken up again

@@ -174,3 +174,13 @@ fn bf16_falls_back_to_f32_where_the_processor_cannot_and_everything_says_so() {
     assert_eq!(rounded["device"]["dtype"], "bf16");
     assert_ne!(rounded["stages"]["finetune"], plain["stages"]["finetune"]);
 }
+
+#[test]
+fn negative_numbers_are_told_the_range() {
+    for (flag, range) in [("--seed", "-1 is not in 0.."), ("--threads", "-1 is not in 1..=1024")] {
+        let output = lottery().args(["run", flag, "-1"]).output().unwrap();
+        let told = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        assert!(told.contains(flag) && told.contains(range), "{told}");
+    }
+}

@@ -68,6 +68,15 @@ fn the_embedded_model_is_written_to_the_cache_once_and_mended_there() {
 }
 
 #[test]
+fn a_plan_can_be_had_as_json() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = succeeded(&mut run(folder.path(), &["--dry-run", "--json"]));
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document["config"]["data"]["train_limit"], 96);
+    assert_eq!(document["plan"].as_array().unwrap().len(), 5, "{document}");
+}
+
+#[test]
 fn a_cache_that_cannot_be_written_is_named_with_the_remedy() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("file"), "").unwrap();

@@ -237,6 +237,12 @@ fn a_file_with_a_grid_excludes_and_includes_is_planned_without_a_trace() {
         assert!(table.contains(wanted), "{wanted}: {table}");
     }
     assert!(!bench.path("runs/sweeps").exists());
+    // But not what other data or epochs take.
+    for other in ["data.train_limit=40", "train.epochs=5"] {
+        let words = ["--tasks", "sst2", "--preset", "small", "--dry-run", "--json", "--set", other];
+        let planned = document(&sweep(&bench, "runs", &words).output().unwrap());
+        assert_eq!(planned["estimate"]["seconds"], Value::Null, "{other}: {planned}");
+    }
 }
 
 #[test]

@@ -1,19 +1,22 @@
 //! How a sweep is carried out, as typed.
 
 use crate::{
-    cli::{args, slurm::Manner},
+    cli::{
+        args::{self, numbers},
+        slurm::Manner,
+    },
     error::{Error, Result},
     store::Keep,
     sweep::local::Options,
 };
-use clap::{Args, value_parser};
+use clap::Args;
 use std::path::PathBuf;
 
 /// How a sweep is carried out, whatever its runs are.
 #[derive(Args, Debug)]
 pub struct How {
     /// Processes at a time [default: one, or one for each of --gpus]
-    #[arg(long, short, value_name = "N", allow_negative_numbers = true, value_parser = value_parser!(u64).range(1..=1024), help_heading = "Execution")]
+    #[arg(long, short, value_name = "N", allow_negative_numbers = true, value_parser = numbers(1..=1024), help_heading = "Execution")]
     jobs: Option<u64>,
 
     /// The GPUs to share out, one for each process in turn, as CUDA_VISIBLE_DEVICES names them
@@ -25,7 +28,7 @@ pub struct How {
     fail_fast: bool,
 
     /// Stop after this many failures
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = value_parser!(u64).range(1..), help_heading = "Execution")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = numbers(1..), help_heading = "Execution")]
     max_failures: Option<u64>,
 
     /// What stays of ended runs: models (everything), tickets (no weights) or none (no predictions either) [default: models]

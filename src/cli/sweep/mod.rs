@@ -8,7 +8,7 @@ pub use how::How;
 pub use show::{count, document, duration, some_failed};
 
 use super::{
-    args::{self, RunArgs},
+    args::{self, RunArgs, numbers},
     run::print,
     signals,
     slurm::{self as cluster, CancelArgs, Manner, SlurmArgs},
@@ -25,7 +25,7 @@ use crate::{
         state::Status,
     },
 };
-use clap::{Args, Subcommand, value_parser};
+use clap::{Args, Subcommand};
 use serde_json::json;
 use show::table;
 use std::path::PathBuf;
@@ -125,7 +125,7 @@ pub struct SweepArgs {
     dtype: Option<String>,
 
     /// CPU threads of each process [default: the cores, shared with all that computes here]
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = value_parser!(u64).range(1..=1024), help_heading = "Settings of all runs")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = numbers(1..=1024), help_heading = "Settings of all runs")]
     threads: Option<u64>,
 
     #[command(flatten)]
