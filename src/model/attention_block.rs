@@ -12,7 +12,7 @@ use super::{
 use crate::ops::{
     attention::{self, Rows, RowsMut, Shape},
     fit,
-    layer_norm::{self, Gradients, Norm, Sublayer},
+    layer_norm::{self, Gradients, Sublayer},
     linear,
     product::Write,
     rng::Purpose,
@@ -91,15 +91,14 @@ fn gated<'a>(layer: &Layer, context: &'a [f32], buffer: &'a mut Vec<f32>) -> &'a
     gated
 }
 
-fn norm<'a>(layer: &Layer<'a>) -> Norm<'a> {
-    let Layer { params, slots, epsilon, .. } = *layer;
-    Norm { gamma: params.at(&slots.attention_gamma), beta: params.at(&slots.attention_beta), epsilon }
-}
-
 impl Saved {
     /// The block's output (rows, H) once more.
     pub fn output(&self, layer: &Layer, y: &mut [f32]) {
-        layer_norm::output(&self.x_hat[..y.len()], &norm(layer), y);
+        layer_norm::output(
+            &self.x_hat[..y.len()],
+            &layer.norm(&layer.slots.attention_gamma, &layer.slots.attention_beta),
+            y,
+        );
     }
 }
 
@@ -149,7 +148,14 @@ pub(super) fn forward(layer: &Layer, x: &[f32], saved: &mut Saved, scratch: &mut
         linear::forward(layer.format, context, params.at(&slots.output_weight), (r, a, h), None, product);
     }
     let inverse = fit(&mut saved.inverse, r);
-    layer_norm::forward(product, &sublayer(layer, Some(residual)), &norm(layer), y, inverse, None);
+    layer_norm::forward(
+        product,
+        &sublayer(layer, Some(residual)),
+        &layer.norm(&layer.slots.attention_gamma, &layer.slots.attention_beta),
+        y,
+        inverse,
+        None,
+    );
 }
 
 /// dy (rows, H), the gradient of the block's output, becomes dx (T, H), that of its input, in the same buffer.

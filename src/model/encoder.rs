@@ -7,7 +7,8 @@ use super::{
     gates::{GateGradients, Gates},
     params::{LayerShape, LayerSlots, Params},
 };
-use crate::ops::{Format, dropout::DropoutPlan, fit};
+use crate::ops::{Format, dropout::DropoutPlan, fit, layer_norm::Norm};
+use std::ops::Range;
 
 /// A packed batch: `B` sequences one behind another, `T` tokens in all, no padding.
 #[derive(Clone, Copy, Debug)]
@@ -124,7 +125,7 @@ pub(super) struct Layer<'a> {
     pub format: Format,
 }
 
-impl Layer<'_> {
+impl<'a> Layer<'a> {
     /// Rows of the input.
     pub fn tokens(&self) -> usize {
         self.offsets[self.offsets.len() - 1]
@@ -140,8 +141,12 @@ impl Layer<'_> {
         self.shape.heads.len() * self.head_size
     }
 
+    pub fn norm(&self, gamma: &Range<usize>, beta: &Range<usize>) -> Norm<'a> {
+        Norm { gamma: self.params.at(gamma), beta: self.params.at(beta), epsilon: self.epsilon }
+    }
+
     /// This layer's part of [`Gates::heads`].
-    pub fn head_range(&self) -> std::ops::Range<usize> {
+    pub fn head_range(&self) -> Range<usize> {
         self.number * self.heads_total..(self.number + 1) * self.heads_total
     }
 }

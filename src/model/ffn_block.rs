@@ -6,7 +6,7 @@ use super::{
 };
 use crate::ops::{
     fit, gelu,
-    layer_norm::{self, Gradients, Norm, Sublayer},
+    layer_norm::{self, Gradients, Sublayer},
     linear,
     product::Write,
     rng::Purpose,
@@ -45,15 +45,14 @@ fn sublayer<'a>(layer: &Layer<'a>, residual: Option<&'a [f32]>) -> Sublayer<'a> 
     }
 }
 
-fn norm<'a>(layer: &Layer<'a>) -> Norm<'a> {
-    let Layer { params, slots, epsilon, .. } = *layer;
-    Norm { gamma: params.at(&slots.ffn_gamma), beta: params.at(&slots.ffn_beta), epsilon }
-}
-
 impl Saved {
     /// The block's output (rows, H) once more.
     pub fn output(&self, layer: &Layer, y: &mut [f32]) {
-        layer_norm::output(&self.x_hat[..y.len()], &norm(layer), y);
+        layer_norm::output(
+            &self.x_hat[..y.len()],
+            &layer.norm(&layer.slots.ffn_gamma, &layer.slots.ffn_beta),
+            y,
+        );
     }
 }
 
@@ -85,7 +84,14 @@ pub(super) fn forward(
     }
     let inverse = fit(&mut saved.inverse, r);
     let output = (pass.gate_gradients && layer.shape.ffn).then(|| fit(&mut saved.output, r * h));
-    layer_norm::forward(product, &sublayer(layer, Some(x)), &norm(layer), y, inverse, output);
+    layer_norm::forward(
+        product,
+        &sublayer(layer, Some(x)),
+        &layer.norm(&layer.slots.ffn_gamma, &layer.slots.ffn_beta),
+        y,
+        inverse,
+        output,
+    );
 }
 
 /// dy (rows, H), the gradient of the block's output, becomes that of its input in place. The input x (rows, H) is read

@@ -87,7 +87,7 @@ __device__ __forceinline__ void attention_backward_keys_mma(
                 UNROLL
                 for (unsigned r = 0; r < 2; r++) {
                     float &score = scores[n][2 * r + i], &gradient = gradients[n][2 * r + i];
-                    const float p = mma::power_of_two(score * (factor * LOG2_E) - shift);
+                    const float p = power_of_two(score * (factor * LOG2_E) - shift);
                     const bool keep = mine >> 8 * r & 1;
                     gradient = p * (keep ? gradient * at.mask.scale - product : -product);
                     score = keep ? p : 0.0f;

@@ -108,7 +108,7 @@ __device__ __forceinline__ void attention_backward_queries_mma(
                 for (unsigned i = 0; i < 2; i++) {
                     const bool there = key + 8 * n + lane % 4 * 2 + i < at.keys;
                     float& score = scores[n][2 * r + i];
-                    const float p = there ? mma::power_of_two(score * (factor * LOG2_E) - log_sum[r]) : 0.0f;
+                    const float p = there ? power_of_two(score * (factor * LOG2_E) - log_sum[r]) : 0.0f;
                     const float multiplier = mine >> (8 * n + i) & 1 ? at.mask.scale : 0.0f;
                     score = p * (gradients[n][2 * r + i] * multiplier - product[r]);
                 }

@@ -84,7 +84,7 @@ __device__ __forceinline__ void attention_forward_mma(const bf16* q, unsigned q_
         for (unsigned r = 0; r < 2; r++) {
             for (unsigned other = 1; other < 4; other *= 2)
                 top[r] = fmaxf(top[r], __shfl_xor_sync(ALL_LANES, top[r], other));
-            const float smaller = mma::power_of_two(peak[r] - top[r]);
+            const float smaller = power_of_two(peak[r] - top[r]);
             peak[r] = top[r];
             sum[r] *= smaller;
             UNROLL
@@ -100,7 +100,7 @@ __device__ __forceinline__ void attention_forward_mma(const bf16* q, unsigned q_
                 UNROLL
                 for (unsigned i = 0; i < 2; i++) {
                     float& score = scores[n][2 * r + i];
-                    const float weight = mma::power_of_two(score - top[r]);
+                    const float weight = power_of_two(score - top[r]);
                     sum[r] += weight;
                     score = bits >> (n % 4 * 8 + i) & 1 ? weight : 0.0f;
                 }

@@ -77,8 +77,8 @@ fn examples(
 }
 
 /// Cross-entropy over a vocabulary: logits (M, V) in f32 and words (M), u32 → the gradient of the mean loss, d_logits
-/// (M, V), which in f32 may be the logits' own memory; the rows of both are `stride` elements apart; losses (M) in f32; correct (M), u32, 1 where no word is likelier;
-/// loss, an f64, ← the mean.
+/// (M, V), which in f32 may be the logits' own memory; the rows of both are `stride` elements apart; losses (M) in f32;
+/// correct (M), u32, 1 where no word is likelier; loss, an f64, ← the mean.
 #[allow(clippy::too_many_arguments)]
 pub fn words(
     gpu: &dyn Gpu,

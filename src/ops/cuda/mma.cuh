@@ -66,9 +66,6 @@ __device__ __forceinline__ void wait_for_copies() {
 #endif
 }
 
-using ::pack;
-using ::power_of_two;
-
 // Rows of a tile are so far apart that eight of them lie in different banks.
 template <unsigned D>
 constexpr unsigned PITCH = D + 8;
