@@ -95,12 +95,8 @@ pub fn bench(format: Format, work: &Work, steps: usize, ceiling: f64, brief: boo
         inference.push(milliseconds(start));
     }
     let inference = median(inference.split_off(2));
-    let dtype = match format {
-        Format::F32 => "f32",
-        Format::Bf16 => "bf16",
-    };
     println!(
-        "lottery {} cpu {dtype} {}: step {step:.2} ms (forward {forward:.2} backward {backward:.2} optimizer {update:.2}) \
+        "lottery {} cpu {format} {}: step {step:.2} ms (forward {forward:.2} backward {backward:.2} optimizer {update:.2}) \
          {:.2} TFLOP/s = {:.2} of the ceiling, {:.0} tokens/s | inference {inference:.2} ms | at most {memory:.0} MiB, \
          {all} allocations a step, {large} of 64 KiB or more",
         work.name,

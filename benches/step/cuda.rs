@@ -30,7 +30,7 @@ pub fn ceiling(gpu: &Rc<dyn Gpu>, format: Format) -> Result<f64> {
     let [a, b, c] = [(); 3].map(|()| Buffer::new(gpu));
     for buffer in [&a, &b] {
         match format {
-            Format::F32 => buffer.upload(&numbers)?,
+            Format::F32 | Format::Tf32 => buffer.upload(&numbers)?,
             Format::Bf16 => buffer.upload(&numbers.iter().map(|v| bf16::from_f32(*v)).collect::<Vec<_>>())?,
         };
     }
@@ -157,7 +157,7 @@ pub fn bench(gpu: &Rc<dyn Gpu>, format: Format, work: &Work, steps: usize, ceili
     let [inference, importance] = times.map(median);
     let rate = 3.0 * work.flop() / step / 1e9;
     println!(
-        "lottery {} cuda {format:?} {}: step {step:.3} ms (norm and AdamW {update:.3}, the host's part {host:.3}) \
+        "lottery {} cuda {format} {}: step {step:.3} ms (norm and AdamW {update:.3}, the host's part {host:.3}) \
          {rate:.1} TFLOP/s = {:.3} of the ceiling, {:.0} tokens/s | inference {inference:.3} ms | importance pass \
          {importance:.3} ms = {:.2} of forward + backward | half ticket {half:.3} ms = {:.2} of the step | a step has {}",
         work.name,

@@ -1,9 +1,11 @@
 //! Training step, inference, importance pass and a half ticket's step on random tokens, beside PyTorch's in one sitting.
 //!
 //!     cargo bench --bench step -- [tiny|minilm6|mini|base]... [--steps 10] [--batch 32] [--length 128] [--threads N]
-//!                                 [--device cpu|cuda:N] [--dtype f32|bf16] [--brief] [--task NAME --data DIR --tokenizer DIR]
+//!                                 [--device cpu|cuda:N] [--dtype f32|tf32|bf16] [--brief]
+//!                                 [--task NAME --data DIR --tokenizer DIR]
 //!
-//! --brief leaves out importance pass and half ticket (on the CPU). With --task the batch is one of the task's training examples, of their own lengths, instead of equally long ones.
+//! --brief leaves out importance pass and half ticket (on the CPU). With --task the batch is one of the task's training
+//! examples, of their own lengths, instead of equally long ones.
 //! One line for each shape: median milliseconds, and the rate against the ceiling of matrix products measured in the same
 //! process. A benchmark prints; it never passes or fails.
 
@@ -12,10 +14,7 @@ mod cpu;
 mod cuda;
 mod work;
 
-use lottery::{
-    config::{Device, Dtype},
-    engine::Machine,
-};
+use lottery::{config::Device, engine::Machine, ops::Format};
 use std::path::PathBuf;
 use work::{SHAPES, Work, examples};
 
@@ -33,7 +32,7 @@ fn main() {
     let threads = number("--threads", std::thread::available_parallelism().map_or(1, usize::from));
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().expect("the first pool");
     let device: Device = word("--device").unwrap_or("cpu").parse().expect("a device");
-    let dtype: Dtype = word("--dtype").unwrap_or("f32").parse().expect("f32 or bf16");
+    let dtype: Format = word("--dtype").unwrap_or("f32").parse().expect("f32, tf32 or bf16");
     let machine =
         Machine::open(device, dtype, &mut |why| println!("{why}")).unwrap_or_else(|e| panic!("{e}"));
     let folder = |name: &str| PathBuf::from(word(name).unwrap_or_else(|| panic!("--task wants {name}")));

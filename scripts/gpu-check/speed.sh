@@ -15,14 +15,14 @@ elif ! limited 120 "$python" -c 'import torch; assert torch.cuda.is_available()'
 else
     peer=1
 fi
-say "In the row of f32 PyTorch may use TensorFloat-32, as bench_torch.py allows; lottery's products are strict f32."
+say "In the rows of tf32 and f32 PyTorch may use TensorFloat-32, as bench_torch.py allows; lottery's products of f32 are strict."
 say
 say "| shape, format | lottery step, ms | torch.compile step, ms | ratio | launches a step |"
 say "|---|---|---|---|---|"
 # Shape, format, alternations; a compilation of the peer's takes a minute.
-for pair in "base bf16 2" "mini bf16 1" "base f32 1" "tiny bf16 1"; do
+for pair in "base bf16 2" "mini bf16 1" "base tf32 1" "base f32 1" "tiny bf16 1"; do
     read -r shape dtype rounds <<< "$pair"
-    mode=$([ "$dtype" = f32 ] && echo fp32 || echo bf16)
+    mode=$([ "$dtype" = bf16 ] && echo bf16 || echo fp32)
     rm -f "$work"/ours "$work"/theirs
     for _ in $(seq "$rounds"); do
         ours 60 ./step "$shape" --device cuda:0 --dtype "$dtype" --steps 50 >> "$work/ours" 2>> "$out/$name-errors.txt" ||

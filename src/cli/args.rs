@@ -142,7 +142,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "DEVICE", help_heading = "Where and how")]
     pub device: Option<String>,
 
-    /// The format of the matrix products: f32, or bf16 with f32 weights and sums [default: f32]
+    /// The format of the matrix products: f32, bf16 with f32 weights and sums, or on CUDA tf32 [default: f32]
     #[arg(long, value_name = "DTYPE", help_heading = "Where and how")]
     pub dtype: Option<String>,
 
@@ -306,7 +306,8 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
-    use crate::config::{DEFAULT_PRESET, Device, Dtype, METHODS, MODES, TASKS, presets};
+    use crate::config::{DEFAULT_PRESET, Device, METHODS, MODES, TASKS, presets};
+    use crate::ops::Format;
 
     fn typed(line: &str) -> RunArgs {
         let cli = Cli::try_parse_from(line.split_whitespace()).unwrap();
@@ -355,7 +356,7 @@ mod tests {
         assert_eq!((config.preset.as_deref(), config.train.epochs), (Some("small"), 2));
         assert_eq!(
             (config.run.device, config.run.dtype, config.run.threads),
-            (Device::Cuda(1), Dtype::Bf16, Some(3))
+            (Device::Cuda(1), Format::Bf16, Some(3))
         );
         assert_eq!(
             options,

@@ -7,13 +7,14 @@ use super::{
     talk::Talk,
 };
 use crate::{
-    config::{Device, Dtype},
+    config::Device,
     cores,
     engine::Machine,
     error::{Error, Result},
     lottery::pretraining::{
         self, PretrainRecord, PretrainSettings, Pretraining, Start, Vocabulary, check_out, copy_out,
     },
+    ops::Format,
     store::Store,
     text::Unit,
     train::Progress,
@@ -156,9 +157,9 @@ pub struct PretrainArgs {
     #[arg(long, value_name = "DEVICE", default_value = "auto", help_heading = "Output")]
     device: Device,
 
-    /// The format of the matrix products: f32, or bf16 with f32 weights and sums
+    /// The format of the matrix products: f32, bf16 with f32 weights and sums, or on CUDA tf32
     #[arg(long, value_name = "TYPE", default_value = "f32", help_heading = "Training")]
-    dtype: Dtype,
+    dtype: Format,
 
     /// CPU threads; the result does not depend on it [default: one per core, less what other runs use]
     #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=1024), help_heading = "Output")]

@@ -1,10 +1,10 @@
-//! Where a run computes and in which number format. Neither changes what a run means.
+//! Where a run computes.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result, nearest};
+use crate::error::{Error, Result};
 
 /// `auto` (CUDA when there is a usable device, else the CPU), `cpu` or `cuda:N`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,48 +41,6 @@ impl FromStr for Device {
                 .and_then(|ordinal| ordinal.parse().ok())
                 .map(Self::Cuda)
                 .ok_or_else(|| Error::usage("expected auto, cpu or cuda:N (N counts from 0)")),
-        }
-    }
-}
-
-/// The format of the matrix products' operands. Weights, statistics and sums are f32 in both.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Dtype {
-    #[default]
-    F32,
-    Bf16,
-}
-
-impl Dtype {
-    pub const NAMES: &[&str] = &["f32", "bf16"];
-
-    pub fn is_usual(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
-impl fmt::Display for Dtype {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(match self {
-            Self::F32 => "f32",
-            Self::Bf16 => "bf16",
-        })
-    }
-}
-
-impl FromStr for Dtype {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        match text.to_lowercase().as_str() {
-            "f32" => Ok(Self::F32),
-            "bf16" => Ok(Self::Bf16),
-            word => {
-                let hint = nearest(word, Self::NAMES.iter().copied());
-                let hint = hint.map(|name| format!("; did you mean {name}?")).unwrap_or_default();
-                Err(Error::usage(format!("expected f32 or bf16{hint}")))
-            }
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Device, Dtype, Split};
+use super::{Device, Split};
+use crate::ops::Format;
 
 /// One task × mode × seed. Names (task, mode, …) are validated and in their canonical spelling.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -111,7 +112,7 @@ pub struct SeedsConfig {
 #[serde(deny_unknown_fields)]
 pub struct RunConfig {
     pub device: Device,
-    pub dtype: Dtype,
+    pub dtype: Format,
     /// CPU threads; without a value, a share of the cores.
     pub threads: Option<usize>,
     /// Seconds between checkpoints of a training; 0 asks for one after every step.
@@ -120,7 +121,7 @@ pub struct RunConfig {
 
 impl Default for RunConfig {
     fn default() -> Self {
-        Self { device: Device::default(), dtype: Dtype::default(), threads: None, checkpoint_every: 60.0 }
+        Self { device: Device::default(), dtype: Format::default(), threads: None, checkpoint_every: 60.0 }
     }
 }
 

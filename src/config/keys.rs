@@ -2,8 +2,9 @@
 
 use toml::Value;
 
-use super::{Device, Dtype, Split};
+use super::{Device, Split};
 use crate::error::nearest;
+use crate::ops::Format;
 
 pub const TASKS: &[&str] = &["cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "qnli", "rte", "wnli", "demo"];
 /// The task that needs no data folder.
@@ -84,7 +85,7 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("seeds.init", Kind::Seed),
     ("seeds.dropout", Kind::Seed),
     ("run.device", Kind::Device),
-    ("run.dtype", Kind::Choice(Dtype::NAMES)),
+    ("run.dtype", Kind::Choice(Format::NAMES)),
     ("run.threads", Kind::Count(1, 1024)),
     ("run.checkpoint_every", Kind::Real(Included(0.0), Included(1e9))),
 ];

@@ -10,7 +10,7 @@ mod preset;
 mod source;
 mod split;
 
-pub use device::{Device, Dtype};
+pub use device::Device;
 pub use experiment::{
     ControlConfig, DataConfig, ExperimentConfig, ImportanceConfig, RunConfig, SearchConfig, SeedsConfig,
     TrainConfig,

@@ -4,7 +4,7 @@ mod cpu;
 mod cuda;
 
 use crate::{
-    config::{Device, Dtype},
+    config::Device,
     error::{Error, Result},
     model::{Bert, GateGradients, Gates, Input},
     ops::{
@@ -19,7 +19,15 @@ use crate::{
 };
 use std::rc::Rc;
 
-const NO_BF16: &str = "this processor has no instructions for it (AVX512_BF16)";
+/// Why this processor cannot compute in a format.
+fn lacking(format: Format) -> Option<&'static str> {
+    match format {
+        Format::F32 => None,
+        Format::Tf32 => Some("TensorFloat-32 is a format of CUDA devices"),
+        Format::Bf16 if simd::bf16().is_some() => None,
+        Format::Bf16 => Some("this processor has no instructions for it (AVX512_BF16)"),
+    }
+}
 
 /// Where models are computed.
 #[derive(Clone)]
@@ -41,11 +49,7 @@ impl Machine {
     ///
     /// # Errors
     /// When there is no such device, or it does not compute in this format.
-    pub fn open(device: Device, dtype: Dtype, say: &mut dyn FnMut(&str)) -> Result<Self> {
-        let format = match dtype {
-            Dtype::F32 => Format::F32,
-            Dtype::Bf16 => Format::Bf16,
-        };
+    pub fn open(device: Device, format: Format, say: &mut dyn FnMut(&str)) -> Result<Self> {
         match device {
             Device::Cpu => Self::cpu(format),
             Device::Cuda(n) => Ok(Self::Cuda { gpu: open_cuda(n)?, format }),
@@ -63,21 +67,18 @@ impl Machine {
     }
 
     fn cpu(format: Format) -> Result<Self> {
-        if format == Format::Bf16 && simd::bf16().is_none() {
-            return Err(Error::usage(format!("--dtype bf16: {NO_BF16}. Use `--dtype f32`.")));
+        match lacking(format) {
+            Some(what) => Err(Error::usage(format!("--dtype {format}: {what}. Use `--dtype f32`."))),
+            None => Ok(Self::Cpu { format }),
         }
-        Ok(Self::Cpu { format })
     }
 
-    /// Puts f32 in the place of bf16 where the CPU will compute and cannot do it: settings, stages and records then say
-    /// what is computed. Returns why.
-    pub fn settle(device: Device, dtype: &mut Dtype) -> Option<String> {
+    /// Puts f32 in the place of a format that the CPU cannot do, where it will compute: settings, stages and records then
+    /// say what is computed. Returns why.
+    pub fn settle(device: Device, format: &mut Format) -> Option<String> {
         let on_cpu = device == Device::Cpu || device == Device::Auto && !cfg!(feature = "cuda");
-        let falls_back = on_cpu && *dtype == Dtype::Bf16 && simd::bf16().is_none();
-        falls_back.then(|| {
-            *dtype = Dtype::F32;
-            format!("computing in f32 instead of bf16: {NO_BF16}")
-        })
+        let why = lacking(*format).filter(|_| on_cpu)?;
+        Some(format!("computing in f32 instead of {}: {why}", std::mem::take(format)))
     }
 
     /// An engine whose weights stay as they are.
@@ -104,7 +105,7 @@ impl Machine {
                 match (format, simd::bf16()) {
                     (Format::Bf16, Some(Bf16::Native)) => level + "+bf16",
                     (Format::Bf16, _) => level + "+bf16-rounded",
-                    (Format::F32, _) => level,
+                    _ => level,
                 }
             }
             Self::Cuda { .. } => "cuda".to_owned(),

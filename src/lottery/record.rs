@@ -2,10 +2,9 @@
 
 use super::{Experiment, devices::Devices, stages::Metrics};
 use crate::{
-    config::{Dtype, ExperimentConfig},
+    config::ExperimentConfig,
     cores,
     engine::Machine,
-    ops::Format,
     prune::{Mask, Method, Mode},
     store::StageId,
 };
@@ -86,15 +85,11 @@ pub fn device(machine: &Machine) -> Value {
         Machine::Cpu { format } => ("cpu", cpu_name(), format),
         Machine::Cuda { gpu, format } => ("cuda", gpu.description(), format),
     };
-    let dtype = match format {
-        Format::F32 => Dtype::F32,
-        Format::Bf16 => Dtype::Bf16,
-    };
     json!({
         "kind": kind,
         "name": name,
         "threads": cores::threads(),
-        "dtype": dtype,
+        "dtype": format,
         "kernels": machine.kernels(),
     })
 }

@@ -122,9 +122,9 @@ impl Kernels {
     fn of(format: Format) -> Self {
         match (simd::level(), format) {
             (Level::Base, _) => Self::Library,
-            (Level::Avx2, Format::F32) => Self::Avx2,
+            (Level::Avx2, Format::F32 | Format::Tf32) => Self::Avx2,
             (Level::Avx2, Format::Bf16) => Self::Avx2Rounded,
-            (Level::Avx512, Format::F32) => Self::Avx512,
+            (Level::Avx512, Format::F32 | Format::Tf32) => Self::Avx512,
             (Level::Avx512, Format::Bf16) if simd::bf16() == Some(Bf16::Native) => Self::Avx512Bf16,
             (Level::Avx512, Format::Bf16) => Self::Avx512Rounded,
         }

@@ -165,6 +165,9 @@ fn bf16_falls_back_to_f32_where_the_processor_cannot_and_everything_says_so() {
         (&fallen["device"]["dtype"], &fallen["config"]["run"]["dtype"]),
         (&"f32".into(), &"f32".into())
     );
+    let (fallen, talk) = run("base", "tf32");
+    assert!(talk.contains("f32 instead of tf32: TensorFloat-32 is a format of CUDA devices"), "{talk}");
+    assert_eq!(fallen, plain);
     let (rounded, talk) = run("avx2+bf16", "bf16");
     if rounded["device"]["kernels"] == "base" {
         return; // This processor has not even that.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use jsonschema::Validator;
-use lottery::config;
+use lottery::{config, ops::Format};
 use serde_json::{Value, json};
 
 use crate::fixture::{Bench, json_file, succeeded};
@@ -169,7 +169,7 @@ fn the_names_of_settings_are_those_of_the_program() {
         ("/$defs/mode", config::MODES),
         ("/$defs/method", config::METHODS),
         ("/$defs/estimator", config::ESTIMATORS),
-        ("/$defs/dtype", config::Dtype::NAMES),
+        ("/$defs/dtype", Format::NAMES),
         ("/$defs/config/properties/importance/properties/pruned_units", config::PRUNED_UNITS),
         ("/$defs/config/properties/control/properties/random", config::RANDOM_RULES),
     ] {

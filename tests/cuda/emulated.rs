@@ -17,7 +17,7 @@ use lottery::{
     },
 };
 
-use crate::compiled::compiled;
+use crate::{compiled::compiled, support::rounded};
 
 pub struct Emulated {
     library: &'static Library,
@@ -78,7 +78,7 @@ impl Emulated {
             let mut bytes = vec![0u8; columns * format.bytes()];
             self.copy_bytes(at, bytes.as_mut_ptr() as u64, bytes.len());
             match format {
-                Format::F32 => {
+                Format::F32 | Format::Tf32 => {
                     out.extend(bytes.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())))
                 }
                 Format::Bf16 => out.extend(
@@ -160,7 +160,12 @@ impl Gpu for Emulated {
             if matrix.transposed { (columns, rows) } else { (rows, columns) }
         };
         let (a_shape, b_shape) = (stored(&p.a, (m, k)), stored(&p.b, (k, n)));
-        let (a, b) = (self.read(&p.a, a_shape, p.format), self.read(&p.b, b_shape, p.format));
+        let operand = |matrix: &Matrix, shape| {
+            let mut values = self.read(matrix, shape, p.format);
+            values.iter_mut().for_each(|v| *v = rounded(*v, p.format));
+            values
+        };
+        let (a, b) = (operand(&p.a, a_shape), operand(&p.b, b_shape));
         let view = |matrix: &Matrix, data, columns| {
             let view = View::rows(data, columns);
             if matrix.transposed { view.t() } else { view }
@@ -182,7 +187,7 @@ impl Gpu for Emulated {
         }
         for (row, values) in c.chunks(n.max(1)).enumerate() {
             let bytes: Vec<u8> = match p.c_format {
-                Format::F32 => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+                Format::F32 | Format::Tf32 => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
                 Format::Bf16 => values.iter().flat_map(|v| bf16::from_f32(*v).to_le_bytes()).collect(),
             };
             self.upload(&bytes, p.c.address + (row * p.c.stride * p.c_format.bytes()) as u64)?;

@@ -52,10 +52,7 @@ fn gelus_rows_may_be_more_than_a_grid_has_blocks_for() {
         let (t, f) = (23, 20);
         let (x, bias) = (numbers(t * f, 1, format), numbers(f, 2, Format::F32));
         let on_bias = on_device(gpu, &bias, Format::F32)?;
-        let kernel = match format {
-            Format::F32 => "gelu_forward_f32",
-            Format::Bf16 => "gelu_forward_bf16",
-        };
+        let kernel = &format!("gelu_forward_{format}");
         let run = |blocks: Option<u32>| {
             let (h, a) = (on_device(gpu, &x, format)?, empty(gpu, t * f, format)?);
             let (at_h, at_bias, at_a) = (h.address(), on_bias.address(), a.address());

@@ -11,9 +11,14 @@ use lottery::{
 use crate::emulated::Emulated;
 
 /// Runs the test on every device at hand, in both formats of activations.
-pub fn on_devices(test: &str, mut run: impl FnMut(&Rc<dyn Gpu>, Format) -> Result<()>) {
+pub fn on_devices(test: &str, run: impl FnMut(&Rc<dyn Gpu>, Format) -> Result<()>) {
+    in_formats(&[Format::F32, Format::Bf16], test, run);
+}
+
+/// As [`on_devices`]; TensorFloat-32 matters to products alone.
+pub fn in_formats(formats: &[Format], test: &str, mut run: impl FnMut(&Rc<dyn Gpu>, Format) -> Result<()>) {
     for gpu in devices(test) {
-        for format in [Format::F32, Format::Bf16] {
+        for &format in formats {
             run(&gpu, format).unwrap_or_else(|e| panic!("{} {format:?}: {e}", gpu.description()));
         }
     }
@@ -53,6 +58,7 @@ pub fn numbers(n: usize, seed: usize, format: Format) -> Vec<f32> {
 pub fn rounded(v: f32, format: Format) -> f32 {
     match format {
         Format::F32 => v,
+        Format::Tf32 => f32::from_bits(v.to_bits() & !0x1FFF),
         Format::Bf16 => bf16::from_f32(v).to_f32(),
     }
 }
@@ -61,7 +67,7 @@ pub fn rounded(v: f32, format: Format) -> f32 {
 pub fn on_device(gpu: &Rc<dyn Gpu>, values: &[f32], format: Format) -> Result<Buffer> {
     let buffer = Buffer::new(gpu);
     match format {
-        Format::F32 => buffer.upload(values)?,
+        Format::F32 | Format::Tf32 => buffer.upload(values)?,
         Format::Bf16 => buffer.upload(&values.iter().map(|v| bf16::from_f32(*v)).collect::<Vec<_>>())?,
     };
     Ok(buffer)
@@ -76,7 +82,7 @@ pub fn empty(gpu: &Rc<dyn Gpu>, len: usize, format: Format) -> Result<Buffer> {
 
 pub fn values(gpu: &Rc<dyn Gpu>, buffer: &Buffer, len: usize, format: Format) -> Result<Vec<f32>> {
     match format {
-        Format::F32 => download(&**gpu, buffer.address(), len),
+        Format::F32 | Format::Tf32 => download(&**gpu, buffer.address(), len),
         Format::Bf16 => {
             Ok(download::<bf16>(&**gpu, buffer.address(), len)?.into_iter().map(bf16::to_f32).collect())
         }
@@ -86,7 +92,7 @@ pub fn values(gpu: &Rc<dyn Gpu>, buffer: &Buffer, len: usize, format: Format) ->
 /// The difference, relative to the largest expected number, is at most 1e-4 in f32 and 2e-2 in bf16.
 pub fn assert_close(found: &[f32], expected: &[f32], format: Format, what: &str) {
     let limit = match format {
-        Format::F32 => 1e-4,
+        Format::F32 | Format::Tf32 => 1e-4,
         Format::Bf16 => 2e-2,
     };
     assert_within(found, expected, limit, what);

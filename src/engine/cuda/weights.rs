@@ -31,7 +31,7 @@ impl Weights {
         let master = Buffer::new(gpu);
         let address = master.upload(&bert.params.data)?;
         let copy = match format {
-            Format::F32 => None,
+            Format::F32 | Format::Tf32 => None,
             Format::Bf16 => {
                 let (copy, len) = (Buffer::new(gpu), bert.params.data.len());
                 convert::to_bf16(&**gpu, address, copy.activations(len, format)?, len)?;

@@ -1,9 +1,8 @@
 //! The meaning of one pre-training, complete: what its record repeats under `config`.
 
 use crate::{
-    config::Dtype,
     error::{Error, Result},
-    ops::adamw::AdamW,
+    ops::{Format, adamw::AdamW},
     text::Unit,
     train::Recipe,
 };
@@ -70,8 +69,8 @@ pub struct PretrainSettings {
     /// Steps from one score on held-out text to the next; without it, ten in all.
     pub evaluate_every: Option<u64>,
     /// Of the matrix products' operands; left out of what names the stage where it is the usual one.
-    #[serde(skip_serializing_if = "Dtype::is_usual")]
-    pub dtype: Dtype,
+    #[serde(skip_serializing_if = "Format::is_default")]
+    pub dtype: Format,
 }
 
 impl PretrainSettings {

@@ -18,7 +18,11 @@ enum Status { SUCCESS = 0, INVALID_VALUE = 7, NOT_SUPPORTED = 15 };
 enum Type { F32 = 0, BF16 = 14 };
 constexpr uint32_t EPILOGUE_NONE = 1, EPILOGUE_BIAS = 4;
 
+// CUBLAS_COMPUTE_32F, and _32F_FAST_TF32
+enum Compute { STRICT = 68, TF32 = 77 };
+
 struct Description {
+    int compute;
     int32_t transposed_a = 0, transposed_b = 0;
     uint32_t epilogue = EPILOGUE_NONE;
     uint64_t bias = 0;
@@ -61,13 +65,23 @@ float read(const Layout& layout, uint64_t base, uint64_t row, uint64_t column) {
     memcpy(&value, &bits, 4);
     return value;
 }
-// All of it, or all of the transposed matrix, column after column.
-std::vector<float> unpacked(const Layout& layout, uint64_t base, bool transposed) {
+// What a tensor core reads of an f32: 10 bits behind the point.
+float shortened(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, 4);
+    bits &= ~uint32_t(0x1FFF);
+    memcpy(&value, &bits, 4);
+    return value;
+}
+// All of it, or all of the transposed matrix, column after column, as the products read it.
+std::vector<float> unpacked(const Layout& layout, uint64_t base, bool transposed, int compute) {
     std::vector<float> all;
     all.reserve(layout.rows * layout.columns);
     for (uint64_t i = 0; i < (transposed ? layout.rows : layout.columns); i++)
         for (uint64_t j = 0; j < (transposed ? layout.columns : layout.rows); j++)
             all.push_back(transposed ? read(layout, base, i, j) : read(layout, base, j, i));
+    if (compute == TF32)
+        for (float& value : all) value = shortened(value);
     return all;
 }
 void write(const Layout& layout, uint64_t base, uint64_t row, uint64_t column, float value) {
@@ -88,6 +102,7 @@ bool fit(const Description& d, const Layout& a, const Layout& b, const Layout& c
     for (const Layout* layout : {&a, &b, &c})
         if (layout->rows == 0 || layout->columns == 0 || layout->stride < int64_t(layout->rows)) return false;
     const bool formats = a.type == b.type && (c.type == a.type || c.type == F32);
+    if (d.compute == TF32 && a.type != F32) return false;
     return formats && a_rows == c.rows && b_columns == c.columns && inner == (d.transposed_b ? b.columns : b.rows);
 }
 
@@ -103,8 +118,8 @@ void multiply(const Task& task) {
     const Layout& of_c = task.of_c;
     const bool biased = task.what.epilogue == EPILOGUE_BIAS;
     const Layout of_bias{of_c.type, of_c.rows, 1, int64_t(of_c.rows)};
-    const std::vector<float> left = unpacked(task.of_a, task.a, task.what.transposed_a);
-    const std::vector<float> right = unpacked(task.of_b, task.b, task.what.transposed_b);
+    const std::vector<float> left = unpacked(task.of_a, task.a, task.what.transposed_a, task.what.compute);
+    const std::vector<float> right = unpacked(task.of_b, task.b, task.what.transposed_b, task.what.compute);
     std::vector<float> sums(of_c.rows);
     for (uint64_t column = 0; column < of_c.columns; column++) {
         sums.assign(of_c.rows, 0.0f);
@@ -140,9 +155,8 @@ int cublasLtCreate(void** handle) {
 int cublasLtDestroy(void* handle) { return delete static_cast<int*>(handle), SUCCESS; }
 
 int cublasLtMatmulDescCreate(void** made, int compute, int scale) {
-    // CUBLAS_COMPUTE_32F
-    if (compute != 68 || scale != F32) return NOT_SUPPORTED;
-    return *made = new Description, SUCCESS;
+    if ((compute != STRICT && compute != TF32) || scale != F32) return NOT_SUPPORTED;
+    return *made = new Description{compute}, SUCCESS;
 }
 int cublasLtMatmulDescDestroy(void* made) { return delete static_cast<Description*>(made), SUCCESS; }
 int cublasLtMatmulDescSetAttribute(void* made, int attribute, const void* value, size_t bytes) {

@@ -32,12 +32,11 @@ made_by_cublas!(Layout, sys::cublasLtMatrixLayout_t, lt::cublasLtMatrixLayoutDes
 made_by_cublas!(Preference, sys::cublasLtMatmulPreference_t, lt::cublasLtMatmulPreferenceDestroy);
 
 impl Description {
-    /// Products and sums in f32; no TF32.
-    pub fn new() -> Made<Self> {
+    /// Both factors of the product are f32.
+    pub fn new(compute: Compute) -> Made<Self> {
         let mut handle = null_mut();
-        let (compute, factors) = (Compute::CUBLAS_COMPUTE_32F, Type::CUDA_R_32F);
         // SAFETY: it writes one handle.
-        made(unsafe { lt::cublasLtMatmulDescCreate(&raw mut handle, compute, factors) })?;
+        made(unsafe { lt::cublasLtMatmulDescCreate(&raw mut handle, compute, Type::CUDA_R_32F) })?;
         Ok(Self(handle))
     }
 

@@ -4,9 +4,9 @@
 use std::{cell::RefCell, collections::HashMap, ffi::c_void, mem::MaybeUninit, ptr::null_mut, rc::Rc};
 
 use cudarc::cublaslt::sys::{
-    self, cublasLtEpilogue_t as Epilogue, cublasLtMatmulDescAttributes_t as Described,
-    cublasLtMatmulPreferenceAttributes_t as Preferred, cublasLtReductionScheme_t as Reduction,
-    cublasStatus_t as Status, cudaDataType_t as Type,
+    self, cublasComputeType_t as Compute, cublasLtEpilogue_t as Epilogue,
+    cublasLtMatmulDescAttributes_t as Described, cublasLtMatmulPreferenceAttributes_t as Preferred,
+    cublasLtReductionScheme_t as Reduction, cublasStatus_t as Status, cudaDataType_t as Type,
 };
 
 use super::{
@@ -36,6 +36,8 @@ struct Key {
     shape: (usize, usize, usize),
     /// Of a and b, and of c.
     formats: [Type; 2],
+    /// How products are computed.
+    compute: Compute,
     strides: [usize; 3],
     transposed: [bool; 2],
     /// Of the addresses of a, b and c; a bias counts as c.
@@ -47,7 +49,7 @@ impl Key {
     fn of(p: &Product) -> Self {
         let (m, n, k) = p.shape;
         let of_format = |format| match format {
-            Format::F32 => Type::CUDA_R_32F,
+            Format::F32 | Format::Tf32 => Type::CUDA_R_32F,
             Format::Bf16 => Type::CUDA_R_16BF,
         };
         // The stride of a single row does not matter, but cuBLASLt insists on its length.
@@ -59,6 +61,10 @@ impl Key {
         Self {
             shape: p.shape,
             formats: [of_format(p.format), of_format(p.c_format)],
+            compute: match p.format {
+                Format::Tf32 => Compute::CUBLAS_COMPUTE_32F_FAST_TF32,
+                Format::F32 | Format::Bf16 => Compute::CUBLAS_COMPUTE_32F,
+            },
             strides: [stride(&p.a, k, m), stride(&p.b, n, k), stride(&p.c, n, n)],
             transposed: [p.a.transposed, p.b.transposed],
             alignments: [p.a.address, p.b.address, p.c.address | p.bias.unwrap_or(0)].map(alignment),
@@ -168,7 +174,7 @@ impl Products {
         let b = Layout::new(of_operands, swap(key.transposed[1], (k, n)), key.strides[1])?;
         let c = Layout::new(of_c, (m, n), key.strides[2])?;
 
-        let description = Description::new()?;
+        let description = Description::new(key.compute)?;
         // CUBLAS_OP_N is 0, CUBLAS_OP_T is 1.
         description.set(Described::CUBLASLT_MATMUL_DESC_TRANSA, &i32::from(key.transposed[1]))?;
         description.set(Described::CUBLASLT_MATMUL_DESC_TRANSB, &i32::from(key.transposed[0]))?;
