@@ -93,7 +93,8 @@ impl Batch {
             positions,
             segments,
         ];
-        let (mut all, mut starts) = (Vec::new(), [0; 10]);
+        let room = parts.iter().map(|part| part.len().next_multiple_of(4)).sum();
+        let (mut all, mut starts) = (Vec::with_capacity(room), [0; 10]);
         for (start, part) in starts.iter_mut().zip(parts) {
             // Where a vector load may begin.
             all.resize(all.len().next_multiple_of(4), 0u32);

@@ -3,7 +3,7 @@
 //! Whether a step is taken is decided on the device, so that nothing waits for the host. After one that is refused all
 //! others are: they were asked for before anybody knew.
 
-use super::{Argument, Buffer, Gpu, Grid, THREADS, gpu::Element};
+use super::{Argument, Buffer, Gpu, Grid, THREADS};
 use crate::{
     error::Result,
     ops::{adamw::AdamW, later::Later},
@@ -38,9 +38,9 @@ impl Outcome {
     /// As it is once all that was asked for before is done.
     pub fn fetch(gpu: &dyn Gpu, from: u64) -> Result<Later<Self>> {
         let read = |bytes: Vec<u8>| Self {
-            loss: f64::read(&bytes[..8]),
-            norm: f64::read(&bytes[8..16]),
-            taken: u32::read(&bytes[20..]) != 0,
+            loss: bytemuck::pod_read_unaligned(&bytes[..8]),
+            norm: bytemuck::pod_read_unaligned(&bytes[8..16]),
+            taken: bytemuck::pod_read_unaligned::<u32>(&bytes[20..]) != 0,
         };
         Ok(gpu.fetch(from, Self::BYTES)?.map(read))
     }
@@ -51,8 +51,9 @@ pub fn norm_scratch(len: usize) -> usize {
     len.div_ceil(SQUARES_PER_BLOCK) * 8
 }
 
-/// Completes the outcome of the step before, in which the loss stands already: the norm of the gradient (len), the factor that brings it down
-/// to `clip` (0 = no clipping), and whether the step may be taken. `scratch` has room for `norm_scratch(len)` bytes.
+/// Completes the outcome of the step before, in which the loss stands already: the norm of the gradient (len), the factor
+/// that brings it down to `clip` (0 = no clipping), and whether the step may be taken. `scratch` has room for
+/// `norm_scratch(len)` bytes.
 pub fn judge(gpu: &dyn Gpu, gradient: u64, len: usize, clip: f64, outcome: u64, scratch: u64) -> Result<()> {
     let parts = len.div_ceil(SQUARES_PER_BLOCK);
     gpu.launch(

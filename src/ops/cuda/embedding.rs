@@ -9,7 +9,7 @@ use super::{
 use crate::error::Result;
 
 /// Tokens of one piece at most: what one warp adds up.
-const PIECE: usize = 64;
+const PIECE: u32 = 64;
 
 /// The slot of a piece that is all there is of its row.
 const ALONE: u32 = u32::MAX;
@@ -51,21 +51,27 @@ impl Users {
     /// place, how many it has, its row and its slot in scratch; of each row of several pieces its number, its first slot
     /// and how many it has.
     pub fn pack(rows: &[u32]) -> (Self, Vec<u32>) {
-        let mut order: Vec<u64> =
-            (0u64..).zip(rows).map(|(token, row)| u64::from(*row) << 32 | token).collect();
-        order.sort_unstable();
-        let row_of = |entry: &u64| (entry >> 32) as u32;
-        let mut packed: Vec<u32> = order.iter().map(|entry| *entry as u32).collect();
+        // Sorted by counting: of each row how many tokens take it, then where they begin, then where they end.
+        let mut ends = vec![0u32; rows.iter().max().map_or(0, |most| *most as usize + 1)];
+        rows.iter().for_each(|row| ends[*row as usize] += 1);
+        let mut before = 0;
+        ends.iter_mut().for_each(|n| before += std::mem::replace(n, before));
+        let mut packed = vec![0; rows.len()];
+        for (token, row) in (0u32..).zip(rows) {
+            let end = &mut ends[*row as usize];
+            packed[*end as usize] = token;
+            *end += 1;
+        }
         let (mut repeated, mut first, mut slot) = (Vec::new(), 0u32, 0u32);
-        for of_row in order.chunk_by(|a, b| row_of(a) == row_of(b)) {
-            let row = row_of(&of_row[0]);
-            let alone = of_row.len() <= PIECE;
+        for (row, end) in (0u32..).zip(ends) {
+            let alone = end - first <= PIECE;
             if !alone {
-                repeated.extend([row, slot, of_row.len().div_ceil(PIECE) as u32]);
+                repeated.extend([row, slot, (end - first).div_ceil(PIECE)]);
             }
-            for piece in of_row.chunks(PIECE) {
-                packed.extend([first, piece.len() as u32, row, if alone { ALONE } else { slot }]);
-                first += piece.len() as u32;
+            while first < end {
+                let len = PIECE.min(end - first);
+                packed.extend([first, len, row, if alone { ALONE } else { slot }]);
+                first += len;
                 slot += u32::from(!alone);
             }
         }

@@ -4,7 +4,7 @@ use crate::{
     error::Result,
     ops::{Format, later::Later},
 };
-use half::bf16;
+use bytemuck::Pod;
 use std::{cell::Cell, rc::Rc};
 
 /// One argument of a kernel.
@@ -104,32 +104,6 @@ pub(super) fn named(kernel: &str, format: Format) -> String {
     format!("{kernel}_{}", format.suffix())
 }
 
-/// Elements that activations, parameters or indices consist of.
-pub trait Element: Copy {
-    const BYTES: usize;
-    fn write(self, to: &mut Vec<u8>);
-    fn read(from: &[u8]) -> Self;
-}
-
-macro_rules! element {
-    ($type:ty, $bytes:literal) => {
-        impl Element for $type {
-            const BYTES: usize = $bytes;
-            fn write(self, to: &mut Vec<u8>) {
-                to.extend_from_slice(&self.to_le_bytes());
-            }
-            fn read(from: &[u8]) -> Self {
-                Self::from_le_bytes(from.try_into().expect("as many bytes as the element has"))
-            }
-        }
-    };
-}
-element!(u8, 1);
-element!(f32, 4);
-element!(u32, 4);
-element!(f64, 8);
-element!(bf16, 2);
-
 /// Memory of a device, which grows when more is wanted of it and is given back with it.
 pub struct Buffer {
     gpu: Rc<dyn Gpu>,
@@ -174,11 +148,10 @@ impl Buffer {
     }
 
     /// Copies the values to the device, to the beginning of this buffer.
-    pub fn upload<T: Element>(&self, values: &[T]) -> Result<u64> {
-        let mut bytes = Vec::with_capacity(values.len() * T::BYTES);
-        values.iter().for_each(|v| v.write(&mut bytes));
+    pub fn upload<T: Pod>(&self, values: &[T]) -> Result<u64> {
+        let bytes = bytemuck::cast_slice(values);
         let address = self.fit(bytes.len())?;
-        self.gpu.upload(&bytes, address)?;
+        self.gpu.upload(bytes, address)?;
         Ok(address)
     }
 
@@ -196,17 +169,13 @@ impl Drop for Buffer {
 }
 
 /// `len` values from device memory; waits for all that was asked for before.
-pub fn download<T: Element>(gpu: &dyn Gpu, from: u64, len: usize) -> Result<Vec<T>> {
-    let mut bytes = vec![0; len * T::BYTES];
-    gpu.download(from, &mut bytes)?;
-    Ok(elements(&bytes))
+pub fn download<T: Pod>(gpu: &dyn Gpu, from: u64, len: usize) -> Result<Vec<T>> {
+    let mut values = vec![T::zeroed(); len];
+    gpu.download(from, bytemuck::cast_slice_mut(&mut values))?;
+    Ok(values)
 }
 
 /// As [`download`], without waiting.
-pub fn fetch<T: Element + 'static>(gpu: &dyn Gpu, from: u64, len: usize) -> Result<Later<Vec<T>>> {
-    Ok(gpu.fetch(from, len * T::BYTES)?.map(|bytes| elements(&bytes)))
-}
-
-fn elements<T: Element>(bytes: &[u8]) -> Vec<T> {
-    bytes.chunks_exact(T::BYTES).map(T::read).collect()
+pub fn fetch<T: Pod>(gpu: &dyn Gpu, from: u64, len: usize) -> Result<Later<Vec<T>>> {
+    Ok(gpu.fetch(from, len * size_of::<T>())?.map(|bytes| bytemuck::allocation::pod_collect_to_vec(&bytes)))
 }
