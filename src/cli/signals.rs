@@ -1,5 +1,5 @@
-//! The first SIGINT, SIGTERM or SIGUSR1 (what Slurm can send before its time limit) asks the work to stop where it can
-//! be taken up again; another one ends the process at once.
+//! The first SIGINT, SIGTERM, SIGHUP (the terminal is gone) or SIGUSR1 (what Slurm can send before its time limit) asks the
+//! work to stop where it can be taken up again; another one ends the process at once.
 
 use super::talk::to_stderr;
 use crate::error::{Error, Result};
@@ -14,9 +14,27 @@ use std::{
 };
 
 #[cfg(unix)]
-const SIGNALS: &[i32] = &[consts::SIGINT, consts::SIGTERM, consts::SIGUSR1];
+const SIGNALS: &[i32] = &[consts::SIGINT, consts::SIGTERM, consts::SIGUSR1, consts::SIGHUP];
 #[cfg(not(unix))]
 const SIGNALS: &[i32] = &[consts::SIGINT, consts::SIGTERM];
+
+/// Whether nobody wants to hear of a terminal that is gone: `nohup` has SIGHUP ignored, and so it stays.
+#[cfg(unix)]
+fn unheard(signal: i32) -> bool {
+    if signal != consts::SIGHUP {
+        return false;
+    }
+    // SAFETY: of zeros the structure is a valid one, and the call only fills it.
+    unsafe {
+        let mut now: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(signal, std::ptr::null(), &raw mut now) == 0 && now.sa_sigaction == libc::SIG_IGN
+    }
+}
+
+#[cfg(not(unix))]
+fn unheard(_: i32) -> bool {
+    false
+}
 
 /// Signals this soon after the first are one request: `timeout` sends its signal to the process and to its group.
 const ONE_REQUEST: Duration = Duration::from_secs(1);
@@ -24,7 +42,7 @@ const ONE_REQUEST: Duration = Duration::from_secs(1);
 /// A flag that the first signal sets.
 pub fn stop_flag() -> Result<Arc<AtomicBool>> {
     let (wanted, urgent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-    for &signal in SIGNALS {
+    for &signal in SIGNALS.iter().filter(|signal| !unheard(**signal)) {
         flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&urgent))
             .and_then(|_| flag::register(signal, Arc::clone(&wanted)))
             .map_err(|e| Error::internal(format!("cannot listen to signal {signal}: {e}")))?;

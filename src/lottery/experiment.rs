@@ -37,7 +37,7 @@ pub struct Experiment {
     pub dev_mismatched: Option<Dataset>,
     /// What scores units and stops the search, when it is not `dev`.
     pub scoring: Option<Dataset>,
-    data_hashes: BTreeMap<String, String>,
+    pub data_hashes: BTreeMap<String, String>,
 }
 
 impl Experiment {
@@ -89,6 +89,13 @@ impl Experiment {
             model.config.num_attention_heads,
             model.config.hidden_size,
         ));
+        let longest = config.data.max_length;
+        if let cut @ (1.., _) | cut @ (_, 1..) = (train.of_length(longest), dev.of_length(longest)) {
+            progress.say(&format!(
+                "{} training and {} development examples have {longest} tokens: longer ones are cut there (data.max_length)",
+                cut.0, cut.1
+            ));
+        }
         Ok(Self {
             machine,
             task,

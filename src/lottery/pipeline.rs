@@ -57,6 +57,7 @@ pub fn run(experiment: &Experiment, store: &Store, progress: &mut dyn Progress) 
         task: experiment.task.name,
         metric: experiment.task.metric.name(),
         model: record::model(experiment),
+        data: record::data(experiment),
         method: experiment.method,
         mode: experiment.mode,
         seed: experiment.config.seed,

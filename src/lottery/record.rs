@@ -7,6 +7,7 @@ use crate::{
     engine::Machine,
     prune::{Mask, Method, Mode},
     store::StageId,
+    train::Dataset,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -20,6 +21,7 @@ pub struct Record {
     pub task: &'static str,
     pub metric: &'static str,
     pub model: Value,
+    pub data: Value,
     pub method: Method,
     pub mode: Mode,
     pub seed: u64,
@@ -52,10 +54,30 @@ pub fn model(experiment: &Experiment) -> Value {
     json!({
         "name": experiment.model_name,
         "sha256": experiment.model.sha256,
+        "tokenizer": experiment.tokenizer.hash(),
         "layers": config.num_hidden_layers,
         "heads": config.num_attention_heads,
         "hidden": config.hidden_size,
         "ffn": config.intermediate_size,
+    })
+}
+
+/// The part of the record that describes the examples. Those as long as an example may be were cut, most of them.
+pub fn data(experiment: &Experiment) -> Value {
+    let longest = experiment.config.data.max_length;
+    let of = |data: &Dataset| {
+        json!({
+            "examples": data.len(),
+            "tokens": data.tokens(),
+            "of_max_length": data.of_length(longest),
+        })
+    };
+    json!({
+        "train": of(&experiment.train),
+        "dev": of(&experiment.dev),
+        "dev_mismatched": experiment.dev_mismatched.as_ref().map(of),
+        "scoring": experiment.scoring.as_ref().map(of),
+        "sha256": experiment.data_hashes,
     })
 }
 

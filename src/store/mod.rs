@@ -96,6 +96,16 @@ impl Store {
         Ok(Self { dir })
     }
 
+    /// Refuses a place where no store was ever opened. One that was copied in part is one.
+    pub fn must_exist(&self) -> Result<()> {
+        let rooms = ["stages", "results", "sweeps"];
+        if rooms.iter().any(|room| self.dir.join(room).is_dir()) {
+            return Ok(());
+        }
+        let here = self.dir.display();
+        Err(Error::data(format!("there is no store {here}. Name it with --store or LOTTERY_STORE.")))
+    }
+
     pub fn dir(&self) -> &Path {
         &self.dir
     }

@@ -6,7 +6,7 @@ use super::{
     state::{self, Status, lock_path},
 };
 use crate::{
-    error::{Error, Result},
+    error::Result,
     store::{Broom, Keep, Kind, Store, names},
 };
 use std::{collections::HashSet, path::PathBuf};
@@ -14,12 +14,7 @@ use std::{collections::HashSet, path::PathBuf};
 /// Removes what is not kept, or without `really` counts it. Whatever instant it is killed at, the store is one with
 /// which runs go on, and the next time completes it.
 pub fn collect(store: &Store, keep: Keep, really: bool) -> Result<Broom> {
-    if !store.dir().join("stages").is_dir() {
-        return Err(Error::data(format!(
-            "there is no store {}. Name it with --store or LOTTERY_STORE.",
-            store.dir().display()
-        )));
-    }
+    store.must_exist()?;
     let mut broom = Broom::new(keep, really);
     broom.store(store)?;
     let mut locks = Some(HashSet::new());

@@ -26,6 +26,8 @@ pub struct Summary {
     full: Scores,
     pruned: Scores,
     retrained: Scores,
+    #[serde(default)]
+    pub warnings: Vec<String>,
     #[serde(default, skip_serializing)]
     pub timing: BTreeMap<String, Option<f64>>,
     #[serde(default, skip_serializing)]

@@ -122,12 +122,7 @@ impl Overview {
 }
 
 pub fn overview(store: &Store) -> Result<Overview> {
-    if !store.dir().is_dir() {
-        return Err(Error::data(format!(
-            "there is no store {}. Name it with --store or LOTTERY_STORE.",
-            store.dir().display()
-        )));
-    }
+    store.must_exist()?;
     let records: Vec<Recorded> = records::all(store)?
         .into_par_iter()
         .map(|(path, summary)| Recorded {

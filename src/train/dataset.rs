@@ -45,6 +45,11 @@ impl Dataset {
         self.encoded.iter().map(|e| e.ids.len()).sum()
     }
 
+    /// How many examples have so many tokens.
+    pub fn of_length(&self, tokens: usize) -> usize {
+        self.encoded.iter().filter(|e| e.ids.len() == tokens).count()
+    }
+
     /// The examples at `indices`, in that order.
     pub fn subset(&self, indices: &[usize]) -> Self {
         Self {

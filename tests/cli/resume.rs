@@ -4,9 +4,9 @@
 use std::{
     fs,
     io::{BufReader, Read, Write},
-    os::unix::process::ExitStatusExt,
+    os::unix::process::{CommandExt, ExitStatusExt},
     path::PathBuf,
-    process::{Child, Output},
+    process::{Child, Output, Stdio},
     time::Duration,
 };
 
@@ -124,6 +124,26 @@ fn a_signal_ends_the_run_with_code_4_and_the_command_that_goes_on() {
     assert!(said.contains("goes on after step "), "{said}");
     assert_same_outcome(&bench, "stopped", &record, &whole);
     assert_eq!(checkpoints(&bench, "stopped").len(), 0);
+}
+
+#[test]
+fn a_run_whose_terminal_is_gone_stops_unless_that_is_ignored() {
+    let bench = Bench::new("SST-2");
+    for (store, ignored, code) in [("heard", false, 4), ("nohup", true, 0)] {
+        let mut command = plain(&bench, &bench.arguments(store, "sst2", STEPWISE));
+        // SAFETY: signal() may be called between fork and exec.
+        unsafe {
+            command.pre_exec(move || {
+                libc::signal(libc::SIGHUP, if ignored { libc::SIG_IGN } else { libc::SIG_DFL });
+                Ok(())
+            });
+        }
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        assert!(wait_until(&mut child, || has(&bench.path(store), "finetune", Some("checkpoint"))));
+        signal(&child, libc::SIGHUP);
+        let output = end(child);
+        assert_eq!(output.status.code(), Some(code), "{store}: {}", stderr(&output));
+    }
 }
 
 #[test]

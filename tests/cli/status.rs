@@ -27,6 +27,8 @@ fn shown(bench: &Bench) -> String {
 fn a_running_sweep_shows_the_stage_the_loss_and_when_it_ends() {
     let bench = Bench::new("SST-2");
     refusal(&status(&bench, &[]), 3, &["there is no store", "--store"]);
+    fs::create_dir(bench.path("runs")).unwrap();
+    refusal(&status(&bench, &[]), 3, &["there is no store", "--store"]);
     let long = ["--tasks", "sst2", "--seeds", "1,2", "--set", "train.epochs=2000"];
     let mut child = sweep(&bench, "runs", &long).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     assert!(wait_until(&mut child, || has(&bench.path("runs"), "finetune", None)));
@@ -81,6 +83,34 @@ fn records_of_other_settings_are_neither_averaged_nor_taken_for_each_other() {
     let words = ["status", "--store", "alike"].map(str::to_owned);
     let alike = String::from_utf8(plain(&bench, &words).output().unwrap().stdout).unwrap();
     assert!(alike.contains(" ± ") && !alike.contains("settings that differ"), "{alike}");
+}
+
+#[test]
+fn what_records_warn_of_is_told_with_how_many_do() {
+    let bench = Bench::new("SST-2");
+    // With all steps as small as that nothing is learnt.
+    let quick =
+        ["--tasks", "sst2", "--seeds", "1,2", "--set", "train.learning_rate=1e-9", "--set", "train.epochs=1"];
+    all_done(&bench, "runs", &[&quick[..], &["--modes", "full,good"]].concat());
+    let table = shown(&bench);
+    let kinds = [
+        "importance and report share the dev split",
+        "the full model is at the majority baseline",
+        "the search ran out of units to prune before the score fell below the threshold",
+    ];
+    for (letter, kind) in ["a", "b", "c"].iter().zip(kinds) {
+        assert!(table.contains(&format!("\nwarning {letter}: {kind}\n")), "{table}");
+    }
+    for (mode, warned) in [("full", "b"), ("good", "a, b, c")] {
+        let row = table.lines().find(|line| line.contains(&format!("┆ {mode} "))).expect(mode);
+        let cells: Vec<&str> = row.split(['│', '┆']).map(str::trim).collect();
+        assert_eq!(cells[9], warned, "{table}");
+    }
+    let document: Value = serde_json::from_slice(&status(&bench, &["--json"]).stdout).unwrap();
+    for record in document["records"].as_array().unwrap() {
+        let own = json_file(Path::new(record["path"].as_str().unwrap()));
+        assert_eq!(record["warnings"], own["warnings"]);
+    }
 }
 
 #[test]

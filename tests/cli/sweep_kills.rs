@@ -75,7 +75,7 @@ fn a_sweep_that_was_stopped_goes_on_with_the_same_command_to_the_same_records() 
     let bench = Bench::new("SST-2");
     all_done(&bench, "whole", GRID);
     let dir = bench.path("stopped");
-    for sent in [libc::SIGTERM, libc::SIGINT, libc::SIGUSR1] {
+    for sent in [libc::SIGTERM, libc::SIGINT, libc::SIGUSR1, libc::SIGHUP] {
         let _ = fs::remove_dir_all(&dir);
         let mut child = start(&bench, "stopped");
         assert!(wait_until(&mut child, || has(&dir, "finetune", Some("checkpoint"))));
