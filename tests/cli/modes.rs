@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::fixture::{Bench, DEV, TRAIN, tiny};
+use crate::fixture::{Bench, DEV, TRAIN, stderr, succeeded, tiny};
 
 const UNITS: [&str; 2] = ["heads_kept", "ffns_kept"];
 
@@ -204,6 +204,28 @@ fn the_record_warns_of_a_shared_split_and_only_then() {
         let hits = ticket["full_score"].as_f64().unwrap() * examples as f64;
         assert!((hits - hits.round()).abs() < 1e-9, "{split}: not scored on {examples} examples");
     }
+}
+
+#[test]
+fn the_record_counts_the_examples_and_those_that_were_cut() {
+    let bench = Bench::new("SST-2");
+    let of = |settings: &[&str]| {
+        let output = succeeded(&mut bench.run("sst2", &[settings, &["--json", "--mode", "full"]].concat()));
+        let record: Value = serde_json::from_slice(&output.stdout).unwrap();
+        (record["data"].clone(), stderr(&output))
+    };
+    let (whole, said) = of(&[]);
+    assert_eq!(whole["train"]["examples"], TRAIN);
+    assert_eq!((&whole["train"]["of_max_length"], &whole["scoring"]), (&0.into(), &Value::Null));
+    assert!(!said.contains("cut"), "{said}");
+    // Every sentence of these is longer than two words and three signs.
+    let (cut, said) = of(&["--set", "data.max_length=8", "--set", "importance.split=heldout:0.5"]);
+    let [train, scoring] = ["train", "scoring"].map(|split| cut[split]["of_max_length"].as_u64().unwrap());
+    assert!(train > 0 && cut["train"]["tokens"].as_u64().unwrap() <= 8 * TRAIN as u64 / 2, "{cut}");
+    assert_eq!(cut["train"]["examples"], cut["scoring"]["examples"]);
+    assert!(scoring > 0 && said.contains(&format!("{train} training and ")), "{said}");
+    assert!(said.contains("have 8 tokens: longer ones are cut there (data.max_length)"), "{said}");
+    assert_eq!(cut["sha256"], whole["sha256"]);
 }
 
 #[test]
