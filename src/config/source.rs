@@ -67,6 +67,11 @@ pub fn resolve_model(model: &str) -> Result<ModelFolder> {
     resolve_model_with(model, &HubSettings::from_env())
 }
 
+/// Whether this is no place here, but a name that the hub may have.
+pub fn is_on_hub(model: &str) -> bool {
+    !Path::new(model).exists() && HubName::parse(model).is_some()
+}
+
 /// [`resolve_model`] with a hub of the caller's choice.
 pub fn resolve_model_with(model: &str, hub: &HubSettings) -> Result<ModelFolder> {
     let path = Path::new(model);

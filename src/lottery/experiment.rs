@@ -5,7 +5,7 @@ use crate::{
     config::{ExperimentConfig, Split},
     engine::Machine,
     error::{Error, Result},
-    model::{Head, weights::Pretrained},
+    model::{BertConfig, Head, weights::Pretrained},
     ops::adamw::AdamW,
     prune::{Estimator, Method, Mode, PrunedUnits, RandomRule, SearchConfig},
     task::{self, Example, TaskId, TaskSpec},
@@ -54,14 +54,7 @@ impl Experiment {
                 folder.dir.join("config.json").display()
             )));
         }
-        let positions = model.config.max_position_embeddings;
-        if config.data.max_length > positions {
-            return Err(Error::usage(format!(
-                "data.max_length is {}, and {} has {positions} positions (max_position_embeddings in its config.json). \
-                 Use `--set data.max_length={positions}` or less.",
-                config.data.max_length, folder.name
-            )));
-        }
+        check_length(&config, &model.config, &folder.name)?;
         let tokenizer = Tokenizer::from_folder(&folder.dir)?;
         let data = task::load(task, Path::new(config.data.dir.as_deref().unwrap_or_default()))?;
         let encode = |examples: &[Example], limit: Option<usize>| -> Result<Dataset> {
@@ -203,6 +196,18 @@ fn split(all: Dataset, config: &ExperimentConfig) -> Result<(Dataset, Option<Dat
             Ok((all.subset(&rest), Some(all.subset(&chosen))))
         }
     }
+}
+
+/// Refuses examples that may be longer than the model's table of positions.
+pub(super) fn check_length(config: &ExperimentConfig, model: &BertConfig, name: &str) -> Result<()> {
+    let (length, positions) = (config.data.max_length, model.max_position_embeddings);
+    if length <= positions {
+        return Ok(());
+    }
+    Err(Error::usage(format!(
+        "data.max_length is {length}, and {name} has {positions} positions (max_position_embeddings in its config.json). \
+         Use `--set data.max_length={positions}` or less."
+    )))
 }
 
 fn search_config(config: &ExperimentConfig) -> Result<SearchConfig> {

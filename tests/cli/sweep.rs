@@ -290,3 +290,39 @@ fn the_ready_files_and_the_script_plan_what_they_promise() {
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(runs(&document(&output)).len(), 20);
 }
+
+#[test]
+fn runs_that_cannot_begin_are_told_before_any_begins() {
+    let bench = Bench::new("SST-2");
+    let told = |arguments: &[&str]| {
+        let words = [&["--dry-run", "--modes", "full,good"], arguments].concat();
+        let output = sweep(&bench, "runs", &words).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        stderr(&output)
+            .lines()
+            .filter(|line| line.starts_with("warning: "))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(told(&["--tasks", "sst2"]), Vec::<String>::new());
+    let cannot = |n: usize, of: usize| format!("warning: {n} of {of} runs cannot begin here: ");
+    let found = told(&["--tasks", "sst2,rte"]);
+    assert!(found.len() == 1 && found[0].starts_with(&cannot(2, 4)), "{found:?}");
+    assert!(found[0].contains("no folder glue/RTE") && found[0].contains("--data"), "{found:?}");
+    let found = told(&["--tasks", "sst2", "--models", "model,nowhere,owner/name"]);
+    assert!(found.len() == 1 && found[0].starts_with(&cannot(2, 6)), "{found:?}");
+    assert!(found[0].contains("there is no model folder nowhere"), "{found:?}");
+    let found = told(&["--tasks", "sst2", "--set", "data.max_length=16,4096"]);
+    assert!(found.len() == 1 && found[0].starts_with(&cannot(2, 4)), "{found:?}");
+    assert!(found[0].contains("data.max_length is 4096"), "{found:?}");
+    bench.remove("model/model.safetensors");
+    let found = told(&["--tasks", "sst2"]);
+    assert!(found.len() == 1 && found[0].contains("model.safetensors"), "{found:?}");
+    // What is done has begun.
+    let bench = Bench::new("SST-2");
+    all_done(&bench, "runs", &["--tasks", "sst2", "--modes", "full"]);
+    bench.remove("glue/SST-2/train.tsv");
+    let output = sweep(&bench, "runs", &["--tasks", "sst2", "--modes", "full,good"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(5));
+    assert!(stderr(&output).contains("warning: 1 of 2 runs cannot begin here: "), "{}", stderr(&output));
+}

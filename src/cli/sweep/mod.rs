@@ -17,6 +17,7 @@ use super::{
 use crate::{
     engine::Machine,
     error::{Error, Result},
+    lottery::Preflight,
     store::{Keep, Store},
     sweep::{
         Grid, Run, Sweep, estimate, grid,
@@ -28,7 +29,7 @@ use crate::{
 use clap::{Args, Subcommand};
 use serde_json::json;
 use show::table;
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 use talk::SweepTalk;
 
 const ABOUT: &str = "\
@@ -120,7 +121,7 @@ pub struct SweepArgs {
     #[arg(long, value_name = "DEVICE", help_heading = "Settings of all runs")]
     device: Option<String>,
 
-    /// The format of the matrix products: f32 or bf16
+    /// The format of the matrix products: f32, bf16, or on CUDA tf32
     #[arg(long, value_name = "DTYPE", help_heading = "Settings of all runs")]
     dtype: Option<String>,
 
@@ -235,6 +236,7 @@ pub fn run(arguments: &SweepArgs) -> Result<()> {
     if let Some(note) = note {
         to_stderr(&note);
     }
+    tell_obstacles(&sweep, &store)?;
     let manner = how.manner(to_slurm)?;
     if arguments.dry_run {
         return match manner {
@@ -255,6 +257,23 @@ pub fn run(arguments: &SweepArgs) -> Result<()> {
         Some(manner) => cluster::submit(&sweep, &store, &arguments.slurm, options, manner),
         None => execute(&sweep, &store, how, &local),
     }
+}
+
+/// What will keep runs from beginning, hours before they do. On a cluster their machines may see other files, so it is said
+/// and no more.
+fn tell_obstacles(sweep: &Sweep, store: &Store) -> Result<()> {
+    let (mut preflight, mut obstacles) = (Preflight::default(), BTreeMap::<String, usize>::new());
+    for (run, fate) in sweep.runs.iter().zip(local::standing(sweep, store)?) {
+        if fate.state.status != Status::Done
+            && let Err(why) = preflight.check(&run.config)
+        {
+            *obstacles.entry(why).or_default() += 1;
+        }
+    }
+    for (why, n) in obstacles {
+        to_stderr(&format!("warning: {n} of {} runs cannot begin here: {why}", sweep.runs.len()));
+    }
+    Ok(())
 }
 
 fn retry(arguments: &RetryArgs) -> Result<()> {

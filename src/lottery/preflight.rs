@@ -1,0 +1,54 @@
+//! What keeps runs from beginning, found before any of them is begun.
+
+use super::{experiment::check_length, model_folder::model_folder};
+use crate::{
+    config::{EMBEDDED_MODEL, ExperimentConfig, is_on_hub},
+    error::{Error, Result},
+    model::BertConfig,
+    task::{self, TaskId},
+    text::Tokenizer,
+    train::Silent,
+};
+use std::{collections::HashMap, fs::File, path::Path};
+
+/// Looks at each model and at each task's data once. Weights are only seen to be there, and models of the hub are left to
+/// the runs, which fetch them.
+#[derive(Default)]
+pub struct Preflight {
+    models: HashMap<String, std::result::Result<Option<(BertConfig, String)>, String>>,
+    data: HashMap<(String, Option<String>), std::result::Result<(), String>>,
+}
+
+impl Preflight {
+    /// # Errors
+    /// What a run with these settings would end with.
+    pub fn check(&mut self, config: &ExperimentConfig) -> std::result::Result<(), String> {
+        let model = self.models.entry(config.model.clone()).or_insert_with(|| look(model(&config.model)));
+        if let Some((bert, name)) = model.as_ref().map_err(String::clone)? {
+            look(check_length(config, bert, name))?;
+        }
+        let of_task = (config.task.clone(), config.data.dir.clone());
+        self.data.entry(of_task).or_insert_with(|| look(data(config))).clone()
+    }
+}
+
+fn look<T>(found: Result<T>) -> std::result::Result<T, String> {
+    found.map_err(|why| why.to_string())
+}
+
+fn model(name: &str) -> Result<Option<(BertConfig, String)>> {
+    if name == EMBEDDED_MODEL || is_on_hub(name) {
+        return Ok(None);
+    }
+    let folder = model_folder(name, &mut Silent)?;
+    let config = BertConfig::load(&folder.dir)?;
+    Tokenizer::from_folder(&folder.dir)?;
+    let weights = folder.dir.join("model.safetensors");
+    File::open(&weights).map_err(|e| Error::io(&weights, "read", &e))?;
+    Ok(Some((config, folder.name)))
+}
+
+fn data(config: &ExperimentConfig) -> Result<()> {
+    let task = config.task.parse::<TaskId>()?.spec();
+    task::load(task, Path::new(config.data.dir.as_deref().unwrap_or_default())).map(drop)
+}
