@@ -108,6 +108,10 @@ pub(super) fn suggest(unknown: &str) -> String {
     if !same.is_empty() {
         return format!(" Did you mean {}?", same.join(" or "));
     }
+    let elsewhere = NAMES_ELSEWHERE.iter().find(|(name, _)| *name == last(unknown).to_lowercase());
+    if let Some((_, here)) = elsewhere {
+        return format!(" Did you mean {here}?");
+    }
     let by_path = nearest(unknown, names()).map(str::to_owned);
     let near = if unknown.contains('.') {
         by_path
@@ -118,6 +122,21 @@ pub(super) fn suggest(unknown: &str) -> String {
     };
     near.map(|name| format!(" Did you mean {name}?")).unwrap_or_default()
 }
+
+/// What transformers, or everybody, calls a setting that has another name here.
+const NAMES_ELSEWHERE: &[(&str, &str)] = &[
+    ("lr", "train.learning_rate"),
+    ("wd", "train.weight_decay"),
+    ("bs", "train.batch_size"),
+    ("per_device_train_batch_size", "train.batch_size"),
+    ("num_train_epochs", "train.epochs"),
+    ("warmup_ratio", "train.warmup"),
+    ("max_grad_norm", "train.clip"),
+    ("adam_epsilon", "train.epsilon"),
+    ("max_seq_length", "data.max_length"),
+    ("max_train_samples", "data.train_limit"),
+    ("max_eval_samples", "data.dev_limit"),
+];
 
 fn names() -> impl Iterator<Item = &'static str> {
     KEYS.iter().map(|(name, _)| *name)
@@ -225,4 +244,19 @@ fn below(high: Bound, number: f64) -> bool {
 
 fn canonical<T: std::str::FromStr + ToString>(text: &str) -> Option<Value> {
     text.parse::<T>().ok().map(|value| Value::String(value.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_other_programs_are_known_and_lead_to_keys() {
+        for (name, here) in NAMES_ELSEWHERE {
+            assert!(kind_of(here).is_some(), "{here}");
+            for typed in [(*name).to_owned(), format!("train.{name}"), name.to_uppercase()] {
+                assert_eq!(suggest(&typed), format!(" Did you mean {here}?"));
+            }
+        }
+    }
 }

@@ -83,10 +83,11 @@ impl Experiment {
             model.config.hidden_size,
         ));
         let longest = config.data.max_length;
-        if let cut @ (1.., _) | cut @ (_, 1..) = (train.of_length(longest), dev.of_length(longest)) {
+        let [in_train, in_dev] = [&train, &dev].map(|data| data.of_length(longest));
+        if in_train + in_dev > 0 {
             progress.say(&format!(
-                "{} training and {} development examples have {longest} tokens: longer ones are cut there (data.max_length)",
-                cut.0, cut.1
+                "{in_train} training and {in_dev} development examples have {longest} tokens: longer ones are cut there \
+                 (data.max_length)"
             ));
         }
         Ok(Self {
