@@ -201,7 +201,7 @@ fn products_agree_with_their_definition_however_the_matrices_lie() {
 #[test]
 fn products_in_tensorfloat_read_fewer_bits_than_in_f32() {
     in_formats(&[Format::Tf32], "products in TensorFloat-32", |gpu, tf32| {
-        let n = 64;
+        let n = 256;
         let all = [1, 2].map(|seed| numbers(n * n, seed, Format::F32));
         let [a, b] = all.each_ref().map(|values| on_device(gpu, values, tf32).unwrap());
         let c = empty(gpu, n * n, tf32)?;
