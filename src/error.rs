@@ -68,6 +68,14 @@ impl Error {
     }
 }
 
+/// A usage error: `expected file or line; did you mean line?`
+pub fn none_of(word: &str, names: &[&str]) -> Error {
+    let (last, others) = names.split_last().unwrap_or((&"", &[]));
+    let all = if others.is_empty() { (*last).to_owned() } else { format!("{} or {last}", others.join(", ")) };
+    let hint = nearest(word, names.iter().copied()).map(|name| format!("; did you mean {name}?"));
+    Error::usage(format!("expected {all}{}", hint.unwrap_or_default()))
+}
+
 /// The candidate most like `word`, when one is near enough to be what was meant.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates

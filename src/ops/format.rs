@@ -1,6 +1,6 @@
 //! The number format of the matrix products' operands.
 
-use crate::error::{Error, nearest};
+use crate::error::{Error, none_of};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
@@ -57,11 +57,7 @@ impl FromStr for Format {
             "f32" => Ok(Self::F32),
             "tf32" => Ok(Self::Tf32),
             "bf16" => Ok(Self::Bf16),
-            word => {
-                let hint = nearest(word, Self::NAMES.iter().copied());
-                let hint = hint.map(|name| format!("; did you mean {name}?")).unwrap_or_default();
-                Err(Error::usage(format!("expected f32, tf32 or bf16{hint}")))
-            }
+            word => Err(none_of(word, Self::NAMES)),
         }
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::tokenizer::room;
 use super::{Encoded, Tokenizer};
 use crate::cores;
-use crate::error::{Error, Result, nearest};
+use crate::error::{Error, Result, none_of};
 
 /// What one piece of text is: sequences never reach across two of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -40,11 +40,7 @@ impl FromStr for Unit {
         match text.to_lowercase().as_str() {
             "file" => Ok(Self::File),
             "line" => Ok(Self::Line),
-            word => {
-                let hint = nearest(word, Self::NAMES.iter().copied());
-                let hint = hint.map(|name| format!("; did you mean {name}?")).unwrap_or_default();
-                Err(Error::usage(format!("expected file or line{hint}")))
-            }
+            word => Err(none_of(word, Self::NAMES)),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read},
     path::Path,
-    process::{Child, Stdio},
+    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -124,6 +124,19 @@ fn of_two_processes_on_one_store_one_waits_and_every_stage_is_computed_once() {
         assert_eq!((found, lines.len() - found - waited), (1, 1), "{kind}: {lines:?}");
     }
     assert_eq!(done_stages(&store).len(), 4);
+}
+
+/// What the command does when its terminal is gone: the tests themselves may run under `nohup`.
+#[cfg(unix)]
+pub fn hearing_of_hang_ups(command: &mut Command, hearing: bool) -> &mut Command {
+    let disposition = if hearing { libc::SIG_DFL } else { libc::SIG_IGN };
+    // SAFETY: signal() may be called between fork and exec.
+    unsafe {
+        std::os::unix::process::CommandExt::pre_exec(command, move || {
+            libc::signal(libc::SIGHUP, disposition);
+            Ok(())
+        })
+    }
 }
 
 #[cfg(unix)]

@@ -4,7 +4,7 @@
 use std::{
     fs,
     io::{BufReader, Read, Write},
-    os::unix::process::{CommandExt, ExitStatusExt},
+    os::unix::process::ExitStatusExt,
     path::PathBuf,
     process::{Child, Output, Stdio},
     time::Duration,
@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::{
     fixture::{Bench, assert_no_temporary_file, files, stderr, succeeded},
     output::plain,
-    processes::{has, read_until, signal, start, wait_until},
+    processes::{has, hearing_of_hang_ups, read_until, signal, start, wait_until},
 };
 
 /// Long enough to be caught in the middle, with a checkpoint after every step.
@@ -129,15 +129,9 @@ fn a_signal_ends_the_run_with_code_4_and_the_command_that_goes_on() {
 #[test]
 fn a_run_whose_terminal_is_gone_stops_unless_that_is_ignored() {
     let bench = Bench::new("SST-2");
-    for (store, ignored, code) in [("heard", false, 4), ("nohup", true, 0)] {
+    for (store, heard, code) in [("heard", true, 4), ("nohup", false, 0)] {
         let mut command = plain(&bench, &bench.arguments(store, "sst2", STEPWISE));
-        // SAFETY: signal() may be called between fork and exec.
-        unsafe {
-            command.pre_exec(move || {
-                libc::signal(libc::SIGHUP, if ignored { libc::SIG_IGN } else { libc::SIG_DFL });
-                Ok(())
-            });
-        }
+        hearing_of_hang_ups(&mut command, heard);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         assert!(wait_until(&mut child, || has(&bench.path(store), "finetune", Some("checkpoint"))));
         signal(&child, libc::SIGHUP);

@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     fixture::{Bench, assert_no_temporary_file, stderr},
-    processes::{has, signal, wait_until},
+    processes::{has, hearing_of_hang_ups, signal, wait_until},
     sweep::{all_done, assert_each_stage_computed_once, outcomes, sweep},
 };
 
@@ -31,7 +31,9 @@ const GRID: &[&str] = &[
 ];
 
 fn start(bench: &Bench, store: &str) -> Child {
-    sweep(bench, store, GRID).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    let mut command = sweep(bench, store, GRID);
+    hearing_of_hang_ups(&mut command, true);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
 /// The processes that were begun with this folder in their arguments.
