@@ -2,10 +2,11 @@
 //!
 //! The rooms, in the order in which they may use each other (downwards only):
 //! `cli` → {`sweep` → `lottery` → `prune`, `events`} → `train` → {`engine` → `model`, `text`} → {`task`, `store`, `config`} → `ops`,
-//! `cores` → `error`.
+//! `cores` → `error`, `content`.
 
 pub mod cli;
 pub mod config;
+pub mod content;
 pub mod cores;
 pub mod engine;
 pub mod error;
