@@ -5,6 +5,7 @@
 //! <store>/locks/<kind>-<hash12>     held by the process that computes the stage, with its lease beside it
 //! <store>/results/<task>/<method>/<mode>/seed-<n>.json, and seed-<n>.<hash12>.json of other settings
 //! <store>/events/<run>.jsonl        what happened in a run, line by line
+//! <store>/cache/hashes.json         hashes of large files, by path, device, inode, size and times
 //! ```
 //!
 //! A stage that is done never changes, so reading one takes no lock; but files that can be computed again may be removed
@@ -14,10 +15,12 @@ mod atomic;
 mod broom;
 mod canonical;
 mod done;
+pub mod hashes;
 mod hold;
 mod keep;
 pub mod lease;
 mod locks;
+pub mod regular;
 mod results;
 mod stage;
 mod tidy;
@@ -29,6 +32,7 @@ mod process_tests;
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -36,6 +40,7 @@ pub use atomic::{atomic_write, atomic_write_with};
 pub use broom::{Broom, Count, Kind, names};
 pub use canonical::canonical_json;
 pub use done::Done;
+pub use hashes::{HashKind, Hashes};
 pub use hold::{Again, Held, Wanted};
 pub use keep::Keep;
 pub use lease::{Lease, Lock};
@@ -52,6 +57,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 #[derive(Clone, Debug)]
 pub struct Store {
     dir: PathBuf,
+    hashes: Arc<Hashes>,
 }
 
 /// A stage as it was found.
@@ -87,13 +93,15 @@ impl Store {
         tempfile::tempfile_in(dir.join("stages")).map_err(|error| refused(&error))?;
         // A relative store stays the same folder should the process change its own.
         let dir = fs::canonicalize(dir).map_err(|error| refused(&error))?;
-        Ok(Self { dir })
+        let hashes = Arc::new(Hashes::open(&hashes_path(&dir)));
+        Ok(Self { dir, hashes })
     }
 
     /// The store at this place as it is, for reading: nothing is created, and there may be none yet.
     pub fn at(dir: &Path) -> Result<Self> {
         let dir = std::path::absolute(dir).map_err(|error| Error::io(dir, "find", &error))?;
-        Ok(Self { dir })
+        let hashes = Arc::new(Hashes::read_only(&hashes_path(&dir)));
+        Ok(Self { dir, hashes })
     }
 
     /// Refuses a place where no store was ever opened. One that was copied in part is one.
@@ -108,6 +116,11 @@ impl Store {
 
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// Hashes of files anywhere, remembered in this store; one that is open for reading alone adds none.
+    pub fn hashes(&self) -> &Hashes {
+        &self.hashes
     }
 
     pub fn stage(&self, id: &StageId) -> StageHandle {
@@ -136,6 +149,10 @@ impl Store {
         }
         Ok(Begin::Compute(StageWriter::take(stage.id, stage.dir, lock)?))
     }
+}
+
+fn hashes_path(store: &Path) -> PathBuf {
+    store.join("cache").join("hashes.json")
 }
 
 impl StageHandle {

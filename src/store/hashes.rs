@@ -1,0 +1,441 @@
+//! Hashes of files, each computed once for as long as the file stays as it is.
+//!
+//! A hash is remembered with the file's device, inode, size, modification and change time. The change time is the
+//! system's own: a program that restores the modification time after it has changed the content is noticed too. A
+//! file that was changed less than two seconds ago is hashed and not remembered, since the next change may get the same
+//! times (the "racy" files of git). Damage that changes no time, such as a bit that the disk itself has lost, is not
+//! noticed while the hash is remembered.
+//!
+//! Small files are remembered by the process alone, for they are read as fast as they are looked up; large ones also in
+//! `<store>/cache/hashes.json`. That file is worth nothing but time: one that is damaged, or cannot be written, is
+//! passed over, and removing it is always right.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs::{File, Metadata},
+    io::{self, Read},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant, SystemTime},
+};
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::{atomic_write, canonical_json, regular};
+use crate::error::{Error, Result};
+
+const FORMAT_VERSION: u32 = 1;
+
+/// From this size on a file's hash is remembered on the disk.
+const LARGE: u64 = 1 << 20;
+
+/// A file that was changed more recently may change once more without getting other times.
+const RACY: Duration = Duration::from_secs(2);
+
+/// When there are more, those of files that are gone or changed are forgotten, and then any.
+const MOST: usize = 20_000;
+
+/// The file is written at most this often, and at the end.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Which hash of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HashKind {
+    /// Of the files of stages.
+    Blake3,
+    /// Of models and data, as other tools print it.
+    Sha256,
+}
+
+/// Remembers hashes of files. Shared by the threads of a process; processes share the file.
+#[derive(Debug)]
+pub struct Hashes {
+    path: PathBuf,
+    /// Whether new hashes are written to the file.
+    writes: bool,
+    known: Mutex<Option<Known>>,
+}
+
+/// A place for one hash. Whoever computes it holds the lock, so that it is computed once.
+type Slot = Arc<Mutex<Option<Entry>>>;
+
+#[derive(Debug)]
+struct Known {
+    slots: HashMap<String, Slot>,
+    /// Entries to be written.
+    new: BTreeMap<String, Entry>,
+    written: Option<Instant>,
+}
+
+/// When one of these is another, the content may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Stamp {
+    inode: u64,
+    size: u64,
+    /// Seconds and nanoseconds since 1970.
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Entry {
+    #[serde(flatten)]
+    stamp: Stamp,
+    hash: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    format_version: u32,
+    /// BLAKE3 of the canonical JSON of `files`.
+    seal: String,
+    files: BTreeMap<String, Entry>,
+}
+
+impl Hashes {
+    /// Those in this file, if there is one, and further ones, which are added to it.
+    pub fn open(file: &Path) -> Self {
+        Self { path: file.to_owned(), writes: true, known: Mutex::new(None) }
+    }
+
+    /// Those in this file, which stays as it is.
+    pub fn read_only(file: &Path) -> Self {
+        Self { path: file.to_owned(), writes: false, known: Mutex::new(None) }
+    }
+
+    /// BLAKE3 of the file's bytes, in hex.
+    pub fn blake3(&self, path: &Path) -> Result<String> {
+        self.file_hash(HashKind::Blake3, path)
+    }
+
+    /// SHA-256 of the file's bytes, in hex.
+    pub fn sha256(&self, path: &Path) -> Result<String> {
+        self.file_hash(HashKind::Sha256, path)
+    }
+
+    /// The hash of a regular file, in hex. Data error: it cannot be read, or is no regular file.
+    pub fn file_hash(&self, kind: HashKind, path: &Path) -> Result<String> {
+        let failed = |error: io::Error| Error::io(path, "read", &error);
+        let mut file = regular::open(path).map_err(failed)?;
+        self.hash_of(kind, path, &mut file).map_err(failed)
+    }
+
+    /// The hash of this open file, which lies at `path`.
+    pub(super) fn hash_of(&self, kind: HashKind, path: &Path, file: &mut File) -> io::Result<String> {
+        let metadata = file.metadata()?;
+        let stamp = Stamp::of(&metadata)?;
+        let Some(key) = key(kind, path, &metadata) else { return hash(kind, file) };
+        let slot = self.slot(&key);
+        let mut slot = lock(&slot);
+        if let Some(known) = slot.as_ref().filter(|known| known.stamp == stamp) {
+            return Ok(known.hash.clone());
+        }
+        let hash = hash(kind, file)?;
+        // What changes while it is read has no hash that lasts.
+        if Stamp::of(&file.metadata()?)? == stamp && stamp.is_settled(SystemTime::now()) {
+            let entry = Entry { stamp, hash: hash.clone() };
+            *slot = Some(entry.clone());
+            drop(slot);
+            if stamp.size >= LARGE {
+                self.add(key, entry);
+            }
+        }
+        Ok(hash)
+    }
+
+    fn slot(&self, key: &str) -> Slot {
+        let mut known = lock(&self.known);
+        let known = known.get_or_insert_with(|| Known::load(&self.path));
+        Arc::clone(known.slots.entry(key.to_owned()).or_default())
+    }
+
+    fn add(&self, key: String, entry: Entry) {
+        let mut known = lock(&self.known);
+        let known = known.get_or_insert_with(|| Known::load(&self.path));
+        known.new.insert(key, entry);
+        if self.writes && known.written.is_none_or(|at| at.elapsed() >= PAUSE) {
+            known.save(&self.path);
+        }
+    }
+
+    /// Writes what is new to the file, which also happens from time to time and at the end.
+    pub fn save(&self) {
+        if self.writes
+            && let Some(known) = lock(&self.known).as_mut()
+        {
+            known.save(&self.path);
+        }
+    }
+}
+
+impl Drop for Hashes {
+    fn drop(&mut self) {
+        self.save();
+    }
+}
+
+impl Known {
+    fn load(path: &Path) -> Self {
+        let slots = saved(path).into_iter().map(|(key, entry)| (key, Arc::new(Mutex::new(Some(entry)))));
+        Self { slots: slots.collect(), new: BTreeMap::new(), written: None }
+    }
+
+    /// Beside what other processes have added meanwhile. What two write at the same moment one of them computes
+    /// once more; and a store that cannot be written is no reason to fail.
+    fn save(&mut self, path: &Path) {
+        if self.new.is_empty() {
+            return;
+        }
+        let mut files = saved(path);
+        files.append(&mut self.new);
+        if files.len() > MOST {
+            files.retain(|key, entry| is_as_recorded(key, entry));
+        }
+        while files.len() > MOST {
+            files.pop_first();
+        }
+        if let Ok(seal) = seal(&files)
+            && let Ok(text) = serde_json::to_vec(&Saved { format_version: FORMAT_VERSION, seal, files })
+        {
+            let _ = atomic_write(path, &text);
+        }
+        self.written = Some(Instant::now());
+    }
+}
+
+/// The entries of a file; none where it is damaged.
+fn saved(path: &Path) -> BTreeMap<String, Entry> {
+    let bytes = regular::read(path, regular::LARGEST_JSON).unwrap_or_default();
+    let saved = serde_json::from_slice::<Saved>(&bytes).ok();
+    let whole = |saved: &Saved| {
+        saved.format_version == FORMAT_VERSION && seal(&saved.files).is_ok_and(|seal| seal == saved.seal)
+    };
+    saved.filter(whole).map(|saved| saved.files).unwrap_or_default()
+}
+
+fn seal(files: &BTreeMap<String, Entry>) -> Result<String> {
+    Ok(blake3::hash(canonical_json(&json!(files))?.as_bytes()).to_hex().to_string())
+}
+
+/// A path means different files on the machines that share a store: the device tells them apart. `None`: no text.
+fn key(kind: HashKind, path: &Path, metadata: &Metadata) -> Option<String> {
+    let path = std::path::absolute(path).ok()?;
+    let kind = match kind {
+        HashKind::Blake3 => "blake3",
+        HashKind::Sha256 => "sha256",
+    };
+    Some(format!("{kind}:{:x}:{}", device(metadata), path.to_str()?))
+}
+
+fn is_as_recorded(key: &str, entry: &Entry) -> bool {
+    let path = key.splitn(3, ':').nth(2).unwrap_or_default();
+    let now = std::fs::metadata(path).and_then(|metadata| Stamp::of(&metadata));
+    now.is_ok_and(|now| now == entry.stamp)
+}
+
+/// Of what is left to read.
+pub(super) fn hash(kind: HashKind, file: &mut File) -> io::Result<String> {
+    match kind {
+        HashKind::Blake3 => {
+            let mut hasher = blake3::Hasher::new();
+            hasher.update_reader(file)?;
+            Ok(hasher.finalize().to_hex().to_string())
+        }
+        HashKind::Sha256 => {
+            let mut hasher = Sha256::new();
+            let mut block = vec![0; 1 << 16];
+            loop {
+                match file.read(&mut block) {
+                    Ok(0) => break,
+                    Ok(n) => hasher.update(&block[..n]),
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(format!("{:x}", hasher.finalize()))
+        }
+    }
+}
+
+impl Stamp {
+    #[cfg(unix)]
+    fn of(file: &Metadata) -> io::Result<Self> {
+        use std::os::unix::fs::MetadataExt;
+        Ok(Self {
+            inode: file.ino(),
+            size: file.size(),
+            modified: (file.mtime(), file.mtime_nsec()),
+            changed: (file.ctime(), file.ctime_nsec()),
+        })
+    }
+
+    #[cfg(not(unix))]
+    fn of(file: &Metadata) -> io::Result<Self> {
+        let since = file.modified()?.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let modified = (since.as_secs() as i64, i64::from(since.subsec_nanos()));
+        Ok(Self { inode: 0, size: file.len(), modified, changed: modified })
+    }
+
+    /// Whether both times are long enough ago. Those of the future are not.
+    fn is_settled(&self, now: SystemTime) -> bool {
+        let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let Some(before) = now.checked_sub(RACY) else { return false };
+        let before = (i64::try_from(before.as_secs()).unwrap_or(i64::MAX), i64::from(before.subsec_nanos()));
+        self.modified < before && self.changed < before
+    }
+}
+
+#[cfg(unix)]
+fn device(file: &Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::dev(file)
+}
+
+#[cfg(not(unix))]
+fn device(_: &Metadata) -> u64 {
+    0
+}
+
+/// What a thread that panicked left is whole: every change of it is one assignment.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{fs, thread};
+
+    const OTHER: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
+    fn blake3_of(bytes: &[u8]) -> String {
+        blake3::hash(bytes).to_hex().to_string()
+    }
+
+    /// A large file, and a cache that says [`OTHER`] of it as it stands. Nobody can set a change time: the entry that
+    /// two seconds would give is written by hand.
+    fn remembered(folder: &Path) -> (PathBuf, PathBuf) {
+        let (file, cache) = (folder.join("weights"), folder.join("cache/hashes.json"));
+        fs::write(&file, vec![7; LARGE as usize]).unwrap();
+        let metadata = fs::metadata(&file).unwrap();
+        let entry = Entry { stamp: Stamp::of(&metadata).unwrap(), hash: OTHER.to_owned() };
+        let hashes = Hashes::open(&cache);
+        hashes.add(key(HashKind::Blake3, &file, &metadata).unwrap(), entry);
+        (file, cache)
+    }
+
+    #[test]
+    fn hashes_are_those_of_the_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let hashes = Hashes::open(&folder.path().join("hashes.json"));
+        for bytes in [&b""[..], b"abc", &[1; 300_000]] {
+            let path = folder.path().join(format!("{}", bytes.len()));
+            fs::write(&path, bytes).unwrap();
+            assert_eq!(hashes.blake3(&path).unwrap(), blake3_of(bytes));
+            assert_eq!(hashes.sha256(&path).unwrap(), format!("{:x}", Sha256::digest(bytes)));
+        }
+        let error = hashes.sha256(&folder.path().join("none")).unwrap_err();
+        assert!(error.exit_code() == 3 && error.to_string().contains("none"), "{error}");
+        assert_eq!(hashes.blake3(folder.path()).unwrap_err().exit_code(), 3);
+    }
+
+    #[test]
+    fn a_file_that_stays_as_it_is_is_not_read_again_and_every_change_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, cache) = remembered(folder.path());
+        let hash = |hashes: &Hashes| hashes.blake3(&file).unwrap();
+        assert_eq!(hash(&Hashes::open(&cache)), OTHER);
+        assert_eq!(hash(&Hashes::read_only(&cache)), OTHER);
+        // Another kind of hash of the same file, and the same file by another name, are not in the cache.
+        assert_ne!(Hashes::open(&cache).sha256(&file).unwrap(), OTHER);
+        let link = folder.path().join("link");
+        fs::hard_link(&file, &link).unwrap();
+        assert_eq!(Hashes::open(&cache).blake3(&link).unwrap(), blake3_of(&vec![7; LARGE as usize]));
+
+        let (file, cache) = remembered(folder.path());
+        let hash = |hashes: &Hashes| hashes.blake3(&file).unwrap();
+        let hashes = Hashes::open(&cache);
+        assert_eq!(hash(&hashes), OTHER);
+        // One flipped bit, and the modification time as it was.
+        let modified = fs::metadata(&file).unwrap().modified().unwrap();
+        let mut bytes = vec![7; LARGE as usize];
+        bytes[99] ^= 1;
+        let writer = File::options().write(true).open(&file).unwrap();
+        std::io::Write::write_all(&mut &writer, &bytes).unwrap();
+        writer.set_modified(modified).unwrap();
+        assert_eq!(fs::metadata(&file).unwrap().modified().unwrap(), modified);
+        assert_eq!(hash(&hashes), blake3_of(&bytes));
+        assert_eq!(hash(&Hashes::open(&cache)), blake3_of(&bytes));
+    }
+
+    #[test]
+    fn a_file_that_was_changed_a_moment_ago_is_hashed_and_not_remembered() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, cache) = (folder.path().join("weights"), folder.path().join("hashes.json"));
+        let hashes = Hashes::open(&cache);
+        for byte in 0..3 {
+            let bytes = vec![byte; LARGE as usize];
+            fs::write(&file, &bytes).unwrap();
+            assert_eq!(hashes.blake3(&file).unwrap(), blake3_of(&bytes));
+        }
+        hashes.save();
+        assert!(!cache.exists());
+
+        let stamp = Stamp::of(&fs::metadata(&file).unwrap()).unwrap();
+        let now = SystemTime::now();
+        assert!(!stamp.is_settled(now) && stamp.is_settled(now + 2 * RACY));
+        // Restored from an archive just now; from a machine whose clock is ahead.
+        assert!(!Stamp { modified: (0, 0), ..stamp }.is_settled(now));
+        assert!(!Stamp { modified: (i64::MAX, 0), ..stamp }.is_settled(now + 2 * RACY));
+    }
+
+    #[test]
+    fn a_damaged_cache_is_passed_over_wherever_it_is_damaged() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, cache) = remembered(folder.path());
+        let whole = fs::read(&cache).unwrap();
+        let right = blake3_of(&vec![7; LARGE as usize]);
+        for at in 0..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1;
+            fs::write(&cache, &bytes).unwrap();
+            assert!(saved(&cache).is_empty(), "flipped at {at}: {}", String::from_utf8_lossy(&bytes));
+        }
+        for damaged in [&b""[..], b"null", b"[]", &whole[..whole.len() / 2]] {
+            fs::write(&cache, damaged).unwrap();
+            assert_eq!(Hashes::open(&cache).blake3(&file).unwrap(), right);
+        }
+        fs::remove_file(&cache).unwrap();
+        fs::create_dir(&cache).unwrap();
+        let hashes = Hashes::open(&cache);
+        assert_eq!(hashes.blake3(&file).unwrap(), right);
+        hashes.add(
+            "key".into(),
+            Entry { stamp: Stamp::of(&fs::metadata(&file).unwrap()).unwrap(), hash: right },
+        );
+        hashes.save();
+    }
+
+    #[test]
+    fn processes_add_to_one_file_and_reading_alone_writes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, cache) = remembered(folder.path());
+        let entry = |hash: &str| Entry {
+            stamp: Stamp::of(&fs::metadata(&file).unwrap()).unwrap(),
+            hash: hash.to_owned(),
+        };
+        let (one, two) = (Hashes::open(&cache), Hashes::open(&cache));
+        thread::scope(|scope| {
+            scope.spawn(|| one.add("one".into(), entry("1")));
+            scope.spawn(|| assert_eq!(one.blake3(&file).unwrap(), OTHER));
+        });
+        two.add("two".into(), entry("2"));
+        let reader = Hashes::read_only(&cache);
+        reader.add("three".into(), entry("3"));
+        drop((one, two, reader));
+        let keys: Vec<String> = saved(&cache).into_keys().collect();
+        assert!(keys.len() == 3 && keys[1..] == ["one", "two"], "{keys:?}");
+        assert_eq!(fs::read_dir(cache.parent().unwrap()).unwrap().count(), 1);
+    }
+}
