@@ -1,5 +1,6 @@
 //! The table of a store's records: means over seeds, of equal settings alone.
 
+use super::contents::{data_labels, model_labels};
 use crate::sweep::{records::Summary, status::Overview};
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use rayon::prelude::*;
@@ -63,7 +64,13 @@ pub fn table(overview: &Overview) -> String {
     if summaries.is_empty() {
         return format!("no records in {}\n", overview.store.display());
     }
-    let settings: Vec<Settings> = summaries.par_iter().map(|summary| summary.settings()).collect();
+    let mut settings: Vec<Settings> = summaries.par_iter().map(|summary| summary.settings()).collect();
+    for ((settings, model), data) in
+        settings.iter_mut().zip(model_labels(&summaries)).zip(data_labels(&summaries))
+    {
+        settings.insert("model".to_owned(), model);
+        settings.extend(data.map(|data| ("data".to_owned(), data)));
+    }
     let differing = differing(&settings);
     let mut groups: BTreeMap<Group, Vec<&Summary>> = BTreeMap::new();
     for (summary, settings) in summaries.iter().zip(&settings) {

@@ -1,6 +1,7 @@
 //! The command line: one file for each verb. Nothing below this folder knows clap.
 
 pub mod args;
+mod contents;
 mod doctor;
 mod gc;
 mod listeners;

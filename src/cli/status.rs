@@ -1,11 +1,12 @@
 //! `lottery status`: how the sweeps and records of a store stand.
 
-use super::{args, means, run::print, sweep::duration};
+use super::{args, means, run::print, sweep::duration, talk::to_stderr};
 use crate::{
     error::{Error, Result},
     store::Store,
     sweep::{
         live::Live,
+        records::Ignored,
         state::Status,
         status::{Overview, SlurmStatus, SweepStatus, overview},
     },
@@ -51,12 +52,27 @@ pub fn run(arguments: &StatusArgs) -> Result<()> {
             let text = serde_json::to_string(&overview).map_err(|e| Error::internal(e.to_string()))?;
             return print(&format!("{text}\n"));
         }
+        warn_of(&overview.ignored);
         let clear = if arguments.watch && std::io::stdout().is_terminal() { "\x1b[2J\x1b[H" } else { "" };
         print(&format!("{clear}{}", shown(&overview)))?;
         if !arguments.watch || overview.sweeps.iter().all(is_over) {
             return Ok(());
         }
         thread::sleep(LOOK_AGAIN);
+    }
+}
+
+/// Files that lie among the records and are not counted, the first few by name.
+fn warn_of(ignored: &[Ignored]) {
+    const SHOWN: usize = 10;
+    for Ignored { path, why } in ignored.iter().take(SHOWN) {
+        to_stderr(&format!("warning: {} {why}; it is not counted", path.display()));
+    }
+    if ignored.len() > SHOWN {
+        to_stderr(&format!(
+            "warning: {} more files are not counted; --json lists all",
+            ignored.len() - SHOWN
+        ));
     }
 }
 

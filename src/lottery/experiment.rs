@@ -1,6 +1,9 @@
 //! Everything a run reads, loaded and checked before anything is computed.
 
-use super::model_folder::model_folder;
+use super::{
+    identity::{Read, training_inputs},
+    model_folder::model_folder,
+};
 use crate::{
     config::{ExperimentConfig, Split},
     engine::Machine,
@@ -12,7 +15,7 @@ use crate::{
     text::{Tokenizer, encode_cached},
     train::{Dataset, Progress, Recipe},
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::{collections::BTreeMap, path::Path};
 
 /// A run's inputs and settings, typed.
@@ -121,27 +124,15 @@ impl Experiment {
         self.scoring.as_ref().unwrap_or(&self.dev)
     }
 
-    /// What a fine-tuning's outcome depends on, besides the units it has.
+    /// See [`training_inputs`].
     pub fn training_inputs(&self) -> Value {
-        let config = &self.config;
-        let heldout = match config.importance.split {
-            Split::Heldout(fraction) => json!({ "fraction": fraction, "seed": config.seed }),
-            Split::Dev | Split::Train(_) => Value::Null,
+        let read = Read {
+            weights: &self.model.sha256,
+            model: &self.model.config,
+            tokenizer: self.tokenizer.hash(),
+            data: &self.data_hashes,
         };
-        json!({
-            "model": self.model.sha256,
-            "model_config": self.model.config,
-            "tokenizer": self.tokenizer.hash(),
-            "task": self.task.name,
-            "data": self.data_hashes,
-            "max_length": config.data.max_length,
-            "train_limit": config.data.train_limit,
-            "dev_limit": config.data.dev_limit,
-            "heldout": heldout,
-            "train": config.train,
-            "seeds": { "order": config.order_seed(), "init": config.init_seed(), "dropout": config.dropout_seed() },
-            "dtype": config.run.dtype,
-        })
+        training_inputs(&self.config, read)
     }
 }
 

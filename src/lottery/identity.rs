@@ -1,16 +1,38 @@
 //! What a run is, and what it is called: in sweeps, and wherever something is kept about it.
 
-use crate::{config::ExperimentConfig, error::Result, store::canonical_json};
+use crate::{
+    config::{ExperimentConfig, Split},
+    error::Result,
+    model::BertConfig,
+    store::{StageId, canonical_json, stage_id},
+};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
-/// What a run is, whatever computes it: its settings without device, threads and checkpoints. `config` is that of a
-/// record or of a run.
+/// A run's settings without device, threads and checkpoints, which decide how it is computed and not what. `config` is
+/// that of a record or of a run. Names of model and data are part of it; [`settings`] leaves them to their contents.
 pub fn identity(config: &Value) -> Result<String> {
+    canonical_json(&what(config))
+}
+
+/// [`identity`] without the places of model and data and without the preset's name: together with the id of the
+/// fine-tuning, which has the hashes of all that was read, it decides whether two runs are the same.
+pub fn settings(config: &Value) -> Result<String> {
+    let mut config = what(config);
+    for (section, key) in [("", "model"), ("", "preset"), ("/data", "dir")] {
+        if let Some(Value::Object(section)) = config.pointer_mut(section) {
+            section.remove(key);
+        }
+    }
+    canonical_json(&config)
+}
+
+fn what(config: &Value) -> Value {
     let mut config = config.clone();
     if let Some(run) = config.get_mut("run").and_then(Value::as_object_mut) {
         run.retain(|key, _| key == "dtype");
     }
-    canonical_json(&config)
+    config
 }
 
 /// `<task>-<method>-<mode>-<seed>-<hash12>`; the hash is that of [`identity`].
@@ -23,4 +45,43 @@ pub fn run_name_of(config: &Value) -> Result<String> {
     let hash = blake3::hash(identity(config)?.as_bytes()).to_hex();
     let [task, method, mode] = ["task", "method", "mode"].map(|key| config[key].as_str().unwrap_or_default());
     Ok(format!("{task}-{method}-{mode}-{}-{}", config["seed"], &hash.as_str()[..12]))
+}
+
+/// The files that a run reads, by content.
+#[derive(Clone, Copy, Debug)]
+pub struct Read<'a> {
+    /// SHA-256 of the weights' file.
+    pub weights: &'a str,
+    pub model: &'a BertConfig,
+    /// See [`Tokenizer::hash`](crate::text::Tokenizer::hash).
+    pub tokenizer: &'a str,
+    /// SHA-256 by file or split.
+    pub data: &'a BTreeMap<String, String>,
+}
+
+/// Everything that a fine-tuning's outcome depends on, besides the units that the model has.
+pub fn training_inputs(config: &ExperimentConfig, read: Read) -> Value {
+    let heldout = match config.importance.split {
+        Split::Heldout(fraction) => json!({ "fraction": fraction, "seed": config.seed }),
+        Split::Dev | Split::Train(_) => Value::Null,
+    };
+    json!({
+        "model": read.weights,
+        "model_config": read.model,
+        "tokenizer": read.tokenizer,
+        "task": config.task,
+        "data": read.data,
+        "max_length": config.data.max_length,
+        "train_limit": config.data.train_limit,
+        "dev_limit": config.data.dev_limit,
+        "heldout": heldout,
+        "train": config.train,
+        "seeds": { "order": config.order_seed(), "init": config.init_seed(), "dropout": config.dropout_seed() },
+        "dtype": config.run.dtype,
+    })
+}
+
+/// The stage that fine-tunes the whole model.
+pub fn finetune_id(config: &ExperimentConfig, read: Read) -> StageId {
+    stage_id("finetune", &training_inputs(config, read))
 }

@@ -1,6 +1,7 @@
 //! One run: from a task and a pre-trained model to a record. And one pre-training: from text to a model.
 
 mod again;
+mod contents;
 mod devices;
 pub mod experiment;
 mod identity;
@@ -13,8 +14,9 @@ pub mod stages;
 pub mod ticket;
 pub mod warnings;
 
+pub use contents::Contents;
 pub use experiment::Experiment;
-pub use identity::{identity, run_name, run_name_of};
+pub use identity::{identity, run_name, run_name_of, settings};
 pub use pipeline::{plan, run};
 pub use preflight::Preflight;
 pub use record::Record;

@@ -56,7 +56,7 @@ pub fn run(experiment: &Experiment, store: &Store, progress: &mut dyn Progress) 
         lottery_version: env!("CARGO_PKG_VERSION"),
         task: experiment.task.name,
         metric: experiment.task.metric.name(),
-        model: record::model(experiment),
+        model: record::model(experiment)?,
         data: record::data(experiment),
         method: experiment.method,
         mode: experiment.mode,

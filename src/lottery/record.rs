@@ -5,8 +5,9 @@ use crate::{
     config::ExperimentConfig,
     cores,
     engine::Machine,
+    error::Result,
     prune::{Mask, Method, Mode},
-    store::StageId,
+    store::{StageId, canonical_json},
     train::Dataset,
 };
 use serde::Serialize;
@@ -49,17 +50,18 @@ pub struct Scores {
 }
 
 /// The part of the record that describes the model.
-pub fn model(experiment: &Experiment) -> Value {
+pub fn model(experiment: &Experiment) -> Result<Value> {
     let config = &experiment.model.config;
-    json!({
+    Ok(json!({
         "name": experiment.model_name,
         "sha256": experiment.model.sha256,
         "tokenizer": experiment.tokenizer.hash(),
+        "config": blake3::hash(canonical_json(config)?.as_bytes()).to_hex().as_str(),
         "layers": config.num_hidden_layers,
         "heads": config.num_attention_heads,
         "hidden": config.hidden_size,
         "ffn": config.intermediate_size,
-    })
+    }))
 }
 
 /// The part of the record that describes the examples. Those as long as an example may be were cut, most of them.

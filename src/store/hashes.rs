@@ -71,7 +71,7 @@ struct Known {
 
 /// When one of these is another, the content may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Stamp {
+pub struct Stamp {
     inode: u64,
     size: u64,
     /// Seconds and nanoseconds since 1970.
@@ -261,7 +261,7 @@ pub(super) fn hash(kind: HashKind, file: &mut File) -> io::Result<String> {
 
 impl Stamp {
     #[cfg(unix)]
-    fn of(file: &Metadata) -> io::Result<Self> {
+    pub fn of(file: &Metadata) -> io::Result<Self> {
         use std::os::unix::fs::MetadataExt;
         Ok(Self {
             inode: file.ino(),
@@ -272,7 +272,7 @@ impl Stamp {
     }
 
     #[cfg(not(unix))]
-    fn of(file: &Metadata) -> io::Result<Self> {
+    pub fn of(file: &Metadata) -> io::Result<Self> {
         let since = file.modified()?.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let modified = (since.as_secs() as i64, i64::from(since.subsec_nanos()));
         Ok(Self { inode: 0, size: file.len(), modified, changed: modified })

@@ -3,6 +3,7 @@
 use super::{Run, records::Summary};
 use crate::{
     error::Result,
+    lottery::Contents,
     store::{Done, Store, WEIGHTS},
 };
 use serde_json::json;
@@ -31,7 +32,12 @@ pub struct Estimate {
 type Timing = BTreeMap<String, f64>;
 
 /// `runs` with whether each is done; `records` are those of the store.
-pub fn estimate(runs: &[(&Run, bool)], records: &[Summary], store: &Store) -> Result<Estimate> {
+pub fn estimate(
+    runs: &[(&Run, bool)],
+    records: &[Summary],
+    store: &Store,
+    contents: &mut Contents,
+) -> Result<Estimate> {
     let mut estimate = Estimate::default();
     let mut there = HashSet::new();
     let mut sizes = HashMap::new();
@@ -41,10 +47,15 @@ pub fn estimate(runs: &[(&Run, bool)], records: &[Summary], store: &Store) -> Re
     for (run, _) in runs.iter().filter(|(_, done)| !done) {
         let new: Vec<bool> = run.shared()?.into_iter().map(|key| there.insert(key)).collect();
         let retrains = run.config.mode != "full";
+        contents.read(&run.config);
+        let content = contents.model(&run.config.model);
         let model = base(&run.config.model);
+        let of_model = |r: &Summary| match content {
+            Some(content) => r.model.sha256 == content.sha256,
+            None => base(&r.model.name) == model,
+        };
         let config = json!(run.config);
-        let same =
-            |r: &&Summary| r.task == run.config.task && base(r.model()) == model && r.costs_as(&config);
+        let same = |r: &&Summary| r.task == run.config.task && of_model(r) && r.costs_as(&config);
         let of = records.iter().filter(same);
         match average(of) {
             Some(timing) => {
@@ -99,6 +110,6 @@ fn size(model: &str, records: &[Summary], store: &Store) -> Option<u64> {
     if Path::new(model).is_dir() {
         return bytes(Path::new(model));
     }
-    let finetuned = records.iter().filter(|record| record.model() == model).filter_map(Summary::finetuned);
+    let finetuned = records.iter().filter(|record| record.model.name == model).filter_map(Summary::finetuned);
     finetuned.map(|stage| store.dir().join("stages").join(stage)).find_map(|dir| recorded(&dir))
 }

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     error::Result,
+    lottery::Contents,
     store::{Broom, Keep, Kind, Store, names},
 };
 use std::{collections::HashSet, path::PathBuf};
@@ -45,13 +46,14 @@ fn leftovers(broom: &mut Broom, sweep: &Sweep, store: &Store) -> Result<()> {
     for room in ["", "runs", "configs"] {
         broom.old_temporary(&sweep.dir.join(room))?;
     }
+    let mut contents = Contents::new(&sweep.directory, store);
     for run in &sweep.runs {
         let rooms = [("configs", "toml"), ("live", "json"), ("live", "new")];
         let mut files: Vec<(Kind, PathBuf)> = rooms
             .iter()
             .map(|(room, end)| (Kind::Sweeps, sweep.dir.join(room).join(format!("{}.{end}", run.name))))
             .collect();
-        if broom.keep == Keep::None && is_done(sweep, store, run)? {
+        if broom.keep == Keep::None && is_done(sweep, store, run, &mut contents)? {
             files.push((Kind::Logs, sweep.log(run)));
         }
         files.retain(|(_, path)| path.exists());
@@ -64,8 +66,8 @@ fn leftovers(broom: &mut Broom, sweep: &Sweep, store: &Store) -> Result<()> {
     Ok(())
 }
 
-fn is_done(sweep: &Sweep, store: &Store, run: &Run) -> Result<bool> {
-    Ok(local::fate(sweep, store, run)?.state.status == Status::Done)
+fn is_done(sweep: &Sweep, store: &Store, run: &Run, contents: &mut Contents) -> Result<bool> {
+    Ok(local::fate(sweep, store, run, contents)?.state.status == Status::Done)
 }
 
 /// A run that no sweep began holds no lock: what it has not written for long belongs to an ended one.

@@ -3,11 +3,12 @@
 use super::{
     Run, Sweep,
     live::Live,
-    records::{self, Summary},
+    records::{self, Summary, Wanted},
     state::{self, State, Status},
 };
 use crate::{
     error::{Error, Result},
+    lottery::Contents,
     store::{Keep, Lease, Lock, Store, atomic_write},
 };
 use std::{
@@ -103,6 +104,10 @@ struct Local<'a> {
     jobs: Vec<Job>,
     /// Runs that other processes compute: what is wanted of them, and when it was last asked for.
     elsewhere: BTreeMap<usize, (Lock, Instant)>,
+    /// What the runs would read now.
+    contents: Contents,
+    /// Runs that were begun once more since what they read had changed while the sweep ran.
+    renewed: HashSet<usize>,
     /// Failed attempts known at the beginning; more of them were made by others since.
     attempts: Vec<u32>,
     failures: usize,
@@ -128,6 +133,8 @@ pub fn execute(
         open: HashSet::new(),
         jobs: Vec::new(),
         elsewhere: BTreeMap::new(),
+        contents: Contents::new(&sweep.directory, store),
+        renewed: HashSet::new(),
         attempts: Vec::new(),
         failures: 0,
         program,
@@ -154,13 +161,15 @@ fn numbered(sweep: &Sweep) -> Result<Vec<Vec<usize>>> {
 
 /// How every run of the sweep stands by the store; nothing is written.
 pub fn standing(sweep: &Sweep, store: &Store) -> Result<Vec<Fate>> {
-    sweep.runs.iter().map(|run| fate(sweep, store, run)).collect()
+    let mut contents = Contents::new(&sweep.directory, store);
+    sweep.runs.iter().map(|run| fate(sweep, store, run, &mut contents)).collect()
 }
 
-/// A run is done when its record is there, whoever wrote it.
-pub(super) fn fate(sweep: &Sweep, store: &Store, run: &Run) -> Result<Fate> {
+/// A run is done when its record is there, whoever wrote it: one of the same settings, of a model and data that hold
+/// what they hold now.
+pub(super) fn fate(sweep: &Sweep, store: &Store, run: &Run, contents: &mut Contents) -> Result<Fate> {
     let mut state = sweep.state(run);
-    let found = records::find(store, run)?;
+    let found = records::find(store, run, &Wanted::new(run, contents.look_up(&run.config))?)?;
     state.status = match (&found, state.status) {
         (Some(_), _) => Status::Done,
         (None, Status::Failed) => Status::Failed,
@@ -174,7 +183,8 @@ pub(super) fn fate(sweep: &Sweep, store: &Store, run: &Run) -> Result<Fate> {
 impl Local<'_> {
     /// What is done already, and what failed.
     fn look(&mut self) -> Result<()> {
-        self.fates = standing(self.sweep, self.store)?;
+        let fate = |run| fate(self.sweep, self.store, run, &mut self.contents);
+        self.fates = self.sweep.runs.iter().map(fate).collect::<Result<_>>()?;
         self.attempts = self.fates.iter().map(|fate| fate.state.attempts).collect();
         for (index, fate) in self.fates.iter_mut().enumerate() {
             match fate.state.status {
@@ -217,6 +227,9 @@ impl Local<'_> {
             let mine = |index: &usize| self.options.wait_for_others || !self.elsewhere.contains_key(index);
             let waiting = !stopping && (0..self.fates.len()).filter(mine).any(|index| self.waiting(index));
             if self.jobs.is_empty() && !waiting {
+                if !stopping && self.renew()? {
+                    continue;
+                }
                 // What a killed sweep, or one that kept more, has left.
                 let groups: HashSet<usize> = self.shared.iter().map(|shared| shared[0]).collect();
                 groups.into_iter().for_each(|group| self.trim(group));
@@ -225,6 +238,26 @@ impl Local<'_> {
             watcher.tick(self.counts());
             thread::sleep(PAUSE);
         }
+    }
+
+    /// Runs that were done, and whose model or data changed while others ran, are begun once more, so that a sweep does
+    /// not show an old subnetwork beside a new one. Whether there are any.
+    fn renew(&mut self) -> Result<bool> {
+        self.contents.refresh();
+        let mut any = false;
+        for index in 0..self.fates.len() {
+            let run = &self.sweep.runs[index];
+            if self.fates[index].state.status == Status::Done && !self.renewed.contains(&index) {
+                let now = fate(self.sweep, self.store, run, &mut self.contents)?;
+                if now.state.status != Status::Done {
+                    self.renewed.insert(index);
+                    self.fates[index] = Fate { state: State::pending(&run.name), summary: None };
+                    self.open.clear();
+                    any = true;
+                }
+            }
+        }
+        Ok(any)
     }
 
     fn counts(&self) -> Counts {
@@ -254,7 +287,8 @@ impl Local<'_> {
                 continue;
             };
             // Another process may have ended it in the meantime.
-            let now = fate(self.sweep, self.store, run)?;
+            self.contents.refresh();
+            let now = fate(self.sweep, self.store, run, &mut self.contents)?;
             let failed_since =
                 now.state.status == Status::Failed && now.state.attempts > self.attempts[index];
             if now.state.status == Status::Done || failed_since {
@@ -373,7 +407,7 @@ impl Local<'_> {
                 fate.state.status = Status::Failed;
                 fate.state.error = Some(reason(&self.sweep.log(run), job.log_from, status));
                 if status.success() {
-                    match records::find(self.store, run)? {
+                    match self.record_of(job.index)? {
                         Some((path, summary)) => {
                             (fate.state.status, fate.state.error) = (Status::Done, None);
                             (fate.state.record, fate.summary) = (Some(path), Some(summary));
@@ -386,6 +420,17 @@ impl Local<'_> {
             let _ = fs::remove_file(Live::path(&self.sweep.dir, &run.name));
         }
         Ok(())
+    }
+
+    /// The record of a run that has just ended; it may have read its data before they changed, see [`Self::renew`].
+    fn record_of(&mut self, index: usize) -> Result<Option<(PathBuf, Summary)>> {
+        let run = &self.sweep.runs[index];
+        self.contents.refresh();
+        let now = Wanted::new(run, self.contents.look_up(&run.config))?;
+        match records::find(self.store, run, &now)? {
+            None => records::find(self.store, run, &Wanted::new(run, None)?),
+            found => Ok(found),
+        }
     }
 
     fn settle(&mut self, index: usize, fate: Fate, watcher: &mut dyn Watcher) -> Result<()> {

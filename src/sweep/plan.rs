@@ -47,6 +47,14 @@ impl Run {
         Ok(Self { name: run_name(&config)?, config })
     }
 
+    /// Whether what it reads depends on the directory that it is begun in. A model that is no relative path may be named
+    /// like one, a name on the hub or an embedded one.
+    fn has_relative_paths(&self) -> bool {
+        let config = &self.config;
+        let here = |path: &str| Path::new(path).is_relative() && Path::new(path).exists();
+        here(&config.model) || config.data.dir.as_deref().is_some_and(here)
+    }
+
     /// What decides whether two runs share a fine-tuned model, and a search.
     ///
     /// The stages' own ids know, but they need model and data to be read. A mistake here costs time and nothing else:
@@ -90,8 +98,13 @@ impl Sweep {
             .chars()
             .map(|c| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '-' })
             .collect();
-        let id = format!("{plain}-{}", hash12(&names.join("\n")));
         let directory = std::env::current_dir().map_err(|e| Error::io(Path::new("."), "find", &e))?;
+        let mut hashed = names.join("\n");
+        let mut id = format!("{plain}-{}", hash12(&hashed));
+        if runs.iter().any(Run::has_relative_paths) && is_of_another(&folder(store).join(&id), &directory) {
+            hashed += &format!("\n{}", directory.display());
+            id = format!("{plain}-{}", hash12(&hashed));
+        }
         Ok(Self { dir: folder(store).join(&id), id, directory, runs })
     }
 
@@ -150,6 +163,12 @@ impl Sweep {
         let usual = ["task", "mode", "seed"];
         Ok(keys.into_iter().filter(|key| !usual.contains(&key.as_str()) && varies(key)).cloned().collect())
     }
+}
+
+/// Whether the sweep in this folder was begun in another directory that is still there, where relative paths lead to
+/// other files.
+fn is_of_another(sweep: &Path, directory: &Path) -> bool {
+    Sweep::load(sweep).is_ok_and(|saved| saved.directory != directory && saved.directory.is_dir())
 }
 
 /// Where the sweeps of a store are.

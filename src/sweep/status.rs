@@ -1,21 +1,18 @@
 //! How the sweeps and records of a store stand, read from its files alone.
 
 use super::{
+    Run, Sweep,
     live::Live,
     plan::{folder, ids},
-    records::{self, Summary},
+    records::{self, Ignored, Summary, Wanted},
     slurm::{self, Standing, Submission},
     state::{self, State, Status},
 };
-use crate::{
-    error::{Error, Result},
-    store::Store,
-};
+use crate::{error::Result, lottery::Contents, store::Store};
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::{
     collections::HashMap,
-    fs,
     path::{Path, PathBuf},
 };
 
@@ -26,6 +23,8 @@ pub struct Overview {
     pub store: PathBuf,
     pub sweeps: Vec<SweepStatus>,
     pub records: Vec<Recorded>,
+    /// Files among the records that are not counted.
+    pub ignored: Vec<Ignored>,
 }
 
 #[derive(Serialize)]
@@ -67,19 +66,9 @@ pub struct Recorded {
     /// As runs are called in sweeps.
     pub run: Option<String>,
     pub model: String,
+    pub model_sha256: String,
     #[serde(flatten)]
     pub summary: Summary,
-}
-
-/// The part of `sweep.json` that is wanted.
-#[derive(Deserialize)]
-struct Saved {
-    runs: Vec<Name>,
-}
-
-#[derive(Deserialize)]
-struct Name {
-    name: String,
 }
 
 impl SweepStatus {
@@ -123,41 +112,65 @@ impl Overview {
 
 pub fn overview(store: &Store) -> Result<Overview> {
     store.must_exist()?;
-    let records: Vec<Recorded> = records::all(store)?
+    let records::Records { found, ignored } = records::all(store)?;
+    let records: Vec<Recorded> = found
         .into_par_iter()
         .map(|(path, summary)| Recorded {
             run: summary.run(),
-            model: summary.model().to_owned(),
+            model: summary.model.name.clone(),
+            model_sha256: summary.model.sha256.clone(),
             path,
             summary,
         })
         .collect();
-    let of_run = records.iter().filter_map(|record| Some((record.run.as_deref()?, &*record.path))).collect();
-    let sweeps = ids(store)?.into_iter().map(|id| sweep(store, id, &of_run)).collect::<Result<_>>()?;
-    Ok(Overview { format_version: 1, store: store.dir().to_owned(), sweeps, records })
+    let mut of_settings: BySettings = HashMap::new();
+    for (settings, record) in records.par_iter().map(|r| (r.summary.what(), r)).collect::<Vec<_>>() {
+        of_settings.entry(settings).or_default().push(record);
+    }
+    let sweeps = ids(store)?.into_iter().map(|id| sweep(store, &id, &of_settings)).collect::<Result<_>>()?;
+    Ok(Overview { format_version: 1, store: store.dir().to_owned(), sweeps, records, ignored })
 }
 
-/// `records` are those of the store, by run.
-fn sweep(store: &Store, id: String, records: &HashMap<&str, &Path>) -> Result<SweepStatus> {
-    let dir = folder(store).join(&id);
-    let path = dir.join("sweep.json");
-    let text = fs::read(&path).map_err(|e| Error::io(&path, "read", &e))?;
-    let saved: Saved = serde_json::from_slice(&text).map_err(|e| {
-        Error::data(format!("{} is damaged: {e}. Give the sweep's command once more.", path.display()))
-    })?;
-    let runs = saved.runs.into_par_iter().map(|Name { name }| {
-        let mut state = State::load(&dir, &name);
-        if state.status == Status::Running && !state::is_held(store, &name) {
-            // Its process is gone, and so is whoever would have said so.
-            state.status = Status::Pending;
+/// Records by [`Summary::what`].
+type BySettings<'a> = HashMap<Option<String>, Vec<&'a Recorded>>;
+
+fn sweep(store: &Store, id: &str, records: &BySettings) -> Result<SweepStatus> {
+    let dir = folder(store).join(id);
+    let sweep = Sweep::load(&dir)?;
+    let mut contents = Contents::new(&sweep.directory, store);
+    sweep.runs.iter().for_each(|run| contents.read(&run.config));
+    let runs = sweep.runs.par_iter().map(|run| run_status(store, &dir, run, records, &contents));
+    let runs = runs.collect::<Result<_>>()?;
+    Ok(SweepStatus { id: id.to_owned(), runs, slurm: SlurmStatus::of(slurm::all(&dir)?) })
+}
+
+fn run_status(
+    store: &Store,
+    sweep: &Path,
+    run: &Run,
+    records: &BySettings,
+    contents: &Contents,
+) -> Result<RunStatus> {
+    let mut state = State::load(sweep, &run.name);
+    if state.status == Status::Running && !state::is_held(store, &run.name) {
+        // Its process is gone, and so is whoever would have said so.
+        state.status = Status::Pending;
+    }
+    if state.status == Status::Done {
+        // Where it was when the run ended a run of other settings may have put its own since.
+        let wanted = Wanted::new(run, contents.finetuned(&run.config))?;
+        let alike = records.get(&Some(wanted.settings().to_owned())).map_or(&[][..], Vec::as_slice);
+        let own = |record: &&&Recorded| wanted.is_of(record.summary.finetuned(), record.run.as_deref());
+        match alike.iter().find(own) {
+            Some(record) => state.record = Some(record.path.clone()),
+            // Its model or data are others now: the sweep's command would begin it anew.
+            None if contents.finetuned(&run.config).is_some() && !alike.is_empty() => {
+                (state.status, state.record) = (Status::Pending, None);
+            }
+            None => {}
         }
-        if state.status == Status::Done {
-            // Where it was when the run ended a run of other settings may have put its own since.
-            state.record = records.get(&*name).map(|path| path.to_path_buf()).or(state.record);
-        }
-        let running = state.status == Status::Running;
-        let live = running.then(|| Live::load(&Live::path(&dir, &name))).flatten();
-        RunStatus { state, live, log: dir.join("logs").join(format!("{name}.log")) }
-    });
-    Ok(SweepStatus { runs: runs.collect(), id, slurm: SlurmStatus::of(slurm::all(&dir)?) })
+    }
+    let running = state.status == Status::Running;
+    let live = running.then(|| Live::load(&Live::path(sweep, &run.name))).flatten();
+    Ok(RunStatus { state, live, log: sweep.join("logs").join(format!("{}.log", run.name)) })
 }

@@ -47,6 +47,22 @@ pub fn load(spec: &TaskSpec, data_dir: &Path) -> Result<TaskData> {
     Ok(TaskData { train, dev, dev_mismatched, sha256 })
 }
 
+/// [`TaskData::sha256`] of the files that [`load`] would read, by a hash of the caller's; the files are not parsed.
+///
+/// # Errors
+/// Those of `sha256`.
+pub fn hashes(
+    spec: &TaskSpec,
+    data_dir: &Path,
+    sha256: impl Fn(&Path) -> Result<String>,
+) -> Result<BTreeMap<String, String>> {
+    if spec.id == TaskId::Demo {
+        return Ok(demo::data().sha256);
+    }
+    let files = ["train.tsv"].into_iter().chain(spec.dev_files.iter().copied());
+    files.map(|file| Ok((file.to_owned(), sha256(&data_dir.join(spec.folder).join(file))?))).collect()
+}
+
 fn missing_folder(spec: &TaskSpec, data_dir: &Path) -> Error {
     let shown = data_dir.display();
     let found = match std::fs::read_dir(data_dir) {
@@ -96,6 +112,8 @@ mod tests {
         let files: Vec<&str> = data.sha256.keys().map(String::as_str).collect();
         assert_eq!(files, ["dev_matched.tsv", "dev_mismatched.tsv", "train.tsv"]);
         assert_eq!(data.sha256["train.tsv"], format!("{:x}", Sha256::digest(MNLI)));
+        let hash = |path: &Path| Ok(format!("{:x}", Sha256::digest(read(path)?)));
+        assert_eq!(hashes(TaskId::Mnli.spec(), root.path(), hash).unwrap(), data.sha256);
     }
 
     #[test]

@@ -8,7 +8,7 @@ mod glue;
 mod metrics;
 mod tsv;
 
-pub use data::{TaskData, load};
+pub use data::{TaskData, hashes, load};
 pub use demo::corpus as demo_corpus;
 pub use evaluate::{argmax, evaluate, majority_baseline};
 pub use example::{Example, Label};

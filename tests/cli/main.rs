@@ -7,6 +7,7 @@ mod bad_settings;
 mod bad_store;
 mod clock;
 mod cluster_examples;
+mod content;
 mod demo;
 mod events;
 mod fixture;

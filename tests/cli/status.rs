@@ -125,7 +125,8 @@ fn ten_thousand_records_and_runs_are_all_shown() {
     fs::create_dir_all(dir.join("runs")).unwrap();
     for (n, run) in runs.iter().enumerate() {
         let path = format!("runs/results/sst2/heads+ffns/{}/seed-{n}.json", modes[n % 4]);
-        bench.write(&path, text.replace("\"mode\": \"full\"", &format!("\"mode\": \"{}\"", modes[n % 4])));
+        let own = text.replace("\"mode\": \"full\"", &format!("\"mode\": \"{}\"", modes[n % 4]));
+        bench.write(&path, own.replace("\"seed\": 1337", &format!("\"seed\": {n}")));
         let state = serde_json::json!({
             "format_version": 1, "run": run, "status": if n == 7 { "failed" } else { "done" }, "attempts": 1,
             "exit_code": 0, "error": if n == 7 { "no such file" } else { "" }, "record": path, "seconds": 1.5,

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     engine::Machine,
     error::{Error, Result},
-    lottery::Preflight,
+    lottery::{Contents, Preflight},
     store::{Keep, Store},
     sweep::{
         Grid, Run, Sweep, estimate, grid,
@@ -325,8 +325,9 @@ fn dry_run(sweep: &Sweep, store: &Store, how: &How, options: &Options) -> Result
     let fates = local::standing(sweep, store)?;
     let done = |fate: &Fate| fate.state.status == Status::Done;
     let runs: Vec<(&Run, bool)> = sweep.runs.iter().zip(fates.iter().map(done)).collect();
-    let records: Vec<_> = records::all(store)?.into_iter().map(|(_, summary)| summary).collect();
-    let estimate = estimate::estimate(&runs, &records, store)?;
+    let records: Vec<_> = records::all(store)?.found.into_iter().map(|(_, summary)| summary).collect();
+    let mut contents = Contents::new(&sweep.directory, store);
+    let estimate = estimate::estimate(&runs, &records, store, &mut contents)?;
     let left = runs.iter().filter(|(_, done)| !done).count();
     // A process has a fine-tuned and a retrained model; more do not stay.
     let at_a_time = 2 * options.jobs as u64 * estimate.largest;

@@ -1,0 +1,149 @@
+//! What runs read, by content, without loading it: two models in folders of one name, or one path whose file changed,
+//! are two things.
+
+use super::identity::{Read, finetune_id};
+use crate::{
+    config::{EMBEDDED_MODEL, ExperimentConfig, HubSettings, resolve_model_with},
+    error::Result,
+    model::{BertConfig, tiny},
+    store::{StageId, Store, WEIGHTS, hashes::Stamp},
+    task::{self, TaskId},
+    text::Tokenizer,
+};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// A model's folder, by content.
+#[derive(Clone, Debug)]
+pub struct ModelContent {
+    /// SHA-256 of the weights' file.
+    pub sha256: String,
+    config: BertConfig,
+    tokenizer: String,
+}
+
+/// Task and data folder.
+type DataOf = (String, Option<String>);
+
+/// The models and data of runs, each read once until [`refresh`](Self::refresh). Whatever is missing, or cannot be
+/// read, or is on a hub and not in its cache, has no content here; no network is asked.
+#[derive(Debug)]
+pub struct Contents {
+    /// Where relative paths of the runs' settings begin.
+    directory: PathBuf,
+    /// Remembers the files' hashes.
+    store: Store,
+    models: HashMap<String, Option<ModelContent>>,
+    data: HashMap<DataOf, Option<BTreeMap<String, String>>>,
+    /// Models that were read before a refresh; valid as long as nothing in their folders changes.
+    folders: HashMap<PathBuf, (Vec<FileState>, ModelContent)>,
+}
+
+/// A file in a model's folder.
+type FileState = (PathBuf, Stamp);
+
+impl Contents {
+    pub fn new(directory: &Path, store: &Store) -> Self {
+        Self {
+            directory: directory.to_owned(),
+            store: store.clone(),
+            models: HashMap::new(),
+            data: HashMap::new(),
+            folders: HashMap::new(),
+        }
+    }
+
+    /// Files may have changed since they were read.
+    pub fn refresh(&mut self) {
+        self.models.clear();
+        self.data.clear();
+    }
+
+    /// Reads what a run with these settings would read, unless that was done before.
+    pub fn read(&mut self, config: &ExperimentConfig) {
+        if !self.models.contains_key(&config.model) {
+            let content = self.model_content(&config.model);
+            self.models.insert(config.model.clone(), content);
+        }
+        let key = data_of(config);
+        if !self.data.contains_key(&key) {
+            let content = self.data_content(config).ok();
+            self.data.insert(key, content);
+        }
+    }
+
+    /// The id that the run's fine-tuned model would have; none while its model or data have no content, or were not
+    /// [`read`](Self::read).
+    pub fn finetuned(&self, config: &ExperimentConfig) -> Option<StageId> {
+        let model = self.model(&config.model)?;
+        let data = self.data.get(&data_of(config))?.as_ref()?;
+        let read = Read { weights: &model.sha256, model: &model.config, tokenizer: &model.tokenizer, data };
+        Some(finetune_id(config, read))
+    }
+
+    /// [`read`](Self::read) and [`finetuned`](Self::finetuned).
+    pub fn look_up(&mut self, config: &ExperimentConfig) -> Option<StageId> {
+        self.read(config);
+        self.finetuned(config)
+    }
+
+    pub fn model(&self, name: &str) -> Option<&ModelContent> {
+        self.models.get(name)?.as_ref()
+    }
+
+    fn model_content(&mut self, name: &str) -> Option<ModelContent> {
+        let dir = self.model_folder(name).ok()?;
+        let state = folder_state(&dir)?;
+        if let Some((then, content)) = self.folders.get(&dir)
+            && *then == state
+        {
+            return Some(content.clone());
+        }
+        let content = ModelContent {
+            sha256: self.store.hashes().sha256(&dir.join(WEIGHTS)).ok()?,
+            config: BertConfig::load(&dir).ok()?,
+            tokenizer: Tokenizer::from_folder(&dir).ok()?.hash().to_owned(),
+        };
+        self.folders.insert(dir, (state, content.clone()));
+        Some(content)
+    }
+
+    fn model_folder(&self, name: &str) -> Result<PathBuf> {
+        if name == EMBEDDED_MODEL {
+            return tiny::folder();
+        }
+        let local = self.directory.join(name);
+        if local.is_dir() {
+            return Ok(local);
+        }
+        let cache_alone = HubSettings { offline: true, ..HubSettings::from_env() };
+        Ok(resolve_model_with(name, &cache_alone)?.dir)
+    }
+
+    fn data_content(&self, config: &ExperimentConfig) -> Result<BTreeMap<String, String>> {
+        let task = config.task.parse::<TaskId>()?.spec();
+        let dir = self.directory.join(config.data.dir.as_deref().unwrap_or_default());
+        task::hashes(task, &dir, |path| self.store.hashes().sha256(path))
+    }
+}
+
+fn data_of(config: &ExperimentConfig) -> DataOf {
+    (config.task.clone(), config.data.dir.clone())
+}
+
+/// The files directly in the folder; of a symbolic link, as in a hub's cache, what it leads to.
+fn folder_state(dir: &Path) -> Option<Vec<FileState>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(dir).ok()?.flatten() {
+        if let Ok(about) = fs::metadata(entry.path())
+            && about.is_file()
+        {
+            files.push((entry.path(), Stamp::of(&about).ok()?));
+        }
+    }
+    files.sort_by(|a, b| a.0.cmp(&b.0));
+    Some(files)
+}
