@@ -8,7 +8,7 @@ use crate::{
     config::{ExperimentConfig, Split},
     engine::Machine,
     error::{Error, Result},
-    model::{BertConfig, Head, weights::Pretrained},
+    model::{BertConfig, Head, config::ATTENTION_DROPOUT, weights::Pretrained},
     ops::adamw::AdamW,
     prune::{Estimator, Method, Mode, PrunedUnits, RandomRule, SearchConfig},
     task::{self, Example, TaskId, TaskSpec},
@@ -58,6 +58,7 @@ impl Experiment {
             )));
         }
         check_length(&config, &model.config, &folder.name)?;
+        other_dropouts(&config, &model.config).iter().for_each(|note| progress.say(note));
         let tokenizer = Tokenizer::from_folder(&folder.dir)?;
         let data = task::load(task, Path::new(config.data.dir.as_deref().unwrap_or_default()))?;
         let encode = |examples: &[Example], limit: Option<usize>| -> Result<Dataset> {
@@ -188,6 +189,23 @@ fn split(all: Dataset, config: &ExperimentConfig) -> Result<(Dataset, Option<Dat
             Ok((all.subset(&rest), Some(all.subset(&chosen))))
         }
     }
+}
+
+/// Where the model's own file names other dropouts than the recipe, which decides.
+fn other_dropouts(config: &ExperimentConfig, model: &BertConfig) -> Vec<String> {
+    let recipe = |key: &str| match key {
+        ATTENTION_DROPOUT => ("train.attention_dropout", config.train.attention_dropout),
+        _ => ("train.dropout", config.train.dropout),
+    };
+    let differs = |(key, p): (&str, f64)| {
+        let (setting, trained) = recipe(key);
+        let note = format!(
+            "the model's config.json has {key} {p}; training uses {setting} {trained} (`--set {setting}={p}` would use the \
+             model's)"
+        );
+        (p != trained).then_some(note)
+    };
+    model.dropouts().into_iter().filter_map(differs).collect()
 }
 
 /// Refuses examples that may be longer than the model's table of positions.

@@ -85,7 +85,9 @@ pub fn train(
     let (kind, inputs) = train_inputs(experiment, mask);
     let id = stage_id(kind, &inputs);
     once(&experiment.machine, store, &id, &inputs, progress, |writer, progress| {
-        let (bert, summary) = trained(experiment, mask, kind, writer.checkpoint_dir(), progress)?;
+        let (mut bert, summary) = trained(experiment, mask, kind, writer.checkpoint_dir(), progress)?;
+        let recipe = &experiment.config.train;
+        bert.config.set_dropouts(recipe.dropout, recipe.attention_dropout);
         let metrics = evaluate_into(experiment, &bert, writer)?;
         let names: &[&str] = match experiment.task.labels {
             Labels::Classes(names) => names,

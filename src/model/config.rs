@@ -1,7 +1,14 @@
 //! `config.json` of a Hugging Face BERT folder.
 
-use super::params::LayerShape;
-use crate::error::{Error, Result};
+use super::{
+    params::LayerShape,
+    supported::{self, short},
+};
+use crate::{
+    content::what_is,
+    error::{Error, Result},
+    store::regular,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::path::Path;
@@ -24,6 +31,43 @@ pub struct BertConfig {
     /// The whole file, so that a saved model carries every key of the model it came from.
     #[serde(flatten)]
     pub rest: Map<String, Value>,
+}
+
+pub const HIDDEN_DROPOUT: &str = "hidden_dropout_prob";
+pub const ATTENTION_DROPOUT: &str = "attention_probs_dropout_prob";
+pub const CLASSIFIER_DROPOUT: &str = "classifier_dropout";
+const DROPOUTS: [&str; 3] = [HIDDEN_DROPOUT, ATTENTION_DROPOUT, CLASSIFIER_DROPOUT];
+
+/// Keys that are whole numbers, and others that are numbers.
+const WHOLE: [&str; 7] = [
+    "vocab_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "max_position_embeddings",
+    "type_vocab_size",
+];
+const NUMBERS: [&str; 5] =
+    ["layer_norm_eps", "initializer_range", HIDDEN_DROPOUT, ATTENTION_DROPOUT, CLASSIFIER_DROPOUT];
+
+/// Names the key whose value is of another type; what is missing is told later, or has a default.
+fn check_types(config: &Value) -> std::result::Result<(), String> {
+    let wrong = |key: &str, wanted: &str| {
+        format!("{key} is {}, and {wanted} is needed. Fetch the model's own file again.", short(&config[key]))
+    };
+    let is_whole = |key: &&&str| config.get(**key).is_none_or(|value| value.as_u64().is_some());
+    if let Some(key) = WHOLE.iter().find(|key| !is_whole(key)) {
+        return Err(wrong(key, "a whole number"));
+    }
+    // Of a dropout, null means that another key decides.
+    let is_number = |key: &&&str| {
+        config.get(**key).is_none_or(|value| value.is_number() || value.is_null() && DROPOUTS.contains(key))
+    };
+    match NUMBERS.iter().find(|key| !is_number(key)) {
+        Some(key) => Err(wrong(key, "a number")),
+        None => Ok(()),
+    }
 }
 
 fn two() -> usize {
@@ -62,21 +106,45 @@ impl BertConfig {
 
     /// The same of a file of any name.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, "read", &e))?;
+        let bytes = regular::read(path, regular::LARGEST_JSON).map_err(|e| Error::io(path, "read", &e))?;
         let bad = |what: String| Error::data(format!("{}: {what}", path.display()));
-        let value: Value = serde_json::from_str(&text)
-            .map_err(|e| bad(format!("this is not JSON ({e}). Fetch the file again.")))?;
-        let kind = value.get("model_type").and_then(Value::as_str).unwrap_or("bert");
-        if kind != "bert" {
+        let value: Value = serde_json::from_slice(&bytes).map_err(|e| match what_is(&bytes) {
+            Some(other) => bad(format!("this is {}. {}", other.name, other.remedy)),
+            None if bytes.is_empty() => bad("the file is empty. Fetch it again.".to_owned()),
+            None => bad(format!("this is not JSON ({e}). Fetch the file again.")),
+        })?;
+        if !value.is_object() {
             return Err(bad(format!(
-                "model_type is \"{kind}\", and lottery runs BERT only. Choose a model whose config.json says \"model_type\": \"bert\"."
+                "this is {}, and a model's config is an object, {{…}}. Fetch the file again.",
+                short(&value)
             )));
         }
+        supported::check(&value).map_err(bad)?;
+        check_types(&value).map_err(bad)?;
         let config: Self = serde_json::from_value(value).map_err(|e| {
             bad(format!("{e}. A BERT's config.json has this key; fetch the model's own file again."))
         })?;
         config.check().map_err(bad)?;
         Ok(config)
+    }
+
+    /// The dropout probabilities that the file names, by key: of the hidden states, of the attention, and of the
+    /// classifier's input.
+    pub fn dropouts(&self) -> Vec<(&'static str, f64)> {
+        let of = |key| Some((key, self.rest.get(key)?.as_f64()?));
+        DROPOUTS.into_iter().filter_map(of).collect()
+    }
+
+    /// Notes what a model was trained with. A value that the file has, or that it leaves to the default, stays as it is.
+    pub fn set_dropouts(&mut self, hidden: f64, attention: f64) {
+        const DEFAULT: f64 = 0.1;
+        let named = |key: &str| self.rest.get(key).and_then(Value::as_f64);
+        let changed: Vec<_> = [(HIDDEN_DROPOUT, hidden), (ATTENTION_DROPOUT, attention)]
+            .into_iter()
+            .filter(|(key, p)| named(key).unwrap_or(DEFAULT) != *p)
+            .chain(named(CLASSIFIER_DROPOUT).filter(|p| *p != hidden).map(|_| (CLASSIFIER_DROPOUT, hidden)))
+            .collect();
+        self.rest.extend(changed.into_iter().map(|(key, p)| (key.to_owned(), p.into())));
     }
 
     fn check(&self) -> std::result::Result<(), String> {
@@ -90,7 +158,11 @@ impl BertConfig {
             ("type_vocab_size", self.type_vocab_size),
         ];
         for (key, value) in sizes {
-            let most = if key == "num_hidden_layers" { 1 << 12 } else { 1 << 24 };
+            let most = match key {
+                "num_hidden_layers" => 1 << 12,
+                "num_attention_heads" => 1 << 10,
+                _ => 1 << 24,
+            };
             if value == 0 || value > most {
                 return Err(format!("{key} is {value}; a size between 1 and {most} is needed."));
             }
@@ -113,14 +185,11 @@ impl BertConfig {
                 self.initializer_range
             ));
         }
-        let text = |key: &str, expected: &str| match self.rest.get(key).and_then(Value::as_str) {
-            Some(found) if found != expected => {
-                Err(format!("{key} is \"{found}\"; lottery has \"{expected}\" only, the published BERT's."))
-            }
-            _ => Ok(()),
-        };
-        text("hidden_act", "gelu")?;
-        text("position_embedding_type", "absolute")
+        let outside = |(_, p): &(&str, f64)| !(0.0..1.0).contains(p);
+        match self.dropouts().iter().find(|dropout| outside(dropout)) {
+            Some((key, p)) => Err(format!("{key} is {p}; a probability below 1 is needed.")),
+            None => Ok(()),
+        }
     }
 
     /// Width of one head.

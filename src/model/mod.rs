@@ -7,10 +7,12 @@ pub mod config;
 pub mod embeddings;
 pub mod encoder;
 pub mod ffn_block;
+mod folder;
 pub mod gates;
 pub mod masked_lm;
 pub mod params;
 pub mod shrink;
+mod supported;
 pub mod tiny;
 pub mod weights;
 

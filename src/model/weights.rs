@@ -3,10 +3,11 @@
 use super::{
     bert::Bert,
     config::BertConfig,
+    folder::{self, Stored as Saved},
     params::{Entry, Head, LayerShape, Layout},
 };
 use crate::error::{Error, Result};
-use candle_core::{DType, Device, Tensor};
+use candle_core::DType;
 use half::f16;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -27,7 +28,7 @@ pub struct Pretrained {
     /// What was read besides what is needed, or drawn because it was missing; worth telling.
     pub notes: Vec<String>,
     shape: Vec<LayerShape>,
-    tensors: HashMap<String, Tensor>,
+    tensors: HashMap<String, Saved>,
     file: String,
 }
 
@@ -37,21 +38,9 @@ impl Pretrained {
         let config = BertConfig::load(dir)?;
         let shape = config.saved_shape()?;
         let path = dir.join("model.safetensors");
-        if !path.exists() && dir.join("pytorch_model.bin").exists() {
-            return Err(Error::data(format!(
-                "{}: this folder has pytorch_model.bin, a pickle that can run code when read, and no model.safetensors. \
-                 Convert it once in Python: `AutoModel.from_pretrained(FOLDER).save_pretrained(FOLDER, safe_serialization=True)`.",
-                dir.display()
-            )));
-        }
-        let bytes = std::fs::read(&path).map_err(|e| Error::io(&path, "read", &e))?;
+        let bytes = folder::read(dir)?;
         let file = path.display().to_string();
-        let read = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu).map_err(|e| {
-            Error::data(format!(
-                "{file}: not a whole safetensors file ({}). Fetch it again.",
-                first_line(&e.to_string())
-            ))
-        })?;
+        let read = folder::tensors(&bytes, &file)?;
         let mut tensors = HashMap::with_capacity(read.len());
         for (name, tensor) in read {
             let plain = plain_name(&name);
@@ -81,62 +70,54 @@ impl Pretrained {
             let name = plain_name(&entry.name);
             let tensor = self.tensors.get(&name);
             // A classifier for another number of labels belongs to another task.
-            let wanted = |t: &&Tensor| {
-                !is_of_head(&name) || (!fresh_head && (name.starts_with("cls.") || t.dims() == entry.shape))
+            let wanted = |t: &&Saved| {
+                let fits = matches!(t, Saved::Weights(t) if t.dims() == entry.shape);
+                !is_of_head(&name) || (!fresh_head && (name.starts_with("cls.") || fits))
             };
             let tensor = tensor.filter(wanted);
             (name, tensor)
         };
         // Before a buffer is allocated whose size is what config.json says.
-        for entry in &entries {
-            if let (name, Some(tensor)) = find(entry)
-                && tensor.dims() != entry.shape
-            {
-                return Err(Error::data(format!(
-                    "{}: tensor {name} has shape {:?}, and config.json asks for {:?}. The two files are not of one model; fetch both again.",
-                    self.file,
-                    tensor.dims(),
-                    entry.shape
-                )));
-            }
-        }
-        let mut bert = Bert::zeros(self.config.clone(), self.shape.clone(), head);
         let (mut missing, mut drawn) = (Vec::new(), Vec::new());
         for entry in &entries {
             match find(entry) {
-                (name, Some(tensor)) => {
-                    let values = tensor
-                        .to_dtype(DType::F32)
-                        .and_then(|t| t.flatten_all()?.to_vec1::<f32>())
-                        .map_err(|e| {
-                            Error::data(format!(
-                                "{}: tensor {name}: {}",
-                                self.file,
-                                first_line(&e.to_string())
-                            ))
-                        })?;
-                    if let Some(at) = values.iter().position(|v| !v.is_finite()) {
-                        return Err(Error::data(format!(
-                            "{}: tensor {name} holds {} at element {at}. The file is damaged; fetch it again.",
-                            self.file, values[at]
-                        )));
-                    }
-                    bert.params.data[entry.range.clone()].copy_from_slice(&values);
+                (name, Some(Saved::Other(dtype))) => {
+                    return Err(Error::data(format!(
+                        "{}: tensor {name} is of type {dtype}, and weights are needed as f32, f16, bf16 or f64. Quantized \
+                         models cannot be trained; choose the original one.",
+                        self.file
+                    )));
                 }
+                (name, Some(Saved::Weights(tensor))) if tensor.dims() != entry.shape => {
+                    return Err(self.other_shape(&name, tensor.dims(), &entry.shape));
+                }
+                (_, Some(Saved::Weights(_))) => {}
                 (name, None) if is_of_head(&name) || name.starts_with("pooler.") => {
                     drawn.push(entry.name.clone());
                 }
                 (name, None) => missing.push(name),
             }
         }
-        if !missing.is_empty() {
-            return Err(Error::data(format!(
-                "{}: {} of {} tensors are missing, first {}. Use a BERT checkpoint that fits its config.json.",
-                self.file,
-                missing.len(),
-                entries.len(),
-                missing[0]
-            )));
+        if let Some(first) = missing.first() {
+            return Err(self.missing(first, missing.len(), entries.len()));
+        }
+        let mut bert = Bert::zeros(self.config.clone(), self.shape.clone(), head);
+        for entry in &entries {
+            if let (name, Some(Saved::Weights(tensor))) = find(entry) {
+                let values = tensor
+                    .to_dtype(DType::F32)
+                    .and_then(|t| t.flatten_all()?.to_vec1::<f32>())
+                    .map_err(|e| {
+                        Error::data(format!("{}: tensor {name}: {}", self.file, first_line(&e.to_string())))
+                    })?;
+                if let Some(at) = values.iter().position(|v| !v.is_finite()) {
+                    return Err(Error::data(format!(
+                        "{}: tensor {name} holds {} at element {at}. The file is damaged; fetch it again.",
+                        self.file, values[at]
+                    )));
+                }
+                bert.params.data[entry.range.clone()].copy_from_slice(&values);
+            }
         }
         bert.initialise(seed, |name| drawn.iter().any(|d| d == name));
         self.notes = self.describe(&entries.iter().map(|e| plain_name(&e.name)).collect::<Vec<_>>(), &drawn);
@@ -149,6 +130,33 @@ impl Pretrained {
                 .push(format!("the model has no {what}; what is missing was drawn from the run's seed"));
         }
         Ok(bert)
+    }
+
+    fn other_shape(&self, name: &str, found: &[usize], wanted: &[usize]) -> Error {
+        let fewer = found.iter().zip(wanted).all(|(found, wanted)| found <= wanted);
+        let cause = if name.contains(".attention.") && fewer && found.len() == wanted.len() {
+            "If heads were pruned from it (prune_heads of transformers), give --model the whole model; else the two files \
+             are not of one model: fetch both again."
+        } else {
+            "The two files are not of one model; fetch both again."
+        };
+        Error::data(format!(
+            "{}: tensor {name} has shape {found:?}, and config.json asks for {wanted:?}. {cause}",
+            self.file
+        ))
+    }
+
+    fn missing(&self, first: &str, missing: usize, all: usize) -> Error {
+        let remedy = match folder::wrapper(self.tensors.keys().map(String::as_str)) {
+            Some(prefix) => format!(
+                "The names begin with {prefix}: the model was saved from within another (a wrapper such as DataParallel's \
+                 module. or torch.compile's _orig_mod., or a larger model). Save the BERT itself: \
+                 `model.{}.save_pretrained(FOLDER)`.",
+                prefix.trim_end_matches('.')
+            ),
+            None => "Use a BERT checkpoint that fits its config.json.".to_owned(),
+        };
+        Error::data(format!("{}: {missing} of {all} tensors are missing, first {first}. {remedy}", self.file))
     }
 
     fn describe(&self, known: &[String], drawn: &[String]) -> Vec<String> {

@@ -67,10 +67,163 @@ fn sizes_beyond_all_memory_are_refused_before_they_are_allocated() {
         ("hidden_size", "tensor embeddings.word_embeddings.weight has shape [28, 32]"),
         ("intermediate_size", "intermediate.dense.weight has shape [64, 32]"),
         ("num_hidden_layers", "num_hidden_layers is 16777216"),
+        ("num_attention_heads", "num_attention_heads is 16777216"),
+        ("vocab_size", "tensor embeddings.word_embeddings.weight has shape [28, 32]"),
+        ("max_position_embeddings", "tensor embeddings.position_embeddings.weight has shape [64, 32]"),
     ] {
         bench.write_model(&tiny());
         change_config(&bench, key, json!(1 << 24));
         refuse(&bench, &[wanted, "config.json"]);
+    }
+}
+
+#[test]
+fn weights_that_are_missing_are_told_before_memory_is_asked_for_as_many() {
+    let bench = Bench::new("RTE");
+    for key in ["hidden_size", "intermediate_size", "vocab_size"] {
+        bench.write_model(&tiny());
+        change_config(&bench, key, json!(1 << 24));
+        bench.write("model/model.safetensors", safetensors_of(&[]));
+        refuse(&bench, &["model.safetensors", "tensors are missing", "word_embeddings"]);
+    }
+    // Shapes whose product is more than any number of bytes.
+    let header = r#"{"bert.embeddings.word_embeddings.weight":{"dtype":"F32","shape":[4294967296,4294967296,4],"data_offsets":[0,0]}}"#;
+    bench.write_model(&tiny());
+    bench.write(
+        "model/model.safetensors",
+        [&(header.len() as u64).to_le_bytes()[..], header.as_bytes()].concat(),
+    );
+    refuse(&bench, &["model/model.safetensors", "not a whole safetensors file"]);
+    bench.write("model/model.safetensors", [&u64::MAX.to_le_bytes()[..], b"{}"].concat());
+    refuse(&bench, &["model/model.safetensors", "not a whole safetensors file"]);
+}
+
+/// A file of one-byte tensors: name, type, elements.
+fn safetensors_of(tensors: &[(&str, safetensors::Dtype, usize)]) -> Vec<u8> {
+    let zeros = vec![0; 64];
+    let views = tensors.iter().map(|(name, dtype, n)| {
+        (*name, safetensors::tensor::TensorView::new(*dtype, vec![*n], &zeros[..*n]).unwrap())
+    });
+    safetensors::serialize(views, None).unwrap()
+}
+
+/// The model's tensors under other names, and further ones.
+fn rewrite_weights(bench: &Bench, name: impl Fn(&str) -> String, more: &[(&str, safetensors::Dtype, usize)]) {
+    let path = bench.path("model/model.safetensors");
+    let bytes = fs::read(&path).unwrap();
+    let more = safetensors_of(more);
+    let (own, more) = [&bytes, &more].map(|b| safetensors::SafeTensors::deserialize(b).unwrap()).into();
+    let own = own.iter().map(|(tensor, view)| (name(tensor), view));
+    let more = more.iter().map(|(tensor, view)| (tensor.to_owned(), view));
+    let all: std::collections::BTreeMap<_, _> = own.chain(more).collect();
+    let bytes = safetensors::serialize(all, None).unwrap();
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn unused_tensors_of_any_type_are_passed_over_and_used_ones_must_be_floating_point() {
+    use safetensors::Dtype;
+    let bench = Bench::new("SST-2");
+    let unused =
+        [("bert.embeddings.position_ids", Dtype::I8, 32), ("a.mask", Dtype::BOOL, 3), ("b", Dtype::U8, 2)];
+    rewrite_weights(&bench, str::to_owned, &unused);
+    succeeded(&mut bench.run("sst2", &["--mode", "full", "--set", "train.epochs=1"]));
+    let bench = Bench::new("RTE");
+    rewrite_weights(&bench, str::to_owned, &[("bert.encoder.layer.1.output.dense.bias", Dtype::I8, 32)]);
+    refuse(&bench, &["tensor encoder.layer.1.output.dense.bias is of type I8", "Quantized"]);
+}
+
+#[test]
+fn weights_that_were_saved_from_within_a_wrapper_are_told_with_its_name() {
+    for prefix in ["module.", "_orig_mod.", "base_model.model.bert.", "module.bert."] {
+        let bench = Bench::new("RTE");
+        rewrite_weights(&bench, |name| format!("{prefix}{}", name.replacen("bert.", "", 1)), &[]);
+        refuse(&bench, &["tensors are missing", &format!("begin with {prefix}"), "save_pretrained"]);
+    }
+}
+
+#[test]
+fn what_lies_in_the_place_of_the_weights_is_told() {
+    let lfs = "version https://git-lfs.github.com/spec/v1\noid sha256:1234\nsize 5\n";
+    let html = "\n<!DOCTYPE html><html><body>Not found</body></html>";
+    let bench = Bench::new("RTE");
+    for file in ["model.safetensors", "config.json"] {
+        for (content, wanted) in [(lfs, "Git LFS pointer"), (html, "web page"), ("", "empty")] {
+            bench.write_model(&tiny());
+            bench.write(&format!("model/{file}"), content);
+            refuse(&bench, &[&format!("model/{file}"), wanted]);
+        }
+    }
+    bench.write_model(&tiny());
+    bench.write("model/model.safetensors", b"PK\x03\x04 an archive of torch.save");
+    refuse(&bench, &["model/model.safetensors", "zip archive"]);
+    let path = bench.path("model/model.safetensors");
+    for other in ["model-00001-of-00002.safetensors", "model.safetensors.index.json"] {
+        bench.write_model(&tiny());
+        fs::rename(&path, bench.path(&format!("model/{other}"))).unwrap();
+        refuse(&bench, &["in several files", "max_shard_size"]);
+        bench.remove(&format!("model/{other}"));
+    }
+    bench.write("model/adapter_config.json", "{}");
+    refuse(&bench, &["an adapter", "merge_and_unload"]);
+}
+
+#[test]
+fn heads_that_transformers_pruned_are_told() {
+    let bench = Bench::new("RTE");
+    change_config(&bench, "pruned_heads", json!({ "0": [1] }));
+    refuse(&bench, &["model/config.json", "pruned_heads", "whole model"]);
+    // An older version that does not write the key.
+    let mut thin = tiny();
+    (thin.num_attention_heads, thin.hidden_size) = (4, 32);
+    let bert = Bert::random(thin, Head::Classifier { labels: 2 }, 7);
+    let shapes = vec![lottery::model::LayerShape { heads: vec![0, 2, 3], ffn: true }; 2];
+    bench.write("model/model.safetensors", bert.shrunk(&shapes).to_safetensors().unwrap());
+    change_config(&bench, "pruned_heads", Value::Null);
+    refuse(&bench, &["attention.", "If heads were pruned from it"]);
+}
+
+#[test]
+fn dropouts_of_the_config_that_the_recipe_does_not_have_are_told_and_the_saved_ones_are_the_recipes() {
+    let bench = Bench::new("SST-2");
+    change_config(&bench, "hidden_dropout_prob", json!(0.25));
+    change_config(&bench, "attention_probs_dropout_prob", json!(0.1));
+    change_config(&bench, "classifier_dropout", json!(0.0));
+    let options =
+        ["--mode", "full", "--set", "train.epochs=1", "--set", "train.attention_dropout=0.3", "--json"];
+    let output = succeeded(&mut bench.run("sst2", &options));
+    let told = crate::fixture::stderr(&output);
+    for (key, p) in [
+        ("hidden_dropout_prob", "0.25"),
+        ("attention_probs_dropout_prob", "0.1"),
+        ("classifier_dropout", "0"),
+    ] {
+        assert!(told.contains(&format!("config.json has {key} {p}; training uses train.")), "{told}");
+    }
+    let record: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let saved: Value =
+        serde_json::from_slice(&bench.stage_file("runs", &record, "finetune", "config.json")).unwrap();
+    let saved =
+        ["hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"].map(|key| &saved[key]);
+    assert_eq!(saved, [&json!(0.1), &json!(0.3), &json!(0.1)]);
+}
+
+#[test]
+fn a_key_of_another_type_is_named() {
+    for (key, value) in [
+        ("layer_norm_eps", json!("1e-12")),
+        ("layer_norm_eps", Value::Array(Vec::new())),
+        ("initializer_range", json!({})),
+        ("hidden_size", json!(32.5)),
+        ("num_hidden_layers", json!(-2)),
+        ("hidden_dropout_prob", json!("0.1")),
+        ("classifier_dropout", json!(1.5)),
+        ("is_decoder", json!(true)),
+        ("position_embedding_type", json!("relative_key")),
+    ] {
+        let bench = Bench::new("RTE");
+        change_config(&bench, key, value);
+        refuse(&bench, &["model/config.json", key]);
     }
 }
 

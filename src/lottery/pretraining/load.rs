@@ -223,6 +223,14 @@ fn too_short(text: &str, fraction: f64) -> Error {
 /// More than any BERT has; what is larger is a slip in config.json, and would not fit into memory.
 const MOST_PARAMETERS: f64 = 5e9;
 
+/// Bytes; `None` where the system does not say.
+fn total_memory() -> Option<f64> {
+    let about = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = about.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kilobytes: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kilobytes * 1024.0)
+}
+
 fn check(
     settings: &PretrainSettings,
     max_length: usize,
@@ -248,6 +256,18 @@ fn check(
         return Err(Error::data(format!(
             "{name}: a model of this shape has {parameters:.1e} parameters, and {MOST_PARAMETERS:.0e} is the limit. Lower \
              hidden_size, intermediate_size, num_hidden_layers or vocab_size."
+        )));
+    }
+    // Weights, gradients and AdamW's two moments, each in f32.
+    let needed = parameters * 16.0;
+    if let Some(memory) = total_memory()
+        && needed > memory
+    {
+        return Err(Error::data(format!(
+            "{name}: training a model of this shape takes {:.0} GB of memory for {parameters:.1e} parameters, and this \
+             machine has {:.0} GB. Lower hidden_size, intermediate_size, num_hidden_layers or vocab_size.",
+            needed / 1e9,
+            memory / 1e9
         )));
     }
     let positions = config.max_position_embeddings;

@@ -65,8 +65,10 @@ pub fn run(
             evaluate_every: pretraining.settings.evaluate_every.unwrap_or(total.div_ceil(10)),
         };
         let mut checkpoints = Checkpoints::new(writer.checkpoint_dir(), checkpoint_every);
-        let (bert, summary) = pretrain(machine, bert, &text, &recipe, &mut checkpoints, progress)?;
+        let (mut bert, summary) = pretrain(machine, bert, &text, &recipe, &mut checkpoints, progress)?;
         let rate = summary.tokens as f64 / summary.seconds;
+        let dropout = pretraining.settings.dropout;
+        bert.config.set_dropouts(dropout, dropout);
         stages::write_model(&bert, &[], &pretraining.tokenizer, writer)?;
         let record = PretrainRecord {
             format_version: 1,

@@ -1,0 +1,250 @@
+//! Which `config.json` describes a BERT that is computed here. Whatever changes the computation and is not implemented is
+//! refused by its key: a model that runs and is not what its file describes gives wrong numbers without a word.
+
+use serde_json::Value;
+
+type Refusal = String;
+
+/// The values that leave the computation as it is; a key that is missing or `null` has its default, which is one of them.
+const ONLY: &[(&str, &[&str])] = &[
+    // Both names are of the exact GELU.
+    ("hidden_act", &["gelu", "gelu_python"]),
+    ("position_embedding_type", &["absolute"]),
+];
+
+/// Switches whose published value is off, and what they do.
+const OFF: &[(&str, &str)] = &[
+    ("is_decoder", "attention to earlier words alone"),
+    ("add_cross_attention", "attention to a second model"),
+    ("is_encoder_decoder", "a second model"),
+];
+
+/// Keys that a plain model does not have, or has empty, what they are, and what helps.
+const ABSENT: &[(&str, &str, &str)] = &[
+    (
+        "pruned_heads",
+        "heads that transformers removed",
+        "Give --model the whole model that they were removed from.",
+    ),
+    ("quantization_config", "quantized weights", "Choose the model's original weights (f32, f16 or bf16)."),
+    ("compression_config", "compressed weights", "Choose the model's original weights (f32, f16 or bf16)."),
+    ("adapters", "adapter layers", "Merge them into the model, or choose the model without them."),
+];
+
+/// Families whose models some folders call `"model_type": "bert"`, by the beginning of their classes' names.
+const FAMILIES: &[&str] = &[
+    "Albert",
+    "Bart",
+    "BigBird",
+    "Camembert",
+    "ConvBert",
+    "Deberta",
+    "DistilBert",
+    "Electra",
+    "Ernie",
+    "Flaubert",
+    "Funnel",
+    "IBert",
+    "JinaBert",
+    "LayoutLM",
+    "Luke",
+    "MegatronBert",
+    "MobileBert",
+    "ModernBert",
+    "MPNet",
+    "Nezha",
+    "NomicBert",
+    "QDQBert",
+    "RemBert",
+    "RoCBert",
+    "RoFormer",
+    "Roberta",
+    "SqueezeBert",
+    "VisualBert",
+    "XLMRoberta",
+];
+
+/// Why this is no BERT that is computed here.
+///
+/// # Errors
+/// One or two sentences that name the key, its value and the remedy.
+pub fn check(config: &Value) -> Result<(), Refusal> {
+    check_family(config)?;
+    for (key, known) in ONLY {
+        match &config[*key] {
+            Value::Null => {}
+            Value::String(value) if known.contains(&&**value) => {}
+            other => {
+                return Err(format!(
+                    "{key} is {}; lottery has \"{}\" only, the published BERT's. Choose a model that has it.",
+                    short(other),
+                    known[0]
+                ));
+            }
+        }
+    }
+    for (key, what) in OFF {
+        if !matches!(config[*key], Value::Null | Value::Bool(false)) {
+            return Err(format!(
+                "{key} is {}, which asks for {what}, and lottery computes encoders only. Choose a model that says false.",
+                short(&config[*key])
+            ));
+        }
+    }
+    for (key, what, remedy) in ABSENT {
+        if !is_empty(&config[*key]) {
+            return Err(format!(
+                "{key} is {}: {what}, which lottery does not compute. {remedy}",
+                short(&config[*key])
+            ));
+        }
+    }
+    check_widths(config)
+}
+
+fn check_family(config: &Value) -> Result<(), Refusal> {
+    match &config["model_type"] {
+        Value::Null => {}
+        Value::String(kind) if kind == "bert" => {}
+        other => {
+            return Err(format!(
+                "model_type is {}, and lottery runs BERT only. Choose a model whose config.json says \
+                 \"model_type\": \"bert\".",
+                short(other)
+            ));
+        }
+    }
+    let classes = config["architectures"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    for class in classes {
+        if FAMILIES.iter().any(|family| class.starts_with(family)) {
+            return Err(format!(
+                "architectures names {}, which is another family than BERT, and lottery runs BERT only. Choose a model of \
+                 BERT's own classes, such as BertForMaskedLM.",
+                short(&class.into())
+            ));
+        }
+    }
+    // A tokenizer or a configuration class of its own computes no layer.
+    let own = config["auto_map"].as_object().into_iter().flatten();
+    match own.into_iter().find(|(class, _)| class.starts_with("AutoModel")) {
+        Some((class, code)) => Err(format!(
+            "auto_map has {class} {}: the model is computed by code of its own, which lottery does not run. Choose a model \
+             without it.",
+            short(code)
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Widths that a BERT has from `hidden_size` and `num_attention_heads`.
+fn check_widths(config: &Value) -> Result<(), Refusal> {
+    let hidden = config["hidden_size"].as_u64();
+    let head = hidden.zip(config["num_attention_heads"].as_u64()).and_then(|(h, n)| h.checked_div(n));
+    for (key, usual) in [("embedding_size", hidden), ("head_dim", head), ("attention_head_size", head)] {
+        let given = &config[key];
+        if let Some(usual) = usual
+            && !given.is_null()
+            && given.as_u64() != Some(usual)
+        {
+            return Err(format!(
+                "{key} is {}, and BERT's is {usual} for these sizes; other ones are not computed. Choose a BERT model.",
+                short(given)
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::Object(map) => map.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        _ => false,
+    }
+}
+
+/// As JSON, cut where it is long.
+pub(super) fn short(value: &Value) -> String {
+    const LONGEST: usize = 60;
+    let text = value.to_string();
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn with(key: &str, value: Value) -> Result<(), Refusal> {
+        let mut config = json!({
+            "model_type": "bert", "hidden_size": 32, "num_attention_heads": 4, "hidden_act": "gelu",
+            "architectures": ["BertForMaskedLM"], "is_decoder": false, "pruned_heads": {},
+        });
+        config[key] = value;
+        check(&config)
+    }
+
+    #[test]
+    fn what_changes_the_computation_is_refused_by_its_key() {
+        for (key, value) in [
+            ("model_type", json!("roberta")),
+            ("model_type", json!(7)),
+            ("hidden_act", json!("gelu_new")),
+            ("hidden_act", json!("gelu_pytorch_tanh")),
+            ("hidden_act", json!({ "name": "gelu" })),
+            ("position_embedding_type", json!("relative_key_query")),
+            ("position_embedding_type", json!("alibi")),
+            ("is_decoder", json!(true)),
+            ("is_decoder", json!("yes")),
+            ("add_cross_attention", json!(true)),
+            ("is_encoder_decoder", json!(true)),
+            ("pruned_heads", json!({ "0": [1, 2] })),
+            ("quantization_config", json!({ "quant_method": "bitsandbytes" })),
+            ("compression_config", json!({ "format": "int-quantized" })),
+            ("adapters", json!({ "adapters": {} })),
+            ("architectures", json!(["RobertaForMaskedLM"])),
+            ("architectures", json!(["BertModel", "JinaBertForMaskedLM"])),
+            ("auto_map", json!({ "AutoModel": "modeling.Other" })),
+            ("embedding_size", json!(16)),
+            ("head_dim", json!(16)),
+            ("attention_head_size", json!("8")),
+        ] {
+            let refusal = with(key, value.clone()).expect_err(&format!("{key} {value}"));
+            assert!(refusal.starts_with(key) && refusal.ends_with('.'), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn what_leaves_the_computation_as_it_is_is_taken() {
+        for (key, value) in [
+            ("model_type", Value::Null),
+            ("hidden_act", Value::Null),
+            ("hidden_act", json!("gelu_python")),
+            ("pruned_heads", Value::Null),
+            ("quantization_config", Value::Null),
+            ("architectures", Value::Null),
+            ("architectures", json!(["BertForPreTraining"])),
+            ("architectures", json!(["HF_ColBERT"])),
+            ("auto_map", json!({ "AutoTokenizer": ["tokenization.Own", null] })),
+            ("embedding_size", json!(32)),
+            ("head_dim", json!(8)),
+            ("chunk_size_feed_forward", json!(64)),
+            ("output_hidden_states", json!(true)),
+            ("classifier_dropout", json!(0.3)),
+            ("problem_type", json!("multi_label_classification")),
+            ("an unknown key", json!([1, 2])),
+        ] {
+            assert_eq!(with(key, value.clone()), Ok(()), "{key} {value}");
+        }
+    }
+
+    #[test]
+    fn long_values_are_cut() {
+        let refusal = with("hidden_act", json!("ä".repeat(100_000))).unwrap_err();
+        assert!(refusal.chars().count() < 200, "{refusal}");
+    }
+}
