@@ -98,8 +98,9 @@ pub fn none_of(word: &str, names: &[&str]) -> Error {
 
 /// The candidate most like `word`, when one is near enough to be what was meant.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // No name is that long, and comparing takes time with the length.
+    let candidates = candidates.into_iter().filter(|_| word.len() <= 200);
     candidates
-        .into_iter()
         .map(|candidate| (strsim::jaro_winkler(&word.to_lowercase(), candidate), candidate))
         .filter(|(similarity, _)| *similarity > 0.7)
         .max_by(|a, b| a.0.total_cmp(&b.0))

@@ -157,7 +157,7 @@ mod tests {
         let files: Vec<&str> = data.sha256.keys().map(String::as_str).collect();
         assert_eq!(files, ["dev_matched.tsv", "dev_mismatched.tsv", "train.tsv"]);
         assert_eq!(data.sha256["train.tsv"], format!("{:x}", Sha256::digest(MNLI)));
-        let hash = |path: &Path| Ok(format!("{:x}", Sha256::digest(read(path)?)));
+        let hash = |path: &Path| Ok(format!("{:x}", Sha256::digest(read_file(path)?)));
         assert_eq!(hashes(TaskId::Mnli.spec(), root.path(), hash).unwrap(), data.sha256);
     }
 
