@@ -17,6 +17,10 @@ missing() { echo "Slurm is not installed, and $*" >&2; exit 3; }
 [ $# = 2 ] || { sed -n '4,7s/^# *//p' "$0" >&2; exit 2; }
 mkdir -p "$2"
 dir=$(cd "$2" && pwd)
+# What a job around this script, or a profile, says to Slurm's commands is about another Slurm.
+for name in $(compgen -e | grep -E '^(SBATCH|SLURM|SLURMD|SRUN|SALLOC|SQUEUE|SCANCEL|SCONTROL|SACCT|SINFO)_'); do
+    unset "$name"
+done
 export SLURM_CONF=$dir/slurm.conf
 
 install() {

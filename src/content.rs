@@ -1,4 +1,8 @@
-//! What a file is that is not what it should be, told by its first bytes.
+//! Files that are not what they should be: other kinds of content, and what is no file.
+
+use std::{fs, path::Path};
+
+use crate::error::{Error, Result};
 
 /// Another kind of file, in words for an error: `{path} is {name}. {remedy}`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,14 +13,11 @@ pub struct Content {
     pub remedy: &'static str,
 }
 
+const LFS_POINTER: &str = "version https://git-lfs.github.com/spec/";
+
 /// Text may begin with a byte-order mark and blanks.
-const TEXTS: &[(&str, Content)] = &[
-    ("version https://git-lfs.github.com/spec/", LFS),
-    ("<!doctype html", HTML),
-    ("<html", HTML),
-    ("<head", HTML),
-    ("<?xml", XML),
-];
+const TEXTS: &[(&str, Content)] =
+    &[(LFS_POINTER, LFS), ("<!doctype html", HTML), ("<html", HTML), ("<head", HTML), ("<?xml", XML)];
 
 const BYTES: &[(&[u8], Content)] = &[
     (b"\x1f\x8b", GZIP),
@@ -83,6 +84,26 @@ pub fn what_is(bytes: &[u8]) -> Option<Content> {
     text.or_else(binary).or_else(tar)
 }
 
+/// Whether this is what Git has in the place of a large file: text, but never the text that was meant.
+pub fn is_lfs_pointer(bytes: &[u8]) -> bool {
+    bytes.starts_with(LFS_POINTER.as_bytes())
+}
+
+/// The whole of an ordinary file.
+///
+/// # Errors
+/// `Error::Data`: it cannot be read, or is a folder, or a pipe or device, which might make the reader wait for ever.
+pub fn read_file(path: &Path) -> Result<Vec<u8>> {
+    let failed = |error| Error::io(path, "read", &error);
+    let kind = fs::metadata(path).map_err(failed)?.file_type();
+    if !kind.is_file() {
+        let what = if kind.is_dir() { "a folder" } else { "a pipe or device" };
+        let path = path.display();
+        return Err(Error::data(format!("{path} is {what}, not a file. Put the file in its place.")));
+    }
+    fs::read(path).map_err(failed)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,5 +147,21 @@ mod tests {
         for bytes in cases {
             assert_eq!(what_is(bytes), None, "{bytes:?}");
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_or_a_pipe_in_the_place_of_a_file_is_an_error_and_no_wait() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        for (path, what) in [(folder.path(), "a folder"), (&pipe, "a pipe or device")] {
+            let error = read_file(path).unwrap_err();
+            assert_eq!(error.exit_code(), 3);
+            assert!(error.to_string().starts_with(&format!("{} is {what}", path.display())), "{error}");
+        }
+        std::fs::write(folder.path().join("file"), "text").unwrap();
+        assert_eq!(read_file(&folder.path().join("file")).unwrap(), b"text");
     }
 }

@@ -1,24 +1,29 @@
 //! One error type with the exit codes that scripts rely on.
 
-use std::path::Path;
+mod text;
 
-/// What went wrong, in one paragraph that names the file or key and the remedy.
+pub use text::{excerpt, message, printable};
+
+use std::{fs, path::Path};
+
+/// What went wrong, in one paragraph that names the file or key and the remedy. Whatever words of others are in it, it
+/// is shown as a [`message`].
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The command line or the configuration cannot be carried out (exit code 2).
-    #[error("{0}")]
+    #[error("{}", message(.0))]
     Usage(String),
     /// A data or model file, or the store, cannot be used (exit code 3).
-    #[error("{0}")]
+    #[error("{}", message(.0))]
     Data(String),
     /// Stopped on request; the same command goes on (exit code 4).
-    #[error("{0}")]
+    #[error("{}", message(.0))]
     Stopped(String),
     /// Some runs of a sweep failed, the others are done (exit code 5).
-    #[error("{0}")]
+    #[error("{}", message(.0))]
     SomeFailed(String),
     /// Everything else (exit code 1).
-    #[error("{0}")]
+    #[error("{}", message(.0))]
     Internal(String),
 }
 
@@ -45,6 +50,12 @@ impl Error {
     /// A failed file operation: `what` is the verb ("read", "write", "create").
     pub fn io(path: &Path, what: &str, error: &std::io::Error) -> Self {
         use std::io::ErrorKind::*;
+        if error.kind() == NotFound
+            && let Some(link) = dangling(path)
+        {
+            let path = path.display();
+            return Self::Data(format!("cannot {what} {path}: {link}. Mend the link, or name another path."));
+        }
         let remedy = match error.kind() {
             NotFound => "Check the spelling of the path and that the file exists.",
             PermissionDenied | ReadOnlyFilesystem => {
@@ -68,6 +79,15 @@ impl Error {
     }
 }
 
+/// `X is a link to Y, which is not there`, where that keeps this path from being found.
+pub fn dangling(path: &Path) -> Option<String> {
+    path.ancestors().find_map(|link| {
+        let target = fs::read_link(link).ok()?;
+        (!link.exists())
+            .then(|| format!("{} is a link to {}, which is not there", link.display(), target.display()))
+    })
+}
+
 /// A usage error: `expected file or line; did you mean line?`
 pub fn none_of(word: &str, names: &[&str]) -> Error {
     let (last, others) = names.split_last().unwrap_or((&"", &[]));
@@ -78,10 +98,47 @@ pub fn none_of(word: &str, names: &[&str]) -> Error {
 
 /// The candidate most like `word`, when one is near enough to be what was meant.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // No name is that long, and comparing takes time with the length.
+    let candidates = candidates.into_iter().filter(|_| word.len() <= 200);
     candidates
-        .into_iter()
         .map(|candidate| (strsim::jaro_winkler(&word.to_lowercase(), candidate), candidate))
         .filter(|(similarity, _)| *similarity > 0.7)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_is_in_an_error_it_is_short_and_changes_nothing_on_a_terminal() {
+        let long = format!("a.tsv: \x1b]0;title\x07{}. Mend it.", "x".repeat(4 << 20));
+        for error in
+            [Error::usage(long.as_str()), Error::data(long.as_str()), Error::SomeFailed(long.clone())]
+        {
+            let shown = error.to_string();
+            assert!(shown.chars().count() <= 2000 && !shown.contains(char::is_control), "{shown:?}");
+            assert!(
+                shown.starts_with(r"a.tsv: \u{1b}]0;title\u{7}xx") && shown.ends_with("x. Mend it."),
+                "{shown}"
+            );
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_to_nowhere_is_why_a_file_below_it_is_not_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink("gone/away", &link).unwrap();
+        for path in [link.clone(), link.join("RTE/train.tsv")] {
+            let error = Error::io(&path, "read", &fs::read(&path).unwrap_err()).to_string();
+            assert!(
+                error.contains(&format!("{} is a link to gone/away, which is not there", link.display()))
+            );
+        }
+        assert_eq!(dangling(&folder.path().join("nothing")), None);
+        assert_eq!(dangling(Path::new("relative")), None);
+    }
 }

@@ -1,7 +1,10 @@
 //! The table of a store's records: means over seeds, of equal settings alone.
 
 use super::contents::{data_labels, model_labels};
-use crate::sweep::{records::Summary, status::Overview};
+use crate::{
+    error::{excerpt, message},
+    sweep::{records::Summary, status::Overview},
+};
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -92,9 +95,9 @@ pub fn table(overview: &Overview) -> String {
     }
     table.set_header(&head);
     for ((names, settings), group) in groups {
-        let mut row: Vec<String> = names.into_iter().map(str::to_owned).collect();
+        let mut row: Vec<String> = names.into_iter().map(|name| excerpt(name).into_owned()).collect();
         if !differing.is_empty() {
-            row.push(settings);
+            row.push(settings.lines().map(excerpt).collect::<Vec<_>>().join("\n"));
         }
         row.push(group.len().to_string());
         let scores: Vec<[f64; 3]> = group.iter().map(|summary| summary.scores()).collect();
@@ -107,7 +110,8 @@ pub fn table(overview: &Overview) -> String {
     for column in table.column_iter_mut().take(numbers.end).skip(numbers.start) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    let legend: String = kinds.iter().map(|(kind, letter)| format!("warning {letter}: {kind}\n")).collect();
+    let legend: String =
+        kinds.iter().map(|(kind, letter)| format!("warning {letter}: {}\n", message(kind))).collect();
     let records = summaries.len();
     format!("{records} records, means ± standard deviations over those of equal settings\n{table}\n{legend}")
 }

@@ -15,13 +15,20 @@ mod sweep;
 mod talk;
 mod worker;
 
-use crate::{cores, error::Error, ops::simd};
+use crate::{
+    cores,
+    error::{Error, excerpt, message},
+    ops::simd,
+};
 use args::{Cli, Verb};
 use clap::Parser;
 
 /// Parses, dispatches, tells the error; the process's exit code.
 pub fn main() -> i32 {
-    let verb = Cli::parse().verb;
+    let verb = match Cli::try_parse() {
+        Ok(cli) => cli.verb,
+        Err(error) => return misspelt(&error),
+    };
     let outcome = simd::limit().and_then(|_| match verb {
         Verb::Run(arguments) => run::run(&arguments),
         Verb::Sweep(arguments) => sweep::run(&arguments),
@@ -37,6 +44,19 @@ pub fn main() -> i32 {
     match &error {
         Error::Stopped(_) => talk::to_stderr(&format!("{error}. To go on: {}", typed())),
         _ => talk::to_stderr(&format!("error: {error}")),
+    }
+    error.exit_code()
+}
+
+/// Shows the help that was asked for, or what is wrong with the command line; the exit code.
+fn misspelt(error: &clap::Error) -> i32 {
+    // It repeats arguments, which are not to reach a terminal as they are.
+    let harmful = |word: &str| excerpt(word) != word;
+    if error.use_stderr() && std::env::args_os().any(|word| harmful(&word.to_string_lossy())) {
+        talk::to_stderr(message(&error.render().to_string()).trim_end());
+    } else {
+        // Nobody may be there to read it.
+        let _ = error.print();
     }
     error.exit_code()
 }

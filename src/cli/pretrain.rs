@@ -10,7 +10,7 @@ use crate::{
     config::Device,
     cores,
     engine::Machine,
-    error::{Error, Result},
+    error::{Error, Result, printable},
     lottery::pretraining::{
         self, PretrainRecord, PretrainSettings, Pretraining, Start, Vocabulary, check_out, copy_out,
     },
@@ -249,7 +249,7 @@ pub fn run(arguments: &PretrainArgs) -> Result<()> {
         let text = serde_json::to_string_pretty(&record).map_err(|e| Error::internal(e.to_string()))?;
         return print(&format!("{text}\n"));
     }
-    print(&summary(&record, folder))
+    print(&printable(&summary(&record, folder)))
 }
 
 fn summary(record: &PretrainRecord, folder: &Path) -> String {

@@ -10,7 +10,7 @@ use crate::{
     config::{EMBEDDED_MODEL, ExperimentConfig},
     cores::{self, Outlook},
     engine::Machine,
-    error::{Error, Result},
+    error::{Error, Result, printable},
     events::{Lines, TensorBoard, lines},
     lottery::{self, Experiment, Record},
     store::{Count, Keep, Store},
@@ -60,7 +60,7 @@ pub fn run(arguments: &RunArgs) -> Result<()> {
         let text = serde_json::to_string_pretty(&record).map_err(|e| Error::internal(e.to_string()))?;
         return print(&format!("{text}\n"));
     }
-    print(&summary(&record, &path))?;
+    print(&printable(&summary(&record, &path)))?;
     if record.config.model == EMBEDDED_MODEL && arguments.mode.is_none() && arguments.config.is_none() {
         what_next().lines().for_each(|line| listeners.say(line));
     }

@@ -2,7 +2,7 @@
 
 use super::{args, run::print, talk::to_stderr};
 use crate::{
-    error::{Error, Result},
+    error::{Error, Result, printable},
     store::Store,
     sweep::{
         Sweep, local,
@@ -183,6 +183,14 @@ pub fn submit(
         say(&format!("{counts}, {failed} failed: nothing to submit{retry}"));
         return Ok(());
     }
+    let unused = slurm::unused_options();
+    if !unused.is_empty() {
+        say(&format!(
+            "not used for the submission: {}. Options come from flags such as --partition, from --sbatch-arg, or from \
+             [slurm] of the sweep's file",
+            unused.join(", ")
+        ));
+    }
     let plan = Plan::new(sweep, store, options, manner.jobs, manner.more, left)?;
     if manner.dry_run {
         let scripts = plan.scripts()?;
@@ -279,10 +287,11 @@ pub fn cancel(arguments: &CancelArgs) -> Result<()> {
     }
     let cancelled = slurm::cancel(&submissions)?;
     let lines: String = cancelled.iter().map(line).collect();
+    // What Slurm's commands say is in them.
     print(&if lines.is_empty() {
         format!("sweep {}: nothing was queued or running\n", sweep.id)
     } else {
-        lines
+        printable(&lines).into_owned()
     })
 }
 

@@ -2,7 +2,7 @@
 
 use super::{args, means, run::print, sweep::duration, talk::to_stderr};
 use crate::{
-    error::{Error, Result},
+    error::{Error, Result, message, printable},
     store::Store,
     sweep::{
         live::Live,
@@ -54,7 +54,7 @@ pub fn run(arguments: &StatusArgs) -> Result<()> {
         }
         warn_of(&overview.ignored);
         let clear = if arguments.watch && std::io::stdout().is_terminal() { "\x1b[2J\x1b[H" } else { "" };
-        print(&format!("{clear}{}", shown(&overview)))?;
+        print(&format!("{clear}{}", printable(&shown(&overview))))?;
         if !arguments.watch || overview.sweeps.iter().all(is_over) {
             return Ok(());
         }
@@ -66,7 +66,7 @@ pub fn run(arguments: &StatusArgs) -> Result<()> {
 fn warn_of(ignored: &[Ignored]) {
     const SHOWN: usize = 10;
     for Ignored { path, why } in ignored.iter().take(SHOWN) {
-        to_stderr(&format!("warning: {} {why}; it is not counted", path.display()));
+        to_stderr(&message(&format!("warning: {} {why}; it is not counted", path.display())));
     }
     if ignored.len() > SHOWN {
         to_stderr(&format!(
@@ -127,7 +127,7 @@ fn sweep(sweep: &SweepStatus) -> String {
         text += &format!("  running {}: {}\n", run.state.run, run.live.as_ref().map_or("begins".into(), at));
     }
     for run in sweep.of(Status::Failed) {
-        let error = run.state.error.as_deref().unwrap_or("no reason is known");
+        let error = message(run.state.error.as_deref().unwrap_or("no reason is known"));
         text += &format!("  failed  {}: {error}\n          log: {}\n", run.state.run, run.log.display());
     }
     text

@@ -1,6 +1,6 @@
 //! Progress for people, on stderr: bars on a terminal, a line for each finished stage elsewhere.
 
-use crate::train::Progress;
+use crate::{error::printable, train::Progress};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
     io::{IsTerminal, Write},
@@ -24,9 +24,9 @@ impl Talk {
     }
 }
 
-/// One line. stderr may be a pipe that its reader closed: then nobody listens, and the run goes on.
+/// One line, or several. What is in it of others' words does nothing to the terminal. stderr may be a pipe that its reader closed: then nobody listens, and the run goes on.
 pub fn to_stderr(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+    let _ = writeln!(std::io::stderr(), "{}", printable(line));
 }
 
 impl Progress for Talk {

@@ -9,7 +9,10 @@ use super::{
     keys::{self, KEYS},
     preset,
 };
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, excerpt};
+
+/// Bytes of a line that is shown as it is.
+const LINE: usize = 200;
 
 /// What the user gave, checked key by key on the way in, so that every error can say where a value came from.
 ///
@@ -64,11 +67,12 @@ impl Layers {
     pub fn set(&mut self, assignment: &str) -> Result<()> {
         let Some((key, raw)) = assignment.split_once('=') else {
             return Err(Error::usage(format!(
-                "--set {assignment} has no value. Write --set KEY=VALUE, for example --set train.epochs=5."
+                "--set {} has no value. Write --set KEY=VALUE, for example --set train.epochs=5.",
+                excerpt(assignment)
             )));
         };
         let key = key.trim();
-        self.put(key, &typed(key, raw), &format!("--set {assignment}"))
+        self.put(key, &typed(key, raw), &format!("--set {}", excerpt(assignment)))
     }
 
     /// Every value of a table, by dotted key.
@@ -110,10 +114,7 @@ impl Layers {
     }
 
     fn toml(&mut self, text: &str, origin: &str) -> Result<()> {
-        let table: Table = text
-            .parse()
-            .map_err(|error| Error::usage(format!("{origin} is not valid TOML: {error}. Mend that line.")))?;
-        self.table(&table, origin)
+        self.table(&parse(text, origin)?, origin)
     }
 
     fn put(&mut self, key: &str, value: &Value, origin: &str) -> Result<()> {
@@ -123,14 +124,33 @@ impl Layers {
     }
 }
 
+/// The table of a file. Usage error: it is no TOML.
+pub fn parse(text: &str, origin: &str) -> Result<Table> {
+    text.parse().map_err(|error: toml::de::Error| {
+        let what = error.to_string();
+        let what = match what.lines().any(|line| line.len() > LINE) {
+            // It shows the line, whatever its length.
+            true => {
+                let at = error.span().map_or(0, |span| span.start);
+                let line = 1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count();
+                format!("line {line}: {}", error.message())
+            }
+            false => what,
+        };
+        let what = what.trim_end();
+        Error::usage(format!("{origin} is not valid TOML: {what}. Mend that line."))
+    })
+}
+
 /// The setting in its canonical spelling. Usage errors: an unknown key, a value that does not fit.
 pub fn canonical(key: &str, value: &Value, origin: &str) -> Result<(&'static str, Value)> {
     let Some((name, kind)) = KEYS.iter().find(|(name, _)| *name == key) else {
-        return Err(Error::usage(format!("unknown key {key} ({origin}).{}", keys::suggest(key))));
+        let (key, hint) = (excerpt(key), keys::suggest(key));
+        return Err(Error::usage(format!("unknown key {key} ({origin}).{hint}")));
     };
     let value = kind.check(value).map_err(|expected| {
         let stop = if expected.ends_with('?') { "" } else { "." };
-        Error::usage(format!("{key} = {value} ({origin}): {expected}{stop}"))
+        Error::usage(format!("{key} = {} ({origin}): {expected}{stop}", excerpt(&value.to_string())))
     })?;
     Ok((name, value))
 }

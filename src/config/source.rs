@@ -11,7 +11,7 @@ use hf_hub::{
     api::sync::{ApiBuilder, ApiError, ApiRepo},
 };
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, dangling};
 
 /// A folder with `config.json`, `model.safetensors` and the tokenizer's files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +81,11 @@ pub fn resolve_model_with(model: &str, hub: &HubSettings) -> Result<ModelFolder>
     if path.exists() {
         return Err(Error::data(format!(
             "the model {model} is a file. Give --model the folder that holds it, with config.json beside it."
+        )));
+    }
+    if let Some(link) = dangling(path) {
+        return Err(Error::data(format!(
+            "there is no model folder {model}: {link}. Mend the link, or give --model another folder."
         )));
     }
     let name = HubName::parse(model).ok_or_else(|| {

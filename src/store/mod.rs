@@ -48,7 +48,7 @@ pub use stage::{FORMAT_VERSION, StageId, stage_id};
 pub use tidy::WEIGHTS;
 pub use writer::StageWriter;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, dangling};
 
 /// How often whoever waits for another process looks whether it is done.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -81,8 +81,9 @@ impl Store {
     /// Opens the store, creating it where there is none. A folder that cannot be written is a data error.
     pub fn open(dir: &Path) -> Result<Self> {
         let refused = |error: &std::io::Error| {
+            let why = dangling(dir).unwrap_or_else(|| error.to_string());
             Error::data(format!(
-                "cannot use {} as the store: {error}. Name a folder that can be written with --store or LOTTERY_STORE.",
+                "cannot use {} as the store: {why}. Name a folder that can be written with --store or LOTTERY_STORE.",
                 dir.display()
             ))
         };
@@ -111,7 +112,8 @@ impl Store {
             return Ok(());
         }
         let here = self.dir.display();
-        Err(Error::data(format!("there is no store {here}. Name it with --store or LOTTERY_STORE.")))
+        let why = dangling(&self.dir).map(|link| format!(": {link}")).unwrap_or_default();
+        Err(Error::data(format!("there is no store {here}{why}. Name it with --store or LOTTERY_STORE.")))
     }
 
     pub fn dir(&self) -> &Path {

@@ -1,7 +1,7 @@
 //! The grid: settings with several values each, every combination a run; entries that drop and add some.
 
 use crate::{
-    config::{ExperimentConfig, Layers, canonical, leaves, typed},
+    config::{ExperimentConfig, Layers, canonical, leaves, parse_toml, typed},
     error::{Error, Result, nearest},
 };
 use std::{collections::BTreeMap, fs, path::Path};
@@ -58,9 +58,7 @@ impl Grid {
     }
 
     fn parse(text: &str, origin: &str) -> Result<(Self, Table)> {
-        let mut table: Table = text
-            .parse()
-            .map_err(|error| Error::usage(format!("{origin} is not valid TOML: {error}. Mend that line.")))?;
+        let mut table = parse_toml(text, origin)?;
         let mut grid = Self::default();
         if let Some(axes) = table.remove("grid") {
             let Value::Table(axes) = axes else {

@@ -7,7 +7,7 @@ use super::{
     state::{self, State, Status},
 };
 use crate::{
-    error::{Error, Result},
+    error::{Error, Result, message},
     lottery::Contents,
     store::{Keep, Lease, Lock, Store, atomic_write},
 };
@@ -525,7 +525,7 @@ fn reason(log: &Path, from: u64, status: ExitStatus) -> String {
     };
     error
         .or_else(panic)
-        .map(str::to_owned)
+        .map(|line| message(line).into_owned())
         .or_else(killed)
         .unwrap_or_else(|| format!("its process ended with {status} and said nothing"))
 }

@@ -1,13 +1,15 @@
 //! A task's labelled splits, read from the classic GLUE layout.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::tsv::{parse, read};
+use super::tsv::parse;
 use super::{Example, TaskId, TaskSpec, demo};
-use crate::error::{Error, Result};
+use crate::content::read_file;
+use crate::error::{Error, Result, dangling, excerpt};
 
 /// The labelled splits of one task.
 #[derive(Clone, Debug)]
@@ -37,7 +39,10 @@ pub fn load(spec: &TaskSpec, data_dir: &Path) -> Result<TaskData> {
     let mut sha256 = BTreeMap::new();
     let mut split = |file: &str| {
         let path = folder.join(file);
-        let bytes = read(&path)?;
+        if path.symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+            return Err(missing_file(spec, &folder, file));
+        }
+        let bytes = read_file(&path)?;
         sha256.insert(file.to_owned(), format!("{:x}", Sha256::digest(&bytes)));
         parse(spec, &path, &bytes)
     };
@@ -64,28 +69,68 @@ pub fn hashes(
 }
 
 fn missing_folder(spec: &TaskSpec, data_dir: &Path) -> Error {
-    let shown = data_dir.display();
-    let found = match std::fs::read_dir(data_dir) {
-        Err(error) => format!("{shown} cannot be listed ({error})"),
-        Ok(entries) => {
-            let mut names: Vec<String> =
-                entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-            names.sort();
-            let more = if names.len() > 12 { ", …" } else { "" };
-            names.truncate(12);
-            match names.is_empty() {
-                true => format!("{shown} is empty"),
-                false => format!("{shown} holds: {}{more}", names.join(", ")),
-            }
-        }
-    };
+    let folder = data_dir.join(spec.folder);
     Error::data(format!(
-        "no folder {}; {found}. Expected is the GLUE layout, {}/train.tsv and {}: name the folder above {} with --data.",
-        data_dir.join(spec.folder).display(),
+        "no folder {}; {}. Expected is the GLUE layout, {}/train.tsv and {}: name the folder above {} with --data.",
+        folder.display(),
+        dangling(&folder).unwrap_or_else(|| listed(data_dir)),
         spec.folder,
         spec.dev_files.iter().map(|file| format!("{}/{file}", spec.folder)).collect::<Vec<_>>().join(", "),
         spec.folder,
     ))
+}
+
+fn missing_file(spec: &TaskSpec, folder: &Path, file: &str) -> Error {
+    let there = names(folder).unwrap_or_default();
+    let find = |wanted: &dyn Fn(&str) -> bool| there.iter().find(|name| wanted(&name.to_lowercase()));
+    let (stem, _) = file.split_once('.').unwrap_or((file, ""));
+    let hint = if let Some(raw) = find(&|name| name.starts_with("msr_paraphrase"))
+        && spec.id == TaskId::Mrpc
+    {
+        format!(
+            "{} is of the original corpus, which GLUE divides by a list of ids (mrpc_dev_ids.tsv) into train.tsv and \
+             dev.tsv: fetch GLUE's files, or divide it so.",
+            excerpt(raw)
+        )
+    } else if let Some(raw) = find(&|name| name.starts_with("multinli") || name.starts_with("snli")) {
+        format!(
+            "{} is of the original corpus: fetch GLUE's files, or take out its rows whose gold_label is - and name it {file}.",
+            excerpt(raw)
+        )
+    } else if let Some(packed) = find(&|name| name.starts_with(&format!("{file}."))) {
+        format!("Unpack {} first.", excerpt(packed))
+    } else if let Some(other) = find(&|name| name.starts_with(&format!("{stem}."))) {
+        format!(
+            "If {} is that file, write it with tabs between its columns and name it {file}.",
+            excerpt(other)
+        )
+    } else {
+        format!("A {} folder has train.tsv and {}.", spec.folder, spec.dev_files.join(", "))
+    };
+    let path = folder.join(file);
+    Error::data(format!("cannot read {}: there is no such file; {}. {hint}", path.display(), listed(folder)))
+}
+
+/// What is in a folder, as a part of a sentence.
+fn listed(folder: &Path) -> String {
+    let shown = folder.display();
+    match names(folder) {
+        Err(error) => format!("{shown} cannot be listed ({error})"),
+        Ok(names) if names.is_empty() => format!("{shown} is empty"),
+        Ok(names) => {
+            let more = if names.len() > 12 { ", …" } else { "" };
+            let first: Vec<_> = names.iter().take(12).map(|name| excerpt(name)).collect();
+            format!("{shown} holds: {}{more}", first.join(", "))
+        }
+    }
+}
+
+fn names(folder: &Path) -> std::io::Result<Vec<String>> {
+    let entries = std::fs::read_dir(folder)?;
+    let mut names: Vec<String> =
+        entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    Ok(names)
 }
 
 #[cfg(test)]
@@ -112,7 +157,7 @@ mod tests {
         let files: Vec<&str> = data.sha256.keys().map(String::as_str).collect();
         assert_eq!(files, ["dev_matched.tsv", "dev_mismatched.tsv", "train.tsv"]);
         assert_eq!(data.sha256["train.tsv"], format!("{:x}", Sha256::digest(MNLI)));
-        let hash = |path: &Path| Ok(format!("{:x}", Sha256::digest(read(path)?)));
+        let hash = |path: &Path| Ok(format!("{:x}", Sha256::digest(read_file(path)?)));
         assert_eq!(hashes(TaskId::Mnli.spec(), root.path(), hash).unwrap(), data.sha256);
     }
 
@@ -146,5 +191,26 @@ mod tests {
         write(root.path(), "RTE/train.tsv", "sentence1\tsentence2\tlabel\na\tb\tentailment\n");
         let text = load(TaskId::Rte.spec(), root.path()).unwrap_err().to_string();
         assert!(text.starts_with("cannot read ") && text.contains("dev.tsv"), "{text}");
+    }
+
+    #[test]
+    fn what_is_there_in_the_place_of_a_split_is_named_with_what_to_do() {
+        for (task, there, wanted) in [
+            (TaskId::Mrpc, "MRPC/msr_paraphrase_train.txt", "mrpc_dev_ids.tsv"),
+            (TaskId::Mnli, "MNLI/multinli_1.0_train.txt", "whose gold_label is -"),
+            (TaskId::Rte, "RTE/train.tsv.gz", "Unpack train.tsv.gz first"),
+            (TaskId::Rte, "RTE/train.jsonl", "If train.jsonl is that file"),
+            (TaskId::Rte, "RTE/test.tsv", "A RTE folder has train.tsv and dev.tsv"),
+        ] {
+            let root = tempfile::tempdir().unwrap();
+            write(root.path(), there, "");
+            let text = load(task.spec(), root.path()).unwrap_err().to_string();
+            assert!(
+                text.starts_with("cannot read ") && text.contains("train.tsv: there is no such"),
+                "{text}"
+            );
+            let (_, name) = there.split_once('/').unwrap();
+            assert!(text.contains(&format!("holds: {name}.")) && text.contains(wanted), "{text}");
+        }
     }
 }

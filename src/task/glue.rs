@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::MetricId::{self, Accuracy, Corr, F1, Matthews, Pearson, Spearman};
-use crate::error::{Error, Result, nearest};
+use crate::error::{Error, Result, excerpt, nearest};
 
 /// A task by its short name, which is also how it is written in configs and records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -196,7 +196,7 @@ impl FromStr for TaskId {
                 let meant =
                     nearest(&plain, names()).map_or(String::new(), |n| format!(" Did you mean \"{n}\"?"));
                 let all = names().collect::<Vec<_>>().join(", ");
-                Err(Error::usage(format!("unknown task \"{word}\".{meant} The tasks are: {all}.")))
+                Err(Error::usage(format!("unknown task \"{}\".{meant} The tasks are: {all}.", excerpt(word))))
             }
         }
     }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::tokenizer::room;
 use super::{Encoded, Tokenizer};
+use crate::content::{is_lfs_pointer, what_is};
 use crate::cores;
 use crate::error::{Error, Result, none_of};
 
@@ -48,39 +49,64 @@ impl FromStr for Unit {
 /// The text of a UTF-8 file; `.gz` and `.zst` are decompressed. A byte order mark at the start is dropped.
 ///
 /// # Errors
-/// `Error::Data` naming the file: unreadable, damaged or cut off, not UTF-8, or blank.
+/// `Error::Data` naming the file: unreadable, damaged or cut off, another kind of file, not UTF-8, or blank.
 pub fn read_text(path: &Path) -> Result<String> {
+    let shown = path.display();
+    if path.is_dir() {
+        return Err(Error::data(format!(
+            "cannot read {shown}: it is a folder. Name a file with text in it."
+        )));
+    }
     let bytes = std::fs::read(path).map_err(|error| Error::io(path, "read", &error))?;
+    // It is text, whatever its name, but not the one that was meant.
+    if let Some(error) = other_kind(path, &bytes, "").filter(|_| is_lfs_pointer(&bytes)) {
+        return Err(error);
+    }
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     let bytes = match extension.to_lowercase().as_str() {
         // Compressed files laid end to end are one text, as gunzip and unzstd have it.
-        "gz" => decompressed(path, extension, &mut flate2::bufread::MultiGzDecoder::new(&*bytes))?,
+        "gz" => decompressed(path, extension, &mut flate2::bufread::MultiGzDecoder::new(&*bytes))
+            .map_err(|error| other_kind(path, &bytes, "gzip").unwrap_or(error))?,
         "zst" => {
             let mut decoder = zstd::Decoder::with_buffer(&*bytes)
                 .map_err(|error| Error::internal(format!("zstd does not start: {error}")))?;
-            decompressed(path, extension, &mut decoder)?
+            decompressed(path, extension, &mut decoder)
+                .map_err(|error| other_kind(path, &bytes, "zstd").unwrap_or(error))?
         }
         _ => bytes,
     };
     let mut text = String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
         let line = 1 + error.as_bytes()[..valid].iter().filter(|&&byte| byte == b'\n').count();
-        Error::data(format!(
-            "{} is not UTF-8: line {line}, byte {valid} of the text (counted from 0). Convert it, for example with \
-             iconv -f LATIN1 -t UTF-8.",
-            path.display()
-        ))
+        other_kind(path, error.as_bytes(), "").unwrap_or_else(|| {
+            Error::data(format!(
+                "{shown} is not UTF-8: line {line}, byte {valid} of the text (counted from 0). Convert it, for example \
+                 with iconv -f LATIN1 -t UTF-8."
+            ))
+        })
     })?;
+    // Single ones are in many a large text, and the tokenizer drops them.
+    if text.bytes().filter(|byte| *byte == 0).count() > text.len() / 4 {
+        return Err(Error::data(format!(
+            "{shown} is full of NUL characters: it is UTF-16 text, or none. Convert it to UTF-8, for example with \
+             iconv -f UTF-16LE -t UTF-8."
+        )));
+    }
     if text.starts_with('\u{feff}') {
         text.drain(..'\u{feff}'.len_utf8());
     }
     match text.trim().is_empty() {
         false => Ok(text),
         true => Err(Error::data(format!(
-            "{} has no text: it is empty or blank. Name a file with text to pre-train on.",
-            path.display()
+            "{shown} has no text: it is empty or blank. Name a file with text to pre-train on."
         ))),
     }
+}
+
+/// What a file is that is no text, unless it is `expected`.
+fn other_kind(path: &Path, bytes: &[u8], expected: &str) -> Option<Error> {
+    let content = what_is(bytes).filter(|content| expected.is_empty() || !content.name.contains(expected))?;
+    Some(Error::data(format!("{} is {}. {}", path.display(), content.name, content.remedy)))
 }
 
 fn decompressed(path: &Path, extension: &str, decoder: &mut dyn Read) -> Result<Vec<u8>> {

@@ -1,6 +1,7 @@
 //! What long work tells whoever watches, and what it asks them.
 
 use super::event::Event;
+use crate::error::message;
 
 /// A listener of stages and steps. Talk never goes to stdout.
 pub trait Progress {
@@ -16,8 +17,9 @@ pub trait Progress {
     fn event(&mut self, _event: &Event) {}
     /// A line that should be read, and an event.
     fn warn(&mut self, warning: &str) {
-        self.say(&format!("warning: {warning}"));
-        self.event(&Event::Warning { text: warning });
+        let text = &message(warning);
+        self.say(&format!("warning: {text}"));
+        self.event(&Event::Warning { text });
     }
     /// Whether the work shall stop where it can be taken up again.
     fn stop_wanted(&self) -> bool {

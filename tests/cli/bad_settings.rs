@@ -187,3 +187,87 @@ fn negative_numbers_are_told_the_range() {
         assert!(told.contains(flag) && told.contains(range), "{told}");
     }
 }
+
+#[test]
+fn arguments_are_repeated_in_errors_cut_and_without_effect_on_the_terminal() {
+    let bench = Bench::new("RTE");
+    let long = format!("\x1b[2J{}", "x".repeat(100_000));
+    for arguments in [
+        &["--task", &long][..],
+        &["--set", &format!("{long}=1")],
+        &["--set", &format!("seed={long}")],
+        &["--mode", &long],
+        &["--seed", &long],
+        &[&format!("--{long}")],
+        &["--model", &long],
+        &["--config", &long],
+    ] {
+        let output = bench.run("rte", arguments).output().unwrap();
+        let said = stderr(&output);
+        assert!([Some(2), Some(3)].contains(&output.status.code()), "{said}");
+        let acts = |c: char| c.is_control() && c != '\n';
+        assert!(said.chars().count() <= 2010 && !said.contains(acts), "{said:?}");
+        assert!(said.contains("xxx") && said.contains('…'), "{said}");
+    }
+    // What is ordinary stays whole, lines and all.
+    let output = bench.run("rte", &["--seed", "many"]).output().unwrap();
+    assert!(stderr(&output).ends_with("For more information, try '--help'.\n"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_line_of_megabytes_in_a_configuration_file_is_not_repeated() {
+    let bench = Bench::new("RTE");
+    let long = "x".repeat(4 << 20);
+    for (content, wanted) in [
+        (format!("seed = 1\nmodel = '{long}"), "is not valid TOML: line 2: "),
+        (format!("seed = '{long}'"), "seed = \"xxx"),
+        (format!("{long} = 1"), "unknown key xxx"),
+        (format!("['{long}']\nseed = 1"), "unknown key xxx"),
+        (
+            "[train]\nepochs = [1, 'a']".to_owned(),
+            "train.epochs = [1, \"a\"] (file mine.toml): expected a whole",
+        ),
+    ] {
+        bench.write("mine.toml", content);
+        let said = refused(&mut bench.run("rte", &["--config", "mine.toml"]), 2, &["mine.toml", wanted]);
+        assert!(said.len() < 600, "{said}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_to_nowhere_is_named_where_a_store_or_a_model_is_expected() {
+    let bench = Bench::new("RTE");
+    std::os::unix::fs::symlink("gone/away", bench.path("link")).unwrap();
+    let wanted = ["as the store: link is a link to gone/away, which is not there", "--store"];
+    refused(&mut bench.run("rte", &["--store", "link"]), 3, &wanted);
+    let status = ["status", "--store", "link"];
+    let wanted = ["there is no store", "link is a link to gone/away, which is not there"];
+    refused(lottery().args(status).current_dir(bench.root.path()), 3, &wanted);
+    refused(&mut bench.run("rte", &["--model", "link"]), 3, &["link is a link to gone/away", "--model"]);
+    assert!(!bench.path("gone").exists());
+}
+
+#[test]
+fn a_path_with_a_comma_is_no_list_of_paths() {
+    let bench = Bench::new("RTE");
+    std::fs::rename(bench.path("model"), bench.path("v1,2")).unwrap();
+    let sweep = |arguments: &[&str]| {
+        let mut command = lottery();
+        command.args(["sweep", "--tasks", "rte", "--data", "glue", "--dry-run"]).args(arguments);
+        command.current_dir(bench.root.path());
+        command
+    };
+    let wanted = ["\"v1,2\" is there", "divided at commas", "model = [\"v1,2\"]"];
+    refused(&mut sweep(&["--models", "tiny,v1,2"]), 2, &wanted);
+    refused(&mut sweep(&["--set", "model=v1,2"]), 2, &wanted);
+    bench.write("grid.toml", "data.dir = 'glue'\n[grid]\nmodel = ['v1,2']\n");
+    succeeded(
+        lottery().args(["sweep", "grid.toml", "--tasks", "rte", "--dry-run"]).current_dir(bench.root.path()),
+    );
+    // Folders of these names are what was typed.
+    for folder in ["v1", "2"] {
+        std::fs::create_dir(bench.path(folder)).unwrap();
+    }
+    succeeded(&mut sweep(&["--models", "v1,2"]));
+}

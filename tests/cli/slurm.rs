@@ -41,8 +41,10 @@ impl Mock {
         bench.write("mock/calls", "");
         for (name, body) in COMMANDS {
             let mock = bench.path("mock");
-            let head =
-                format!("#!/bin/bash\nmock={}\necho \"{name} $*\" >> \"$mock/calls\"\n", mock.display());
+            let head = format!(
+                "#!/bin/bash\nmock={}\necho \"{name} $*\" >> \"$mock/calls\"\nenv > \"$mock/env-{name}\"\n",
+                mock.display()
+            );
             bench.write(&format!("mock/bin/{name}"), head + body + "\n");
             let path = bench.path(&format!("mock/bin/{name}"));
             fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
@@ -291,4 +293,57 @@ fn what_slurm_or_its_absence_refuses_is_told_and_leaves_nothing() {
     assert!(mock.run(sweep(&mock.bench, "local", &[&here[..], &["--plan"]].concat())).status.success());
     let cancel = mock.lottery(&["sweep", "cancel", "--store", "local"]);
     refusal(&cancel, 2, &["was never submitted to Slurm", "Ctrl-C", "SIGTERM"]);
+}
+
+#[test]
+fn options_of_the_job_around_a_submission_do_not_reach_it() {
+    let mock = Mock::new();
+    let caller = [
+        ("SBATCH_PARTITION", "gone"),
+        ("SBATCH_TIMELIMIT", "1"),
+        ("SLURM_CLUSTERS", "other"),
+        ("SLURM_JOB_ID", "7"),
+        ("SLURM_JOB_END_TIME", "1"),
+        ("SLURM_CPUS_PER_TASK", "64"),
+        ("SLURM_MEM_PER_NODE", "1"),
+        ("SLURM_RESTART_COUNT", "3"),
+        ("SLURMD_NODENAME", "n7"),
+        ("SRUN_DEBUG", "3"),
+        ("SALLOC_QOS", "x"),
+        ("SQUEUE_FORMAT2", "jobid"),
+        ("SQUEUE_STATES", "COMPLETED"),
+        ("SCANCEL_INTERACTIVE", "1"),
+        ("SCONTROL_ALL", "1"),
+    ];
+    let kept =
+        [("SLURM_CONF", "/etc/slurm/slurm.conf"), ("SLURM_JWT", "token"), ("CUDA_VISIBLE_DEVICES", "1")];
+    let inside = |words: &[&str]| {
+        let mut command =
+            plain(&mock.bench, &words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
+        command.envs(caller).envs(kept);
+        mock.run(command)
+    };
+    let submit =
+        ["--tasks", "sst2", "--model", "model", "--data", "glue", "--store", "runs", "--executor", "slurm"];
+    let output = inside(&[&["sweep"][..], &submit].concat());
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let unused =
+        "not used for the submission: SBATCH_PARTITION, SBATCH_TIMELIMIT, SLURM_CLUSTERS. Options come from";
+    assert!(said.contains(unused), "{said}");
+    mock.bench.write("mock/queue", "12 RUNNING\n");
+    assert!(stdout(&inside(&["status", "--store", "runs"])).contains("1 running"), "squeue is understood");
+    assert!(inside(&["sweep", "cancel", "--store", "runs"]).status.success());
+    for program in ["sbatch", "scontrol", "squeue", "scancel"] {
+        let seen = fs::read_to_string(mock.bench.path(&format!("mock/env-{program}"))).unwrap();
+        let has = |name: &str| seen.lines().any(|line| line.starts_with(&format!("{name}=")));
+        for (name, _) in caller {
+            assert!(!has(name), "{program} sees {name}");
+        }
+        for (name, value) in kept {
+            assert!(seen.lines().any(|line| line == format!("{name}={value}")), "{program} misses {name}");
+        }
+    }
+    // Outside of a job there is nothing to say.
+    assert!(!stderr(&mock.submit("other", &[])).contains("not used"));
 }

@@ -149,3 +149,46 @@ fn ten_thousand_records_and_runs_are_all_shown() {
     let fastest = times.fold(f64::INFINITY, f64::min);
     println!("status of {RUNS} records and runs: {fastest:.3} s");
 }
+
+#[test]
+fn what_a_record_or_a_state_says_does_nothing_to_the_terminal_and_is_short() {
+    let bench = Bench::new("SST-2");
+    bench.write("glue/SST-2/dev.tsv", "");
+    let failed = sweep(&bench, "runs", &["--tasks", "sst2", "--seeds", "1"]).output().unwrap();
+    assert_eq!(failed.status.code(), Some(5), "{}", stderr(&failed));
+    let bad = format!("\x1b]0;title\x07\u{202e}{}", "x".repeat(100_000));
+    let scores = serde_json::json!({ "metrics": { bad.as_str(): 0.5 } });
+    let record = |task: &str, seed: u32| {
+        let record = serde_json::json!({
+            "task": task, "metric": bad, "method": "\x1b[31m", "mode": "good", "seed": seed,
+            "model": { "name": bad, "sha256": bad }, "stages": { "finetune": format!("{seed}") },
+            "full": scores, "pruned": scores, "retrained": scores,
+            "warnings": [bad], "config": { bad.as_str(): format!("{bad}{seed}{bad}") },
+        });
+        bench.write(&format!("runs/results/\x1b[2J/\x1b[31m/good/seed-{seed}.json"), record.to_string());
+    };
+    record("\x1b[2J", 1);
+    record("\x1b[2J", 2);
+    // This one is passed over, for its place is another.
+    record(&bad, 3);
+    let sweeps = bench.path("runs/sweeps");
+    let state = crate::fixture::files(&sweeps)
+        .into_iter()
+        .find(|path| path.parent().is_some_and(|folder| folder.ends_with("runs")))
+        .unwrap();
+    let state = sweeps.join(state);
+    let mut value = json_file(&state);
+    value["error"] = bad.clone().into();
+    fs::write(&state, value.to_string()).unwrap();
+    let output = status(&bench, &[]);
+    for (seen, times) in [(String::from_utf8(output.stdout.clone()).unwrap(), 4), (stderr(&output), 1)] {
+        assert!(!seen.contains(|c: char| c.is_control() && c != '\n' || c == '\u{202e}'), "{seen:?}");
+        assert!(
+            seen.matches(r"\u{1b}]0;title\u{7}\u{202e}xx").count() >= times && seen.len() < 20_000,
+            "{seen}"
+        );
+    }
+    let seen = String::from_utf8(output.stdout).unwrap();
+    // Settings that differ where they are cut are others still.
+    assert_eq!(seen.matches(r"\u{1b}[31m ").count(), 2, "{seen}");
+}

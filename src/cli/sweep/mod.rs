@@ -1,5 +1,6 @@
 //! `lottery sweep`: many runs, each in a process of its own.
 
+mod commas;
 mod how;
 mod show;
 mod talk;
@@ -16,7 +17,7 @@ use super::{
 };
 use crate::{
     engine::Machine,
-    error::{Error, Result},
+    error::{Error, Result, excerpt},
     lottery::{Contents, Preflight},
     store::{Keep, Store},
     sweep::{
@@ -189,6 +190,7 @@ impl SweepArgs {
             ("seed", &self.seeds, "--seeds"),
         ] {
             if !words.is_empty() {
+                commas::refuse_path(key, words, flag)?;
                 grid.axis(key, words, flag)?;
             }
         }
@@ -198,7 +200,10 @@ impl SweepArgs {
             .partition(|set| set.split_once('=').is_some_and(|(_, list)| grid::words(list).len() > 1));
         for set in lists {
             if let Some((key, list)) = set.split_once('=') {
-                grid.axis(key.trim(), &grid::words(list), &format!("--set {set}"))?;
+                let words = grid::words(list);
+                let origin = format!("--set {}", excerpt(set));
+                commas::refuse_path(key.trim(), &words, &origin)?;
+                grid.axis(key.trim(), &words, &origin)?;
             }
         }
         let shared = RunArgs {

@@ -1,7 +1,7 @@
 //! What is said of a sweep and its runs.
 
 use crate::{
-    error::{Error, Result},
+    error::{Error, Result, excerpt, message, printable},
     store::Store,
     sweep::{Run, Sweep, local::Fate, state::Status},
 };
@@ -35,19 +35,21 @@ pub fn table(sweep: &Sweep, fates: &[Fate]) -> Result<String> {
     let mut failures = String::new();
     for (run, fate) in sweep.runs.iter().zip(fates) {
         let settings = run.config.settings()?;
-        let value = |key: &str| settings.get(key).map(plain).unwrap_or_default();
+        let value = |key: &str| {
+            settings.get(key).map(|value| excerpt(&plain(value)).into_owned()).unwrap_or_default()
+        };
         let mut row: Vec<String> = names.clone().map(value).collect();
         row.push(fate.state.status.to_string());
         match &fate.summary {
             Some(summary) => {
-                row.push(summary.metric.clone());
+                row.push(excerpt(&summary.metric).into_owned());
                 row.extend(summary.scores().map(|score| format!("{score:.4}")));
             }
             None => row.extend(std::iter::repeat_n(String::new(), 4)),
         }
         table.add_row(row);
         if let (Status::Failed, Some(error)) = (fate.state.status, &fate.state.error) {
-            failures += &format!("failed: {}: {error}\n", label(run, &varying)?);
+            failures += &format!("failed: {}: {}\n", printable(&label(run, &varying)?), message(error));
         }
     }
     let numbers = names.count() + 2;

@@ -17,6 +17,7 @@ mod queue;
 mod script;
 mod submission;
 
+pub use command::unused_options;
 pub use options::Options;
 pub use queue::{Queue, Standing};
 pub use submission::{Array, Submission, all};

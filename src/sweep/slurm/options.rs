@@ -1,29 +1,32 @@
 //! What Slurm is asked for: from flags, from `[slurm]` of a sweep's file, or as it was for the submission before.
 
 use super::duration;
-use crate::error::{Error, Result, nearest};
+use crate::error::{Error, Result, excerpt, nearest};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
 /// Seconds before the end of an element at which its worker is told, where the time limit leaves them.
 const STOP_BEFORE: u64 = 120;
 
-const KEYS: &[&str] = &[
-    "workers",
-    "partition",
-    "account",
-    "qos",
-    "time",
-    "cpus",
-    "mem",
-    "gres",
-    "gpus_per_task",
-    "constraint",
-    "throttle",
-    "stop_before",
-    "sbatch_args",
-    "setup",
+const KEYS: &[(&str, &str)] = &[
+    ("workers", NUMBER),
+    ("partition", TEXT),
+    ("account", TEXT),
+    ("qos", TEXT),
+    ("time", "a text such as \"4:00:00\""),
+    ("cpus", NUMBER),
+    ("mem", "a text such as \"16G\""),
+    ("gres", "a text such as \"gpu:a100:1\""),
+    ("gpus_per_task", NUMBER),
+    ("constraint", TEXT),
+    ("throttle", NUMBER),
+    ("stop_before", NUMBER),
+    ("sbatch_args", TEXTS),
+    ("setup", TEXTS),
 ];
+const NUMBER: &str = "a whole number, at least 1";
+const TEXT: &str = "a text in quotes";
+const TEXTS: &str = "a list of texts, such as [\"…\", \"…\"]";
 
 /// The options of sbatch that are not for [`Options::sbatch_args`]: the submission relies on them.
 const OWN: &[&str] = &["--array", "-a", "--parsable", "--wrap", "--signal", "--test-only", "--wait", "-W"];
@@ -58,17 +61,28 @@ pub struct Options {
 impl Options {
     /// The table `[slurm]` of `origin`.
     pub fn of_table(table: &Table, origin: &str) -> Result<Self> {
-        if let Some(key) = table.keys().find(|key| !KEYS.contains(&key.as_str())) {
-            let meant = nearest(key, KEYS.iter().copied());
+        let names = || KEYS.iter().map(|(name, _)| *name);
+        if let Some(key) = table.keys().find(|key| names().all(|name| name != key.as_str())) {
+            let meant = nearest(key, names());
             let meant = meant.map_or_else(
-                || format!(" There are {}.", KEYS.join(", ")),
+                || format!(" There are {}.", names().collect::<Vec<_>>().join(", ")),
                 |meant| format!(" Did you mean slurm.{meant}?"),
             );
+            let key = excerpt(key);
             return Err(Error::usage(format!("unknown key slurm.{key} ({origin}).{meant}")));
         }
-        let options: Self = table.clone().try_into().map_err(|error: toml::de::Error| {
-            Error::usage(format!("[slurm] ({origin}): {}. Mend that value.", error.message()))
-        })?;
+        // Each by itself, so that the error knows which one does not fit.
+        for (name, expected) in KEYS {
+            let Some(value) = table.get(*name) else { continue };
+            let alone = Table::from_iter([((*name).to_owned(), value.clone())]);
+            if alone.try_into::<Self>().is_err() {
+                let value = value.to_string();
+                let value = excerpt(&value);
+                return Err(Error::usage(format!("slurm.{name} = {value} ({origin}): expected {expected}.")));
+            }
+        }
+        let fit = |error: toml::de::Error| Error::usage(format!("[slurm] ({origin}): {}.", error.message()));
+        let options: Self = table.clone().try_into().map_err(fit)?;
         options.check(&format!(" ([slurm] of {origin})"))?;
         Ok(options)
     }
@@ -221,7 +235,17 @@ mod tests {
         for (text, wanted) in [
             ("partitoin = 'a'", "unknown key slurm.partitoin (file x.toml). Did you mean slurm.partition?"),
             ("xyz = 1", "There are workers, partition,"),
-            ("workers = 'many'", "[slurm] (file x.toml): invalid type"),
+            (
+                "workers = 'many'",
+                "slurm.workers = \"many\" (file x.toml): expected a whole number, at least 1",
+            ),
+            ("cpus = -1", "slurm.cpus = -1 (file x.toml): expected a whole number, at least 1"),
+            ("time = 60", "slurm.time = 60 (file x.toml): expected a text such as \"4:00:00\""),
+            ("qos = 'a'\nmem = 16", "slurm.mem = 16 (file x.toml): expected a text such as \"16G\""),
+            (
+                "setup = 'module load cuda'",
+                "slurm.setup = \"module load cuda\" (file x.toml): expected a list",
+            ),
             ("workers = 0", "workers ([slurm] of file x.toml) is 0"),
             ("time = 'soon'", "D-HH:MM:SS"),
             ("qos = \"a\\nb\"", "on one line"),

@@ -88,7 +88,21 @@ fn a_text_that_is_not_utf_8_is_refused_with_the_place() {
     let text = refusal("latin.txt", b"one\ntwo\nL\xf6we\n");
     assert!(text.contains("latin.txt is not UTF-8: line 3, byte 9") && text.contains("iconv"), "{text}");
     assert!(refusal("cut.txt", "one\nö".as_bytes().split_at(5).0).contains("line 2, byte 4"));
-    assert!(refusal("wide.txt", b"\xff\xfeo\0n\0e\0").contains("line 1, byte 0"));
+}
+
+#[test]
+fn another_kind_of_file_is_named() {
+    assert!(refusal("wide.txt", b"\xff\xfeo\0n\0e\0").contains("is UTF-16 text"));
+    assert!(refusal("wide.txt", b"o\0n\0e\0").contains("UTF-16"));
+    assert!(refusal("packed.txt", &gzip("one\n")).contains("is compressed with gzip"));
+    let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 7\n";
+    for name in ["a.txt", "a.txt.gz", "a.zst"] {
+        assert!(refusal(name, pointer).contains("is a Git LFS pointer"));
+    }
+    assert!(refusal("a.gz", b"<!DOCTYPE html><title>404</title>").contains("is a web page"));
+    assert!(refusal("a.gz", &zst("one\n")).contains("is compressed with zstd"));
+    // One of them is dropped by the tokenizer.
+    assert_eq!(read("a.txt", b"one\0two\n").unwrap(), "one\0two\n");
 }
 
 #[test]
@@ -106,7 +120,7 @@ fn a_file_that_cannot_be_read_is_named() {
     for path in [folder.path().join("missing.txt"), folder.path().to_owned()] {
         let error = read_text(&path).unwrap_err();
         assert_eq!(error.exit_code(), 3);
-        assert!(error.to_string().starts_with(&format!("cannot read {}", path.display())), "{error}");
+        assert!(error.to_string().starts_with(&format!("cannot read {}: ", path.display())), "{error}");
     }
 }
 

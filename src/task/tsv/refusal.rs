@@ -1,0 +1,169 @@
+//! Why a file is refused, as far as it can be told, and what to do about it.
+
+use std::path::Path;
+
+use super::Places;
+use crate::{
+    content::what_is,
+    error::{Error, Result, excerpt},
+    task::{Columns, Labels, TaskId, TaskSpec},
+};
+
+const UNQUOTE: &str = "Some cells stand in quotes, as pandas and spreadsheets write them; in GLUE's files a quote is a \
+                       plain character. Write the file without (quoting=csv.QUOTE_NONE in Python), with blanks in the \
+                       place of tabs and line breaks within texts.";
+
+/// Names of a header that are shown.
+const NAMES: usize = 20;
+
+/// What a file is that could not be read as a table.
+pub fn other_kind(spec: &TaskSpec, path: &Path, bytes: &[u8]) -> Option<Error> {
+    let path = path.display();
+    if let Some(content) = what_is(bytes) {
+        return Some(Error::data(format!("{path} is {}. {}", content.name, content.remedy)));
+    }
+    // No task's header and no identifier of CoLA begins so.
+    let start = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
+    start.starts_with(b"{").then(|| {
+        Error::data(format!(
+            "{path} is JSON. A {} file is a table with tabs between its columns; write the examples as one.",
+            spec.folder
+        ))
+    })
+}
+
+/// Refuses a file whose lines end in CR alone. Within a line a CR is a character like any other.
+pub fn carriage_returns(path: &Path, bytes: &[u8]) -> Result<()> {
+    let count = |wanted: u8| bytes.iter().filter(|byte| **byte == wanted).count();
+    if count(b'\r') == 0 {
+        return Ok(());
+    }
+    let lines = count(b'\n');
+    let followed = bytes.windows(2).filter(|pair| *pair == b"\r\n").count();
+    let at_the_end = usize::from(bytes.ends_with(b"\r"));
+    if count(b'\r') - followed - at_the_end <= lines {
+        return Ok(());
+    }
+    Err(Error::data(format!(
+        "{}: the lines end in CR alone, as on old Macs. Convert the file, for example with tr '\\r' '\\n'.",
+        path.display()
+    )))
+}
+
+pub fn missing_column(spec: &TaskSpec, path: &Path, wanted: &str, header: &str) -> Error {
+    let Columns::Named { first, second, label } = spec.columns else {
+        return Error::internal(format!("{} files have no header", spec.name));
+    };
+    let quotes = header.split('\t').any(|name| name.trim_matches('"') == wanted);
+    let hint = if quotes {
+        UNQUOTE
+    } else if !header.contains('\t') && header.contains([',', ';']) {
+        "The columns of this file seem to be separated by commas."
+    } else {
+        "GLUE's unlabelled test files cannot be used."
+    };
+    Error::data(format!(
+        "{}: column \"{wanted}\" is missing; the header has: {}. A {} file needs the columns {}, separated by tabs. {hint}",
+        path.display(),
+        quoted(header.split('\t')),
+        spec.folder,
+        quoted([first].into_iter().chain(second).chain([label])),
+    ))
+}
+
+pub fn doubled_column(path: &Path, name: &str) -> Error {
+    Error::data(format!(
+        "{}: the header has the column \"{name}\" more than once. Take out all but the one that is meant.",
+        path.display()
+    ))
+}
+
+/// A row with fewer columns than are needed, or with more because a cell with a tab stands in quotes.
+pub fn width(path: &Path, number: usize, row: &[&str], expected: usize) -> Error {
+    let hint = if quotes_a_tab(row) || row.iter().any(|cell| opens(cell)) {
+        UNQUOTE
+    } else {
+        "Columns are separated by single tabs; mend the line, or fetch the file again if it was cut off."
+    };
+    Error::data(format!(
+        "{}:{number}: the row has {} columns, {expected} are expected. {hint}",
+        path.display(),
+        row.len()
+    ))
+}
+
+/// Whether one cell begins with a quote that a later one closes.
+pub fn quotes_a_tab(row: &[&str]) -> bool {
+    let open = row.iter().position(|cell| opens(cell));
+    open.is_some_and(|open| row[open + 1..].iter().any(|cell| cell.ends_with('"') && is_odd(cell)))
+}
+
+fn opens(cell: &str) -> bool {
+    cell.starts_with('"') && is_odd(cell)
+}
+
+fn is_odd(cell: &str) -> bool {
+    cell.matches('"').count() % 2 == 1
+}
+
+pub fn label(spec: &TaskSpec, path: &Path, number: usize, row: &[&str], places: &Places) -> Error {
+    let (word, path) = (row[places.label], path.display());
+    if spec.id == TaskId::Mnli && word == "-" {
+        return Error::data(format!(
+            "{path}:{number}: the label is \"-\": the annotators of this pair did not agree. Raw MultiNLI and SNLI \
+             files have such rows, GLUE's do not. Take them out, for example with awk -F'\\t' '${} != \"-\"'.",
+            places.label + 1
+        ));
+    }
+    let allowed = match spec.labels {
+        Labels::Classes(names) => quoted(names.iter().copied()),
+        Labels::Score => "a number from 0 to 5".to_owned(),
+    };
+    Error::data(format!(
+        "{path}:{number}: unknown label \"{}\"; {} allows {allowed}. {}",
+        excerpt(word),
+        spec.folder,
+        cause(spec, word, row.len() > places.width)
+    ))
+}
+
+/// The likely cause of a label that is none, with the remedy.
+fn cause(spec: &TaskSpec, word: &str, is_wide: bool) -> &'static str {
+    let names = match spec.labels {
+        Labels::Classes(names) => names,
+        Labels::Score => &[],
+    };
+    let number: Option<f64> = word.trim().parse().ok();
+    let is_name = |word: &str| names.contains(&word);
+    if word.trim().is_empty() || number == Some(-1.0) {
+        "The row has no label: GLUE's unlabelled test files cannot be used."
+    } else if is_name(word.trim_matches('"')) || is_wide && word.contains('"') {
+        UNQUOTE
+    } else if is_wide {
+        "The row has more columns than the header: take the tabs out of its texts."
+    } else if is_name(&word.trim().to_lowercase()) {
+        "Write it in that way, without blanks around it."
+    } else if number.is_some_and(|number| is_name(&number.to_string())) {
+        "Write it as a whole number: pandas makes such numbers of a column with gaps."
+    } else if number.is_some() && !names.is_empty() && !is_name("0") {
+        "Write its name: a number does not say which of them it stands for."
+    } else {
+        "Check that the file is that task's, with tabs between its columns."
+    }
+}
+
+pub fn no_rows(path: &Path) -> Error {
+    Error::data(format!(
+        "{}: no rows. The file is empty, has a header alone, or was cut off; fetch it again.",
+        path.display()
+    ))
+}
+
+fn quoted<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let mut names = names.into_iter();
+    let shown: Vec<String> =
+        names.by_ref().take(NAMES).map(|name| format!("\"{}\"", excerpt(name))).collect();
+    let more = names.count();
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{more}", shown.join(", "))
+}
