@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::{Device, Split};
 use crate::ops::Format;
 
-/// One task × mode × seed. Names (task, mode, …) are validated and in their canonical spelling.
+/// One task × mode × seed. A setting that is added has a default, with which what was computed before stays as it is: see
+/// [`essential`](super::essential()). Names (task, mode, …) are validated and in their canonical spelling.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExperimentConfig {
@@ -20,19 +21,25 @@ pub struct ExperimentConfig {
     pub preset: Option<String>,
     /// A folder, or `owner/name[@revision]` on the Hugging Face hub.
     pub model: String,
+    #[serde(default)]
     pub data: DataConfig,
+    #[serde(default)]
     pub train: TrainConfig,
+    #[serde(default)]
     pub importance: ImportanceConfig,
+    #[serde(default)]
     pub search: SearchConfig,
+    #[serde(default)]
     pub control: ControlConfig,
     #[serde(default)]
     pub seeds: SeedsConfig,
     /// How, not what: this section enters no stage's hash.
+    #[serde(default)]
     pub run: RunConfig,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct DataConfig {
     /// The folder with `RTE/train.tsv`, …; relative to the working directory. `demo` needs none.
     pub dir: Option<String>,
@@ -46,7 +53,7 @@ pub struct DataConfig {
 
 /// The recipe of both fine-tunings: of the full model and of the rewound subnetwork.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct TrainConfig {
     /// The peak; decays linearly to 0.
     pub learning_rate: f64,
@@ -68,7 +75,7 @@ pub struct TrainConfig {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct ImportanceConfig {
     /// `token`, `example` (the paper's formula), `batch`, `cumulative` (what the published code computes).
     pub estimator: String,
@@ -80,7 +87,7 @@ pub struct ImportanceConfig {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct SearchConfig {
     /// Go on while the score is at least this part of the full model's.
     pub threshold: f64,
@@ -91,7 +98,7 @@ pub struct SearchConfig {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct ControlConfig {
     /// How `random` draws: `exact` (the good subnetwork's size) or `bernoulli` (that size on average, as published).
     pub random: String,
@@ -99,7 +106,7 @@ pub struct ControlConfig {
 
 /// Seeds that differ from the run's own.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct SeedsConfig {
     /// Of the order of the training examples.
     pub order: Option<u64>,
@@ -109,7 +116,7 @@ pub struct SeedsConfig {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct RunConfig {
     pub device: Device,
     pub dtype: Format,
@@ -135,12 +142,7 @@ impl ExperimentConfig {
             seed: 1337,
             preset: None,
             model: model.into(),
-            data: DataConfig {
-                dir: Some(data_dir.into()),
-                max_length: 128,
-                train_limit: None,
-                dev_limit: None,
-            },
+            data: DataConfig { dir: Some(data_dir.into()), ..DataConfig::default() },
             train: TrainConfig::default(),
             importance: ImportanceConfig::default(),
             search: SearchConfig::default(),
@@ -160,6 +162,12 @@ impl ExperimentConfig {
 
     pub fn dropout_seed(&self) -> u64 {
         self.seeds.dropout.unwrap_or(self.seed)
+    }
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        Self { dir: None, max_length: 128, train_limit: None, dev_limit: None }
     }
 }
 
@@ -217,6 +225,16 @@ mod tests {
         let json = serde_json::to_string(&config).unwrap();
         assert_eq!(serde_json::from_str::<ExperimentConfig>(&json).unwrap(), config);
         assert!(serde_json::from_str::<ExperimentConfig>(&json.replace("epochs", "epoch")).is_err());
+    }
+
+    #[test]
+    fn settings_that_an_older_file_lacks_have_their_defaults() {
+        let config = ExperimentConfig::new("rte", "model", "glue");
+        let mut json = serde_json::to_value(&config).unwrap();
+        json.as_object_mut().unwrap().shift_remove("control");
+        json["train"].as_object_mut().unwrap().shift_remove("warmup");
+        json["data"].as_object_mut().unwrap().shift_remove("dev_limit");
+        assert_eq!(serde_json::from_value::<ExperimentConfig>(json).unwrap(), config);
     }
 
     #[test]

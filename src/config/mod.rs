@@ -3,6 +3,7 @@
 //! Layers, each overriding the one before: defaults < preset < file < flags and `--set`.
 
 mod device;
+mod essential;
 mod experiment;
 mod keys;
 mod layers;
@@ -11,6 +12,7 @@ mod source;
 mod split;
 
 pub use device::Device;
+pub use essential::{essential, filled};
 pub use experiment::{
     ControlConfig, DataConfig, ExperimentConfig, ImportanceConfig, RunConfig, SearchConfig, SeedsConfig,
     TrainConfig,

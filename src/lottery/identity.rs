@@ -1,7 +1,7 @@
 //! What a run is, and what it is called: in sweeps, and wherever something is kept about it.
 
 use crate::{
-    config::{ExperimentConfig, Split},
+    config::{ExperimentConfig, Split, essential},
     error::Result,
     model::BertConfig,
     store::{StageId, canonical_json, stage_id},
@@ -9,7 +9,8 @@ use crate::{
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// A run's settings without device, threads and checkpoints, which decide how it is computed and not what. `config` is
+/// A run's [essential](essential()) settings without device, threads and checkpoints, which decide how it is computed and
+/// not what. `config` is
 /// that of a record or of a run. Names of model and data are part of it; [`settings`] leaves them to their contents.
 pub fn identity(config: &Value) -> Result<String> {
     canonical_json(&what(config))
@@ -28,7 +29,7 @@ pub fn settings(config: &Value) -> Result<String> {
 }
 
 fn what(config: &Value) -> Value {
-    let mut config = config.clone();
+    let mut config = essential(config);
     if let Some(run) = config.get_mut("run").and_then(Value::as_object_mut) {
         run.retain(|key, _| key == "dtype");
     }
@@ -75,7 +76,7 @@ pub fn training_inputs(config: &ExperimentConfig, read: Read) -> Value {
         "train_limit": config.data.train_limit,
         "dev_limit": config.data.dev_limit,
         "heldout": heldout,
-        "train": config.train,
+        "train": essential(&json!(config))["train"],
         "seeds": { "order": config.order_seed(), "init": config.init_seed(), "dropout": config.dropout_seed() },
         "dtype": config.run.dtype,
     })

@@ -2,6 +2,7 @@
 
 use super::{Experiment, again::weights_for, ticket::Ticket};
 use crate::{
+    config::essential,
     cores,
     engine::Machine,
     error::{Error, Result},
@@ -154,11 +155,12 @@ pub fn train_id(experiment: &Experiment, mask: &Mask) -> StageId {
 /// What a search's outcome depends on.
 fn search_inputs(experiment: &Experiment, finetuned: &StageId) -> Value {
     let config = &experiment.config;
+    let settings = essential(&json!(config));
     json!({
         "finetune": finetuned.as_str(),
         "method": config.method,
-        "importance": config.importance,
-        "search": config.search,
+        "importance": settings["importance"],
+        "search": settings["search"],
         "split_seed": experiment.scoring.as_ref().map(|_| config.seed),
     })
 }

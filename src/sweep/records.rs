@@ -3,6 +3,7 @@
 
 use super::Run;
 use crate::{
+    config::filled,
     error::Result,
     lottery::{run_name_of, settings},
     store::{StageId, Store, names, regular},
@@ -107,7 +108,8 @@ impl Summary {
             "/train/epochs",
             "/train/batch_size",
         ];
-        keys.iter().all(|key| self.config.pointer(key) == config.pointer(key))
+        let (own, config) = (filled(&self.config), filled(config));
+        keys.iter().all(|key| own.pointer(key) == config.pointer(key))
     }
 
     /// The name that a run of these settings has in sweeps.
@@ -119,7 +121,7 @@ impl Summary {
     /// where values came from, not what they are; model and data are what they hold, not where they lie.
     pub fn settings(&self) -> BTreeMap<String, String> {
         let mut out = BTreeMap::new();
-        flatten("", &self.config, &mut out);
+        flatten("", &filled(&self.config), &mut out);
         for key in ["task", "method", "mode", "seed", "preset", "model", "data.dir"] {
             out.remove(key);
         }

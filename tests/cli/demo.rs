@@ -76,6 +76,38 @@ fn a_plan_can_be_had_as_json() {
     assert_eq!(document["plan"].as_array().unwrap().len(), 5, "{document}");
 }
 
+/// What changes these names has every user's store computed anew.
+#[test]
+fn the_names_of_the_demos_stages_and_of_a_sweeps_runs_are_those_of_the_first_version() {
+    let folder = tempfile::tempdir().unwrap();
+    let planned = |words: &[&str]| -> Value {
+        let mut command = lottery();
+        command.args(words).args(["--dry-run", "--json"]).current_dir(folder.path());
+        let output = succeeded(command.env("LOTTERY_CACHE", folder.path().join("cache")));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let plan = planned(&["run"])["plan"].to_string();
+    for id in ["finetune-ce806c214e11: 500 steps", "search-2868b2c32db7: heads+ffns"] {
+        assert!(plan.contains(id), "{plan}");
+    }
+    let sweep =
+        planned(&["sweep", "--tasks", "demo", "--modes", "good,bad,random,full", "--seeds", "1337,42"]);
+    assert_eq!(sweep["sweep"], "grid-5c36da90bbbd");
+    let runs: Vec<&str> =
+        sweep["runs"].as_array().unwrap().iter().map(|run| run["run"].as_str().unwrap()).collect();
+    let expected = [
+        "demo-heads+ffns-full-1337-f35eb4f57a02",
+        "demo-heads+ffns-good-1337-c5779cd662f4",
+        "demo-heads+ffns-bad-1337-dec831209e10",
+        "demo-heads+ffns-random-1337-4c8d0bb89e1d",
+        "demo-heads+ffns-full-42-d12461510bbe",
+        "demo-heads+ffns-good-42-493c7095a316",
+        "demo-heads+ffns-bad-42-ab743e9cf4fe",
+        "demo-heads+ffns-random-42-d67f19888d57",
+    ];
+    assert_eq!(runs, expected);
+}
+
 #[test]
 fn a_cache_that_cannot_be_written_is_named_with_the_remedy() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,0 +1,139 @@
+//! What of a run's settings enters hashes and comparisons, so that a new setting changes neither the id of an old stage nor
+//! the name of an old run.
+
+use super::ExperimentConfig;
+use serde_json::{Value, json};
+use std::sync::LazyLock;
+
+/// The settings that stages and runs have been named by since format version 1, and are with any value. **This list does not
+/// grow**: a setting that is not in it is left out while it has its default.
+const ALWAYS: &[&str] = &[
+    "task",
+    "mode",
+    "method",
+    "seed",
+    "preset",
+    "model",
+    "data.dir",
+    "data.max_length",
+    "data.train_limit",
+    "data.dev_limit",
+    "train.learning_rate",
+    "train.batch_size",
+    "train.epochs",
+    "train.warmup",
+    "train.weight_decay",
+    "train.clip",
+    "train.beta1",
+    "train.beta2",
+    "train.epsilon",
+    "train.dropout",
+    "train.attention_dropout",
+    "importance.estimator",
+    "importance.split",
+    "importance.pruned_units",
+    "importance.batch_size",
+    "search.threshold",
+    "search.head_step",
+    "search.stale",
+    "control.random",
+    "seeds.order",
+    "seeds.init",
+    "seeds.dropout",
+    "run.device",
+    "run.dtype",
+    "run.threads",
+    "run.checkpoint_every",
+];
+
+/// Every setting with its default; a run has a task and a model of its own.
+static DEFAULTS: LazyLock<Value> = LazyLock::new(|| json!(ExperimentConfig::new("", "", "")));
+
+/// The settings of a record or a run, `config`, with those that it lacks at their defaults: the record of an earlier
+/// version is as one of this version that leaves the newer settings alone.
+pub fn filled(config: &Value) -> Value {
+    let mut all = config.clone();
+    fill(&mut all, &DEFAULTS);
+    all
+}
+
+/// [`filled`] without the settings, added since the first format version, that have their defaults.
+pub fn essential(config: &Value) -> Value {
+    of(config, &DEFAULTS)
+}
+
+fn of(config: &Value, defaults: &Value) -> Value {
+    let mut all = config.clone();
+    fill(&mut all, defaults);
+    prune(&mut all, defaults, "");
+    all
+}
+
+fn fill(config: &mut Value, defaults: &Value) {
+    let (Value::Object(config), Value::Object(defaults)) = (config, defaults) else { return };
+    for (key, default) in defaults {
+        match config.get_mut(key) {
+            Some(value) => fill(value, default),
+            None => _ = config.insert(key.clone(), default.clone()),
+        }
+    }
+}
+
+fn prune(config: &mut Value, defaults: &Value, at: &str) {
+    let (Value::Object(config), Value::Object(defaults)) = (config, defaults) else { return };
+    config.retain(|key, value| {
+        let path = join(at, key);
+        let Some(default) = defaults.get(key) else { return true };
+        if default.is_object() {
+            prune(value, default, &path);
+            return has_settings(&path) || value.as_object().is_none_or(|section| !section.is_empty());
+        }
+        ALWAYS.contains(&&*path) || value != default
+    });
+}
+
+/// Whether it is a section of format version 1.
+fn has_settings(section: &str) -> bool {
+    ALWAYS.iter().any(|path| path.strip_prefix(section).is_some_and(|rest| rest.starts_with('.')))
+}
+
+fn join(at: &str, key: &str) -> String {
+    if at.is_empty() { key.to_owned() } else { format!("{at}.{key}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_of_format_version_1_is_essential() {
+        let config = json!(ExperimentConfig::new("rte", "model", "glue"));
+        assert_eq!(essential(&config), config);
+        for path in ALWAYS {
+            let pointer = format!("/{}", path.replace('.', "/"));
+            assert!(
+                config.pointer(&pointer).is_some(),
+                "{path} is no setting any more: old ids would change"
+            );
+        }
+    }
+
+    #[test]
+    fn a_new_setting_counts_only_where_it_is_not_the_default_and_old_records_have_the_default() {
+        let old = json!(ExperimentConfig::new("rte", "model", "glue"));
+        let mut defaults = DEFAULTS.clone();
+        defaults["train"]["optimizer"] = json!("adamw");
+        defaults["prune"] = json!({ "scope": "global", "levels": [1, 2] });
+        let mut new = old.clone();
+        new["train"]["optimizer"] = json!("adamw");
+        new["prune"] = defaults["prune"].clone();
+        assert_eq!(of(&new, &defaults), old);
+        assert_eq!(of(&old, &defaults), old);
+        new["train"]["optimizer"] = json!("adamax");
+        new["prune"]["scope"] = json!("layer");
+        let other = of(&new, &defaults);
+        assert_eq!(other["train"]["optimizer"], "adamax");
+        assert_eq!(other["prune"], json!({ "scope": "layer" }));
+        assert_ne!(other, old);
+    }
+}
