@@ -1,5 +1,6 @@
 use super::*;
 use crate::task::Label;
+use tokenizers::processors::bert::BertProcessing;
 
 const VOCAB: &str = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nthe\nun\n##aff\n##able\nrun\n##ner\n.\ncafe\n##s\n";
 
@@ -141,10 +142,8 @@ fn a_tokenizer_json_loses_its_own_truncation_and_padding() {
 fn the_files_to_copy_are_those_that_exist() {
     let folder = folder(&[("vocab.txt", VOCAB), ("special_tokens_map.json", "{}"), ("config.json", "{}")]);
     let tokenizer = Tokenizer::from_folder(folder.path()).unwrap();
-    assert_eq!(
-        tokenizer.files(),
-        ["vocab.txt", "special_tokens_map.json"].map(|name| folder.path().join(name))
-    );
+    let expected = [("vocab.txt", VOCAB.as_bytes().to_vec()), ("special_tokens_map.json", b"{}".to_vec())];
+    assert_eq!(tokenizer.files(), expected);
     assert_eq!(tokenizer.vocab_size(), 14);
     assert_eq!(tokenizer.hash().len(), 64);
 }
@@ -190,14 +189,17 @@ fn damaged_tokenizer_files_are_named() {
 
 #[test]
 fn a_tokenizer_that_frames_its_text_otherwise_is_refused() {
+    let as_it_is = ("tokenizer_config.json", r#"{"tokenizer_class": "PreTrainedTokenizerFast"}"#);
     let mut unframed = tokenizer().inner;
     unframed.with_post_processor(None::<BertProcessing>);
-    let text = refusal(&[("tokenizer.json", &unframed.to_string(false).unwrap())]);
+    let text = refusal(&[("tokenizer.json", &unframed.to_string(false).unwrap()), as_it_is]);
     assert!(text.contains("does not frame a pair with [CLS] and [SEP]"), "{text}");
     let dropped =
         r#"{"model": {"type": "BPE", "vocab": {"[UNK]": 0, "[CLS]": 1, "[SEP]": 2}, "merges": []}}"#;
-    let text = refusal(&[("tokenizer.json", dropped)]);
+    let text = refusal(&[("tokenizer.json", dropped), as_it_is]);
     assert!(text.contains("does not frame a pair with [CLS] and [SEP]"), "{text}");
+    let text = refusal(&[("tokenizer.json", dropped)]);
+    assert!(text.contains("model.type is \"BPE\""), "{text}");
     let renamed = tokenizer().inner.to_string(false).unwrap().replace("[CLS]", "<s>");
     let text = refusal(&[("tokenizer.json", &renamed)]);
     assert!(text.contains("the token [CLS] is missing"), "{text}");
