@@ -1,5 +1,6 @@
 //! From a folder's files and settings to a tokenizer of the `tokenizers` library.
 
+use serde_json::json;
 use tokenizers::models::ModelWrapper;
 use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::normalizers::{BertNormalizer, NormalizerWrapper};
@@ -11,6 +12,7 @@ use super::SpecialIds;
 use super::added::to_add;
 use super::class::Class;
 use super::files::{CONFIG, Files, JSON, SPECIAL_MAP, VOCAB};
+use super::growth::{MOST, growth};
 use super::settings::{Case, Settings};
 use crate::error::{Error, Result};
 
@@ -92,16 +94,26 @@ fn from_json(files: &Files, bytes: &[u8]) -> Result<tokenizers::Tokenizer> {
 
 /// A `tokenizer.json` that counts as a whole.
 fn checked_fast(files: &Files, tokenizer: tokenizers::Tokenizer) -> Result<tokenizers::Tokenizer> {
-    if let ModelWrapper::WordPiece(model) = tokenizer.get_model() {
-        let longest = model.max_input_chars_per_word;
-        if longest > MAX_WORD {
-            return Err(files.damaged(
-                JSON,
-                &format!("max_input_chars_per_word is {longest}, and more than {MAX_WORD} is not supported"),
-            ));
+    let unsupported = |what: String| Err(files.damaged(JSON, &what));
+    match tokenizer.get_model() {
+        ModelWrapper::WordPiece(model) if model.max_input_chars_per_word > MAX_WORD => unsupported(format!(
+            "max_input_chars_per_word is {}, and more than {MAX_WORD} is not supported",
+            model.max_input_chars_per_word
+        )),
+        ModelWrapper::BPE(model) if model.dropout.is_some_and(|rate| rate > 0.0) => {
+            unsupported("its model has dropout, so that a text has other tokens each time".into())
+        }
+        _ => {
+            let rules = json!([tokenizer.get_normalizer(), tokenizer.get_pre_tokenizer()]);
+            match growth(&rules[0]) * growth(&rules[1]) {
+                factor if factor > MOST => unsupported(format!(
+                    "its normalizer and pre_tokenizer can make a text {factor:.0e} times as long, and {MOST} times is the \
+                     limit"
+                )),
+                _ => Ok(tokenizer),
+            }
         }
     }
-    Ok(tokenizer)
 }
 
 /// transformers' `BertTokenizer`: the vocabulary is all it takes from the file.

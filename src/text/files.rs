@@ -1,12 +1,12 @@
 //! The files of a model folder that a tokenizer is read from.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
+use crate::content::what_is;
 use crate::error::{Error, Result};
+use crate::store::regular;
 
 pub(super) const JSON: &str = "tokenizer.json";
 pub(super) const VOCAB: &str = "vocab.txt";
@@ -19,7 +19,7 @@ pub(super) const MODEL_CONFIG: &str = "config.json";
 const OWN: [&str; 5] = [JSON, VOCAB, CONFIG, SPECIAL_MAP, ADDED];
 
 /// Four times the largest `tokenizer.json` of the hub's multilingual models.
-const MAX_BYTES: u64 = 64 << 20;
+pub(super) const MAX_BYTES: u64 = 64 << 20;
 
 /// What the files contain, each read once.
 #[derive(Clone, Debug)]
@@ -72,6 +72,14 @@ impl Files {
 
     /// The error for a file of this folder that says `what` is wrong with it.
     pub fn damaged(&self, name: &str, what: &str) -> Error {
+        if let Some(content) = self.get(name).and_then(what_is) {
+            return Error::data(format!(
+                "{}: it is {}. {}",
+                self.path(name).display(),
+                content.name,
+                content.remedy
+            ));
+        }
         Error::data(format!(
             "{}: {what}. Restore the file from the model's repository.",
             self.path(name).display()
@@ -84,16 +92,5 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>> {
     if !path.is_file() {
         return Ok(None);
     }
-    let failed = |error: std::io::Error| Error::io(path, "read", &error);
-    let mut bytes = Vec::new();
-    // One byte more than allowed, so that a file that grows meanwhile is noticed too.
-    File::open(path).map_err(failed)?.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
-    match bytes.len() as u64 > MAX_BYTES {
-        true => Err(Error::data(format!(
-            "{}: it is larger than {} MiB, which no tokenizer file is. Restore it from the model's repository.",
-            path.display(),
-            MAX_BYTES >> 20
-        ))),
-        false => Ok(Some(bytes)),
-    }
+    regular::read(path, MAX_BYTES).map(Some).map_err(|error| Error::io(path, "read", &error))
 }

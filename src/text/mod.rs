@@ -8,6 +8,7 @@ mod cache;
 mod class;
 mod corpus;
 mod files;
+mod growth;
 mod guard;
 mod identity;
 mod masking;

@@ -216,9 +216,13 @@ impl Tokenizer {
         let framed = [&[cls], word, &[sep], word, &[sep]].concat();
         let second = word.len() + 1;
         let segments = [vec![0; second + 1], vec![1; second]].concat();
-        match pair.ids == framed && pair.segments == segments {
+        if pair.ids != framed || pair.segments != segments {
+            return Err(not_bert(&self.files, name, "it does not frame a pair with [CLS] and [SEP]"));
+        }
+        let one = self.framed("a", None, 8)?;
+        match one.ids == framed[..second + 1] && one.segments == segments[..second + 1] {
             true => Ok(()),
-            false => Err(not_bert(&self.files, name, "it does not frame a pair with [CLS] and [SEP]")),
+            false => Err(not_bert(&self.files, name, "it does not frame a sentence with [CLS] and [SEP]")),
         }
     }
 }

@@ -43,3 +43,44 @@ impl Tokenizer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn warning(words: &str, config: &str, sentences: &[&str]) -> Option<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let vocab = format!("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n{words}");
+        std::fs::write(folder.path().join("vocab.txt"), vocab).unwrap();
+        std::fs::write(folder.path().join("tokenizer_config.json"), config).unwrap();
+        let tokenizer = Tokenizer::from_folder(folder.path()).unwrap();
+        let encoded: Vec<Encoded> =
+            sentences.iter().map(|text| tokenizer.encode(text, None, 512).unwrap()).collect();
+        tokenizer.unknown_warning("training data", &encoded)
+    }
+
+    #[test]
+    fn unknown_words_are_warned_of_from_two_in_a_hundred() {
+        let text = |unknown: usize| format!("{}{}", "the ".repeat(100 - unknown), "zebra ".repeat(unknown));
+        assert_eq!(warning("the\n", "{}", &[&text(0)]), None);
+        assert_eq!(warning("the\n", "{}", &[&text(1)]), None);
+        assert_eq!(
+            warning("the\n", "{}", &[&text(2)]).unwrap(),
+            "2.0 % of the tokens of the training data are unknown to the vocabulary ([UNK]): it may be of another \
+             language, or of another model"
+        );
+        assert_eq!(warning("the\n", "{}", &[]), None);
+        assert_eq!(warning("the\n", "{}", &["", ""]), None);
+    }
+
+    #[test]
+    fn the_likely_cause_is_told() {
+        let cased = r#"{"do_lower_case": false}"#;
+        let text = warning("the\ncat\n", cased, &["The Cat", "THE cat"]).unwrap();
+        assert!(text.starts_with("75.0 % ") && text.contains("Is do_lower_case false"), "{text}");
+        let text = warning("The\nCat\n", "{}", &["The Cat"]).unwrap();
+        assert!(text.starts_with("100.0 % ") && text.contains("Is do_lower_case true"), "{text}");
+        let text = warning("The\nCat\n", cased, &["Die Katze"]).unwrap();
+        assert!(text.contains("another language"), "{text}");
+    }
+}
