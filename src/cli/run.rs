@@ -127,7 +127,9 @@ fn compute(
         cores::feed_gpu();
     }
     let (record, path) = lottery::run(&experiment, store, progress)?;
-    record.warnings.iter().for_each(|warning| progress.warn(warning));
+    // The others were told when the texts were read.
+    let new = record.warnings.iter().filter(|warning| !experiment.warnings.contains(warning));
+    new.for_each(|warning| progress.warn(warning));
     Ok((record, path))
 }
 

@@ -41,6 +41,8 @@ pub struct Experiment {
     /// What scores units and stops the search, when it is not `dev`.
     pub scoring: Option<Dataset>,
     pub data_hashes: BTreeMap<String, String>,
+    /// Of the tokenizer and its use on the texts.
+    pub warnings: Vec<String>,
 }
 
 impl Experiment {
@@ -74,6 +76,11 @@ impl Experiment {
         for data in [&all, &dev].into_iter().chain(&dev_mismatched) {
             check_ids(data, &model, &folder.name)?;
         }
+        let texts = [("training data", Some(&all)), ("development data", Some(&dev))];
+        let texts = texts.into_iter().chain([("mismatched development data", dev_mismatched.as_ref())]);
+        let unknown = texts.filter_map(|(name, data)| tokenizer.unknown_warning(name, &data?.encoded));
+        let warnings: Vec<String> = tokenizer.note().map(str::to_owned).into_iter().chain(unknown).collect();
+        warnings.iter().for_each(|warning| progress.warn(warning));
         let (train, scoring) = split(all, &config)?;
         progress.say(&format!(
             "{}: {} training and {} development examples, {:.1} tokens on average; {}: {} layers × {} heads, hidden size {}",
@@ -111,6 +118,7 @@ impl Experiment {
             dev_mismatched,
             scoring,
             data_hashes: data.sha256,
+            warnings,
             config,
         })
     }

@@ -317,12 +317,8 @@ pub(super) fn write_model(
 ) -> Result<()> {
     writer.write(WEIGHTS, &bert.to_safetensors()?)?;
     writer.write("config.json", bert.to_config_json(label_names)?.as_bytes())?;
-    for path in tokenizer.files() {
-        let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read", &e))?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        writer.write(&name, &bytes)?;
-    }
-    Ok(())
+    // As they were read: the folder may have changed since.
+    tokenizer.files().iter().try_for_each(|(name, bytes)| writer.write(name, bytes))
 }
 
 pub(super) fn write_json(writer: &StageWriter, name: &str, value: &impl serde::Serialize) -> Result<()> {

@@ -23,7 +23,7 @@ pub fn warnings(
     ticket: Option<&Ticket>,
     mask: &Mask,
 ) -> Vec<String> {
-    let mut out = Vec::new();
+    let mut out = experiment.warnings.clone();
     let name = experiment.task.metric.name();
     if experiment.config.importance.split == Split::Dev && ticket.is_some() {
         out.push("importance and report share the dev split".to_owned());

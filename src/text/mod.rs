@@ -1,11 +1,20 @@
 //! From sentences to packed batches: WordPiece, the token cache, batches without padding; and for pre-training, from
 //! plain text to masked sequences and to a vocabulary.
 
+mod added;
 mod batch;
+mod build;
 mod cache;
+mod class;
 mod corpus;
+mod files;
+mod growth;
+mod guard;
+mod identity;
 mod masking;
+mod settings;
 mod tokenizer;
+mod unknown;
 mod vocabulary;
 
 pub use batch::Batch;

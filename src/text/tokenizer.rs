@@ -3,19 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
-use serde::Deserialize;
-use tokenizers::models::wordpiece::WordPiece;
-use tokenizers::normalizers::BertNormalizer;
-use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
-use tokenizers::processors::bert::BertProcessing;
-use tokenizers::{AddedToken, Model, TruncationParams, truncate_encodings};
+use tokenizers::{NormalizedString, Normalizer, TruncationDirection, TruncationParams, truncate_encodings};
 
+use super::build::{build, not_bert};
+use super::files::{Files, JSON, VOCAB};
+use super::guard::guarded;
+use super::identity::hash;
+use super::settings::Settings;
 use crate::cores;
 use crate::error::{Error, Result};
 use crate::task::Example;
-
-/// The files that make up a tokenizer; those that exist travel with a saved model.
-const FILES: [&str; 4] = ["tokenizer.json", "vocab.txt", "tokenizer_config.json", "special_tokens_map.json"];
 
 /// `[CLS] first [SEP]` or `[CLS] first [SEP] second [SEP]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,74 +44,56 @@ impl SpecialIds {
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     special: SpecialIds,
+    /// Ids of special tokens that no file has.
+    implied: Vec<u32>,
+    cut_left: bool,
+    segments: bool,
     source: PathBuf,
     hash: String,
-    files: Vec<PathBuf>,
-}
-
-/// The keys of `tokenizer_config.json` that change the tokens, with BERT's defaults.
-#[derive(Deserialize)]
-#[serde(default)]
-pub(super) struct Config {
-    pub do_lower_case: bool,
-    pub tokenize_chinese_chars: bool,
-    pub strip_accents: Option<bool>,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self { do_lower_case: true, tokenize_chinese_chars: true, strip_accents: None }
-    }
-}
-
-impl Config {
-    pub fn normalizer(&self) -> BertNormalizer {
-        BertNormalizer::new(true, self.tokenize_chinese_chars, self.strip_accents, self.do_lower_case)
-    }
+    note: Option<String>,
+    files: Files,
 }
 
 impl Tokenizer {
-    /// Reads `tokenizer.json`, or else `vocab.txt` with the letter case of `tokenizer_config.json` (lower case
-    /// without that file). Truncation and padding set in `tokenizer.json` are dropped.
+    /// Reads the folder as transformers 5 does: the vocabulary of `tokenizer.json`, or else of `vocab.txt`; letter case,
+    /// special and added tokens of `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json`; and
+    /// `tokenizer.json` as it is where the `tokenizer_class` is `PreTrainedTokenizerFast`. Truncation to a length and
+    /// padding set in `tokenizer.json` are dropped.
+    ///
+    /// Segments are BERT's also for `PreTrainedTokenizerFast`, where transformers 5 leaves them out by default; they are
+    /// all 0 where `model_input_names` in the config, or the class `DistilBertTokenizer`, leaves them out.
     ///
     /// # Errors
-    /// `Error::Data` naming the file: neither file there, unreadable or damaged, or not BERT's
+    /// `Error::Data` naming the file: neither vocabulary there, unreadable or damaged, of another class, or not BERT's
     /// `[CLS] … [SEP] … [SEP]`.
     pub fn from_folder(dir: &Path) -> Result<Self> {
-        let files: Vec<PathBuf> =
-            FILES.iter().map(|name| dir.join(name)).filter(|path| path.is_file()).collect();
-        let [json, vocab, config] =
-            ["tokenizer.json", "vocab.txt", "tokenizer_config.json"].map(|n| dir.join(n));
-        let mut hasher = blake3::Hasher::new();
-        let mut read = |path: &Path| {
-            let bytes = std::fs::read(path).map_err(|error| Error::io(path, "read", &error))?;
-            hasher.update(&(bytes.len() as u64).to_le_bytes()).update(&bytes);
-            Ok(bytes)
-        };
-        let (source, inner) = if files.contains(&json) {
-            let inner = from_json(&json, &read(&json)?)?;
-            (json, inner)
-        } else if files.contains(&vocab) {
-            let words = read(&vocab)?;
-            let config = match files.contains(&config) {
-                true => serde_json::from_slice(&read(&config)?).map_err(|error| {
-                    Error::data(format!("{}: {error}. Restore the model's own file.", config.display()))
-                })?,
-                false => Config::default(),
-            };
-            let inner = from_vocab(&vocab, &words, &config)?;
-            (vocab, inner)
-        } else {
+        let files = Files::read(dir)?;
+        let Some(name) = [JSON, VOCAB].into_iter().find(|name| files.get(name).is_some()) else {
             return Err(Error::data(format!(
                 "no tokenizer in {}: neither tokenizer.json nor vocab.txt is there. Copy one of them from the \
                  model's repository into that folder.",
                 dir.display()
             )));
         };
-        let special = special_ids(&inner, &source)?;
-        let hash = hasher.finalize().to_hex().to_string();
-        let tokenizer = Self { inner, special, source, hash, files };
-        tokenizer.check_layout()?;
+        let settings = Settings::read(&files)?;
+        let read = || {
+            let built = build(&files, &settings)?;
+            let hash = hash(&files, &settings, &built);
+            Ok((built, hash))
+        };
+        let (built, hash) = guarded(read).map_err(|panic| files.damaged(name, &panic))??;
+        let tokenizer = Self {
+            inner: built.inner,
+            special: built.special,
+            implied: built.implied,
+            cut_left: settings.cut_left,
+            segments: settings.segments,
+            source: files.path(name),
+            hash,
+            note: built.note,
+            files,
+        };
+        tokenizer.check_layout(name)?;
         Ok(tokenizer)
     }
 
@@ -124,25 +103,27 @@ impl Tokenizer {
 
     /// All ids of the vocabulary with added tokens, ascending; there may be gaps.
     pub(super) fn ids(&self) -> Vec<u32> {
-        let mut ids: Vec<u32> = self.inner.get_vocab(true).into_values().collect();
+        let mut ids: Vec<u32> =
+            self.inner.get_vocab(true).into_values().filter(|id| !self.implied.contains(id)).collect();
         ids.sort_unstable();
         ids.dedup();
         ids
     }
 
-    /// The file that the tokens were read from, for messages.
+    /// The file that the vocabulary was read from, for messages.
     pub(super) fn source(&self) -> &Path {
         &self.source
     }
 
     /// The ids of a text by itself, neither framed nor cut.
     pub(super) fn ids_of(&self, text: &str) -> Result<Vec<u32>> {
-        Ok(self.inner.encode_fast(text, false).map_err(failed)?.get_ids().to_vec())
+        self.guarded(|| Ok(self.inner.encode_fast(text, false)?.get_ids().to_vec()))
     }
 
-    /// One more than the largest token id, so the smallest embedding table that serves.
+    /// One more than the largest id that the files give a token, so the smallest embedding table that serves. A text with
+    /// a special token that no file has (`[MASK]`, say) gets a larger id, as in transformers.
     pub fn vocab_size(&self) -> usize {
-        self.inner.get_vocab(true).values().max().map_or(0, |&id| id as usize + 1)
+        self.ids().last().map_or(0, |&id| id as usize + 1)
     }
 
     /// BLAKE3 (hex) of the files that decide the tokens.
@@ -150,9 +131,29 @@ impl Tokenizer {
         &self.hash
     }
 
-    /// The tokenizer files of the folder, to be copied beside a saved model.
-    pub fn files(&self) -> &[PathBuf] {
-        &self.files
+    /// The tokenizer's files as they were read, by name, to be copied beside a saved model.
+    pub fn files(&self) -> &[(&'static str, Vec<u8>)] {
+        self.files.own()
+    }
+
+    /// What a user may not expect of these files.
+    pub fn note(&self) -> Option<&str> {
+        self.note.as_deref()
+    }
+
+    /// Whether upper case in a text is still there in what is looked up in the vocabulary.
+    pub(super) fn keeps_upper_case(&self) -> bool {
+        let Some(normalizer) = self.inner.get_normalizer() else { return true };
+        let mut text = NormalizedString::from("Aa");
+        matches!(guarded(|| normalizer.normalize(&mut text)), Ok(Ok(()))) && text.get().contains('A')
+    }
+
+    /// Whether at least one word of a hundred in the vocabulary has upper case.
+    pub(super) fn has_upper_case(&self) -> bool {
+        let added = self.inner.get_added_vocabulary().get_vocab();
+        let words = self.inner.get_vocab(false);
+        let upper = |word: &String| !added.contains_key(word) && word.contains(char::is_uppercase);
+        100 * words.keys().filter(|word| upper(word)).count() >= words.len()
     }
 
     /// At most `max_length` tokens with the special ones. A pair is cut `longest_first`: from the end of the longer
@@ -160,19 +161,44 @@ impl Tokenizer {
     /// token stays with the sentence that was longer, with the second if neither was: so do Hugging Face's fast
     /// tokenizers, whereas their Python tokenizers of 2020 left it to the first in either case.
     ///
+    /// With `truncation_side` left in the config, sentences lose their beginnings instead.
+    ///
     /// # Errors
-    /// `Error::Usage` if `max_length` leaves no room beside the special tokens.
+    /// `Error::Usage` if `max_length` leaves no room beside the special tokens, `Error::Data` if the file that the
+    /// tokenizer was read from turns out to be damaged.
     pub fn encode(&self, first: &str, second: Option<&str>, max_length: usize) -> Result<Encoded> {
+        let mut encoded = self.framed(first, second, max_length)?;
+        if !self.segments {
+            encoded.segments.fill(0);
+        }
+        Ok(encoded)
+    }
+
+    fn framed(&self, first: &str, second: Option<&str>, max_length: usize) -> Result<Encoded> {
         let special = if second.is_some() { 3 } else { 2 };
         let room = room(max_length, special)?;
-        let tokens = |text: &str| self.inner.encode_fast(text, false).map_err(failed);
-        let params = TruncationParams { max_length: room, ..Default::default() };
-        let (first, second) =
-            truncate_encodings(tokens(first)?, second.map(tokens).transpose()?, &params).map_err(failed)?;
-        let whole = self.inner.post_process(first, second, true).map_err(failed)?;
-        Ok(Encoded {
-            ids: whole.get_ids().to_vec(),
-            segments: whole.get_type_ids().iter().map(|&segment| segment as u8).collect(),
+        let direction = if self.cut_left { TruncationDirection::Left } else { TruncationDirection::Right };
+        self.guarded(|| {
+            let tokens = |text: &str| self.inner.encode_fast(text, false);
+            let params = TruncationParams { max_length: room, direction, ..Default::default() };
+            let (first, second) =
+                truncate_encodings(tokens(first)?, second.map(tokens).transpose()?, &params)?;
+            let whole = self.inner.post_process(first, second, true)?;
+            Ok(Encoded {
+                ids: whole.get_ids().to_vec(),
+                segments: whole.get_type_ids().iter().map(|&segment| segment as u8).collect(),
+            })
+        })
+    }
+
+    /// A failure of the library, whether an error or a panic, is one of the file.
+    fn guarded<T>(&self, work: impl FnOnce() -> tokenizers::Result<T>) -> Result<T> {
+        let outcome = guarded(work).and_then(|done| done.map_err(|error| error.to_string()));
+        outcome.map_err(|what| {
+            Error::data(format!(
+                "{}: it cannot be used on this text: {what}. Restore the file from the model's repository.",
+                self.source.display()
+            ))
         })
     }
 
@@ -183,16 +209,20 @@ impl Tokenizer {
     }
 
     /// A tokenizer of another family (byte-pair RoBERTa, say) loads without complaint, but frames its text otherwise.
-    fn check_layout(&self) -> Result<()> {
+    fn check_layout(&self, name: &str) -> Result<()> {
         let SpecialIds { cls, sep, .. } = self.special;
-        let pair = self.encode("a", Some("a"), 8)?;
+        let pair = self.framed("a", Some("a"), 8)?;
         let word = pair.ids.get(1..pair.ids.len() / 2).unwrap_or_default();
         let framed = [&[cls], word, &[sep], word, &[sep]].concat();
         let second = word.len() + 1;
         let segments = [vec![0; second + 1], vec![1; second]].concat();
-        match pair.ids == framed && pair.segments == segments {
+        if pair.ids != framed || pair.segments != segments {
+            return Err(not_bert(&self.files, name, "it does not frame a pair with [CLS] and [SEP]"));
+        }
+        let one = self.framed("a", None, 8)?;
+        match one.ids == framed[..second + 1] && one.segments == segments[..second + 1] {
             true => Ok(()),
-            false => Err(not_bert(&self.source, "it does not frame a pair with [CLS] and [SEP]")),
+            false => Err(not_bert(&self.files, name, "it does not frame a sentence with [CLS] and [SEP]")),
         }
     }
 }
@@ -207,66 +237,9 @@ pub(super) fn room(max_length: usize, special: usize) -> Result<usize> {
     })
 }
 
-fn special_ids(inner: &tokenizers::Tokenizer, source: &Path) -> Result<SpecialIds> {
-    let id = |token: &str| {
-        let missing = || not_bert(source, &format!("the token {token} is missing"));
-        inner.token_to_id(token).ok_or_else(missing)
-    };
-    let [pad, mask] = ["[PAD]", "[MASK]"].map(|token| inner.token_to_id(token));
-    Ok(SpecialIds { cls: id("[CLS]")?, sep: id("[SEP]")?, unk: id("[UNK]")?, pad, mask })
-}
-
-fn not_bert(source: &Path, what: &str) -> Error {
-    Error::data(format!(
-        "{}: {what}. Only BERT's tokenizer is supported, [CLS] first [SEP] second [SEP]; restore the file from the \
-         model's repository, or choose a BERT model.",
-        source.display()
-    ))
-}
-
-fn from_json(path: &Path, bytes: &[u8]) -> Result<tokenizers::Tokenizer> {
-    let damaged = |error: tokenizers::Error| {
-        Error::data(format!("{}: {error}. Restore the file from the model's repository.", path.display()))
-    };
-    let mut tokenizer = tokenizers::Tokenizer::from_bytes(bytes).map_err(damaged)?;
-    tokenizer.with_truncation(None).map_err(damaged)?;
-    tokenizer.with_padding(None);
-    Ok(tokenizer)
-}
-
-/// One token a line; the line number from 0 is the id.
-pub(super) fn from_vocab(path: &Path, bytes: &[u8], config: &Config) -> Result<tokenizers::Tokenizer> {
-    let bad = |what: String| {
-        Error::data(format!("{}: {what}. Restore the file from the model's repository.", path.display()))
-    };
-    let failed = |error: tokenizers::Error| bad(error.to_string());
-    let vocab = WordPiece::read_bytes(bytes).map_err(failed)?;
-    let model = WordPiece::builder().vocab(vocab).build().map_err(failed)?;
-    let id = |token: &str| {
-        let id = model.token_to_id(token).ok_or_else(|| bad(format!("the token {token} is missing")))?;
-        Ok((token.to_owned(), id))
-    };
-    let (cls, sep) = (id("[CLS]")?, id("[SEP]")?);
-    id("[UNK]")?;
-    let special: Vec<AddedToken> = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-        .into_iter()
-        .filter(|token| model.token_to_id(token).is_some())
-        .map(|token| AddedToken::from(token, true))
-        .collect();
-    let mut tokenizer = tokenizers::Tokenizer::new(model);
-    tokenizer
-        .with_normalizer(Some(config.normalizer()))
-        .map_err(failed)?
-        .with_pre_tokenizer(Some(BertPreTokenizer))
-        .with_post_processor(Some(BertProcessing::new(sep, cls)))
-        .add_special_tokens(special)
-        .map_err(failed)?;
-    Ok(tokenizer)
-}
-
-pub(super) fn failed(error: tokenizers::Error) -> Error {
-    Error::internal(format!("the tokenizer failed: {error}"))
-}
-
+#[cfg(test)]
+mod damage;
+#[cfg(test)]
+mod folders;
 #[cfg(test)]
 mod tests;

@@ -15,7 +15,8 @@ use tokenizers::{
     NormalizedString, Normalizer, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer,
 };
 
-use super::tokenizer::{Config, failed, from_vocab};
+use super::build::from_vocab;
+use super::settings::Case;
 use crate::cores;
 use crate::error::{Error, Result};
 use crate::store::atomic_write;
@@ -85,7 +86,7 @@ impl TrainedVocabulary {
     /// The files of a Hugging Face tokenizer folder, by name. `max_length` is the model's number of positions.
     pub fn files(&self, max_length: usize) -> Result<[(&'static str, Vec<u8>); 3]> {
         let vocab: String = self.tokens.iter().flat_map(|token| [token, "\n"]).collect();
-        let tokenizer = from_vocab(Path::new("vocab.txt"), vocab.as_bytes(), &config(self.lowercase))?;
+        let tokenizer = from_vocab(vocab.as_bytes(), case(self.lowercase)).map_err(failed)?;
         let [pad, unk, cls, sep, mask] = SPECIAL;
         let config = json!({
             "tokenizer_class": "BertTokenizer",
@@ -111,13 +112,17 @@ impl TrainedVocabulary {
     }
 }
 
-fn config(lowercase: bool) -> Config {
-    Config { do_lower_case: lowercase, ..Config::default() }
+fn case(lowercase: bool) -> Case {
+    Case { do_lower_case: lowercase, ..Case::default() }
+}
+
+fn failed(error: tokenizers::Error) -> Error {
+    Error::internal(format!("the tokenizer failed: {error}"))
 }
 
 /// The words as BERT normalises and splits them, with how often each occurs.
 fn count_words(lines: &[&str], lowercase: bool) -> Result<BTreeMap<String, u64>> {
-    let normalizer = config(lowercase).normalizer();
+    let normalizer = case(lowercase).normalizer();
     let count = |mut counts: BTreeMap<String, u64>, line: &&str| {
         let mut normalized = NormalizedString::from(*line);
         normalizer.normalize(&mut normalized).map_err(failed)?;

@@ -104,6 +104,18 @@ impl Pretraining {
             (false, true, Some(heldout)) => return Err(nothing_to_mask(heldout)),
             (_, _, None) => return Err(too_short(&names, settings.heldout_fraction)),
         }
+        let largest = train.iter().chain(&heldout).flat_map(|sequence| &sequence.ids).max();
+        if largest.is_some_and(|id| *id as usize >= first.config().vocab_size) {
+            return Err(Error::data(format!(
+                "{name}: vocab_size is {} in its config.json, and the text has a special token that the tokenizer's files \
+                 leave out. Add [PAD] and [MASK] to the vocabulary, or take them out of the text.",
+                first.config().vocab_size
+            )));
+        }
+        tokenizer.note().into_iter().for_each(|note| progress.warn(note));
+        for (text, encoded) in [("text to train on", &train), ("text held out", &heldout)] {
+            tokenizer.unknown_warning(text, encoded).iter().for_each(|warning| progress.warn(warning));
+        }
         let tokens = |all: &[Encoded]| all.iter().map(|sequence| sequence.ids.len()).sum::<usize>();
         progress.say(&format!(
             "{} sequences to train on ({} tokens), {} held out ({} tokens); {name}: {} layers × {} heads, hidden size \

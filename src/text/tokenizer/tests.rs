@@ -1,5 +1,6 @@
 use super::*;
 use crate::task::Label;
+use tokenizers::processors::bert::BertProcessing;
 
 const VOCAB: &str = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nthe\nun\n##aff\n##able\nrun\n##ner\n.\ncafe\n##s\n";
 
@@ -141,10 +142,8 @@ fn a_tokenizer_json_loses_its_own_truncation_and_padding() {
 fn the_files_to_copy_are_those_that_exist() {
     let folder = folder(&[("vocab.txt", VOCAB), ("special_tokens_map.json", "{}"), ("config.json", "{}")]);
     let tokenizer = Tokenizer::from_folder(folder.path()).unwrap();
-    assert_eq!(
-        tokenizer.files(),
-        ["vocab.txt", "special_tokens_map.json"].map(|name| folder.path().join(name))
-    );
+    let expected = [("vocab.txt", VOCAB.as_bytes().to_vec()), ("special_tokens_map.json", b"{}".to_vec())];
+    assert_eq!(tokenizer.files(), expected);
     assert_eq!(tokenizer.vocab_size(), 14);
     assert_eq!(tokenizer.hash().len(), 64);
 }
@@ -190,15 +189,120 @@ fn damaged_tokenizer_files_are_named() {
 
 #[test]
 fn a_tokenizer_that_frames_its_text_otherwise_is_refused() {
+    let as_it_is = ("tokenizer_config.json", r#"{"tokenizer_class": "PreTrainedTokenizerFast"}"#);
     let mut unframed = tokenizer().inner;
     unframed.with_post_processor(None::<BertProcessing>);
-    let text = refusal(&[("tokenizer.json", &unframed.to_string(false).unwrap())]);
+    let text = refusal(&[("tokenizer.json", &unframed.to_string(false).unwrap()), as_it_is]);
     assert!(text.contains("does not frame a pair with [CLS] and [SEP]"), "{text}");
     let dropped =
         r#"{"model": {"type": "BPE", "vocab": {"[UNK]": 0, "[CLS]": 1, "[SEP]": 2}, "merges": []}}"#;
-    let text = refusal(&[("tokenizer.json", dropped)]);
+    let text = refusal(&[("tokenizer.json", dropped), as_it_is]);
     assert!(text.contains("does not frame a pair with [CLS] and [SEP]"), "{text}");
+    let text = refusal(&[("tokenizer.json", dropped)]);
+    assert!(text.contains("model.type is \"BPE\""), "{text}");
     let renamed = tokenizer().inner.to_string(false).unwrap().replace("[CLS]", "<s>");
     let text = refusal(&[("tokenizer.json", &renamed)]);
     assert!(text.contains("the token [CLS] is missing"), "{text}");
+}
+
+/// What earlier versions hashed: each file with its length before it.
+fn hash_of(files: &[&str]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for content in files {
+        hasher.update(&(content.len() as u64).to_le_bytes()).update(content.as_bytes());
+    }
+    hasher.finalize().to_hex().to_string()
+}
+
+fn hash_in(files: &[(&str, &str)]) -> String {
+    Tokenizer::from_folder(folder(files).path()).unwrap().hash().to_owned()
+}
+
+const AGREEING: &str = r#"{"tokenizer_class": "BertTokenizer", "do_lower_case": true, "model_max_length": 512,
+    "added_tokens_decoder": {"0": {"content": "[PAD]", "lstrip": false, "normalized": false, "rstrip": false,
+    "single_word": false, "special": true}}}"#;
+
+#[test]
+fn folders_that_were_read_rightly_before_keep_their_hash() {
+    let tiny = Tokenizer::from_folder(&crate::model::tiny::folder().unwrap()).unwrap();
+    assert_eq!(tiny.hash(), hash_of(&[include_str!("../../../models/tiny/tokenizer.json")]));
+    let vocab = ("vocab.txt", VOCAB);
+    assert_eq!(hash_in(&[vocab]), hash_of(&[VOCAB]));
+    let map = ("special_tokens_map.json", r#"{"unk_token": "[UNK]", "cls_token": "[CLS]"}"#);
+    let none = ("added_tokens.json", "{}");
+    for config in [r#"{"do_lower_case": false, "strip_accents": true}"#, "{}", AGREEING] {
+        let files = [vocab, ("tokenizer_config.json", config), map, none];
+        assert_eq!(hash_in(&files[..2]), hash_of(&[VOCAB, config]));
+        assert_eq!(hash_in(&files), hash_of(&[VOCAB, config]));
+    }
+    let json = tokenizer().inner.to_string(false).unwrap();
+    let files = [
+        ("tokenizer.json", json.as_str()),
+        ("tokenizer_config.json", AGREEING),
+        ("vocab.txt", "damaged\n"),
+        map,
+        none,
+    ];
+    for some in [&files[..1], &files[..2], &files] {
+        assert_eq!(hash_in(some), hash_of(&[&json]));
+    }
+    let fast = ("tokenizer_config.json", r#"{"tokenizer_class": "PreTrainedTokenizerFast"}"#);
+    assert_eq!(hash_in(&[files[0], fast]), hash_of(&[&json]));
+    // The same said in another way.
+    let stripping = ("tokenizer_config.json", r#"{"strip_accents": true}"#);
+    assert_eq!(hash_in(&[files[0], stripping]), hash_of(&[&json]));
+}
+
+#[test]
+fn a_file_that_changes_the_tokens_changes_the_hash() {
+    let json = tokenizer().inner.to_string(false).unwrap();
+    let config = |text: &'static str| ("tokenizer_config.json", text);
+    let mut hashes = std::collections::BTreeSet::from([hash_of(&[&json]), hash_of(&[VOCAB])]);
+    let changes = [
+        config(r#"{"do_lower_case": false}"#),
+        config(r#"{"strip_accents": false}"#),
+        config(r#"{"tokenize_chinese_chars": false}"#),
+        config(r#"{"truncation_side": "left"}"#),
+        config(r#"{"split_special_tokens": true}"#),
+        config(r#"{"model_input_names": ["input_ids"]}"#),
+        config(r#"{"unk_token": "cafe"}"#),
+        config(r#"{"mask_token": "run"}"#),
+        config(r#"{"pad_token": null}"#),
+        ("added_tokens.json", r#"{"<ent>": 14}"#),
+        ("added_tokens.json", r#"{"<ent>": 14, "<end>": 15}"#),
+        ("special_tokens_map.json", r#"{"additional_special_tokens": ["<ent>"]}"#),
+    ];
+    for change in changes {
+        assert!(hashes.insert(hash_in(&[("tokenizer.json", &json), change])), "{change:?}");
+        // Beside vocab.txt, the bytes of the config always counted.
+        assert!(hashes.insert(hash_in(&[("vocab.txt", VOCAB), change])), "{change:?}");
+    }
+}
+
+#[test]
+fn a_disagreement_over_letter_case_is_noted() {
+    let json = tokenizer().inner.to_string(false).unwrap();
+    let note = |files: &[(&str, &str)]| Tokenizer::from_folder(folder(files).path()).unwrap().note;
+    assert_eq!(note(&[("tokenizer.json", &json), ("tokenizer_config.json", AGREEING)]), None);
+    assert_eq!(note(&[("vocab.txt", VOCAB), ("tokenizer_config.json", r#"{"do_lower_case": false}"#)]), None);
+    assert_eq!(
+        note(&[("tokenizer.json", &json), ("tokenizer_config.json", r#"{"do_lower_case": false}"#)]).unwrap(),
+        "tokenizer.json disagrees with tokenizer_config.json, which counts as in transformers 5: do_lower_case false, \
+         strip_accents false"
+    );
+    let cased = json.replace(r#""lowercase":true"#, r#""lowercase":false"#);
+    assert_eq!(
+        note(&[("tokenizer.json", &cased)]).unwrap(),
+        "tokenizer.json disagrees with the default without tokenizer_config.json, which counts as in transformers 5: \
+         do_lower_case true, strip_accents true"
+    );
+}
+
+#[test]
+fn special_tokens_that_no_file_has_are_none_of_the_vocabulary() {
+    let bare = folder(&[("vocab.txt", "the\n[SEP]\n[UNK]\nrun\n[CLS]\n")]);
+    let bare = Tokenizer::from_folder(bare.path()).unwrap();
+    assert_eq!((bare.vocab_size(), bare.ids().len()), (5, 5));
+    // transformers adds [PAD], then [MASK].
+    assert_eq!(bare.encode("the [MASK] [PAD]", None, 8).unwrap().ids, [4, 0, 6, 5, 1]);
 }

@@ -1,0 +1,64 @@
+//! Panics inside the `tokenizers` library, turned into errors.
+//!
+//! The library unwraps what it reads from a file in many places, so a damaged file panics when it is loaded, or only
+//! when a text meets the damaged part.
+
+use std::any::Any;
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
+use std::sync::Once;
+
+thread_local! {
+    /// How many guarded calls this thread is in.
+    static DEPTH: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Runs `work` on this thread; the message of its panic if it panics, which is not printed then. What `work` changes must
+/// not be used after a panic.
+pub(super) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    silence();
+    DEPTH.set(DEPTH.get() + 1);
+    let outcome = catch_unwind(AssertUnwindSafe(work));
+    DEPTH.set(DEPTH.get() - 1);
+    outcome.map_err(|panic| format!("the tokenizers library stopped: {}", message(&*panic)))
+}
+
+/// The hook in place goes on reporting every other panic.
+fn silence() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let report = take_hook();
+        set_hook(Box::new(move |info| {
+            if DEPTH.get() == 0 {
+                report(info);
+            }
+        }));
+    });
+}
+
+fn message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a message")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_an_error_with_its_message() {
+        assert_eq!(guarded(|| 3), Ok(3));
+        let index = std::hint::black_box(7);
+        let error = guarded(|| [1, 2][index]).unwrap_err();
+        assert!(error.contains("the tokenizers library stopped: index out of bounds"), "{error}");
+        assert_eq!(guarded(|| panic!("plain")), Err::<(), _>("the tokenizers library stopped: plain".into()));
+        assert_eq!(DEPTH.get(), 0);
+    }
+
+    #[test]
+    fn a_guarded_call_may_lie_in_another() {
+        let inner = guarded(|| guarded(|| panic!("inner")).map_err(|_: String| DEPTH.get()));
+        assert_eq!(inner, Ok(Err::<(), _>(1)));
+        assert_eq!(DEPTH.get(), 0);
+    }
+}
