@@ -23,7 +23,7 @@ pub fn run(experiment: &Experiment, store: &Store, progress: &mut dyn Progress) 
     let finetuned = stages::train(experiment, &whole, store, progress)?;
     // Whoever clears the store meanwhile leaves the weights that are still wanted here.
     let held = store.hold(finetuned.id(), WEIGHTS)?;
-    let full = scores("full", &finetuned, progress)?;
+    let full = scores("full", &finetuned, [experiment.task.metric.name()], progress)?;
     let found = match experiment.mode {
         Mode::Full => None,
         _ => Some(stages::find_ticket(experiment, &finetuned, store, progress)?),
@@ -40,9 +40,9 @@ pub fn run(experiment: &Experiment, store: &Store, progress: &mut dyn Progress) 
     };
     let pruned = stages::evaluate_pruned(experiment, &finetuned, &mask, store, progress)?;
     drop(held);
-    let before = scores("pruned", &pruned, progress)?;
+    let before = scores("pruned", &pruned, full.keys().map(String::as_str), progress)?;
     let retrained = stages::train(experiment, &mask, store, progress)?;
-    let after = scores("retrained", &retrained, progress)?;
+    let after = scores("retrained", &retrained, full.keys().map(String::as_str), progress)?;
     let baseline = task::majority_baseline(experiment.task, &experiment.dev.labels);
     let ticket = found.as_ref().map(|(ticket, _)| ticket);
     let search = found.as_ref().map(|(_, stage)| stage);
@@ -87,9 +87,22 @@ pub fn run(experiment: &Experiment, store: &Store, progress: &mut dyn Progress) 
     Ok((record, path))
 }
 
-/// What a stage scored, told.
-fn scores(model: &'static str, stage: &Done, progress: &mut dyn Progress) -> Result<Metrics> {
+/// What a stage scored, which is at least `names`.
+fn scores<'a>(
+    model: &'static str,
+    stage: &Done,
+    names: impl IntoIterator<Item = &'a str>,
+    progress: &mut dyn Progress,
+) -> Result<Metrics> {
     let metrics = stages::metrics(stage)?;
+    let lacks = |name: &&str| !metrics.get(*name).is_some_and(|value| value.is_finite());
+    if let Some(name) = names.into_iter().find(lacks) {
+        return Err(Error::data(format!(
+            "stage {} is damaged: its metrics.json has no {name}. Delete {} and run the same command again.",
+            stage.id(),
+            stage.dir().display()
+        )));
+    }
     progress.event(&Event::Scores { model, metrics: &metrics });
     Ok(metrics)
 }
