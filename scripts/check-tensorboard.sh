@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # TensorBoard's own reader on what `lottery run --tensorboard DIR` wrote: every record of every file, by its checksums,
 # and each scalar's steps, which have to rise. Prints the scalars of each run.
-#   scripts/check-tensorboard.sh DIR
+#   scripts/check-tensorboard.sh [DIR]      without a folder, it is only installed
 # TensorBoard is installed into target/tensorboard at the first use. Exit status: 0 all is well, 1 it is not, 77 it
 # cannot be installed here.
 set -euo pipefail
-dir=${1:?usage: scripts/check-tensorboard.sh DIR}
+dir=${1:-}
 venv=$(dirname "$0")/../target/tensorboard
 
 unable() { echo "skipped: $*" >&2; exit 77; }
@@ -17,6 +17,7 @@ if [ ! -x "$venv/installed" ]; then
         unable "TensorBoard cannot be installed"
     install -m 755 /dev/null "$venv/installed"
 fi
+[ -n "$dir" ] || exit 0
 
 exec "$venv/bin/python" - "$dir" <<'PYTHON'
 import os, sys

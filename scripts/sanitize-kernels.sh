@@ -2,11 +2,24 @@
 # The CUDA kernels, on their emulation on the host, under the compiler's sanitizers: address and undefined behaviour
 # (which says misaligned vector loads too), then races between threads. The tests of tests/cuda, or those whose names
 # contain FILTER; the check that deliberate bugs are seen runs always.
-#   scripts/sanitize-kernels.sh [FILTER]
+#   scripts/sanitize-kernels.sh [--if-changed] [FILTER]
+# --if-changed does nothing where the kernels, their emulation and their tests are those that passed last, by
+# tests/emulation/sanitized; a whole pass of others writes that file, to be committed.
 # CXX names the compiler (c++). Exit status: 0 all is well, 1 it is not, 77 there is no compiler with sanitizers here.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CXX=${CXX:-c++}
+
+passed=tests/emulation/sanitized
+sources=$(find src/ops/cuda tests/cuda tests/emulation scripts/sanitize-kernels.sh -type f ! -path "$passed" -print0 |
+    LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -d ' ' -f 1)
+if [ "${1:-}" = --if-changed ]; then
+    shift
+    if [ "$(cat "$passed" 2> /dev/null)" = "$sources" ]; then
+        echo "the kernels have not changed since they passed"
+        exit 0
+    fi
+fi
 
 unable() { echo "skipped: $*" >&2; exit 77; }
 command -v "$CXX" > /dev/null || unable "there is no $CXX; install a C++ compiler, or name one with CXX"
@@ -47,3 +60,4 @@ if grep -q '^skipped' "$work/output"; then
     echo "tests were skipped" >&2
     exit 1
 fi
+[ $# -gt 0 ] || echo "$sources" > "$passed"
