@@ -8,7 +8,6 @@ mod experiment;
 mod keys;
 mod layers;
 mod preset;
-mod source;
 mod split;
 
 pub use device::Device;
@@ -20,5 +19,4 @@ pub use experiment::{
 pub use keys::{ESTIMATORS, METHODS, MODES, PRUNED_UNITS, RANDOM_RULES, TASKS};
 pub use layers::{Layers, canonical, leaves, parse as parse_toml, typed};
 pub use preset::{DEFAULT_PRESET, EMBEDDED_MODEL, EMBEDDED_PRESET, Preset, preset, presets};
-pub use source::{HubSettings, ModelFolder, is_on_hub, resolve_model, resolve_model_with};
 pub use split::Split;

@@ -3,8 +3,9 @@
 
 use super::identity::{Read, finetune_id};
 use crate::{
-    config::{EMBEDDED_MODEL, ExperimentConfig, HubSettings, resolve_model_with},
+    config::{EMBEDDED_MODEL, ExperimentConfig},
     error::Result,
+    hub::{HubSettings, resolve_model_with},
     model::{BertConfig, tiny},
     store::{StageId, Store, WEIGHTS, hashes::Stamp},
     task::{self, TaskId},

@@ -1,8 +1,9 @@
 //! Where a model's files are, by what `--model` says.
 
 use crate::{
-    config::{EMBEDDED_MODEL, ModelFolder, resolve_model},
+    config::EMBEDDED_MODEL,
     error::Result,
+    hub::{ModelFolder, resolve_model},
     model::tiny,
     store::{Done, WEIGHTS},
     train::Progress,

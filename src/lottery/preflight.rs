@@ -2,8 +2,9 @@
 
 use super::{experiment::check_length, model_folder::model_folder};
 use crate::{
-    config::{EMBEDDED_MODEL, ExperimentConfig, is_on_hub},
+    config::{EMBEDDED_MODEL, ExperimentConfig},
     error::{Error, Result},
+    hub::is_on_hub,
     model::BertConfig,
     task::{self, TaskId},
     text::Tokenizer,

@@ -1,0 +1,32 @@
+//! What a terminal shows while files are fetched.
+
+use std::{io::IsTerminal, time::Duration};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// A bar for a file of this many bytes, where they are known; hidden where nobody watches.
+pub(super) fn of_file(file: &str, size: Option<u64>) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let (bar, template) = match size {
+        Some(size) => (
+            ProgressBar::new(size),
+            "{msg} [{elapsed_precise}] [{wide_bar}] {bytes}/{total_bytes} {bytes_per_sec} ({eta})",
+        ),
+        None => (ProgressBar::no_length(), "{msg} [{elapsed_precise}] {bytes} {bytes_per_sec}"),
+    };
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    bar.with_style(style).with_message(file.to_owned())
+}
+
+/// Shown while another process has the lock.
+pub(super) fn of_waiting() -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar =
+        ProgressBar::new_spinner().with_message("another process fetches the same file; waiting for it");
+    bar.enable_steady_tick(Duration::from_millis(250));
+    bar
+}

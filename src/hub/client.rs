@@ -1,0 +1,368 @@
+//! Requests to the hub. Redirects are followed here, hop by hop, so that the token goes to the hub itself only.
+
+use std::{
+    cell::Cell,
+    fmt,
+    io::{self, Read},
+    time::{Duration, SystemTime},
+};
+
+use ureq::{
+    Agent, Body, Proxy,
+    http::{HeaderValue, Response, header},
+};
+use url::Url;
+
+use super::{
+    backoff::{Network, retry_after},
+    name::{Commit, Etag, Repo},
+};
+
+/// Why something cannot be fetched.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) what: String,
+    pub(super) trouble: Trouble,
+    /// How often it was tried.
+    pub(super) tries: u32,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// It may go better the next time.
+    Passing { retry_after: Option<Duration> },
+    /// The server cannot go on in the middle of the file, or does it wrong; it may do with the whole.
+    Range,
+    /// It will not.
+    Lasting,
+    /// There is no such file, revision or repository.
+    Missing,
+    /// It needs a token, or another one.
+    Denied,
+}
+
+impl Failure {
+    pub(super) fn lasting(what: impl Into<String>) -> Self {
+        Self { what: what.into(), trouble: Trouble::Lasting, tries: 1 }
+    }
+
+    pub(super) fn passing(what: impl Into<String>) -> Self {
+        Self { what: what.into(), trouble: Trouble::Passing { retry_after: None }, tries: 1 }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)?;
+        match self.tries {
+            0 | 1 => Ok(()),
+            tries => write!(f, " (tried {tries} times)"),
+        }
+    }
+}
+
+/// What the hub says about a file.
+#[derive(Debug)]
+pub(super) struct Metadata {
+    pub(super) commit: Commit,
+    pub(super) etag: Etag,
+    pub(super) size: Option<u64>,
+}
+
+/// A file's bytes from `from` on.
+pub(super) struct Content {
+    pub(super) from: u64,
+    /// Of the whole file, where the answer says it.
+    pub(super) total: Option<u64>,
+    /// Of what comes.
+    pub(super) length: Option<u64>,
+    pub(super) reader: Box<dyn Read>,
+}
+
+pub(super) struct Client<'a> {
+    agent: Agent,
+    endpoint: Url,
+    token: Option<HeaderValue>,
+    pub(super) network: &'a Network,
+    /// Some host has answered, so that there is a network.
+    reached: Cell<bool>,
+}
+
+#[derive(Clone, Copy)]
+enum Method {
+    Head,
+    Get,
+}
+
+impl<'a> Client<'a> {
+    pub(super) fn new(
+        endpoint: &str,
+        token: Option<HeaderValue>,
+        network: &'a Network,
+    ) -> Result<Self, Failure> {
+        let valid = |url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host();
+        let Some(mut endpoint) = Url::parse(endpoint).ok().filter(valid) else {
+            return Err(Failure::lasting("HF_ENDPOINT is no address such as https://huggingface.co"));
+        };
+        endpoint.set_query(None);
+        plain(&mut endpoint);
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .timeout_resolve(Some(network.connect_timeout))
+            .timeout_connect(Some(network.connect_timeout))
+            .timeout_send_request(Some(network.read_timeout))
+            .timeout_recv_response(Some(network.read_timeout))
+            .timeout_per_read(Some(network.read_timeout))
+            .proxy(if network.proxy { Proxy::try_from_env() } else { None })
+            .user_agent(concat!("lottery/", env!("CARGO_PKG_VERSION")));
+        Ok(Self { agent: config.build().into(), endpoint, token, network, reached: Cell::new(false) })
+    }
+
+    /// For people: without a path, which may hold a signature.
+    pub(super) fn host(&self) -> String {
+        host(&self.endpoint)
+    }
+
+    /// Where the hub has a file. The names are those that [`Repo::parse`] and `file_parts` let through.
+    pub(super) fn url(&self, repo: &Repo, revision: &str, file: &str) -> Url {
+        let mut url = self.endpoint.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(repo.kind.url_prefix);
+            path.extend([repo.owner, repo.name, "resolve", revision]).extend(file.split('/'));
+        }
+        url
+    }
+
+    /// Asks what a file is, without its content.
+    pub(super) fn metadata(&self, url: &Url) -> Result<Metadata, Failure> {
+        let mut walk = Walk::new(self, url);
+        let (mut commit, mut etag, mut size) = (None, None, None);
+        let etag = loop {
+            let response = self.ask(Method::Head, &walk, 0)?;
+            let header = |name| text(&response, name);
+            commit = commit.or(header("x-repo-commit"));
+            etag = etag.or(header("x-linked-etag"));
+            size = size.or(header("x-linked-size").and_then(|size| size.parse().ok()));
+            match walk.redirect(&response)? {
+                // To where the content is; what it is, only the hub can say.
+                Some(next) if commit.is_some() && next.origin() != walk.url.origin() => {
+                    break etag.or(header("etag"));
+                }
+                Some(next) => walk.follow(next)?,
+                None => {
+                    walk.refuse_page(&response)?;
+                    let length = header("content-length").filter(|_| !is_encoded(&response));
+                    size = size.or(length.and_then(|length| length.parse().ok()));
+                    break etag.or(header("etag"));
+                }
+            }
+        };
+        let Some(commit) = commit else {
+            return Err(walk.refused(
+                "does not say a commit (X-Repo-Commit), so it is no Hugging Face hub; check HF_ENDPOINT and the proxy",
+            ));
+        };
+        let commit = Commit::parse(&commit)
+            .ok_or_else(|| walk.refused("answers an invalid commit (X-Repo-Commit)"))?;
+        let etag = etag.ok_or_else(|| walk.refused("does not say an ETag"))?;
+        let etag = Etag::parse(&etag).ok_or_else(|| walk.refused("answers an invalid ETag"))?;
+        Ok(Metadata { commit, etag, size })
+    }
+
+    /// The content from `start` on, or all of it, if the server prefers.
+    pub(super) fn content(&self, url: &Url, start: u64) -> Result<Content, Failure> {
+        let mut walk = Walk::new(self, url);
+        loop {
+            let response = self.ask(Method::Get, &walk, start)?;
+            if let Some(next) = walk.redirect(&response)? {
+                walk.follow(next)?;
+                continue;
+            }
+            walk.refuse_page(&response)?;
+            let length = text(&response, "content-length").and_then(|length| length.parse().ok());
+            let (from, total) = match (response.status().as_u16(), text(&response, "content-range")) {
+                (206, Some(range)) => parse_range(&range).ok_or_else(|| walk.wrong_range())?,
+                (206, None) => return Err(walk.wrong_range()),
+                _ => (0, None),
+            };
+            let encoding = text(&response, "content-encoding").filter(|_| is_encoded(&response));
+            let reader = response.into_body().into_reader();
+            return match encoding.as_deref() {
+                None => Ok(Content { from, total, length, reader: Box::new(reader) }),
+                // Not asked for, but proxies do it. A part of a compressed file is of no use.
+                Some("gzip") if from == 0 => {
+                    let reader = Box::new(flate2::read::MultiGzDecoder::new(reader));
+                    Ok(Content { from, total: None, length: None, reader })
+                }
+                Some("gzip") => Err(walk.wrong_range()),
+                Some(_) => Err(walk.refused("compresses the file in a way that was not asked for")),
+            };
+        }
+    }
+
+    fn ask(&self, method: Method, walk: &Walk, start: u64) -> Result<Response<Body>, Failure> {
+        let request = match method {
+            Method::Head => self.agent.head(walk.url.as_str()),
+            Method::Get => self.agent.get(walk.url.as_str()),
+        };
+        let mut request = request.header(header::ACCEPT_ENCODING, "identity");
+        if let (Some(token), true) = (&self.token, walk.with_token) {
+            request = request.header(header::AUTHORIZATION, token);
+        }
+        if start > 0 {
+            request = request.header(header::RANGE, format!("bytes={start}-"));
+        }
+        let response = request.call().map_err(|error| self.broken(&walk.url, error))?;
+        self.reached.set(true);
+        let status = response.status();
+        let trouble = match status.as_u16() {
+            200 | 206 | 301 | 302 | 303 | 307 | 308 => return Ok(response),
+            // Elsewhere it is a signature that has run out.
+            401 | 403 if walk.url.origin() == self.endpoint.origin() => Trouble::Denied,
+            404 => Trouble::Missing,
+            408 | 429 | 500..=599 => {
+                let pause = text(&response, "retry-after");
+                let retry_after = pause.and_then(|pause| retry_after(&pause, SystemTime::now()));
+                Trouble::Passing { retry_after }
+            }
+            // The file has no bytes from there on: it is another one than before.
+            416 if start > 0 => return Err(walk.wrong_range()),
+            _ => Trouble::Lasting,
+        };
+        let what = format!("{} answers with status {status}", host(&walk.url));
+        Err(Failure { what, trouble, tries: 1 })
+    }
+
+    fn broken(&self, url: &Url, error: ureq::Error) -> Failure {
+        use ureq::{Error, Timeout};
+        let what = match &error {
+            Error::BadUri(_) | Error::Http(_) => {
+                format!("{} redirects to an address that cannot be used", host(url))
+            }
+            error => format!("{}: {error}", host(url)),
+        };
+        let lasting = match &error {
+            Error::Timeout(Timeout::Resolve | Timeout::Connect)
+            | Error::HostNotFound
+            | Error::ConnectionFailed => !self.reached.get(),
+            Error::Timeout(_) => false,
+            Error::Io(error) => match error.kind() {
+                // A certificate, say.
+                io::ErrorKind::InvalidData => true,
+                io::ErrorKind::BrokenPipe
+                | io::ErrorKind::ConnectionAborted
+                | io::ErrorKind::ConnectionReset
+                | io::ErrorKind::TimedOut
+                | io::ErrorKind::UnexpectedEof => false,
+                // Without a network it is of no use to wait; a host that has answered before may come back.
+                _ => !self.reached.get(),
+            },
+            _ => true,
+        };
+        if lasting { Failure::lasting(what) } else { Failure::passing(what) }
+    }
+}
+
+/// From hop to hop.
+struct Walk {
+    url: Url,
+    /// Nothing but the hub itself was visited.
+    with_token: bool,
+    hops: u32,
+}
+
+const MAX_HOPS: u32 = 10;
+
+impl Walk {
+    fn new(client: &Client, url: &Url) -> Self {
+        Self { url: url.clone(), with_token: url.origin() == client.endpoint.origin(), hops: 0 }
+    }
+
+    /// Where this answer leads to; `None` when it is the last one.
+    fn redirect(&self, response: &Response<Body>) -> Result<Option<Url>, Failure> {
+        if !response.status().is_redirection() {
+            return Ok(None);
+        }
+        let Some(location) = response.headers().get(header::LOCATION) else {
+            return Err(self.refused("redirects without saying where to (Location)"));
+        };
+        let location = location.to_str().ok().and_then(|location| self.url.join(location).ok());
+        let mut next = location.ok_or_else(|| self.refused("redirects to an address that cannot be used"))?;
+        if !matches!(next.scheme(), "http" | "https") || !next.has_host() {
+            return Err(self.refused("redirects to an address that is none of the web"));
+        }
+        if self.url.scheme() == "https" && next.scheme() == "http" {
+            return Err(self.refused("redirects from https to http, which anybody could read and change"));
+        }
+        plain(&mut next);
+        Ok(Some(next))
+    }
+
+    fn follow(&mut self, next: Url) -> Result<(), Failure> {
+        self.hops += 1;
+        if self.hops > MAX_HOPS {
+            return Err(self.refused(&format!("redirects more than {MAX_HOPS} times")));
+        }
+        self.with_token &= next.origin() == self.url.origin();
+        self.url = next;
+        Ok(())
+    }
+
+    /// Login pages of networks and error pages of proxies come with status 200.
+    fn refuse_page(&self, response: &Response<Body>) -> Result<(), Failure> {
+        let kind = text(response, "content-type").unwrap_or_default().to_ascii_lowercase();
+        if kind.starts_with("text/html") {
+            return Err(
+                self.refused("answers with a web page instead of the file; check the proxy and HF_ENDPOINT")
+            );
+        }
+        Ok(())
+    }
+
+    fn refused(&self, what: &str) -> Failure {
+        Failure::lasting(format!("{} {what}", host(&self.url)))
+    }
+
+    fn wrong_range(&self) -> Failure {
+        let what = format!("{} answers with another range than was asked for", host(&self.url));
+        Failure { what, trouble: Trouble::Range, tries: 1 }
+    }
+}
+
+/// Without what must neither be sent nor shown.
+fn plain(url: &mut Url) {
+    // Both fail only for addresses without a host.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.set_fragment(None);
+}
+
+fn host(url: &Url) -> String {
+    url.origin().ascii_serialization()
+}
+
+fn text(response: &Response<Body>, name: &str) -> Option<String> {
+    // What is no text stays recognisable as wrong.
+    Some(String::from_utf8_lossy(response.headers().get(name)?.as_bytes()).trim().to_owned())
+}
+
+fn is_encoded(response: &Response<Body>) -> bool {
+    text(response, "content-encoding").is_some_and(|encoding| !encoding.is_empty() && encoding != "identity")
+}
+
+/// `bytes 100-199/200` is `(100, Some(200))`.
+fn parse_range(header: &str) -> Option<(u64, Option<u64>)> {
+    let (range, total) = header.strip_prefix("bytes ")?.split_once('/')?;
+    let (first, last) = range.split_once('-')?;
+    let (first, last): (u64, u64) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+    let total = match total.trim() {
+        "*" => None,
+        total => Some(total.parse().ok()?),
+    };
+    // Up to the end, as it was asked for.
+    (first <= last && total.is_none_or(|total| last.checked_add(1) == Some(total))).then_some((first, total))
+}
+
+#[cfg(test)]
+mod tests;
