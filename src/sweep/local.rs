@@ -9,11 +9,11 @@ use super::{
 use crate::{
     error::{Error, Result, message},
     lottery::Contents,
-    store::{Keep, Lease, Lock, Store, atomic_write},
+    store::{Keep, Lease, Lock, Store, atomic_write, regular},
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
-    fs::{self, File},
+    fs,
     io::{Read, Seek, SeekFrom},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -25,6 +25,8 @@ use std::{
 const PAUSE: Duration = Duration::from_millis(5);
 /// How often runs that wait for others are looked at.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
+/// As much of a log is read.
+const LONGEST_REASON: u64 = 1 << 20;
 /// The exit code of a run that can be taken up again.
 const STOPPED: i32 = 4;
 
@@ -122,6 +124,7 @@ pub fn execute(
     options: &Options,
     watcher: &mut dyn Watcher,
 ) -> Result<Vec<Fate>> {
+    sweep.refuse_links()?;
     let program =
         std::env::current_exe().map_err(|e| Error::internal(format!("which program is this? {e}")))?;
     let mut local = Local {
@@ -328,13 +331,13 @@ impl Local<'_> {
         atomic_write(&settings, text.as_bytes())?;
         let log = sweep.log(run);
         let failed = |e: &std::io::Error| Error::io(&log, "write", e);
-        let file = File::options().create(true).append(true).open(&log).map_err(|e| failed(&e))?;
+        let file = regular::append(&log).map_err(|e| failed(&e))?;
         let log_from = file.metadata().map_err(|e| failed(&e))?.len();
         let live = Live::path(&sweep.dir, &run.name);
         let _ = fs::remove_file(&live);
 
         let fate = &mut self.fates[index];
-        fate.state.attempts += 1;
+        fate.state.attempts = fate.state.attempts.saturating_add(1);
         fate.state.status = Status::Running;
         (fate.state.exit_code, fate.state.error, fate.state.seconds) = (None, None, None);
         fate.state.save(&sweep.dir)?;
@@ -509,9 +512,11 @@ fn terminate(child: &Child) {
 /// The first line of what a process said before it failed.
 fn reason(log: &Path, from: u64, status: ExitStatus) -> String {
     let mut said = Vec::new();
-    let read = File::open(log).and_then(|mut file| {
+    let read = regular::open(log).and_then(|mut file| {
+        // Its end, should it be a very long one.
+        let from = from.max(file.metadata()?.len().saturating_sub(LONGEST_REASON));
         file.seek(SeekFrom::Start(from))?;
-        file.read_to_end(&mut said)
+        file.take(LONGEST_REASON).read_to_end(&mut said)
     });
     let said = read.map(|_| String::from_utf8_lossy(&said).into_owned()).unwrap_or_default();
     let error = said.lines().rev().find_map(|line| line.strip_prefix("error: "));
