@@ -63,7 +63,9 @@ pub(super) fn sync_folder(dir: &Path) -> io::Result<()> {
 pub(super) fn sync(file: &File) -> io::Result<()> {
     match file.sync_all() {
         #[cfg(unix)]
-        Err(error) if is_only_unsupported(&error) && error.kind() != io::ErrorKind::PermissionDenied => Ok(()),
+        Err(error) if is_only_unsupported(&error) && error.kind() != io::ErrorKind::PermissionDenied => {
+            Ok(())
+        }
         synced => synced,
     }
 }
@@ -72,7 +74,8 @@ pub(super) fn sync(file: &File) -> io::Result<()> {
 /// written is told by others (EIO, ENOSPC, EDQUOT).
 #[cfg(unix)]
 fn is_only_unsupported(error: &io::Error) -> bool {
-    let none = [libc::EINVAL, libc::ENOTSUP, libc::EOPNOTSUPP, libc::ENOSYS, libc::EBADF, libc::EACCES, libc::EPERM];
+    let none =
+        [libc::EINVAL, libc::ENOTSUP, libc::EOPNOTSUPP, libc::ENOSYS, libc::EBADF, libc::EACCES, libc::EPERM];
     error.raw_os_error().is_some_and(|code| none.contains(&code))
 }
 

@@ -7,7 +7,8 @@
 use std::{fs::File, path::PathBuf, thread};
 
 use super::{
-    Done, LOOK_AGAIN, Lease, Lock, StageHandle, StageId, Store, atomic_write, links::refuse_link, locks, writer,
+    Done, LOOK_AGAIN, Lease, Lock, StageHandle, StageId, Store, atomic_write, links::refuse_link, locks,
+    writer,
 };
 use crate::error::{Error, Result};
 

@@ -127,7 +127,8 @@ mod tests {
 
     #[test]
     fn names_and_facts_that_no_stage_has_are_refused() {
-        for name in ["../victim", "/etc/passwd", "a/b", "..", ".", "", ".tmp-x", MANIFEST, CHECKPOINT, "a\nb"] {
+        for name in ["../victim", "/etc/passwd", "a/b", "..", ".", "", ".tmp-x", MANIFEST, CHECKPOINT, "a\nb"]
+        {
             let mut hostile = manifest();
             hostile["files"] = json!({ name: hostile["files"]["model.safetensors"] });
             let why = check(&hostile).unwrap_err();

@@ -12,7 +12,8 @@ const LONGEST: usize = 240;
 /// written, are checked by this.
 pub fn is_name(text: &str) -> bool {
     let mut components = Path::new(text).components();
-    let one = matches!((components.next(), components.next()), (Some(Component::Normal(one)), None) if one == text);
+    let one =
+        matches!((components.next(), components.next()), (Some(Component::Normal(one)), None) if one == text);
     let plain = !text.contains(['/', '\\']) && !text.chars().any(char::is_control);
     one && plain && !text.starts_with('.') && text.len() <= LONGEST
 }
@@ -34,14 +35,32 @@ mod tests {
     #[test]
     fn a_name_is_one_visible_component_of_a_path() {
         let longest = "x".repeat(LONGEST);
-        for name in ["seed-1.json", "rte-heads+ffns-good-1337-0123456789ab", "größe", "a b", "a..b", &longest] {
+        for name in ["seed-1.json", "rte-heads+ffns-good-1337-0123456789ab", "größe", "a b", "a..b", &longest]
+        {
             assert!(is_name(name), "{name}");
-            assert_eq!(serde_json::from_value::<Named>(serde_json::json!({ "name": name })).unwrap().name, name);
+            assert_eq!(
+                serde_json::from_value::<Named>(serde_json::json!({ "name": name })).unwrap().name,
+                name
+            );
         }
         let too_long = "x".repeat(LONGEST + 1);
         for text in [
-            "", ".", "..", ".hidden", "../x", "a/b", "a/", "/", "/etc/passwd", "a\\b", "a\0b", "a\nb", "a\u{1b}[2J",
-            "\u{85}", "a/../b", &too_long,
+            "",
+            ".",
+            "..",
+            ".hidden",
+            "../x",
+            "a/b",
+            "a/",
+            "/",
+            "/etc/passwd",
+            "a\\b",
+            "a\0b",
+            "a\nb",
+            "a\u{1b}[2J",
+            "\u{85}",
+            "a/../b",
+            &too_long,
         ] {
             assert!(!is_name(text), "{text:?}");
             let error = serde_json::from_value::<Named>(serde_json::json!({ "name": text })).unwrap_err();

@@ -284,7 +284,10 @@ mod tests {
             change(&mut hostile);
             fs::write(&path, hostile.to_string()).unwrap();
             let error = Sweep::load(&saved.dir).unwrap_err();
-            assert!(error.exit_code() == 3 && error.to_string().contains("sweep.json is damaged"), "{n}: {error}");
+            assert!(
+                error.exit_code() == 3 && error.to_string().contains("sweep.json is damaged"),
+                "{n}: {error}"
+            );
         }
         // Its name is that of its folder, whatever it says of itself.
         let mut other = whole;

@@ -18,7 +18,9 @@ use std::{
 /// So many warnings of a record are looked at; a run has a handful of kinds.
 const MOST_WARNINGS: usize = 100;
 
-fn first_warnings<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Vec<String>, D::Error> {
+fn first_warnings<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Vec<String>, D::Error> {
     let mut warnings = Vec::<String>::deserialize(deserializer)?;
     warnings.truncate(MOST_WARNINGS);
     Ok(warnings)

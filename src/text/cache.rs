@@ -33,7 +33,8 @@ pub fn encode_cached(
     let stored = regular::read(&path, LARGEST).ok().and_then(|bytes| decode(&bytes));
     let fits = |encoded: &Vec<Encoded>| {
         let lengths = 1..=max_length;
-        encoded.len() == examples.len() && encoded.iter().all(|sequence| lengths.contains(&sequence.ids.len()))
+        encoded.len() == examples.len()
+            && encoded.iter().all(|sequence| lengths.contains(&sequence.ids.len()))
     };
     if let Some(encoded) = stored.filter(fits) {
         return Ok(encoded);

@@ -27,9 +27,24 @@ impl Outside {
     fn new(bench: &Bench) -> Self {
         let dir = bench.path("outside");
         for name in [
-            "victim", "thesis.tex", ".tmp-x", "x.tokens", "step-0000000001", "model.safetensors", "metrics.json",
-            "checkpoint/.tmp-x", "checkpoint/step-0000000001", "good/.tmp-x", "good/victim", "run-0123456789ab",
-            "retrain-0123456789ab", "retrain-0123456789ab.of-x", "run.jsonl", "run.toml", "run.json", "run.log",
+            "victim",
+            "thesis.tex",
+            ".tmp-x",
+            "x.tokens",
+            "step-0000000001",
+            "model.safetensors",
+            "metrics.json",
+            "checkpoint/.tmp-x",
+            "checkpoint/step-0000000001",
+            "good/.tmp-x",
+            "good/victim",
+            "run-0123456789ab",
+            "retrain-0123456789ab",
+            "retrain-0123456789ab.of-x",
+            "run.jsonl",
+            "run.toml",
+            "run.json",
+            "run.log",
             "run.new",
         ] {
             let path = dir.join(name);
@@ -43,7 +58,8 @@ impl Outside {
 
     fn assert_untouched(&self, when: &str) {
         let now = content(&self.dir);
-        let names = |all: &std::collections::BTreeMap<PathBuf, Vec<u8>>| all.keys().cloned().collect::<Vec<_>>();
+        let names =
+            |all: &std::collections::BTreeMap<PathBuf, Vec<u8>>| all.keys().cloned().collect::<Vec<_>>();
         assert_eq!(names(&now), names(&self.before), "{when}");
         assert!(now == self.before, "{when}");
     }
@@ -81,9 +97,17 @@ fn a_link_in_the_place_of_any_folder_of_a_store_leads_no_deletion_outside() {
         fs::rename(&moved, store.join(link)).unwrap();
     }
     let links = [
-        "stages/retrain-0123456789ab", "stages/pretrain-0123456789ab", "stages/evaluate-0123456789ab",
-        "stages/finetune-0123456789ab/checkpoint", "stages/search-0123456789ab/sub", "results/sst2/heads+ffns/x",
-        "results/link", "locks/finetune-0123456789ac", "cache/y.tokens", "cache/.tmp-y", "events/y.jsonl",
+        "stages/retrain-0123456789ab",
+        "stages/pretrain-0123456789ab",
+        "stages/evaluate-0123456789ab",
+        "stages/finetune-0123456789ab/checkpoint",
+        "stages/search-0123456789ab/sub",
+        "results/sst2/heads+ffns/x",
+        "results/link",
+        "locks/finetune-0123456789ac",
+        "cache/y.tokens",
+        "cache/.tmp-y",
+        "events/y.jsonl",
         "sweeps/link",
     ];
     for link in links {
@@ -94,7 +118,9 @@ fn a_link_in_the_place_of_any_folder_of_a_store_leads_no_deletion_outside() {
     outside.assert_untouched("links in folders");
     // What is named like something that goes, goes itself.
     assert!(!store.join("cache/y.tokens").is_symlink() && !store.join("stages/search-0123456789ab").exists());
-    assert!(store.join("results/link").is_symlink() && store.join("stages/retrain-0123456789ab").is_symlink());
+    assert!(
+        store.join("results/link").is_symlink() && store.join("stages/retrain-0123456789ab").is_symlink()
+    );
     assert!(!outside.dir.join("stage.json").exists());
 }
 
@@ -185,7 +211,9 @@ fn names_in_the_files_of_a_store_lead_nowhere_outside() {
     let stage = store.join("stages").join(&id).join("stage.json");
     let whole = json_file(&stage);
     let absolute = outside.dir.join("victim").display().to_string();
-    for name in ["../../../outside/victim", "../../../outside/model.safetensors", &absolute, "sub/../stage.json"] {
+    for name in
+        ["../../../outside/victim", "../../../outside/model.safetensors", &absolute, "sub/../stage.json"]
+    {
         // As a file of weights to be removed, and as one that was removed already; with and without the hash of it all.
         for removed in [false, true] {
             let mut hostile = whole.clone();
@@ -197,7 +225,11 @@ fn names_in_the_files_of_a_store_lead_nowhere_outside() {
                 }
                 fs::write(&stage, hostile.to_string()).unwrap();
                 assert!(gc_all(&store).iter().any(|why| why.contains(&id) && why.contains("Delete")));
-                refused(&mut bench.run("sst2", &["--mode", "full", "--keep", "none"]), 3, &[&id, "stage.json"]);
+                refused(
+                    &mut bench.run("sst2", &["--mode", "full", "--keep", "none"]),
+                    3,
+                    &[&id, "stage.json"],
+                );
                 outside.assert_untouched(name);
             }
         }
@@ -235,7 +267,8 @@ fn a_pipe_in_the_place_of_a_file_and_a_flood_of_warnings_hold_nobody_up() {
     let store = bench.path("runs");
     let status = || {
         let words = ["status", "--store", "runs"];
-        let output = succeeded(lottery().args(words).current_dir(bench.root.path()).timeout(Duration::from_secs(60)));
+        let output =
+            succeeded(lottery().args(words).current_dir(bench.root.path()).timeout(Duration::from_secs(60)));
         String::from_utf8(output.stdout).unwrap()
     };
     let pipe = |path: &Path| {
@@ -281,11 +314,11 @@ fn one_flipped_bit_in_weights_that_nobody_reads_is_noticed() {
     let demo = || {
         let mut command = lottery();
         command.args(["run", "--set", "data.train_limit=32", "--set", "data.dev_limit=16"]);
-        command.args(["--set", "train.epochs=1", "--json"]);
+        command.args(["--set", "train.epochs=1"]);
         command.current_dir(folder.path()).env("LOTTERY_CACHE", folder.path().join("cache"));
         command
     };
-    let record: Value = serde_json::from_slice(&succeeded(&mut demo()).stdout).unwrap();
+    let record: Value = serde_json::from_slice(&succeeded(demo().arg("--json")).stdout).unwrap();
     let store = folder.path().join("runs");
     let stage = store.join("stages").join(record["stages"]["retrain"].as_str().unwrap());
     let weights = stage.join("model.safetensors");
