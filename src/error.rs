@@ -62,6 +62,10 @@ impl Error {
                 "Change the permissions, or name a folder that can be written with --store."
             }
             StorageFull | QuotaExceeded => "Free some space, or name a folder on another disk with --store.",
+            FileTooLarge => {
+                "No file may become that large here: raise the limit (ulimit -f unlimited), or name a folder on another \
+                 disk with --store."
+            }
             _ => "Check the path and the disk, then run the same command again.",
         };
         Self::Data(format!("cannot {what} {}: {error}. {remedy}", path.display()))

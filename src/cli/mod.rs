@@ -25,6 +25,7 @@ use clap::Parser;
 
 /// Parses, dispatches, tells the error; the process's exit code.
 pub fn main() -> i32 {
+    signals::survive_large_files();
     let verb = match Cli::try_parse() {
         Ok(cli) => cli.verb,
         Err(error) => return misspelt(&error),

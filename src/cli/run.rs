@@ -185,7 +185,10 @@ fn summary(record: &Record, path: &Path) -> String {
         ("retrained", &record.retrained, &kept),
     ] {
         let mut row = vec![name.to_owned()];
-        row.extend(names.iter().map(|n| format!("{:.4}", scores.metrics[*n])));
+        row.extend(names.iter().map(|n| match scores.metrics.get(*n) {
+            Some(value) => format!("{value:.4}"),
+            None => String::new(),
+        }));
         row.extend(units.iter().cloned());
         table.add_row(row);
     }

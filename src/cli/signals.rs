@@ -36,6 +36,16 @@ fn unheard(_: i32) -> bool {
     false
 }
 
+/// A file that grows beyond `ulimit -f` is told by the write that fails, as a full disk is, instead of killing the
+/// process.
+pub fn survive_large_files() {
+    #[cfg(unix)]
+    {
+        // Where that cannot be asked for, all is as it would have been.
+        let _ = flag::register(libc::SIGXFSZ, Arc::new(AtomicBool::new(false)));
+    }
+}
+
 /// Signals this soon after the first are one request: `timeout` sends its signal to the process and to its group.
 const ONE_REQUEST: Duration = Duration::from_secs(1);
 

@@ -1,7 +1,7 @@
 //! `<store>/events/<run>.jsonl`: a line for each event, by every process that had the run.
 
 use super::{Recorder, host, is_kept, now};
-use crate::train::Event;
+use crate::{store::regular, train::Event};
 use serde::Serialize;
 use std::{
     fs::{self, File},
@@ -36,11 +36,11 @@ impl Lines {
     /// Opens the file, creating it and its folder.
     pub fn open(path: &Path) -> io::Result<Self> {
         path.parent().map_or(Ok(()), fs::create_dir_all)?;
-        let mut file = File::options().read(true).append(true).create(true).open(path)?;
+        let mut file = regular::append(path)?;
         // A full disk, or a machine that stopped, may have cut the last line. Nothing is removed: another process may
         // write at this moment.
         let mut last = [b'\n'];
-        if file.metadata()?.is_file() && file.seek(SeekFrom::End(0))? > 0 {
+        if file.seek(SeekFrom::End(0))? > 0 {
             file.seek(SeekFrom::End(-1))?;
             file.read_exact(&mut last)?;
         }
@@ -109,7 +109,8 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn a_full_disk_is_an_error_and_no_panic() {
-        let mut lines = Lines::open(Path::new("/dev/full")).unwrap();
+        let file = File::options().append(true).open("/dev/full").unwrap();
+        let mut lines = Lines { path: "/dev/full".into(), file, host: host(), cut: false };
         for _ in 0..2 {
             let error = lines.record(None, &Event::Warning { text: "x" }).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::StorageFull);

@@ -23,7 +23,7 @@ pub fn run(experiment: &Experiment, store: &Store, progress: &mut dyn Progress) 
     let finetuned = stages::train(experiment, &whole, store, progress)?;
     // Whoever clears the store meanwhile leaves the weights that are still wanted here.
     let held = store.hold(finetuned.id(), WEIGHTS)?;
-    let full = scores("full", &finetuned, [experiment.task.metric.name()], progress)?;
+    let full = scores("full", experiment, &finetuned, progress)?;
     let found = match experiment.mode {
         Mode::Full => None,
         _ => Some(stages::find_ticket(experiment, &finetuned, store, progress)?),
@@ -40,9 +40,9 @@ pub fn run(experiment: &Experiment, store: &Store, progress: &mut dyn Progress) 
     };
     let pruned = stages::evaluate_pruned(experiment, &finetuned, &mask, store, progress)?;
     drop(held);
-    let before = scores("pruned", &pruned, full.keys().map(String::as_str), progress)?;
+    let before = scores("pruned", experiment, &pruned, progress)?;
     let retrained = stages::train(experiment, &mask, store, progress)?;
-    let after = scores("retrained", &retrained, full.keys().map(String::as_str), progress)?;
+    let after = scores("retrained", experiment, &retrained, progress)?;
     let baseline = task::majority_baseline(experiment.task, &experiment.dev.labels);
     let ticket = found.as_ref().map(|(ticket, _)| ticket);
     let search = found.as_ref().map(|(_, stage)| stage);
@@ -78,6 +78,7 @@ pub fn run(experiment: &Experiment, store: &Store, progress: &mut dyn Progress) 
         config: experiment.config.clone(),
         stages: done.iter().map(|(name, stage)| (*name, stage.id().to_string())).collect(),
     };
+    still_there(done.values().copied(), store)?;
     let path = record_path(experiment, store);
     let text = serde_json::to_string_pretty(&record).map_err(|e| Error::internal(e.to_string()))?;
     if let Some(moved) = store.write_record(&path, &format!("{text}\n"))? {
@@ -87,22 +88,31 @@ pub fn run(experiment: &Experiment, store: &Store, progress: &mut dyn Progress) 
     Ok((record, path))
 }
 
-/// What a stage scored, which is at least `names`.
-fn scores<'a>(
+/// A record names its stages. A data error when one of them was removed or damaged by hand since it was found or
+/// computed.
+fn still_there<'a>(stages: impl Iterator<Item = &'a Done>, store: &Store) -> Result<()> {
+    for done in stages {
+        let now = store.stage(done.id()).look()?;
+        if !now.is_some_and(|now| now.is_same(done)) {
+            return Err(Error::data(format!(
+                "stage {} has gone from {} while this run went on, so no record is written that names it. Run the same \
+                 command again: what is left is found, the rest is computed.",
+                done.id(),
+                done.dir().display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// What a stage scored, told.
+fn scores(
     model: &'static str,
+    experiment: &Experiment,
     stage: &Done,
-    names: impl IntoIterator<Item = &'a str>,
     progress: &mut dyn Progress,
 ) -> Result<Metrics> {
-    let metrics = stages::metrics(stage)?;
-    let lacks = |name: &&str| !metrics.get(*name).is_some_and(|value| value.is_finite());
-    if let Some(name) = names.into_iter().find(lacks) {
-        return Err(Error::data(format!(
-            "stage {} is damaged: its metrics.json has no {name}. Delete {} and run the same command again.",
-            stage.id(),
-            stage.dir().display()
-        )));
-    }
+    let metrics = stages::scores(experiment, stage)?;
     progress.event(&Event::Scores { model, metrics: &metrics });
     Ok(metrics)
 }

@@ -27,6 +27,9 @@ pub type Metrics = BTreeMap<String, f64>;
 /// The file with them, in stages that evaluate.
 const METRICS: &str = "metrics.json";
 
+/// The file with the mask, in stages that search.
+const TICKET: &str = "ticket.json";
+
 /// Loads the stage or computes it. The closure writes the stage's files and returns what `stage.json` adds.
 pub(super) fn once(
     machine: &Machine,
@@ -127,7 +130,7 @@ pub(super) fn trained(
     let bert = whole.shrunk(&mask.layer_shapes());
     drop(whole);
     progress.begin(kind, experiment.recipe.steps(experiment.train.len()));
-    let every = Duration::from_secs_f64(experiment.config.run.checkpoint_every);
+    let every = Duration::try_from_secs_f64(experiment.config.run.checkpoint_every).unwrap_or(Duration::MAX);
     let mut checkpoints = Checkpoints::new(checkpoints, every);
     finetune(&experiment.machine, bert, &experiment.train, &experiment.recipe, &mut checkpoints, progress)
 }
@@ -215,10 +218,16 @@ pub fn find_ticket(
         ));
         let passes = outcome.passes;
         let ticket = Ticket::new(experiment, outcome);
-        write_json(writer, "ticket.json", &ticket)?;
+        write_json(writer, TICKET, &ticket)?;
         Ok(json!({ "passes": passes }))
     })?;
-    Ok((done.read_json("ticket.json")?, done))
+    let ticket: Ticket = done.read_json(TICKET)?;
+    let (model, mask) = (&experiment.model.config, &ticket.mask);
+    let shapes = [mask.layers, mask.heads_per_layer, ticket.layers, ticket.heads_per_layer];
+    if shapes != [model.num_hidden_layers, model.num_attention_heads].repeat(2)[..] {
+        return Err(done.damaged(TICKET, "is of a model of another shape"));
+    }
+    Ok((ticket, done))
 }
 
 fn told<'a>(tried: &Tried<'a>) -> SearchPass<'a> {
@@ -256,8 +265,17 @@ pub fn evaluate_pruned(
     })
 }
 
-/// The scores that a stage wrote.
-pub fn metrics(stage: &Done) -> Result<Metrics> {
+/// The scores that a stage wrote, with the deciding one among them.
+pub fn scores(experiment: &Experiment, stage: &Done) -> Result<Metrics> {
+    let metrics = metrics(stage)?;
+    let wanted = experiment.task.metric.name();
+    match metrics.get(wanted) {
+        Some(_) => Ok(metrics),
+        None => Err(stage.damaged(METRICS, &format!("has no {wanted}"))),
+    }
+}
+
+fn metrics(stage: &Done) -> Result<Metrics> {
     stage.read_json(METRICS)
 }
 

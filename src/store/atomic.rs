@@ -43,16 +43,40 @@ fn write(path: &Path, parent: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Re
     fill(&mut out)?;
     out.flush()?;
     drop(out);
-    temporary.as_file().sync_all()?;
+    sync(temporary.as_file())?;
     temporary.persist(path).map_err(|refused| refused.error)?;
     sync_folder(parent)
 }
 
-/// Makes renames and removals in this folder lasting.
+/// Makes renames and removals in this folder lasting, where the file system can: some have no such thing for folders,
+/// and a folder may be one to write and not to read.
 pub(super) fn sync_folder(dir: &Path) -> io::Result<()> {
     #[cfg(unix)]
-    File::open(dir)?.sync_all()?;
+    match File::open(dir).and_then(|dir| dir.sync_all()) {
+        Err(error) if !is_only_unsupported(&error) => return Err(error),
+        _ => {}
+    }
     Ok(())
+}
+
+/// Makes a file's content lasting, where the file system can.
+pub(super) fn sync(file: &File) -> io::Result<()> {
+    match file.sync_all() {
+        #[cfg(unix)]
+        Err(error) if is_only_unsupported(&error) && error.kind() != io::ErrorKind::PermissionDenied => {
+            Ok(())
+        }
+        synced => synced,
+    }
+}
+
+/// Of fsync: that there is none, in the words of Linux, of network file systems and of FUSE. Data that could not be
+/// written is told by others (EIO, ENOSPC, EDQUOT).
+#[cfg(unix)]
+fn is_only_unsupported(error: &io::Error) -> bool {
+    let none =
+        [libc::EINVAL, libc::ENOTSUP, libc::EOPNOTSUPP, libc::ENOSYS, libc::EBADF, libc::EACCES, libc::EPERM];
+    error.raw_os_error().is_some_and(|code| none.contains(&code))
 }
 
 #[cfg(test)]
@@ -76,6 +100,25 @@ mod tests {
         atomic_write(&path, b"two").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(names(path.parent().unwrap()), ["file.json"]);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_folder_that_cannot_be_synced_is_no_error_and_one_that_is_not_there_is() {
+        // The kernel's own folders have no fsync.
+        let proc = Path::new("/proc/self");
+        assert_eq!(File::open(proc).unwrap().sync_all().unwrap_err().raw_os_error(), Some(libc::EINVAL));
+        sync_folder(proc).unwrap();
+        sync(&File::open(proc).unwrap()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        sync_folder(folder.path()).unwrap();
+        assert!(sync_folder(&folder.path().join("none")).is_err());
+        for code in [libc::EINVAL, libc::ENOTSUP, libc::EOPNOTSUPP, libc::ENOSYS, libc::EBADF, libc::EACCES] {
+            assert!(is_only_unsupported(&io::Error::from_raw_os_error(code)), "{code}");
+        }
+        for code in [libc::EIO, libc::ENOSPC, libc::EDQUOT, libc::ENOENT, libc::EROFS, libc::ESTALE] {
+            assert!(!is_only_unsupported(&io::Error::from_raw_os_error(code)), "{code}");
+        }
     }
 
     #[cfg(unix)]

@@ -4,13 +4,18 @@ use std::{
     collections::BTreeMap,
     fs,
     io::ErrorKind,
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
 
 use serde::Serialize;
 
-use super::{Keep, Lease, Lock, atomic::TEMPORARY, lease};
+use super::{
+    Keep, Lease, Lock, Store,
+    atomic::TEMPORARY,
+    lease,
+    links::{STAGES, link_on_the_way},
+};
 use crate::error::{Error, Result};
 
 /// What was written an hour ago and lies where nobody takes a lock is in nobody's hands any more.
@@ -68,6 +73,7 @@ pub struct Guard {
 /// Goes over a store.
 #[derive(Debug)]
 pub struct Broom {
+    root: PathBuf,
     pub keep: Keep,
     pub(super) really: bool,
     pub removed: BTreeMap<Kind, Count>,
@@ -79,8 +85,25 @@ pub struct Broom {
 
 impl Broom {
     /// Without `really`, counts alone.
-    pub fn new(keep: Keep, really: bool) -> Self {
-        Self { keep, really, removed: BTreeMap::new(), held: Vec::new(), damaged: Vec::new() }
+    pub fn new(store: &Store, keep: Keep, really: bool) -> Self {
+        let root = store.dir().to_owned();
+        Self { root, keep, really, removed: BTreeMap::new(), held: Vec::new(), damaged: Vec::new() }
+    }
+
+    /// Whether a symbolic link leads to this path, which is noted: nothing is removed through one. The store's `stages`
+    /// may be one.
+    pub(super) fn is_behind_a_link(&mut self, path: &Path) -> bool {
+        let link = link_on_the_way(&self.root, path, STAGES);
+        if let Some(link) = &link {
+            self.leave(&format!("{} is a symbolic link, and nothing is removed through one", link.display()));
+        }
+        link.is_some()
+    }
+
+    fn leave(&mut self, why: &str) {
+        if !self.damaged.iter().any(|known| known == why) {
+            self.damaged.push(why.to_owned());
+        }
     }
 
     pub fn total(&self) -> Count {
@@ -92,6 +115,15 @@ impl Broom {
 
     /// `None` while a process holds it, which is noted under this name.
     pub fn lock(&mut self, path: &Path, name: &str) -> Result<Option<Guard>> {
+        if self.is_behind_a_link(path) {
+            return Ok(None);
+        }
+        for path in [path, &lease::lease_path(path)] {
+            if fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
+                self.leave(&format!("{} is in the place of a lock and is none. Remove it", path.display()));
+                return Ok(None);
+            }
+        }
         let guard = if self.really {
             Lock::at(path)?.take()?.map(|lease| Guard { _lease: Some(lease) })
         } else {
@@ -104,7 +136,9 @@ impl Broom {
     }
 
     pub fn file(&mut self, kind: Kind, path: &Path) -> Result<()> {
-        if let Some(bytes) = size(path)? {
+        if let Some(bytes) = size(path)?
+            && !self.is_behind_a_link(path)
+        {
             if self.really {
                 remove(path)?;
             }
@@ -141,7 +175,10 @@ impl Broom {
     }
 
     /// An empty folder. One that is not empty has something in it that came since.
-    pub(super) fn folder(&self, dir: &Path) -> Result<()> {
+    pub(super) fn folder(&mut self, dir: &Path) -> Result<()> {
+        if self.is_behind_a_link(dir) {
+            return Ok(());
+        }
         match self.really.then(|| fs::remove_dir(dir)) {
             Some(Err(e)) if !matches!(e.kind(), ErrorKind::NotFound | ErrorKind::DirectoryNotEmpty) => {
                 Err(Error::io(dir, "remove", &e))
@@ -156,14 +193,14 @@ impl Broom {
     }
 }
 
-/// The names in a folder, sorted; none where there is no folder.
+/// The names in a folder, sorted; none where there is no folder. What is no text is no name of a store's file.
 pub fn names(dir: &Path) -> Result<Vec<String>> {
     let entries = match fs::read_dir(dir) {
         Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(Vec::new()),
         other => other.map_err(|e| Error::io(dir, "list", &e))?,
     };
     let mut names: Vec<String> =
-        entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
     names.sort();
     Ok(names)
 }

@@ -1,7 +1,6 @@
 //! A finished stage.
 
 use std::{
-    fs::{self, File},
     io::{self, ErrorKind},
     path::{Path, PathBuf},
 };
@@ -10,25 +9,17 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::{
-    FORMAT_VERSION, StageId,
+    HashKind, Hashes, StageId,
     atomic::{atomic_write, sync_folder},
     broom::remove,
+    hashes,
+    manifest::{self, MANIFEST, OTHERS, REMOVED},
+    regular,
 };
 use crate::error::{Error, Result};
 
-/// Written last: a folder without it is no finished stage.
-pub(super) const MANIFEST: &str = "stage.json";
-
-/// Up to this size a file's hash is checked whenever its stage is found; above, when the file is wanted
-/// ([`Done::verified_path`]).
-const HASHED_ON_LOAD: u64 = 1 << 20;
-
-/// A file's key in `stage.json` when it was removed to save room. The mark is written before the file goes, and goes
-/// after the file has come back: a file that is there in spite of it may be whole or not.
-const REMOVED: &str = "removed";
-
-/// A file's key with the programs that computed it to other bits than those that were removed.
-const OTHERS: &str = "others";
+/// Below this size a file is hashed as fast as its hash is looked up.
+const SMALL: u64 = 1 << 20;
 
 /// A stage whose files are all there, but for those that were removed to save room, with what `stage.json` says about
 /// them.
@@ -44,29 +35,31 @@ impl Done {
         Self { id, dir, info }
     }
 
-    pub(super) fn load(id: &StageId, dir: &Path) -> Result<Option<Self>> {
+    /// Its files are compared with what was recorded; with `hashes`, the large ones by more than their size too.
+    pub(super) fn load(id: &StageId, dir: &Path, hashes: Option<&Hashes>) -> Result<Option<Self>> {
         let found = Self::read_manifest(id, dir)?;
-        found.as_ref().map_or(Ok(()), Self::verify)?;
+        found.as_ref().map_or(Ok(()), |done| done.verify(hashes))?;
         Ok(found)
     }
 
-    /// [`load`](Self::load) without a look at the files.
+    /// [`load`](Self::load) without comparing the files.
     pub(super) fn read_manifest(id: &StageId, dir: &Path) -> Result<Option<Self>> {
-        let manifest = dir.join(MANIFEST);
-        let text = match fs::read(&manifest) {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Error::io(&manifest, "read", &error)),
-        };
+        let Some(text) = regular::read_if_there(&dir.join(MANIFEST))? else { return Ok(None) };
         let info: Value = serde_json::from_slice(&text)
             .map_err(|error| damaged(dir, MANIFEST, &format!("is not valid JSON ({error})")))?;
-        Ok(Some(Self::new(id.clone(), dir.to_owned(), info)))
+        let stage = manifest::check(&info).map_err(|why| damaged(dir, MANIFEST, &why))?;
+        if stage != *id {
+            return Err(damaged(dir, MANIFEST, &format!("is that of {stage}")));
+        }
+        Ok(Some(Self::new(stage, dir.to_owned(), info)))
     }
 
-    /// The stage whose folder this is, by what it says of itself, without a look at the files.
+    /// The stage whose folder this is, by what it says of itself, without comparing the files; `None` for what is no
+    /// finished stage, or a damaged one.
     pub fn of_folder(dir: &Path) -> Option<Self> {
-        let info: Value = serde_json::from_slice(&fs::read(dir.join(MANIFEST)).ok()?).ok()?;
-        Some(Self::new(StageId::parse(info["stage"].as_str()?)?, dir.to_owned(), info))
+        let text = regular::read_if_there(&dir.join(MANIFEST)).ok()??;
+        let info: Value = serde_json::from_slice(&text).ok()?;
+        Some(Self::new(manifest::check(&info).ok()?, dir.to_owned(), info))
     }
 
     pub fn id(&self) -> &StageId {
@@ -80,6 +73,16 @@ impl Done {
     /// The whole of `stage.json`.
     pub fn info(&self) -> &Value {
         &self.info
+    }
+
+    /// Whether both have the same files, removed or not.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let hashes = |done: &Self| -> Vec<Value> {
+            let mut files = done.files();
+            files.sort();
+            files.into_iter().map(|name| json!([name, done.info["files"][&name]["blake3"]])).collect()
+        };
+        self.id == other.id && hashes(self) == hashes(other)
     }
 
     /// The names of its files, removed ones too.
@@ -113,10 +116,10 @@ impl Done {
         }
     }
 
-    /// [`path`](Self::path) of a file whose hash was compared now, however big it is.
+    /// [`path`](Self::path) of a file whose hash was computed and compared now, however big it is.
     pub fn verified_path(&self, name: &str) -> Result<PathBuf> {
         let path = self.path(name)?;
-        let hash = File::open(&path).and_then(|file| hash_file(&file));
+        let hash = hash_file(&path);
         if !self.is_hash(name, &hash.map_err(|e| Error::io(&path, "read", &e))?) {
             return Err(changed(&self.dir, name));
         }
@@ -130,7 +133,7 @@ impl Done {
     /// Whether the file is there as it was recorded, removed or not.
     pub(super) fn is_whole(&self, name: &str) -> Result<bool> {
         let path = self.dir.join(name);
-        match File::open(&path).and_then(|file| hash_file(&file)) {
+        match hash_file(&path) {
             Ok(hash) => Ok(self.is_hash(name, &hash)),
             Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
             Err(e) => Err(Error::io(&path, "read", &e)),
@@ -181,30 +184,25 @@ impl Done {
 
     pub fn read(&self, name: &str) -> Result<Vec<u8>> {
         let path = self.path(name)?;
-        fs::read(&path).map_err(|error| Error::io(&path, "read", &error))
+        regular::read(&path, regular::LARGEST_JSON).map_err(|error| Error::io(&path, "read", &error))
     }
 
     pub fn read_json<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
         serde_json::from_slice(&self.read(name)?)
-            .map_err(|error| damaged(&self.dir, name, &format!("does not hold what it should ({error})")))
+            .map_err(|error| self.damaged(name, &format!("does not hold what it should ({error})")))
     }
 
-    /// Compares every file's size with `stage.json`, and the hash of those below 1 MiB.
-    pub fn verify(&self) -> Result<()> {
-        let version = &self.info["format_version"];
-        if *version != FORMAT_VERSION {
-            return Err(damaged(
-                &self.dir,
-                MANIFEST,
-                &format!("has format version {version}, not {FORMAT_VERSION}"),
-            ));
-        }
-        let Some(files) = self.info["files"].as_object() else {
-            return Err(damaged(&self.dir, MANIFEST, "lists no files"));
-        };
+    /// A data error: one of its files is not what it should be.
+    pub fn damaged(&self, name: &str, what: &str) -> Error {
+        damaged(&self.dir, name, what)
+    }
+
+    /// Compares every file's size and hash with `stage.json`; without `hashes` the size alone of large ones.
+    fn verify(&self, hashes: Option<&Hashes>) -> Result<()> {
+        let Some(files) = self.info["files"].as_object() else { return Ok(()) };
         for (name, facts) in files.iter().filter(|(name, _)| !self.is_removed(name)) {
             let path = self.dir.join(name);
-            let file = match File::open(&path) {
+            let mut file = match regular::open(&path) {
                 Ok(file) => file,
                 Err(error) if error.kind() == ErrorKind::NotFound => {
                     return Err(damaged(&self.dir, name, "is missing"));
@@ -218,7 +216,12 @@ impl Done {
                 let what = format!("has {size} bytes where {recorded} were written");
                 return Err(damaged(&self.dir, name, &what));
             }
-            if size < HASHED_ON_LOAD && facts["blake3"] != hash_file(&file).map_err(failed)?.as_str() {
+            let hash = match hashes {
+                _ if size < SMALL => hashes::hash(HashKind::Blake3, &mut file),
+                Some(hashes) => hashes.hash_of(HashKind::Blake3, &path, &mut file),
+                None => continue,
+            };
+            if facts["blake3"] != hash.map_err(failed)?.as_str() {
                 return Err(changed(&self.dir, name));
             }
         }
@@ -238,9 +241,6 @@ fn damaged(dir: &Path, name: &str, what: &str) -> Error {
     ))
 }
 
-/// BLAKE3 in hex, of what is left to read.
-pub(super) fn hash_file(file: &File) -> io::Result<String> {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(file)?;
-    Ok(hasher.finalize().to_hex().to_string())
+fn hash_file(path: &Path) -> io::Result<String> {
+    hashes::hash(HashKind::Blake3, &mut regular::open(path)?)
 }

@@ -6,7 +6,10 @@
 
 use std::{fs::File, path::PathBuf, thread};
 
-use super::{Done, LOOK_AGAIN, Lease, Lock, StageHandle, StageId, Store, atomic_write, locks, writer};
+use super::{
+    Done, LOOK_AGAIN, Lease, Lock, StageHandle, StageId, Store, atomic_write, links::refuse_link, locks,
+    writer,
+};
 use crate::error::{Error, Result};
 
 /// A file that is wanted.
@@ -63,9 +66,11 @@ impl Store {
                 }
                 // Whoever removed it, or brought it back, was killed between the mark and the file.
                 if done.is_whole(name)? {
+                    refuse_link(done.dir())?;
                     done.unmark(name)?;
                     continue;
                 }
+                refuse_link(done.dir())?;
                 return Ok(Wanted::Removed(Again { done, name: name.to_owned(), lease }));
             }
             on_wait(id)?;
@@ -76,7 +81,7 @@ impl Store {
 
 impl StageHandle {
     fn done(&self) -> Result<Done> {
-        self.load()?.ok_or_else(|| {
+        self.look()?.ok_or_else(|| {
             Error::data(format!(
                 "the finished stage {} has gone from {} since it was found. Run the same command again.",
                 self.id,
@@ -144,7 +149,7 @@ mod tests {
     }
 
     fn clear(store: &Store, id: &StageId) -> u64 {
-        let mut broom = Broom::new(Keep::Tickets, true);
+        let mut broom = Broom::new(store, Keep::Tickets, true);
         broom.stage(store, id).unwrap();
         broom.total().bytes
     }
@@ -194,7 +199,7 @@ mod tests {
 
             clear(&store, &id);
             std::fs::write(&path, BYTES).unwrap();
-            let mut broom = Broom::new(Keep::Models, true);
+            let mut broom = Broom::new(&store, Keep::Models, true);
             broom.stage(&store, &id).unwrap();
             assert!(broom.total().bytes == BYTES.len() as u64 && !path.exists());
         }
@@ -210,7 +215,7 @@ mod tests {
         std::fs::write(checkpoint.join("step-1"), "1").unwrap();
         drop(again);
         assert!(matches!(store.begin(&id, &mut |_| Ok(())).unwrap(), Begin::Done(_)));
-        Broom::new(Keep::Models, true).stage(&store, &id).unwrap();
+        Broom::new(&store, Keep::Models, true).stage(&store, &id).unwrap();
         assert!(checkpoint.join("step-1").exists());
         let Wanted::Removed(again) = want(&store, &id) else { panic!("not removed") };
         assert!(again.finish(BYTES, "me").unwrap() && !checkpoint.exists());

@@ -5,12 +5,13 @@
 //! its own that it writes anew again and again. Another machine takes the lease over when it has watched it for
 //! [`patience`] without a change. Only the watcher's own stopwatch counts; clocks may differ and jump.
 
-use super::locks;
+use super::links::is_link;
+use super::{deserialize_name, locks, regular};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::{
     fs::{self, File},
-    io::{ErrorKind, Read, Seek, Write},
+    io::{ErrorKind, Seek, Write},
     path::{Path, PathBuf},
     sync::{
         Arc, OnceLock,
@@ -25,6 +26,10 @@ use std::{
 const BEATS: u32 = 6;
 
 const USUAL_PATIENCE: Duration = Duration::from_secs(60);
+const LONGEST_PATIENCE: f64 = 86400.0;
+
+/// A lease is one line; whatever is longer is none.
+const LONGEST_LEASE: u64 = 1 << 16;
 
 /// How long a holder on another machine may give no sign of life: `LOTTERY_LEASE` seconds, or 60.
 ///
@@ -33,7 +38,8 @@ pub fn patience() -> Result<Duration> {
     let Some(typed) = std::env::var_os("LOTTERY_LEASE").filter(|typed| !typed.is_empty()) else {
         return Ok(USUAL_PATIENCE);
     };
-    let seconds = typed.to_str().and_then(|typed| typed.parse().ok()).filter(|s| (1.0..=86400.0).contains(s));
+    let seconds =
+        typed.to_str().and_then(|typed| typed.parse().ok()).filter(|s| (1.0..=LONGEST_PATIENCE).contains(s));
     seconds.map(Duration::from_secs_f64).ok_or_else(|| {
         Error::usage(format!(
             "LOTTERY_LEASE is {}, no number of seconds from 1 to 86400. Mend it, or unset it for 60.",
@@ -50,7 +56,8 @@ pub struct Holder {
     pub process: u32,
     /// What tells a running system from others, and from itself before it was started anew.
     machine: String,
-    /// Of this lease alone.
+    /// Of this lease alone; part of the names of files beside it.
+    #[serde(deserialize_with = "deserialize_name")]
     name: String,
     /// Seconds without a beat after which it may be taken over; the holder's own, wherever it is watched.
     patience: f64,
@@ -71,7 +78,7 @@ impl Holder {
 
     /// The holder by the lease beside this lock, if there is a whole one.
     fn of(lock: &Path) -> Option<Self> {
-        serde_json::from_slice(&fs::read(lease_path(lock)).ok()?).ok()
+        holder_in(&lease_path(lock))
     }
 
     /// Whether it is one of another machine, about which the system's own locks need not know, and gave a sign of life
@@ -79,7 +86,12 @@ impl Holder {
     fn lives_elsewhere(&self, lock: &Path) -> bool {
         let beaten = fs::metadata(lease_path(lock)).and_then(|file| file.modified()).ok();
         let age = beaten.and_then(|at| at.elapsed().ok()).unwrap_or_default();
-        self.machine != this_machine() && age.as_secs_f64() <= 2.0 * self.patience
+        self.machine != this_machine() && age <= 2 * self.patience()
+    }
+
+    /// As the file says, where that can be.
+    fn patience(&self) -> Duration {
+        Duration::from_secs_f64(self.patience.clamp(0.0, LONGEST_PATIENCE))
     }
 }
 
@@ -117,9 +129,17 @@ impl Lock {
         let Some(file) = locks::try_exclusive(&self.path)? else { return Ok(None) };
         // Where the file system has no such locks, the lease alone tells.
         let told = file.try_lock().is_ok();
-        let Ok(found) = fs::read(&self.lease) else {
-            let own = Own::new(&self.lease, Holder::this(&self.machine, self.patience))?;
-            return if own.place(&self.lease)? { own.begin(file, &self.lease).map(Some) } else { Ok(None) };
+        let found = match regular::read(&self.lease, LONGEST_LEASE) {
+            Ok(found) => found,
+            Err(e) if e.kind() == ErrorKind::NotFound && !is_link(&self.lease) => {
+                let own = Own::new(&self.lease, Holder::this(&self.machine, self.patience))?;
+                return if own.place(&self.lease)? {
+                    own.begin(file, &self.lease).map(Some)
+                } else {
+                    Ok(None)
+                };
+            }
+            Err(e) => return Err(no_lease(&self.lease, &e)),
         };
         let earlier: Option<Holder> = serde_json::from_slice(&found).ok();
         // Whoever of this machine has written here and does not hold the system's lock is dead.
@@ -127,8 +147,7 @@ impl Lock {
         let dead_here =
             |holder: &Option<Holder>| told && holder.as_ref().is_some_and(|holder| holder.machine == machine);
         let here = dead_here(&earlier);
-        let patience =
-            earlier.as_ref().map_or(self.patience, |e| Duration::from_secs_f64(e.patience.clamp(0.0, 1e6)));
+        let patience = earlier.as_ref().map_or(self.patience, Holder::patience);
         if !self.watched_for(patience, &found) && !here {
             return Ok(None);
         }
@@ -138,13 +157,13 @@ impl Lock {
         let own = Own::new(&self.lease, Holder::this(&self.machine, self.patience))?;
         let (since, dead) = &mut self.contested;
         if !own.place(&token(*dead))? {
-            let other = fs::read(token(*dead)).ok().and_then(|text| serde_json::from_slice(&text).ok());
+            let other = holder_in(&token(*dead));
             if dead_here(&other) || since.get_or_insert_with(Instant::now).elapsed() > patience {
                 (*since, *dead) = (None, *dead + 1);
             }
             return Ok(None);
         }
-        let unchanged = fs::read(&self.lease).ok() == Some(found);
+        let unchanged = regular::read(&self.lease, LONGEST_LEASE).ok() == Some(found);
         let taken = if unchanged { own.replace(file, &self.lease).map(Some) } else { Ok(None) };
         // From now on the lease is another than whoever comes too late has seen.
         (0..=*dead).for_each(|n| drop(fs::remove_file(token(n))));
@@ -203,8 +222,7 @@ impl Own {
     /// From its place, `lease`, on.
     fn begin(self, file: File, lease: &Path) -> Result<Lease> {
         // As it was placed: without links that is another file.
-        let placed =
-            File::options().read(true).write(true).open(lease).map_err(|e| Error::io(lease, "write", &e))?;
+        let placed = regular::open_to_write(lease, false).map_err(|e| Error::io(lease, "write", &e))?;
         Lease::begin(file, placed, lease.to_owned(), self.holder.clone())
     }
 }
@@ -293,13 +311,22 @@ fn write(lease: &mut File, holder: &Holder) -> std::io::Result<()> {
 
 /// Whether a whole lease of another name lies there. One that cannot be read may still be its own.
 fn is_of_another(path: &Path, name: &str) -> bool {
-    let mut text = Vec::new();
-    let read = File::open(path).and_then(|mut file| file.read_to_end(&mut text));
-    let holder = read.ok().and_then(|_| serde_json::from_slice::<Holder>(&text).ok());
-    holder.is_some_and(|holder| holder.name != name)
+    holder_in(path).is_some_and(|holder| holder.name != name)
 }
 
-fn lease_path(lock: &Path) -> PathBuf {
+fn holder_in(path: &Path) -> Option<Holder> {
+    serde_json::from_slice(&regular::read(path, LONGEST_LEASE).ok()?).ok()
+}
+
+/// What lies in a lease's place can be no lease, and would be waited for without end.
+fn no_lease(path: &Path, error: &std::io::Error) -> Error {
+    Error::data(format!(
+        "{} is in the place of a lease and cannot be read as one: {error}. Remove it, and run the same command again.",
+        path.display()
+    ))
+}
+
+pub(super) fn lease_path(lock: &Path) -> PathBuf {
     let mut path = lock.as_os_str().to_owned();
     path.push(".lease");
     path.into()
@@ -325,107 +352,4 @@ fn nonce() -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::atomic::AtomicUsize;
-
-    const PATIENCE: Duration = Duration::from_millis(300);
-
-    /// A lock as this machine sees it: of the others' system locks it knows nothing.
-    fn on(machine: &str, dir: &Path) -> Lock {
-        Lock::of(&dir.join(machine), dir.join("lock.lease"), machine, PATIENCE)
-    }
-
-    fn wait(lock: &mut Lock, within: Duration) -> Option<Lease> {
-        let began = Instant::now();
-        while began.elapsed() < within {
-            if let Some(lease) = lock.take().unwrap() {
-                return Some(lease);
-            }
-            thread::sleep(Duration::from_millis(10));
-        }
-        None
-    }
-
-    /// What SIGKILL leaves: no beats, the lease as it was.
-    fn die(mut lease: Lease) {
-        drop(lease.stop.take());
-        lease.beats.take().unwrap().join().unwrap();
-        lease.path = PathBuf::new();
-    }
-
-    #[test]
-    fn another_machine_waits_while_the_holder_lives_and_has_the_lock_when_it_lets_go() {
-        let folder = tempfile::tempdir().unwrap();
-        let held = on("a", folder.path()).take().unwrap().unwrap();
-        let mut other = on("b", folder.path());
-        assert!(wait(&mut other, PATIENCE * 4).is_none(), "taken from a living holder");
-        held.check().unwrap();
-        drop(held);
-        assert!(other.take().unwrap().is_some());
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "more than the two lock files is left");
-    }
-
-    #[test]
-    fn a_dead_holder_is_succeeded_at_once_on_its_machine_and_after_a_while_on_another() {
-        let folder = tempfile::tempdir().unwrap();
-        die(on("a", folder.path()).take().unwrap().unwrap());
-        let again = on("a", folder.path()).take().unwrap().unwrap();
-        die(again);
-        let began = Instant::now();
-        let mut other = on("b", folder.path());
-        let taken = wait(&mut other, PATIENCE * 10).expect("never taken over");
-        assert!(began.elapsed() >= PATIENCE);
-        taken.check().unwrap();
-    }
-
-    #[test]
-    fn a_half_written_lease_is_succeeded_like_a_dead_holder() {
-        let folder = tempfile::tempdir().unwrap();
-        for text in ["", "{\"host\": \"x", "null"] {
-            fs::write(folder.path().join("lock.lease"), text).unwrap();
-            assert!(wait(&mut on("a", folder.path()), PATIENCE * 10).is_some(), "{text}");
-        }
-    }
-
-    #[test]
-    fn whoever_slept_too_long_is_told_that_its_lock_is_gone() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut sleeper = on("a", folder.path()).take().unwrap().unwrap();
-        drop(sleeper.stop.take());
-        let taken = wait(&mut on("b", folder.path()), PATIENCE * 10).unwrap();
-        let error = sleeper.check().unwrap_err();
-        assert_eq!(error.exit_code(), 3);
-        assert!(error.to_string().contains("took over"), "{error}");
-        // Nor does it take the successor's lease with it.
-        drop(sleeper);
-        taken.check().unwrap();
-        assert!(folder.path().join("lock.lease").exists());
-    }
-
-    #[test]
-    fn of_many_machines_that_saw_the_holder_die_one_at_a_time_has_the_lock() {
-        let folder = tempfile::tempdir().unwrap();
-        die(on("first", folder.path()).take().unwrap().unwrap());
-        // As if somebody had died while taking over, besides.
-        let dead: Holder =
-            serde_json::from_slice(&fs::read(folder.path().join("lock.lease")).unwrap()).unwrap();
-        fs::write(folder.path().join(format!("lock.after-{}-0", dead.name)), "").unwrap();
-        let (inside, turns) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        thread::scope(|scope| {
-            for n in 0..8 {
-                let (inside, turns, folder) = (&inside, &turns, &folder);
-                scope.spawn(move || {
-                    let mut lock = on(&format!("m{n}"), folder.path());
-                    let lease = wait(&mut lock, Duration::from_secs(60)).expect("never had it");
-                    assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0, "two at once");
-                    thread::sleep(PATIENCE / 10);
-                    lease.check().unwrap();
-                    inside.fetch_sub(1, Ordering::SeqCst);
-                    turns.fetch_add(1, Ordering::SeqCst);
-                });
-            }
-        });
-        assert_eq!(turns.into_inner(), 8);
-    }
-}
+mod tests;

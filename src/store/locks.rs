@@ -9,6 +9,7 @@ use std::{
     path::Path,
 };
 
+use super::regular;
 use crate::error::{Error, Result};
 
 /// `None` while another process holds it, or shares it.
@@ -23,7 +24,7 @@ pub(super) fn try_shared(path: &Path) -> Result<Option<File>> {
 
 /// Whether some process holds or shares it; nothing is created.
 pub(super) fn is_held(path: &Path) -> bool {
-    let file = File::options().read(true).write(true).open(path);
+    let file = regular::open_to_write(path, false);
     file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
@@ -34,7 +35,7 @@ fn attempt(
     let failed = |error: &io::Error| Error::io(path, "lock", error);
     loop {
         // For reading too: a sweep hands a lock to its run's process as stdin.
-        let file = File::options().read(true).write(true).create(true).truncate(false).open(path);
+        let file = regular::open_to_write(path, true);
         let file = file.map_err(|error| failed(&error))?;
         match lock(&file) {
             Ok(()) if is_at(&file, path).map_err(|error| failed(&error))? => return Ok(Some(file)),

@@ -10,6 +10,18 @@
 //!
 //! A stage that is done never changes, so reading one takes no lock; but files that can be computed again may be removed
 //! to save room, and brought back, and whoever needs such a file shares the stage's lock ([`Store::want`]).
+//!
+//! What "found in the store" promises: `stage.json` is as it was written (it carries a hash of itself, but for the marks
+//! of removed files), it is that of this stage, and every file that it lists, and that was not removed to save room, has
+//! the size and the BLAKE3 hash that were recorded. Hashes of large files are remembered for as long as the file's
+//! device, inode, size and times are the same ([`hashes`]); so what a program changed is always noticed, and what the disk
+//! itself corrupts, when the file is read for its content: weights are hashed once more whenever they are loaded
+//! ([`Done::verified_path`]). Stages that were written before `stage.json` had its hash are accepted without it; their
+//! files are compared all the same.
+//!
+//! Nothing that is read from a store is trusted to be what this program wrote: names are checked ([`is_name`]), only
+//! regular files are opened, of a size that such a file may have ([`regular`]), and nothing is removed through symbolic
+//! links but that of `stages` ([`refuse_link`]).
 
 mod atomic;
 mod broom;
@@ -19,7 +31,10 @@ pub mod hashes;
 mod hold;
 mod keep;
 pub mod lease;
+mod links;
 mod locks;
+mod manifest;
+mod name;
 pub mod regular;
 mod results;
 mod stage;
@@ -44,6 +59,8 @@ pub use hashes::{HashKind, Hashes};
 pub use hold::{Again, Held, Wanted};
 pub use keep::Keep;
 pub use lease::{Lease, Lock};
+pub use links::{is_link, refuse_link};
+pub use name::{deserialize_name, is_name};
 pub use stage::{FORMAT_VERSION, StageId, stage_id};
 pub use tidy::WEIGHTS;
 pub use writer::StageWriter;
@@ -75,6 +92,7 @@ pub struct StageHandle {
     id: StageId,
     dir: PathBuf,
     lock: PathBuf,
+    hashes: Arc<Hashes>,
 }
 
 impl Store {
@@ -128,8 +146,9 @@ impl Store {
     pub fn stage(&self, id: &StageId) -> StageHandle {
         StageHandle {
             id: id.clone(),
-            dir: self.dir.join("stages").join(id.as_str()),
+            dir: self.dir.join(links::STAGES).join(id.as_str()),
             lock: self.dir.join("locks").join(id.as_str()),
+            hashes: Arc::clone(&self.hashes),
         }
     }
 
@@ -163,18 +182,26 @@ impl StageHandle {
         &self.dir
     }
 
-    /// The finished stage, `None` while it is not done. A damaged one is a data error.
+    /// The finished stage, `None` while it is not done. A damaged one is a data error: its files are compared with what
+    /// was recorded.
     pub fn load(&self) -> Result<Option<Done>> {
-        Done::load(&self.id, &self.dir)
+        Done::load(&self.id, &self.dir, Some(&self.hashes))
+    }
+
+    /// [`load`](Self::load), for whoever found it a while ago or compares the file that it reads: of large files, the
+    /// sizes alone.
+    pub fn look(&self) -> Result<Option<Done>> {
+        Done::load(&self.id, &self.dir, None)
     }
 
     /// The process that finished the stage may have been killed between its last two moves. A checkpoint may also be
     /// of removed weights that are being computed again: that is for `lottery gc` to decide.
     fn clear_leftover(&self) {
         let whole = |done: &Done| !done.files().iter().any(|name| done.is_removed(name));
-        if self.dir.join(writer::CHECKPOINT).exists()
+        if !is_link(&self.dir)
+            && self.dir.join(writer::CHECKPOINT).exists()
             && let Ok(Some(_lock)) = Lock::at(&self.lock).and_then(|mut lock| lock.take())
-            && self.load().is_ok_and(|done| done.is_some_and(|done| whole(&done)))
+            && self.look().is_ok_and(|done| done.is_some_and(|done| whole(&done)))
         {
             writer::clear_checkpoint(&self.dir);
         }
@@ -292,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn weights_that_changed_are_found_when_they_are_wanted() {
+    fn weights_that_changed_are_found_when_their_stage_is_found_and_when_they_are_wanted() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
         let stage = finished(&store, &stage_id("finetune", &json!({})));
@@ -300,10 +327,13 @@ mod tests {
         let mut weights = vec![7; 3 << 20];
         weights[1 << 21] = 8;
         fs::write(stage.dir().join("model.safetensors"), weights).unwrap();
-        let error = done(&store, stage.id()).verified_path("model.safetensors").unwrap_err();
-        assert_eq!(error.exit_code(), 3);
-        let message = error.to_string();
-        assert!(message.contains("model.safetensors") && message.contains("Delete "), "{message}");
+        let found = store.begin(stage.id(), &mut |_| Ok(())).map(drop);
+        let looked_at = store.stage(stage.id()).look().unwrap().unwrap();
+        for error in [found.unwrap_err(), looked_at.verified_path("model.safetensors").unwrap_err()] {
+            assert_eq!(error.exit_code(), 3);
+            let message = error.to_string();
+            assert!(message.contains("model.safetensors") && message.contains("Delete "), "{message}");
+        }
     }
 
     #[test]

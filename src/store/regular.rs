@@ -1,7 +1,7 @@
 //! Reading files that anybody may have put there: never waits for a named pipe, never reads more than a bound.
 
 use std::{
-    fs::{File, Metadata},
+    fs::{File, Metadata, OpenOptions},
     io::{self, ErrorKind, Read},
     path::Path,
 };
@@ -24,6 +24,30 @@ pub fn open(path: &Path) -> io::Result<File> {
     let file = options.open(path)?;
     must_be_regular(&file.metadata()?)?;
     Ok(file)
+}
+
+/// Opens a regular file of the store's own to add to it, creating it where there is none. A link in its place is an
+/// error: what it points to is nobody's to write.
+pub fn append(path: &Path) -> io::Result<File> {
+    let file = no_follow(File::options().read(true).append(true).create(true)).open(path)?;
+    must_be_regular(&file.metadata()?)?;
+    Ok(file)
+}
+
+/// The same to write in place.
+pub(super) fn open_to_write(path: &Path, create: bool) -> io::Result<File> {
+    let file = no_follow(File::options().read(true).write(true).create(create).truncate(false)).open(path)?;
+    must_be_regular(&file.metadata()?)?;
+    Ok(file)
+}
+
+fn no_follow(options: &mut OpenOptions) -> &mut OpenOptions {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY);
+    }
+    options
 }
 
 /// The whole of a regular file of at most `limit` bytes.
@@ -105,5 +129,8 @@ mod tests {
             assert!(read(path, 9).is_err(), "{}", path.display());
         }
         assert!(open(&pipe).unwrap_err().to_string().contains("it is a named pipe"));
+        for path in [&pipe, &link, &socket] {
+            assert!(append(path).is_err() && open_to_write(path, true).is_err(), "{}", path.display());
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Records: the last one of each task × method × mode × seed at a fixed place, those of other settings beside it.
 
-use super::{LOOK_AGAIN, Lock, Store, atomic_write, canonical::canonical};
+use super::{LOOK_AGAIN, Lock, Store, atomic_write, canonical::canonical, links::link_on_the_way, regular};
 use crate::error::{Error, Result};
 use serde_json::{Value, json};
 use std::{
@@ -37,8 +37,8 @@ impl Store {
             }
         };
         let own = beside(path, record.as_bytes());
-        let moved = match fs::read(path) {
-            Ok(earlier) => {
+        let moved = match regular::read_if_there(path)? {
+            Some(earlier) => {
                 let to = beside(path, &earlier);
                 let other = to != own;
                 if other {
@@ -46,15 +46,24 @@ impl Store {
                 }
                 other.then_some(to)
             }
-            Err(e) if e.kind() == ErrorKind::NotFound => None,
-            Err(e) => return Err(Error::io(path, "read", &e)),
+            None => None,
         };
         atomic_write(path, record.as_bytes())?;
         // These settings may have been moved aside by others in the meantime.
-        match fs::remove_file(&own) {
-            Err(e) if e.kind() != ErrorKind::NotFound => Err(Error::io(&own, "remove", &e)),
-            _ => Ok(moved),
+        if self.is_moved_aside(path, &own) {
+            match fs::remove_file(&own) {
+                Err(e) if e.kind() != ErrorKind::NotFound => return Err(Error::io(&own, "remove", &e)),
+                _ => {}
+            }
         }
+        Ok(moved)
+    }
+
+    /// Whether the file is the record that its name says, and in this store.
+    fn is_moved_aside(&self, path: &Path, own: &Path) -> bool {
+        let here = link_on_the_way(&self.dir, own, "results").is_none();
+        let bytes = regular::read_if_there(own).ok().flatten();
+        here && bytes.is_some_and(|bytes| beside(path, &bytes) == own)
     }
 }
 

@@ -9,6 +9,7 @@ use super::{
     Broom, Done, Keep, Kind, StageId, Store,
     atomic::TEMPORARY,
     broom::{names, size},
+    links::{STAGES, is_link},
     writer::CHECKPOINT,
 };
 use crate::error::Result;
@@ -22,7 +23,7 @@ const TRAINED: [&str; 2] = ["finetune", "retrain"];
 impl Store {
     /// Removes what is not kept of these stages; those that a process uses are left.
     pub fn trim<'a>(&self, stages: impl IntoIterator<Item = &'a str>, keep: Keep) -> Result<Broom> {
-        let mut broom = Broom::new(keep, true);
+        let mut broom = Broom::new(self, keep, true);
         for id in stages.into_iter().filter_map(StageId::parse) {
             broom.stage(self, &id)?;
         }
@@ -34,6 +35,10 @@ impl Broom {
     /// One stage, unless a process computes or uses it.
     pub fn stage(&mut self, store: &Store, id: &StageId) -> Result<()> {
         let stage = store.stage(id);
+        // What is in it would be changed, and not in this store.
+        if self.is_behind_a_link(&stage.dir.join(CHECKPOINT)) {
+            return Ok(());
+        }
         let Some(_guard) = self.lock(&stage.lock, id.as_str())? else { return Ok(()) };
         match Done::read_manifest(id, &stage.dir) {
             Ok(Some(done)) => self.finished(done),
@@ -114,7 +119,7 @@ impl Broom {
 
     /// The stages, the records' temporary files, the encoded texts and the locks of stages that are gone.
     pub fn store(&mut self, store: &Store) -> Result<()> {
-        let stages = store.dir().join("stages");
+        let stages = store.dir().join(STAGES);
         // A full disk has no room for the marks either. Encoded texts are made again, and nobody waits for them long.
         if self.really && is_full(&stages) {
             self.tokens(store)?;
@@ -162,7 +167,7 @@ impl Broom {
         while let Some(dir) = folders.pop() {
             for name in names(&dir)? {
                 let path = dir.join(&name);
-                if path.is_dir() {
+                if path.is_dir() && !is_link(&path) {
                     folders.push(path);
                 } else if name.starts_with(TEMPORARY) {
                     temporary.push(path);

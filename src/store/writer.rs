@@ -1,7 +1,7 @@
 //! A stage while it is being computed.
 
 use std::{
-    fs::{self, File},
+    fs,
     io::{self, Write},
     path::{Path, PathBuf},
 };
@@ -9,9 +9,12 @@ use std::{
 use serde_json::{Map, Value, json};
 
 use super::{
-    Done, FORMAT_VERSION, Lease, StageId,
-    atomic::{TEMPORARY, atomic_write, atomic_write_with},
-    done::{MANIFEST, hash_file},
+    Done, FORMAT_VERSION, HashKind, Lease, StageId,
+    atomic::{TEMPORARY, atomic_write, atomic_write_with, sync},
+    hashes,
+    links::refuse_link,
+    manifest::{self, MANIFEST, is_file_name},
+    regular,
 };
 use crate::error::{Error, Result};
 
@@ -28,9 +31,11 @@ pub struct StageWriter {
 impl StageWriter {
     /// Takes over the folder under its lock; what a killed process left there is cleared, its checkpoint kept.
     pub(super) fn take(id: StageId, dir: PathBuf, lease: Lease) -> Result<Self> {
+        refuse_link(&dir)?;
         fs::create_dir_all(&dir).map_err(|error| Error::io(&dir, "create", &error))?;
         for (name, path) in entries(&dir)? {
-            if name != CHECKPOINT {
+            // What lies in a checkpoint's place and is no folder goes, a link without what it points to.
+            if name != CHECKPOINT || !is_folder(&path) {
                 remove(&path).map_err(|error| Error::io(&path, "remove", &error))?;
             }
         }
@@ -52,8 +57,7 @@ impl StageWriter {
 
     /// The path of a file of this stage, for code that writes files itself.
     pub fn path(&self, name: &str) -> Result<PathBuf> {
-        let plain = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\']);
-        if plain && name != MANIFEST && name != CHECKPOINT {
+        if is_file_name(name) {
             Ok(self.dir.join(name))
         } else {
             Err(Error::internal(format!("{name:?} cannot be the name of a stage's file")))
@@ -70,7 +74,7 @@ impl StageWriter {
     }
 
     /// Declares the stage done: writes `stage.json` with `info` (an object: config, inputs, versions, device,
-    /// timing) and the size and BLAKE3 of every file in the folder.
+    /// timing), the size and BLAKE3 of every file in the folder, and a hash over all that.
     pub fn finish(self, info: Value) -> Result<Done> {
         let Value::Object(mut manifest) = info else {
             return Err(Error::internal(format!("what is known of stage {} is no JSON object", self.id)));
@@ -85,17 +89,21 @@ impl StageWriter {
                 continue;
             }
             let failed = |error: io::Error| Error::io(&path, "read", &error);
-            let file = File::open(&path).map_err(failed)?;
+            if !is_file_name(&name) {
+                return Err(Error::internal(format!("{name:?} cannot be the name of a stage's file")));
+            }
+            let mut file = regular::open(&path).map_err(failed)?;
             // Files written past this writer have to be on the disk before the stage may count as done.
-            file.sync_all().map_err(failed)?;
+            sync(&file).map_err(failed)?;
             let size = file.metadata().map_err(failed)?.len();
-            let blake3 = hash_file(&file).map_err(failed)?;
+            let blake3 = hashes::hash(HashKind::Blake3, &mut file).map_err(failed)?;
             files.insert(name, json!({"size": size, "blake3": blake3}));
         }
         manifest.insert("format_version".into(), json!(FORMAT_VERSION));
         manifest.insert("lottery_version".into(), json!(env!("CARGO_PKG_VERSION")));
         manifest.insert("stage".into(), json!(self.id.as_str()));
         manifest.insert("files".into(), Value::Object(files));
+        manifest::seal(&mut manifest);
         let manifest = Value::Object(manifest);
         self.lease.check()?;
         atomic_write(&self.dir.join(MANIFEST), format!("{manifest:#}\n").as_bytes())?;
@@ -105,9 +113,13 @@ impl StageWriter {
     }
 }
 
-/// Removes the state of a stage that is done. What cannot be removed only takes room.
+/// Removes the state of a stage that is done, of a link the link alone. What cannot be removed only takes room.
 pub(super) fn clear_checkpoint(dir: &Path) {
-    let _ = fs::remove_dir_all(dir.join(CHECKPOINT));
+    let _ = remove(&dir.join(CHECKPOINT));
+}
+
+fn is_folder(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_dir())
 }
 
 fn entries(dir: &Path) -> Result<Vec<(String, PathBuf)>> {

@@ -1,10 +1,10 @@
 //! What a sweep will take: time from the records of the same task, model, data and epochs, disk from the size of the model.
 
-use super::{Run, records::Summary};
+use super::{Run, live::is_duration, records::Summary};
 use crate::{
     error::Result,
     lottery::Contents,
-    store::{Done, Store, WEIGHTS},
+    store::{Done, StageId, Store, WEIGHTS},
 };
 use serde_json::json;
 use std::{
@@ -69,7 +69,8 @@ pub fn estimate(
         }
         match sizes.entry(&run.config.model).or_insert_with(|| size(&run.config.model, records, store)) {
             Some(bytes) => {
-                estimate.bytes += *bytes * (u64::from(new[0]) + u64::from(retrains));
+                let models = u64::from(new[0]) + u64::from(retrains);
+                estimate.bytes = estimate.bytes.saturating_add(bytes.saturating_mul(models));
                 estimate.largest = estimate.largest.max(*bytes);
             }
             None => estimate.without_size += 1,
@@ -82,7 +83,7 @@ fn average<'a>(records: impl Iterator<Item = &'a Summary>) -> Option<Timing> {
     let mut sums: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
     for record in records {
         for (stage, seconds) in &record.timing {
-            if let Some(seconds) = seconds {
+            if let Some(seconds) = seconds.filter(|seconds| is_duration(*seconds)) {
                 let sum = sums.entry(stage).or_default();
                 *sum = (sum.0 + seconds, sum.1 + 1.0);
             }
@@ -111,5 +112,5 @@ fn size(model: &str, records: &[Summary], store: &Store) -> Option<u64> {
         return bytes(Path::new(model));
     }
     let finetuned = records.iter().filter(|record| record.model.name == model).filter_map(Summary::finetuned);
-    finetuned.map(|stage| store.dir().join("stages").join(stage)).find_map(|dir| recorded(&dir))
+    finetuned.filter_map(StageId::parse).find_map(|stage| recorded(store.stage(&stage).dir()))
 }

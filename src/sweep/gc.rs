@@ -16,13 +16,16 @@ use std::{collections::HashSet, path::PathBuf};
 /// which runs go on, and the next time completes it.
 pub fn collect(store: &Store, keep: Keep, really: bool) -> Result<Broom> {
     store.must_exist()?;
-    let mut broom = Broom::new(keep, really);
+    let mut broom = Broom::new(store, keep, really);
     broom.store(store)?;
     let mut locks = Some(HashSet::new());
     for id in ids(store)? {
         match Sweep::load(&folder(store).join(&id)) {
             Ok(sweep) => {
-                leftovers(&mut broom, &sweep, store)?;
+                match sweep.refuse_links() {
+                    Ok(()) => leftovers(&mut broom, &sweep, store)?,
+                    Err(error) => broom.damaged.push(error.to_string()),
+                }
                 let own = sweep.runs.iter().map(|run| lock_path(store, &run.name));
                 locks = locks.map(|locks: HashSet<PathBuf>| locks.into_iter().chain(own).collect());
             }

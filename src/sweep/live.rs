@@ -1,5 +1,6 @@
 //! What a run's process tells about itself while it runs.
 
+use crate::store::regular;
 use serde::{Deserialize, Serialize};
 use std::{
     fs,
@@ -9,6 +10,14 @@ use std::{
 
 /// How often the file is written anew within a stage.
 const PAUSE: Duration = Duration::from_millis(500);
+
+/// Many times what a report takes.
+const LARGEST: u64 = 1 << 16;
+
+/// Whether so many seconds can be what something took, or takes: a century at most.
+pub(super) fn is_duration(seconds: f64) -> bool {
+    (0.0..=3.2e9).contains(&seconds)
+}
 
 /// The content of `live/<run>.json`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -72,11 +81,45 @@ impl Report {
 
 impl Live {
     pub fn load(path: &Path) -> Option<Self> {
-        serde_json::from_slice(&fs::read(path).ok()?).ok()
+        let mut live: Self = serde_json::from_slice(&regular::read(path, LARGEST).ok()?).ok()?;
+        live.seconds = Some(live.seconds).filter(|seconds| is_duration(*seconds)).unwrap_or_default();
+        live.eta = live.eta.filter(|seconds| is_duration(*seconds));
+        Some(live)
     }
 
     /// The file of a run.
     pub fn path(sweep: &Path, run: &str) -> PathBuf {
         sweep.join("live").join(format!("{run}.json"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_is_read_back_and_times_that_cannot_be_are_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.json");
+        assert!(Live::load(&path).is_none());
+        Report::to(path.clone()).begin("finetune", 345);
+        let live = Live::load(&path).unwrap();
+        assert_eq!((&*live.stage, live.done, live.total, live.eta), ("finetune", 0, 345, None));
+
+        let load = |seconds: &str, eta: &str| {
+            let text = format!(
+                r#"{{"stage":"x","done":18446744073709551615,"total":1,"detail":"","seconds":{seconds},"eta":{eta}}}"#
+            );
+            fs::write(&path, text).unwrap();
+            Live::load(&path).map(|live| (live.seconds, live.eta))
+        };
+        assert_eq!(load("1.5", "2.5"), Some((1.5, Some(2.5))));
+        assert_eq!(load("-1.5", "-2.5"), Some((0.0, None)));
+        assert_eq!(load("1e300", "1e300"), Some((0.0, None)));
+        for damaged in ["1e999", "null", "\"x\""] {
+            assert_eq!(load(damaged, "1.0"), None, "{damaged}");
+        }
+        fs::write(&path, vec![b' '; LARGEST as usize + 1]).unwrap();
+        assert!(Live::load(&path).is_none());
     }
 }

@@ -3,20 +3,20 @@
 use super::{
     Run, Sweep,
     live::Live,
+    process::{reason, terminate, was_terminated},
     records::{self, Summary, Wanted},
     state::{self, State, Status},
 };
 use crate::{
-    error::{Error, Result, message},
+    error::{Error, Result},
     lottery::Contents,
-    store::{Keep, Lease, Lock, Store, atomic_write},
+    store::{Keep, Lease, Lock, Store, atomic_write, regular},
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
-    fs::{self, File},
-    io::{Read, Seek, SeekFrom},
+    fs,
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -122,6 +122,7 @@ pub fn execute(
     options: &Options,
     watcher: &mut dyn Watcher,
 ) -> Result<Vec<Fate>> {
+    sweep.refuse_links()?;
     let program =
         std::env::current_exe().map_err(|e| Error::internal(format!("which program is this? {e}")))?;
     let mut local = Local {
@@ -328,13 +329,13 @@ impl Local<'_> {
         atomic_write(&settings, text.as_bytes())?;
         let log = sweep.log(run);
         let failed = |e: &std::io::Error| Error::io(&log, "write", e);
-        let file = File::options().create(true).append(true).open(&log).map_err(|e| failed(&e))?;
+        let file = regular::append(&log).map_err(|e| failed(&e))?;
         let log_from = file.metadata().map_err(|e| failed(&e))?.len();
         let live = Live::path(&sweep.dir, &run.name);
         let _ = fs::remove_file(&live);
 
         let fate = &mut self.fates[index];
-        fate.state.attempts += 1;
+        fate.state.attempts = fate.state.attempts.saturating_add(1);
         fate.state.status = Status::Running;
         (fate.state.exit_code, fate.state.error, fate.state.seconds) = (None, None, None);
         fate.state.save(&sweep.dir)?;
@@ -484,48 +485,4 @@ impl Local<'_> {
             self.open.extend(&shared[..there]);
         }
     }
-}
-
-/// Whether the signal of [`terminate`] ended it.
-fn was_terminated(status: ExitStatus) -> bool {
-    #[cfg(unix)]
-    if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
-        return signal == rustix::process::Signal::TERM.as_raw();
-    }
-    false
-}
-
-/// Asks a run's process to stop where it can be taken up again.
-fn terminate(child: &Child) {
-    #[cfg(unix)]
-    if let Some(id) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
-        // It has not been waited for, so the id is its own; it may have ended by itself.
-        let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
-    }
-    #[cfg(not(unix))]
-    let _ = child;
-}
-
-/// The first line of what a process said before it failed.
-fn reason(log: &Path, from: u64, status: ExitStatus) -> String {
-    let mut said = Vec::new();
-    let read = File::open(log).and_then(|mut file| {
-        file.seek(SeekFrom::Start(from))?;
-        file.read_to_end(&mut said)
-    });
-    let said = read.map(|_| String::from_utf8_lossy(&said).into_owned()).unwrap_or_default();
-    let error = said.lines().rev().find_map(|line| line.strip_prefix("error: "));
-    let panic = || said.lines().rev().find(|line| line.contains(" panicked at "));
-    let killed = || -> Option<String> {
-        #[cfg(unix)]
-        if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
-            return Some(format!("its process was killed by signal {signal}"));
-        }
-        None
-    };
-    error
-        .or_else(panic)
-        .map(|line| message(line).into_owned())
-        .or_else(killed)
-        .unwrap_or_else(|| format!("its process ended with {status} and said nothing"))
 }

@@ -17,6 +17,7 @@ pub mod grid;
 pub mod live;
 pub mod local;
 pub mod plan;
+mod process;
 pub mod records;
 pub mod slurm;
 pub mod state;

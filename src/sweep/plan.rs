@@ -4,7 +4,7 @@ use crate::{
     config::{ExperimentConfig, Split},
     error::{Error, Result},
     lottery::run_name,
-    store::{Store, atomic_write, canonical_json},
+    store::{Store, atomic_write, canonical_json, deserialize_name, is_name, refuse_link, regular},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -16,10 +16,17 @@ use std::{
 
 pub const FORMAT_VERSION: u32 = 1;
 
+/// Of a plan: a run takes some kilobytes.
+const LARGEST: u64 = 1 << 30;
+
+/// The folders of a sweep.
+const ROOMS: [&str; 4] = ["runs", "configs", "live", "logs"];
+
 /// One run of a sweep.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Run {
-    /// See [`run_name`].
+    /// See [`run_name`]; part of the names of the run's files.
+    #[serde(deserialize_with = "deserialize_name")]
     pub name: String,
     pub config: ExperimentConfig,
 }
@@ -34,10 +41,9 @@ pub struct Sweep {
     pub runs: Vec<Run>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct Saved {
     format_version: u32,
-    id: String,
     directory: PathBuf,
     runs: Vec<Run>,
 }
@@ -131,16 +137,31 @@ impl Sweep {
 
     pub(super) fn load(dir: &Path) -> Result<Self> {
         let path = dir.join("sweep.json");
-        let text = fs::read(&path).map_err(|e| Error::io(&path, "read", &e))?;
-        let saved: Saved = serde_json::from_slice(&text).map_err(|e| {
-            Error::data(format!("{} is damaged: {e}. Give the sweep's command once more.", path.display()))
-        })?;
-        Ok(Self { id: saved.id, dir: dir.to_owned(), directory: saved.directory, runs: saved.runs })
+        let damaged = |why: &dyn std::fmt::Display| {
+            Error::data(format!("{} is damaged: {why}. Give the sweep's command once more.", path.display()))
+        };
+        let text = regular::read(&path, LARGEST).map_err(|e| Error::io(&path, "read", &e))?;
+        let Saved { format_version, directory, runs } =
+            serde_json::from_slice(&text).map_err(|error| damaged(&error))?;
+        if format_version != FORMAT_VERSION {
+            return Err(damaged(&format!("it has format version {format_version}, not {FORMAT_VERSION}")));
+        }
+        let mut seen = HashSet::new();
+        for Run { name, config } in &runs {
+            let words = [&config.task, &config.method, &config.mode];
+            if !seen.insert(name) || !words.into_iter().all(|word| is_name(word)) {
+                return Err(damaged(&format!("run {name} is there twice, or is none")));
+            }
+        }
+        // The folder's name is the one that it is found by.
+        let id = dir.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+        Ok(Self { id, dir: dir.to_owned(), directory, runs })
     }
 
     /// Makes its folders and writes it down, for workers to find.
     pub fn save(&self) -> Result<()> {
-        for room in ["runs", "configs", "live", "logs"] {
+        self.refuse_links()?;
+        for room in ROOMS {
             let dir = self.dir.join(room);
             fs::create_dir_all(&dir).map_err(|e| Error::io(&dir, "create", &e))?;
         }
@@ -148,6 +169,12 @@ impl Sweep {
             "format_version": FORMAT_VERSION, "id": self.id, "directory": self.directory, "runs": self.runs,
         });
         atomic_write(&self.dir.join("sweep.json"), format!("{saved}\n").as_bytes())
+    }
+
+    /// What a sweep writes and removes lies in folders of its own. A data error: one of them is a symbolic link.
+    pub(super) fn refuse_links(&self) -> Result<()> {
+        refuse_link(&self.dir)?;
+        ROOMS.iter().chain(&["slurm"]).try_for_each(|room| refuse_link(&self.dir.join(room)))
     }
 
     pub fn log(&self, run: &Run) -> PathBuf {
@@ -186,7 +213,7 @@ pub fn ids(store: &Store) -> Result<Vec<String>> {
     let mut ids: Vec<String> = entries
         .flatten()
         .filter(|entry| entry.path().join("sweep.json").exists())
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter_map(|entry| entry.file_name().into_string().ok().filter(|name| is_name(name)))
         .collect();
     ids.sort();
     Ok(ids)
@@ -229,6 +256,44 @@ mod tests {
         let once = sweep(vec![config(2, "good", 0.9), config(1, "good", 0.9)]);
         assert_eq!(once.id, twice.id);
         assert_ne!(once.id, sweep(vec![config(2, "good", 0.9)]).id);
+    }
+
+    #[test]
+    fn a_saved_sweep_is_loaded_and_one_with_names_that_are_paths_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let saved = Sweep::new("test", vec![config(1, "good", 0.9), config(2, "good", 0.9)], &store).unwrap();
+        saved.save().unwrap();
+        let loaded = Sweep::load(&saved.dir).unwrap();
+        assert_eq!((&loaded.id, loaded.runs.len()), (&saved.id, 2));
+        let path = saved.dir.join("sweep.json");
+        let whole: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        type Change = fn(&mut Value);
+        let changes: [Change; 8] = [
+            |saved| saved["runs"][0]["name"] = json!("../../../victim"),
+            |saved| saved["runs"][1]["name"] = json!("/etc/passwd"),
+            |saved| saved["runs"][1]["name"] = json!("a\u{1b}[2Jb"),
+            |saved| saved["runs"][1]["name"] = saved["runs"][0]["name"].clone(),
+            |saved| saved["runs"][0]["config"]["task"] = json!("../../x"),
+            |saved| saved["runs"][0]["config"]["mode"] = json!(""),
+            |saved| saved["format_version"] = json!(2),
+            |saved| saved["runs"] = json!({}),
+        ];
+        for (n, change) in changes.into_iter().enumerate() {
+            let mut hostile = whole.clone();
+            change(&mut hostile);
+            fs::write(&path, hostile.to_string()).unwrap();
+            let error = Sweep::load(&saved.dir).unwrap_err();
+            assert!(
+                error.exit_code() == 3 && error.to_string().contains("sweep.json is damaged"),
+                "{n}: {error}"
+            );
+        }
+        // Its name is that of its folder, whatever it says of itself.
+        let mut other = whole;
+        other["id"] = json!("../../other");
+        fs::write(&path, other.to_string()).unwrap();
+        assert_eq!(Sweep::load(&saved.dir).unwrap().id, saved.id);
     }
 
     #[test]

@@ -16,6 +16,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// So many warnings of a record are looked at; a run has a handful of kinds.
+const MOST_WARNINGS: usize = 100;
+
+fn first_warnings<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Vec<String>, D::Error> {
+    let mut warnings = Vec::<String>::deserialize(deserializer)?;
+    warnings.truncate(MOST_WARNINGS);
+    Ok(warnings)
+}
+
 /// What tables want of a record.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Summary {
@@ -27,7 +38,7 @@ pub struct Summary {
     full: Scores,
     pruned: Scores,
     retrained: Scores,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "first_warnings")]
     pub warnings: Vec<String>,
     #[serde(default, skip_serializing)]
     pub timing: BTreeMap<String, Option<f64>>,

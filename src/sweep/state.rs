@@ -1,13 +1,13 @@
 //! How a run stands: one small file for each, and a lock that its process holds.
 
-use super::{Run, Sweep, plan::FORMAT_VERSION};
+use super::{Run, Sweep, live::is_duration, plan::FORMAT_VERSION};
 use crate::{
     error::{Error, Result},
-    store::{Lock, Store, atomic_write, lease},
+    store::{Lock, Store, atomic_write, lease, regular},
 };
 use serde::{Deserialize, Serialize};
 use std::{
-    fmt, fs,
+    fmt,
     path::{Path, PathBuf},
 };
 
@@ -65,8 +65,12 @@ impl State {
 
     /// What was written about the run; a file that is missing or damaged says that it is pending.
     pub fn load(sweep: &Path, run: &str) -> Self {
-        let text = fs::read(path(sweep, run)).unwrap_or_default();
-        serde_json::from_slice(&text).unwrap_or_else(|_| Self::pending(run))
+        let text = regular::read(&path(sweep, run), regular::LARGEST_JSON).unwrap_or_default();
+        let mut state = serde_json::from_slice(&text).unwrap_or_else(|_| Self::pending(run));
+        // What is written later goes by this name.
+        run.clone_into(&mut state.run);
+        state.seconds = state.seconds.filter(|seconds| is_duration(*seconds));
+        state
     }
 
     pub fn save(&self, sweep: &Path) -> Result<()> {
@@ -97,5 +101,38 @@ pub(super) fn lock_path(store: &Store, run: &str) -> PathBuf {
 impl Sweep {
     pub fn state(&self, run: &Run) -> State {
         State::load(&self.dir, &run.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_is_of_the_run_that_was_asked_for_whatever_its_file_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let sweep = folder.path().join("sweep");
+        let mut state = State::pending("run-1");
+        (state.status, state.seconds) = (Status::Failed, Some(7.5));
+        state.save(&sweep).unwrap();
+        assert_eq!(State::load(&sweep, "run-1"), state);
+        assert_eq!(State::load(&sweep, "run-2"), State::pending("run-2"));
+
+        let text = std::fs::read_to_string(path(&sweep, "run-1")).unwrap();
+        let change = |from: &str, to: &str| {
+            std::fs::write(path(&sweep, "run-1"), text.replace(from, to)).unwrap();
+            State::load(&sweep, "run-1")
+        };
+        let hostile = change("\"run-1\"", "\"../../../victim\"");
+        assert_eq!(hostile, state);
+        hostile.save(&sweep).unwrap();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        for seconds in ["-1.0", "1e300"] {
+            assert_eq!(change("7.5", seconds).seconds, None, "{seconds}");
+        }
+        assert_eq!(change("\"attempts\":0", "\"attempts\":4294967295").attempts, u32::MAX);
+        for damaged in ["\"attempts\":-1", "\"attempts\":1e9", "\"attempts\":4294967296"] {
+            assert_eq!(change("\"attempts\":0", damaged).status, Status::Pending, "{damaged}");
+        }
     }
 }

@@ -8,10 +8,12 @@ use std::path::Path;
 
 use super::{Encoded, Tokenizer};
 use crate::error::Result;
-use crate::store::atomic_write;
+use crate::store::{atomic_write, regular};
 use crate::task::Example;
 
 const MAGIC: &[u8; 8] = b"LTOKENS1";
+/// More than any memory.
+const LARGEST: u64 = 1 << 40;
 const DIGEST: usize = blake3::OUT_LEN;
 
 /// [`Tokenizer::encode_all`], kept in `cache_dir` if there is one. A damaged file is ignored and rewritten.
@@ -28,8 +30,13 @@ pub fn encode_cached(
         return tokenizer.encode_all(examples, max_length);
     };
     let path = dir.join(format!("{}.tokens", key(tokenizer, examples, max_length)));
-    let stored = std::fs::read(&path).ok().and_then(|bytes| decode(&bytes));
-    if let Some(encoded) = stored.filter(|encoded| encoded.len() == examples.len()) {
+    let stored = regular::read(&path, LARGEST).ok().and_then(|bytes| decode(&bytes));
+    let fits = |encoded: &Vec<Encoded>| {
+        let lengths = 1..=max_length;
+        encoded.len() == examples.len()
+            && encoded.iter().all(|sequence| lengths.contains(&sequence.ids.len()))
+    };
+    if let Some(encoded) = stored.filter(fits) {
         return Ok(encoded);
     }
     let encoded = tokenizer.encode_all(examples, max_length)?;
@@ -147,7 +154,11 @@ mod tests {
         let good = std::fs::read(&file).unwrap();
         let mut flipped = good.clone();
         flipped[20] ^= 1;
-        for damaged in [&[][..], b"LTOKENS1", &good[..good.len() - 1], &flipped, &to_bytes(&fresh[..1])] {
+        // Whole, and longer than the model has positions.
+        let mut long = fresh.clone();
+        long[0] = Encoded { ids: vec![1; 9], segments: vec![0; 9] };
+        let (short, long) = (to_bytes(&fresh[..1]), to_bytes(&long));
+        for damaged in [&[][..], b"LTOKENS1", &good[..good.len() - 1], &flipped, &short, &long] {
             std::fs::write(&file, damaged).unwrap();
             assert_eq!(encode_cached(&tokenizer, &examples(), 8, Some(dir.path())).unwrap(), fresh);
             assert_eq!(std::fs::read(&file).unwrap(), good);

@@ -8,7 +8,7 @@ use super::progress::Progress;
 use crate::{
     error::{Error, Result},
     ops::adamw::Moments,
-    store::atomic_write_with,
+    store::{atomic_write_with, is_link, regular},
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -21,6 +21,11 @@ use std::{
 const MAGIC: &[u8; 8] = b"LTRAIN02";
 const DIGEST: u64 = blake3::OUT_LEN as u64;
 const PREFIX: &str = "step-";
+/// What a killed process was writing.
+const TEMPORARY: &str = ".tmp-";
+
+/// Many times what a header takes.
+const LARGEST_HEADER: u64 = 64 << 20;
 
 /// Writing takes at most this part of the time, however slow the disk is.
 const SHARE: u32 = 50;
@@ -66,6 +71,22 @@ pub struct Position {
     pub recent: Option<f64>,
     /// Versions and kernels of the processes that took the steps: more than one, and the outcome has bits of its own.
     pub computed_by: Vec<String>,
+}
+
+impl Position {
+    /// Whether a run of so many steps, over so many of an epoch each, can stand there.
+    pub fn is_of(&self, total: u64, epochs: usize, steps_per_epoch: u64) -> bool {
+        let finished = self.epoch_losses.len();
+        let before = (finished as u64).checked_mul(steps_per_epoch);
+        let within = before.and_then(|before| self.step.checked_sub(before));
+        finished <= epochs && self.step <= total && within.is_some_and(|steps| steps <= steps_per_epoch)
+    }
+
+    /// Whether its numbers can be those of any run.
+    fn is_possible(&self) -> bool {
+        let most = 1 << 60;
+        self.tokens <= most && self.epoch_predictions <= most && (0.0..=1e12).contains(&self.seconds)
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -119,7 +140,7 @@ impl Checkpoints {
             let digest = out.hasher.finalize();
             out.out.write_all(digest.as_bytes())
         })?;
-        let whole = File::open(&path).and_then(|mut file| is_whole(&mut file));
+        let whole = regular::open(&path).and_then(|mut file| is_whole(&mut file));
         if !whole.map_err(|e| Error::io(&path, "read", &e))? {
             let _ = fs::remove_file(&path);
             return Err(Error::data(format!(
@@ -136,13 +157,19 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// Fills weights and moments from the newest checkpoint that is whole; tells of those that are not.
+    /// Fills weights and moments from the newest checkpoint that is whole and at a position that `fits` the run; tells
+    /// of those that are not.
     pub fn restore(
         &self,
         weights: &mut [f32],
         moments: &mut Moments,
+        fits: &dyn Fn(&Position) -> bool,
         progress: &mut dyn Progress,
     ) -> Result<Option<Position>> {
+        // A link leads out of the stage, and what lies there is not this run's to replace.
+        if is_link(&self.dir) {
+            fs::remove_file(&self.dir).map_err(|e| Error::io(&self.dir, "remove", &e))?;
+        }
         let (checkpoints, rest): (Vec<_>, Vec<_>) = self.files()?.into_iter().partition(|path| {
             path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(PREFIX))
         });
@@ -151,9 +178,14 @@ impl Checkpoints {
             let _ = fs::remove_file(path);
         }
         for path in checkpoints.iter().rev() {
-            match File::open(path).and_then(|mut file| read(&mut file, weights, moments)) {
+            match regular::open(path).and_then(|mut file| read(&mut file, weights, moments, fits)) {
                 Ok(position) => return Ok(Some(position)),
-                Err(e) if matches!(e.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) => {
+                Err(e)
+                    if matches!(
+                        e.kind(),
+                        ErrorKind::InvalidData | ErrorKind::InvalidInput | ErrorKind::UnexpectedEof
+                    ) =>
+                {
                     progress.warn(&format!("{} is damaged and is passed over", path.display()));
                 }
                 Err(e) => return Err(Error::io(path, "read", &e)),
@@ -162,7 +194,7 @@ impl Checkpoints {
         Ok(None)
     }
 
-    /// All files, older checkpoints before newer ones.
+    /// Checkpoints, older before newer ones, and temporary files. What else lies there nobody here has written.
     fn files(&self) -> Result<Vec<PathBuf>> {
         let failed = |e: io::Error| Error::io(&self.dir, "list", &e);
         let entries = match fs::read_dir(&self.dir) {
@@ -171,7 +203,11 @@ impl Checkpoints {
         };
         let mut found = Vec::new();
         for entry in entries {
-            found.push(entry.map_err(failed)?.path());
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name();
+            if [PREFIX, TEMPORARY].iter().any(|start| name.to_string_lossy().starts_with(start)) {
+                found.push(entry.path());
+            }
         }
         found.sort();
         Ok(found)
@@ -202,12 +238,18 @@ fn is_whole(file: &mut File) -> io::Result<bool> {
 }
 
 /// Nothing is filled unless all of it can be.
-fn read(file: &mut File, weights: &mut [f32], moments: &mut Moments) -> io::Result<Position> {
+fn read(
+    file: &mut File,
+    weights: &mut [f32],
+    moments: &mut Moments,
+    fits: &dyn Fn(&Position) -> bool,
+) -> io::Result<Position> {
     let damaged = || io::Error::from(ErrorKind::InvalidData);
-    if !is_whole(file)? {
+    let values = 12 * weights.len() as u64;
+    let size = file.metadata()?.len();
+    if size > 16 + LARGEST_HEADER + values + DIGEST || !is_whole(file)? {
         return Err(damaged());
     }
-    let size = file.metadata()?.len();
     file.rewind()?;
     let mut file = BufReader::with_capacity(1 << 20, file);
     let mut word = [0; 8];
@@ -217,12 +259,14 @@ fn read(file: &mut File, weights: &mut [f32], moments: &mut Moments) -> io::Resu
     }
     file.read_exact(&mut word)?;
     let mut header = Vec::new();
-    file.by_ref().take(u64::from_le_bytes(word)).read_to_end(&mut header)?;
-    let values = 12 * weights.len() as u64;
+    file.by_ref().take(u64::from_le_bytes(word).min(LARGEST_HEADER)).read_to_end(&mut header)?;
     if size != 16 + header.len() as u64 + values + DIGEST {
         return Err(damaged());
     }
     let header: Header = serde_json::from_slice(&header)?;
+    if !header.position.is_possible() || !fits(&header.position) {
+        return Err(damaged());
+    }
     for values in [weights, &mut moments.first, &mut moments.second] {
         let mut bytes = vec![0; 4 << 16];
         for values in values.chunks_mut(1 << 16) {
@@ -238,85 +282,4 @@ fn read(file: &mut File, weights: &mut [f32], moments: &mut Moments) -> io::Resu
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::train::Silent;
-
-    fn state(seed: u32, len: usize) -> (Position, Vec<f32>, Moments) {
-        let values = |k: u32| (0..len as u32).map(|i| f32::from_bits(i * 7 + k + seed)).collect::<Vec<_>>();
-        let position = Position {
-            step: u64::from(seed),
-            tokens: 99,
-            seconds: 0.1 + f64::from(seed),
-            epoch_losses: vec![2.0 / 3.0],
-            epoch_loss: 1e-300,
-            epoch_predictions: 5,
-            evaluations: vec![Evaluation {
-                step: 3,
-                predictions: 9,
-                loss: 1.0 / 3.0,
-                perplexity: 1.4,
-                accuracy: 0.1,
-            }],
-            recent: Some(0.3),
-            computed_by: vec!["0.1.0 avx2".into()],
-        };
-        (position, values(1), Moments { first: values(2), second: values(3), steps: seed })
-    }
-
-    fn restored(checkpoints: &Checkpoints, len: usize) -> Option<(Position, Vec<f32>, Moments)> {
-        let (mut weights, mut moments) = (vec![0.0; len], Moments::zeros(len));
-        let position = checkpoints.restore(&mut weights, &mut moments, &mut Silent).unwrap()?;
-        Some((position, weights, moments))
-    }
-
-    #[test]
-    fn what_is_restored_is_what_was_saved_and_only_the_last_is_kept() {
-        let folder = tempfile::tempdir().unwrap();
-        let dir = folder.path().join("checkpoint");
-        let mut checkpoints = Checkpoints::new(dir.clone(), Duration::ZERO);
-        assert!(restored(&checkpoints, 3).is_none() && checkpoints.due());
-        // More than one block of values, and an odd number of them.
-        let len = (1 << 16) + 77;
-        for step in [3, 12] {
-            let (position, weights, moments) = state(step, len);
-            checkpoints.save(&position, &weights, &moments).unwrap();
-            assert_eq!(restored(&checkpoints, len).unwrap(), (position, weights, moments));
-            assert_eq!(fs::read_dir(&dir).unwrap().count(), 1);
-        }
-    }
-
-    #[test]
-    fn a_damaged_checkpoint_is_passed_over_wherever_it_is_damaged() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut checkpoints = Checkpoints::new(folder.path().to_owned(), Duration::ZERO);
-        let (position, weights, moments) = state(5, 9);
-        checkpoints.save(&position, &weights, &moments).unwrap();
-        let whole = fs::read(folder.path().join("step-0000000005")).unwrap();
-        let newer = folder.path().join("step-0000000006");
-        for at in 0..whole.len() {
-            let mut bytes = whole.clone();
-            bytes[at] ^= 1;
-            fs::write(&newer, &bytes).unwrap();
-            assert_eq!(restored(&checkpoints, 9).unwrap().0, position, "flipped at {at}");
-            fs::write(&newer, &whole[..at]).unwrap();
-            assert_eq!(restored(&checkpoints, 9).unwrap().0, position, "cut at {at}");
-        }
-        // A model of another size, whose checkpoint is whole.
-        assert!(restored(&checkpoints, 10).is_none());
-        // The next one removes the damaged one too.
-        let (position, weights, moments) = state(6, 9);
-        checkpoints.save(&position, &weights, &moments).unwrap();
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-        assert_eq!(restored(&checkpoints, 9).unwrap().0, position);
-    }
-
-    #[test]
-    fn slow_writing_lengthens_the_pause() {
-        let mut checkpoints = Checkpoints::new(PathBuf::new(), Duration::from_secs(1));
-        checkpoints.last = Instant::now() - Duration::from_secs(2);
-        assert!(checkpoints.due());
-        checkpoints.cost = Duration::from_secs(1);
-        assert!(!checkpoints.due());
-    }
-}
+mod tests;

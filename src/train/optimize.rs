@@ -115,13 +115,14 @@ pub fn optimize(
     let schedule = Linear::new(total, recipe.warmup);
     let mut moments = Moments::zeros(bert.params.data.len());
     let program = machine.program();
-    let mut at = begin(&mut bert.params.data, &mut moments, checkpoints, total, program, progress)?;
+    let steps_per_epoch = examples.div_ceil(recipe.batch_size);
+    let fits = |at: &Position| at.is_of(total, recipe.epochs, steps_per_epoch as u64);
+    let mut at = begin(&mut bert.params.data, &mut moments, checkpoints, total, &fits, program, progress)?;
     let mut engine = machine.trainer(bert, moments)?;
     let remedy = objective.remedy(recipe.learning_rate / 2.0);
     if at.step == 0 && !evaluate(objective, &mut *engine, &mut at, total, progress)? {
         return Err(Error::data("the first weights give a held-out loss that is not a finite number."));
     }
-    let steps_per_epoch = examples.div_ceil(recipe.batch_size);
     let mut log = Log::new(at, total, remedy, started);
     'epochs: for epoch in log.at.epoch_losses.len()..recipe.epochs {
         let taken = log.at.step as usize - epoch * steps_per_epoch;
@@ -201,10 +202,11 @@ fn begin(
     moments: &mut Moments,
     checkpoints: &Checkpoints,
     total: u64,
+    fits: &dyn Fn(&Position) -> bool,
     own: String,
     progress: &mut dyn Progress,
 ) -> Result<Position> {
-    let found = checkpoints.restore(weights, moments, progress)?;
+    let found = checkpoints.restore(weights, moments, fits, progress)?;
     if let Some(at) = &found {
         progress.say(&format!("goes on after step {} of {total}", at.step));
         progress.event(&Event::StageResumes { step: at.step, total });

@@ -171,7 +171,10 @@ fn weights_of_other_bits_are_refused_and_not_tried_twice() {
     let id = record["stages"]["finetune"].as_str().unwrap();
     let path = store.join("stages").join(id).join("stage.json");
     gc(&store, &["--keep", "tickets"]);
-    let marked = json_file(&path);
+    let mut marked = json_file(&path);
+    // Its hash of itself would tell that it was changed.
+    marked.as_object_mut().unwrap().remove("seal");
+    let marked = marked;
     let other_threshold = ["--set", "search.threshold=0.5"];
     let wanted = [id, "this machine computes others", "--store", "delete"];
 

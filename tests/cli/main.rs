@@ -15,6 +15,8 @@ mod gc;
 mod gc_debris;
 #[cfg(unix)]
 mod gc_processes;
+#[cfg(unix)]
+mod hostile_store;
 mod keep;
 mod modes;
 mod output;

@@ -6,6 +6,7 @@ pub mod record;
 use super::{Recorder, host, is_kept, now};
 use crate::{
     error::{Error, Result},
+    store::regular,
     train::{Event, event::TrainingStep},
 };
 use proto::{Summary, Value};
@@ -18,6 +19,9 @@ use std::{
 
 /// In every name of an event file; TensorBoard looks for it.
 const MARK: &str = "tfevents";
+
+/// A process of a run writes some hundred kilobytes.
+const LARGEST: u64 = 1 << 30;
 
 /// What the steps 0, 1 and 2 of `eval/…` are.
 const MODELS: [&str; 3] = ["full", "pruned", "retrained"];
@@ -133,7 +137,7 @@ fn points(folder: &Path) -> io::Result<HashMap<(String, i64), f32>> {
         if !path.file_name().is_some_and(|name| name.to_string_lossy().contains(MARK)) {
             continue;
         }
-        for event in record::events(&fs::read(&path)?) {
+        for event in record::events(&regular::read(&path, LARGEST)?) {
             for value in event.summary.into_iter().flat_map(|summary| summary.value) {
                 points.extend(value.simple_value.map(|number| ((value.tag, event.step), number)));
             }

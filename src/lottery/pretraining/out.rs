@@ -6,7 +6,7 @@ use crate::{
         Head,
         weights::{Pretrained, Stored},
     },
-    store::{Done, StageId, WEIGHTS, atomic_write},
+    store::{Done, StageId, WEIGHTS, atomic_write, regular},
 };
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
@@ -15,11 +15,14 @@ use std::{fs, path::Path};
 /// Copied first: it says whose files the others are.
 const RECORD: &str = "pretrain.json";
 
+/// More than any memory.
+const LARGEST: u64 = 1 << 40;
+
 /// Refuses a folder with other contents, before anything is computed. One that holds a copy of this pre-training, whole
 /// or not, is completed; its weights keep their format.
 pub fn check_out(out: &Path, id: &StageId, half: bool) -> Result<()> {
     fs::create_dir_all(out).map_err(|e| Error::io(out, "create", &e))?;
-    let own = fs::read(out.join(RECORD))
+    let own = regular::read(&out.join(RECORD), regular::LARGEST_JSON)
         .ok()
         .and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok())
         .is_some_and(|record| record["stage"] == id.as_str());
@@ -49,7 +52,7 @@ fn weights(half: bool) -> Dtype {
 
 /// The format of the weights in this file, when it has any.
 fn stored(path: &Path) -> Option<Dtype> {
-    let bytes = fs::read(path).ok()?;
+    let bytes = regular::read(path, LARGEST).ok()?;
     let (_, metadata) = SafeTensors::read_metadata(&bytes).ok()?;
     metadata.tensors().values().next().map(|tensor| tensor.dtype)
 }
@@ -64,7 +67,7 @@ pub fn copy_out(done: &Done, out: &Path, half: bool) -> Result<()> {
         let bytes = if half && name == WEIGHTS {
             Pretrained::load(done.dir())?.build(Head::MaskedLm, 0, false)?.to_safetensors_as(Stored::F16)?
         } else {
-            fs::read(&path).map_err(|e| Error::io(&path, "read", &e))?
+            regular::read(&path, LARGEST).map_err(|e| Error::io(&path, "read", &e))?
         };
         atomic_write(&out.join(name), &bytes)?;
     }

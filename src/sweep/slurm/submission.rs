@@ -3,7 +3,7 @@
 use super::Options;
 use crate::{
     error::{Error, Result},
-    store::atomic_write,
+    store::{atomic_write, regular},
     sweep::plan::FORMAT_VERSION,
 };
 use serde::{Deserialize, Serialize};
@@ -54,7 +54,7 @@ impl Submission {
             fs::create_dir_all(sweep.join("slurm")).map_err(|e| Error::io(&folder, "create", &e))?;
             match fs::create_dir(&folder) {
                 Ok(()) => break folder,
-                Err(e) if e.kind() == ErrorKind::AlreadyExists => number += 1,
+                Err(e) if e.kind() == ErrorKind::AlreadyExists && number < u32::MAX => number += 1,
                 Err(e) => return Err(Error::io(&folder, "create", &e)),
             }
         };
@@ -79,7 +79,7 @@ impl Submission {
     }
 
     pub fn elements(&self) -> usize {
-        self.arrays.iter().map(|array| array.elements).sum()
+        self.arrays.iter().fold(0, |sum, array| sum.saturating_add(array.elements))
     }
 
     pub fn is_cancelled(&self) -> bool {
@@ -98,10 +98,7 @@ pub fn all(sweep: &Path) -> Result<Vec<Submission>> {
     for number in numbers(sweep)? {
         let folder = folder(sweep, number);
         let path = folder.join(RECORD);
-        let text = match fs::read(&path) {
-            Err(e) if e.kind() == ErrorKind::NotFound => continue,
-            other => other.map_err(|e| Error::io(&path, "read", &e))?,
-        };
+        let Some(text) = regular::read_if_there(&path)? else { continue };
         let submission: Submission = serde_json::from_slice(&text).map_err(|e| {
             Error::data(format!(
                 "{} is damaged: {e}. End its jobs with scancel, then remove its folder.",
@@ -115,7 +112,7 @@ pub fn all(sweep: &Path) -> Result<Vec<Submission>> {
 
 /// The number of the next one.
 pub(super) fn next(sweep: &Path) -> Result<u32> {
-    Ok(numbers(sweep)?.last().map_or(1, |last| last + 1))
+    Ok(numbers(sweep)?.last().map_or(1, |last| last.saturating_add(1)))
 }
 
 pub(super) fn folder(sweep: &Path, number: u32) -> PathBuf {
