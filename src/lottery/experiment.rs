@@ -1,6 +1,7 @@
 //! Everything a run reads, loaded and checked before anything is computed.
 
 use super::{
+    dropouts::other_dropouts,
     identity::{Read, training_inputs},
     model_folder::model_folder,
 };
@@ -8,7 +9,7 @@ use crate::{
     config::{ExperimentConfig, Split},
     engine::Machine,
     error::{Error, Result},
-    model::{BertConfig, Head, config::ATTENTION_DROPOUT, weights::Pretrained},
+    model::{BertConfig, Head, weights::Pretrained},
     ops::adamw::AdamW,
     prune::{Estimator, Method, Mode, PrunedUnits, RandomRule, SearchConfig},
     task::{self, Example, TaskId, TaskSpec},
@@ -60,7 +61,9 @@ impl Experiment {
             )));
         }
         check_length(&config, &model.config, &folder.name)?;
-        other_dropouts(&config, &model.config).iter().for_each(|note| progress.say(note));
+        let hidden = ("--set train.dropout=", config.train.dropout);
+        let attention = ("--set train.attention_dropout=", config.train.attention_dropout);
+        other_dropouts(&model.config, hidden, attention).iter().for_each(|note| progress.say(note));
         let tokenizer = Tokenizer::from_folder(&folder.dir)?;
         let data = task::load(task, Path::new(config.data.dir.as_deref().unwrap_or_default()))?;
         let encode = |examples: &[Example], limit: Option<usize>| -> Result<Dataset> {
@@ -197,23 +200,6 @@ fn split(all: Dataset, config: &ExperimentConfig) -> Result<(Dataset, Option<Dat
             Ok((all.subset(&rest), Some(all.subset(&chosen))))
         }
     }
-}
-
-/// Where the model's own file names other dropouts than the recipe, which decides.
-fn other_dropouts(config: &ExperimentConfig, model: &BertConfig) -> Vec<String> {
-    let recipe = |key: &str| match key {
-        ATTENTION_DROPOUT => ("train.attention_dropout", config.train.attention_dropout),
-        _ => ("train.dropout", config.train.dropout),
-    };
-    let differs = |(key, p): (&str, f64)| {
-        let (setting, trained) = recipe(key);
-        let note = format!(
-            "the model's config.json has {key} {p}; training uses {setting} {trained} (`--set {setting}={p}` would use the \
-             model's)"
-        );
-        (p != trained).then_some(note)
-    };
-    model.dropouts().into_iter().filter_map(differs).collect()
 }
 
 /// Refuses examples that may be longer than the model's table of positions.

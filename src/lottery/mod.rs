@@ -3,6 +3,7 @@
 mod again;
 mod contents;
 mod devices;
+mod dropouts;
 pub mod experiment;
 mod identity;
 mod model_folder;

@@ -3,17 +3,17 @@
 use super::{experiment::check_length, model_folder::model_folder};
 use crate::{
     config::{EMBEDDED_MODEL, ExperimentConfig},
-    error::{Error, Result},
+    error::Result,
     hub::is_on_hub,
-    model::BertConfig,
+    model::{BertConfig, weights::Pretrained},
     task::{self, TaskId},
     text::Tokenizer,
     train::Silent,
 };
-use std::{collections::HashMap, fs::File, path::Path};
+use std::{collections::HashMap, path::Path};
 
-/// Looks at each model and at each task's data once. Weights are only seen to be there, and models of the hub are left to
-/// the runs, which fetch them.
+/// Looks at each model and at each task's data once. Of weights the header alone is read, and models of the hub are left
+/// to the runs, which fetch them.
 #[derive(Default)]
 pub struct Preflight {
     models: HashMap<String, std::result::Result<Option<(BertConfig, String)>, String>>,
@@ -42,10 +42,8 @@ fn model(name: &str) -> Result<Option<(BertConfig, String)>> {
         return Ok(None);
     }
     let folder = model_folder(name, &mut Silent)?;
-    let config = BertConfig::load(&folder.dir)?;
+    let config = Pretrained::check(&folder.dir)?;
     Tokenizer::from_folder(&folder.dir)?;
-    let weights = folder.dir.join("model.safetensors");
-    File::open(&weights).map_err(|e| Error::io(&weights, "read", &e))?;
     Ok(Some((config, folder.name)))
 }
 

@@ -1,6 +1,7 @@
 //! `config.json` of a Hugging Face BERT folder.
 
 use super::{
+    folder,
     params::LayerShape,
     supported::{self, short},
 };
@@ -101,7 +102,7 @@ impl BertConfig {
 
     /// Reads and checks `DIR/config.json`.
     pub fn load(dir: &Path) -> Result<Self> {
-        Self::read(&dir.join("config.json"))
+        Self::read(&folder::config(dir)?)
     }
 
     /// The same of a file of any name.
@@ -125,6 +126,7 @@ impl BertConfig {
             bad(format!("{e}. A BERT's config.json has this key; fetch the model's own file again."))
         })?;
         config.check().map_err(bad)?;
+        config.saved_layers().map_err(bad)?;
         Ok(config)
     }
 
@@ -205,26 +207,22 @@ impl BertConfig {
 
     /// The units that a folder saved by this program still has; `config.json` lists them under `lottery`.
     pub fn saved_shape(&self) -> Result<Vec<LayerShape>> {
-        match self.rest.get("lottery") {
-            None => Ok(self.full_shape()),
-            Some(value) => {
-                let shape: Vec<LayerShape> =
-                    serde_json::from_value(value["layers"].clone()).map_err(|e| {
-                        Error::data(format!(
-                            "config.json, key lottery.layers: {e}. The stage's folder is damaged; delete it."
-                        ))
-                    })?;
-                let sound = shape.len() == self.num_hidden_layers
-                    && shape.iter().all(|l| {
-                        l.heads.is_sorted_by(|a, b| a < b)
-                            && l.heads.iter().all(|h| *h < self.num_attention_heads)
-                    });
-                if sound {
-                    Ok(shape)
-                } else {
-                    Err(Error::data("config.json, key lottery.layers: not a subset of the model's units."))
-                }
-            }
-        }
+        let saved = self.saved_layers().map_err(|why| Error::data(format!("config.json: {why}")))?;
+        Ok(saved.unwrap_or_else(|| self.full_shape()))
+    }
+
+    fn saved_layers(&self) -> std::result::Result<Option<Vec<LayerShape>>, String> {
+        let Some(value) = self.rest.get("lottery") else { return Ok(None) };
+        let damaged =
+            |why: &str| format!("key lottery.layers: {why}. The stage's folder is damaged; delete it.");
+        let shape: Vec<LayerShape> = value
+            .get("layers")
+            .map_or_else(|| Vec::deserialize(&Value::Null), Vec::deserialize)
+            .map_err(|e| damaged(&e.to_string()))?;
+        let sound = shape.len() == self.num_hidden_layers
+            && shape.iter().all(|l| {
+                l.heads.is_sorted_by(|a, b| a < b) && l.heads.iter().all(|h| *h < self.num_attention_heads)
+            });
+        if sound { Ok(Some(shape)) } else { Err(damaged("not a subset of the model's units")) }
     }
 }

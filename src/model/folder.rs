@@ -1,96 +1,141 @@
-//! The tensors of `model.safetensors`, and what lies in its place in folders that have none.
+//! What lies in folders in the place of a model's files.
 
-use crate::{
-    content::what_is,
-    error::{Error, Result},
-    store::regular,
+use crate::error::{Error, Result};
+use std::{
+    fs,
+    path::{Path, PathBuf},
 };
-use candle_core::{DType, Device, Tensor};
-use safetensors::{Dtype, SafeTensors};
-use std::{collections::HashMap, fs, path::Path};
 
-/// A tensor of the file.
-#[derive(Clone, Debug)]
-pub enum Stored {
-    Weights(Tensor),
-    /// Of a type that no weight has, such as `I8` or `BOOL`.
-    Other(String),
-}
-
-/// The bytes of `DIR/model.safetensors`.
+/// Where to look for `config.json`.
 ///
 /// # Errors
-/// There is none, with what is there in its place: shards, a pickle, an adapter.
-pub fn read(dir: &Path) -> Result<Vec<u8>> {
-    let path = dir.join("model.safetensors");
-    let error = match regular::read(&path, u64::MAX) {
-        Ok(bytes) => return Ok(bytes),
-        Err(error) => error,
-    };
+/// The folder is another kind of thing than a model, which it says.
+pub fn config(dir: &Path) -> Result<PathBuf> {
     let has = |name: &str| dir.join(name).exists();
     let here = dir.display();
-    if path.exists() {
-        return Err(Error::io(&path, "read", &error));
+    let path = dir.join("config.json");
+    // Beside a whole model too: transformers would apply it.
+    if has("adapter_config.json") || has("adapter_model.safetensors") || has("adapter_model.bin") {
+        return Err(Error::data(format!(
+            "{here}: this folder has an adapter (adapter_config.json), whose weights lottery does not add to a model's. Merge \
+             it into its model and save that in a folder of its own (merge_and_unload and save_pretrained of peft), or give \
+             --model the model itself."
+        )));
     }
-    if has("model.safetensors.index.json") || has_shards(dir) {
+    if path.exists() {
+        return Ok(path);
+    }
+    if has("bert_config.json") {
+        return Err(Error::data(format!(
+            "{here}: this folder has a checkpoint of TensorFlow (bert_config.json), as BERT's authors publish them. Convert it \
+             with convert_bert_original_tf_checkpoint_to_pytorch.py of transformers and save it with save_pretrained, or take \
+             the same model from the Hugging Face hub, such as --model google-bert/bert-base-uncased."
+        )));
+    }
+    // As older versions of sentence-transformers saved it.
+    match ["0_Transformer", "0_BERT"].iter().find(|inner| has(&format!("{inner}/config.json"))) {
+        Some(inner) => Err(Error::data(format!(
+            "{here}: the model is in this folder's {inner}. Give --model {}.",
+            dir.join(inner).display()
+        ))),
+        None => Ok(path),
+    }
+}
+
+/// Where to look for `model.safetensors`.
+///
+/// # Errors
+/// There is none, and weights of another form are there, with what to do about them.
+pub fn weights(dir: &Path) -> Result<PathBuf> {
+    let path = dir.join("model.safetensors");
+    if path.exists() {
+        return Ok(path);
+    }
+    let mut names: Vec<String> = fs::read_dir(dir)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    let has = |wanted: fn(&str) -> bool| names.iter().find(|name| wanted(name));
+    let here = dir.display();
+    let is_shard = |name: &str| name.starts_with("model-0") && name.ends_with(".safetensors");
+    if has(|name| name == "model.safetensors.index.json").or(has(is_shard)).is_some() {
         return Err(Error::data(format!(
             "{here}: the weights are in several files (model-00001-of-….safetensors), and lottery reads one. Join them once \
              in Python: `AutoModel.from_pretrained(FOLDER).save_pretrained(FOLDER, max_shard_size=\"100GB\")`."
         )));
     }
-    if has("adapter_config.json") || has("adapter_model.safetensors") {
+    if let Some(other) = has(|name| name.ends_with(".safetensors")) {
         return Err(Error::data(format!(
-            "{here}: this folder has an adapter (adapter_config.json), not a model. Merge it into its model and save that \
-             (merge_and_unload and save_pretrained of peft), or give --model the model itself."
+            "{here}: this folder has {other} and no model.safetensors. If these are the model's weights, rename the file to \
+             model.safetensors."
         )));
     }
-    if has("pytorch_model.bin") || has("pytorch_model.bin.index.json") {
+    if has(|name| name.starts_with("pytorch_model") && name.contains(".bin")).is_some() {
         return Err(Error::data(format!(
             "{here}: this folder has pytorch_model.bin, a pickle that can run code when read, and no model.safetensors. \
              Convert it once in Python: `AutoModel.from_pretrained(FOLDER).save_pretrained(FOLDER, safe_serialization=True)`."
         )));
     }
-    Err(Error::io(&path, "read", &error))
-}
-
-fn has_shards(dir: &Path) -> bool {
-    let shard = |name: &str| name.starts_with("model-00001-of-") && name.ends_with(".safetensors");
-    let mut names = fs::read_dir(dir).into_iter().flatten().flatten();
-    names.any(|entry| shard(&entry.file_name().to_string_lossy()))
-}
-
-/// All tensors by their names in the file; `file` is for messages.
-pub fn tensors(bytes: &[u8], file: &str) -> Result<HashMap<String, Stored>> {
-    let damaged =
-        |why: &str| Error::data(format!("{file}: not a whole safetensors file ({why}). Fetch it again."));
-    let read = SafeTensors::deserialize(bytes).map_err(|e| match what_is(bytes) {
-        Some(other) => Error::data(format!("{file}: this is {}. {}", other.name, other.remedy)),
-        None if bytes.is_empty() => damaged("it is empty"),
-        None => damaged(&e.to_string()),
-    })?;
-    let mut tensors = HashMap::with_capacity(read.len());
-    for (name, view) in read.iter() {
-        let dtype = match view.dtype() {
-            Dtype::F64 => DType::F64,
-            Dtype::F32 => DType::F32,
-            Dtype::F16 => DType::F16,
-            Dtype::BF16 => DType::BF16,
-            other => {
-                tensors.insert(name.to_owned(), Stored::Other(format!("{other:?}")));
-                continue;
-            }
-        };
-        let tensor = Tensor::from_raw_buffer(view.data(), dtype, view.shape(), &Device::Cpu)
-            .map_err(|e| damaged(&format!("tensor {name}: {e}")))?;
-        tensors.insert(name.to_owned(), Stored::Weights(tensor));
+    if let Some(other) = has(|name| matches!(name, "tf_model.h5" | "flax_model.msgpack")) {
+        return Err(Error::data(format!(
+            "{here}: this folder has {other}, weights of TensorFlow or Flax, and no model.safetensors. Convert it once in \
+             Python with transformers 4: `BertModel.from_pretrained(FOLDER, from_tf=True).save_pretrained(FOLDER)` \
+             (from_flax=True for Flax)."
+        )));
     }
-    Ok(tensors)
+    Ok(path)
 }
 
-/// What stands before the names of the tensors when the model was saved from within another.
-pub fn wrapper<'a>(names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    const WORDS: &str = "embeddings.word_embeddings.weight";
-    let mut prefixes: Vec<&str> = names.filter_map(|name| name.strip_suffix(WORDS)).collect();
-    prefixes.sort_by_key(|prefix| prefix.len());
-    prefixes.into_iter().next().filter(|prefix| !prefix.is_empty() && *prefix != "bert.")
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(files: &[&str], look: fn(&Path) -> Result<PathBuf>) -> Option<String> {
+        let dir = tempfile::tempdir().unwrap();
+        for file in files {
+            fs::create_dir_all(dir.path().join(file).parent().unwrap()).unwrap();
+            fs::write(dir.path().join(file), "").unwrap();
+        }
+        look(dir.path()).err().map(|error| {
+            assert_eq!(error.exit_code(), 3);
+            error.to_string()
+        })
+    }
+
+    #[test]
+    fn folders_that_are_no_model_say_what_they_are() {
+        for (files, wanted) in [
+            (&["adapter_config.json", "adapter_model.safetensors"][..], "an adapter"),
+            (&["adapter_config.json", "config.json", "model.safetensors"], "an adapter"),
+            (&["bert_config.json", "bert_model.ckpt.index"], "checkpoint of TensorFlow"),
+            (&["modules.json", "0_Transformer/config.json"], "0_Transformer"),
+        ] {
+            let refusal = refusal(files, config).unwrap_or_else(|| panic!("{files:?}"));
+            assert!(refusal.contains(wanted) && refusal.ends_with('.'), "{refusal}");
+        }
+        assert_eq!(refusal(&["config.json", "bert_config.json"], config), None);
+        assert_eq!(refusal(&[], config), None);
+    }
+
+    #[test]
+    fn weights_of_another_form_say_which() {
+        for (file, wanted) in [
+            ("model-00001-of-00002.safetensors", "several files"),
+            ("model.safetensors.index.json", "several files"),
+            ("model.fp16.safetensors", "rename the file"),
+            ("pytorch_model.bin", "a pickle"),
+            ("pytorch_model-00001-of-00002.bin", "a pickle"),
+            ("pytorch_model.bin.index.json", "a pickle"),
+            ("tf_model.h5", "TensorFlow"),
+            ("flax_model.msgpack", "Flax"),
+        ] {
+            let refused = refusal(&[file], weights).unwrap_or_else(|| panic!("{file}"));
+            assert!(refused.contains(wanted) && refused.ends_with('.'), "{refused}");
+            assert_eq!(refusal(&[file, "model.safetensors"], weights), None);
+        }
+        assert_eq!(refusal(&[], weights), None);
+    }
 }

@@ -7,12 +7,15 @@ pub mod config;
 pub mod embeddings;
 pub mod encoder;
 pub mod ffn_block;
+mod fit;
 mod folder;
 pub mod gates;
 pub mod masked_lm;
+pub mod memory;
 pub mod params;
 pub mod shrink;
 mod supported;
+pub mod tensors;
 pub mod tiny;
 pub mod weights;
 

@@ -141,12 +141,13 @@ impl Layout {
         self.add_joined(&[name.to_owned()], shape)
     }
 
-    /// Tensors of one shape without a gap between them.
+    /// Tensors of one shape without a gap between them. Sizes beyond all memory end at the largest number.
     fn add_joined(&mut self, names: &[String], shape: &[usize]) -> Range<usize> {
-        let start = self.len.next_multiple_of(ALIGNMENT);
+        let start = self.len.checked_next_multiple_of(ALIGNMENT).unwrap_or(usize::MAX);
         self.len = start;
         for name in names {
-            let range = self.len..self.len + shape.iter().product::<usize>();
+            let elements = shape.iter().copied().fold(1, usize::saturating_mul);
+            let range = self.len..self.len.saturating_add(elements);
             self.len = range.end;
             self.entries.push(Entry { name: name.clone(), shape: shape.to_vec(), range });
         }

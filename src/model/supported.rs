@@ -28,40 +28,62 @@ const ABSENT: &[(&str, &str, &str)] = &[
     ),
     ("quantization_config", "quantized weights", "Choose the model's original weights (f32, f16 or bf16)."),
     ("compression_config", "compressed weights", "Choose the model's original weights (f32, f16 or bf16)."),
-    ("adapters", "adapter layers", "Merge them into the model, or choose the model without them."),
+    ("per_layer_config", "layers of different forms", "Choose a model whose layers are alike."),
 ];
 
 /// Families whose models some folders call `"model_type": "bert"`, by the beginning of their classes' names.
 const FAMILIES: &[&str] = &[
     "Albert",
+    "AltCLIP",
     "Bart",
+    "BertGeneration",
     "BigBird",
+    "Bros",
     "Camembert",
+    "Canine",
+    "ChineseCLIP",
     "ConvBert",
+    "Data2Vec",
     "Deberta",
     "DistilBert",
     "Electra",
     "Ernie",
+    "Esm",
+    "EuroBert",
     "Flaubert",
+    "FNet",
     "Funnel",
+    "Gte",
     "IBert",
     "JinaBert",
+    "JinaEmbeddings",
     "LayoutLM",
+    "Lilt",
+    "Longformer",
     "Luke",
+    "Lxmert",
+    "MarkupLM",
     "MegatronBert",
     "MobileBert",
     "ModernBert",
     "MPNet",
+    "Mra",
     "Nezha",
     "NomicBert",
+    "Nystromformer",
     "QDQBert",
     "RemBert",
+    "RetriBert",
+    "Roberta",
     "RoCBert",
     "RoFormer",
-    "Roberta",
+    "Splinter",
     "SqueezeBert",
+    "Tapas",
     "VisualBert",
     "XLMRoberta",
+    "Xmod",
+    "Yoso",
 ];
 
 /// Why this is no BERT that is computed here.
@@ -99,7 +121,30 @@ pub fn check(config: &Value) -> Result<(), Refusal> {
             ));
         }
     }
+    check_adapters(&config["adapters"])?;
+    if !matches!(config["tie_word_embeddings"], Value::Null | Value::Bool(_)) {
+        return Err(format!(
+            "tie_word_embeddings is {}, and true or false is needed. Fetch the model's own file again.",
+            short(&config["tie_word_embeddings"])
+        ));
+    }
     check_widths(config)
+}
+
+/// adapter-transformers writes this key for every model, and lists in it the layers that were added, if any.
+fn check_adapters(key: &Value) -> Result<(), Refusal> {
+    let none = match key {
+        Value::Object(map) => ["adapters", "fusions"].iter().all(|list| map.get(*list).is_none_or(is_empty)),
+        other => is_empty(other),
+    };
+    if none {
+        return Ok(());
+    }
+    Err(format!(
+        "adapters is {}: adapter layers, which lottery does not compute. Merge them into the model, or choose the model \
+         without them.",
+        short(key)
+    ))
 }
 
 fn check_family(config: &Value) -> Result<(), Refusal> {
@@ -116,7 +161,9 @@ fn check_family(config: &Value) -> Result<(), Refusal> {
     }
     let classes = config["architectures"].as_array().into_iter().flatten().filter_map(Value::as_str);
     for class in classes {
-        if FAMILIES.iter().any(|family| class.starts_with(family)) {
+        // transformers 4 has the same classes for TensorFlow and Flax.
+        let plain = ["TF", "Flax"].iter().find_map(|other| class.strip_prefix(other)).unwrap_or(class);
+        if FAMILIES.iter().any(|family| plain.starts_with(family)) {
             return Err(format!(
                 "architectures names {}, which is another family than BERT, and lottery runs BERT only. Choose a model of \
                  BERT's own classes, such as BertForMaskedLM.",
@@ -205,7 +252,13 @@ mod tests {
             ("pruned_heads", json!({ "0": [1, 2] })),
             ("quantization_config", json!({ "quant_method": "bitsandbytes" })),
             ("compression_config", json!({ "format": "int-quantized" })),
-            ("adapters", json!({ "adapters": {} })),
+            ("adapters", json!({ "adapters": { "sst-2": "task" }, "config_map": {} })),
+            ("adapters", json!({ "adapters": {}, "fusions": { "a,b": null } })),
+            ("adapters", json!(["sst-2"])),
+            ("per_layer_config", json!({ "3": { "intermediate_size": 64 } })),
+            ("tie_word_embeddings", json!("false")),
+            ("architectures", json!(["TFRobertaForMaskedLM"])),
+            ("architectures", json!(["BertGenerationEncoder"])),
             ("architectures", json!(["RobertaForMaskedLM"])),
             ("architectures", json!(["BertModel", "JinaBertForMaskedLM"])),
             ("auto_map", json!({ "AutoModel": "modeling.Other" })),
@@ -230,6 +283,10 @@ mod tests {
             ("architectures", json!(["BertForPreTraining"])),
             ("architectures", json!(["HF_ColBERT"])),
             ("auto_map", json!({ "AutoTokenizer": ["tokenization.Own", null] })),
+            ("adapters", json!({ "adapters": {}, "config_map": {}, "fusion_config_map": {}, "fusions": {} })),
+            ("per_layer_config", json!({})),
+            ("tie_word_embeddings", json!(false)),
+            ("architectures", json!(["TFBertForMaskedLM", "FlaxBertModel"])),
             ("embedding_size", json!(32)),
             ("head_dim", json!(8)),
             ("chunk_size_feed_forward", json!(64)),

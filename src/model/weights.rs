@@ -3,15 +3,19 @@
 use super::{
     bert::Bert,
     config::BertConfig,
-    folder::{self, Stored as Saved},
+    fit::{self, is_of_head, plain_name},
+    folder, memory,
     params::{Entry, Head, LayerShape, Layout},
+    tensors::{Tensor, TensorFile},
 };
 use crate::error::{Error, Result};
-use candle_core::DType;
 use half::f16;
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
-use std::{collections::HashMap, path::Path};
+use std::{
+    collections::{HashMap, HashSet},
+    path::Path,
+    sync::Arc,
+};
 
 /// How weights are stored in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,31 +32,51 @@ pub struct Pretrained {
     /// What was read besides what is needed, or drawn because it was missing; worth telling.
     pub notes: Vec<String>,
     shape: Vec<LayerShape>,
-    tensors: HashMap<String, Saved>,
+    /// By their names without `bert.`
+    tensors: Arc<HashMap<String, Tensor>>,
     file: String,
 }
 
-impl Pretrained {
-    /// Reads `DIR/config.json` and `DIR/model.safetensors`.
-    pub fn load(dir: &Path) -> Result<Self> {
+/// A model's folder whose `config.json` and weights fit each other.
+struct Opened {
+    config: BertConfig,
+    shape: Vec<LayerShape>,
+    file: TensorFile,
+    tensors: HashMap<String, Tensor>,
+    name: String,
+}
+
+impl Opened {
+    fn new(dir: &Path) -> Result<Self> {
         let config = BertConfig::load(dir)?;
         let shape = config.saved_shape()?;
-        let path = dir.join("model.safetensors");
-        let bytes = folder::read(dir)?;
-        let file = path.display().to_string();
-        let read = folder::tensors(&bytes, &file)?;
-        let mut tensors = HashMap::with_capacity(read.len());
-        for (name, tensor) in read {
-            let plain = plain_name(&name);
-            if tensors.insert(plain.clone(), tensor).is_some() {
-                return Err(Error::data(format!(
-                    "{file}: holds tensor {plain} twice, under its own name and another spelling of it (such as bert.{plain}). \
-                     Which of the two is the model's cannot be told; save it again with one of them."
-                )));
-            }
-        }
-        let sha256 = format!("{:x}", Sha256::digest(&bytes));
-        Ok(Self { config, sha256, notes: Vec::new(), shape, tensors, file })
+        let path = folder::weights(dir)?;
+        let file = TensorFile::open(&path)?;
+        let name = path.display().to_string();
+        let tensors = file.by_name(plain_name)?;
+        let layout = Layout::new(&config, &shape, Head::MaskedLm);
+        let encoder: Vec<&Entry> = layout.entries.iter().filter(|e| !is_of_head(&e.name)).collect();
+        let find = |entry: &Entry| tensors.get(&plain_name(&entry.name));
+        fit::check(&encoder, find, tensors.keys().map(String::as_str), &name)?;
+        Ok(Self { config, shape, file, tensors, name })
+    }
+}
+
+impl Pretrained {
+    /// Refuses what [`load`](Self::load) would refuse, short of the numbers themselves. Reads no weights.
+    pub fn check(dir: &Path) -> Result<BertConfig> {
+        Opened::new(dir).map(|opened| opened.config)
+    }
+
+    /// Reads `DIR/config.json` and `DIR/model.safetensors`.
+    pub fn load(dir: &Path) -> Result<Self> {
+        let Opened { config, shape, file, mut tensors, name } = Opened::new(dir)?;
+        let mut used = HashSet::from(HEAD_TENSORS.map(str::to_owned));
+        let layout = Layout::new(&config, &shape, Head::MaskedLm);
+        used.extend(layout.entries.iter().map(|entry| plain_name(&entry.name)));
+        let key = |name: &str| Some(plain_name(name)).filter(|plain| used.contains(plain));
+        let sha256 = file.read(&mut tensors, key)?;
+        Ok(Self { config, sha256, notes: Vec::new(), shape, tensors: Arc::new(tensors), file: name })
     }
 
     /// The model with this head. The head's tensors are the file's when it has them, for as many labels if it is a
@@ -65,58 +89,38 @@ impl Pretrained {
                 self.file
             )));
         }
+        let tensors = Arc::clone(&self.tensors);
         let entries = Layout::new(&self.config, &self.shape, head).entries;
         let find = |entry: &Entry| {
             let name = plain_name(&entry.name);
-            let tensor = self.tensors.get(&name);
+            let other = || (name == DECODER_BIAS[0]).then(|| tensors.get(DECODER_BIAS[1])).flatten();
             // A classifier for another number of labels belongs to another task.
-            let wanted = |t: &&Saved| {
-                let fits = matches!(t, Saved::Weights(t) if t.dims() == entry.shape);
+            let wanted = |tensor: &&Tensor| {
+                let fits = tensor.is_float() && tensor.shape == entry.shape;
                 !is_of_head(&name) || (!fresh_head && (name.starts_with("cls.") || fits))
             };
-            let tensor = tensor.filter(wanted);
-            (name, tensor)
+            tensors.get(&name).or_else(other).filter(wanted)
         };
-        // Before a buffer is allocated whose size is what config.json says.
-        let (mut missing, mut drawn) = (Vec::new(), Vec::new());
-        for entry in &entries {
-            match find(entry) {
-                (name, Some(Saved::Other(dtype))) => {
-                    return Err(Error::data(format!(
-                        "{}: tensor {name} is of type {dtype}, and weights are needed as f32, f16, bf16 or f64. Quantized \
-                         models cannot be trained; choose the original one.",
-                        self.file
-                    )));
-                }
-                (name, Some(Saved::Weights(tensor))) if tensor.dims() != entry.shape => {
-                    return Err(self.other_shape(&name, tensor.dims(), &entry.shape));
-                }
-                (_, Some(Saved::Weights(_))) => {}
-                (name, None) if is_of_head(&name) || name.starts_with("pooler.") => {
-                    drawn.push(entry.name.clone());
-                }
-                (name, None) => missing.push(name),
-            }
-        }
-        if let Some(first) = missing.first() {
-            return Err(self.missing(first, missing.len(), entries.len()));
-        }
+        let all: Vec<&Entry> = entries.iter().collect();
+        let drawn = fit::check(&all, find, tensors.keys().map(String::as_str), &self.file)?;
+        // What is drawn is as large as config.json says.
+        memory::check(&self.config, &self.shape, head, memory::HELD, &self.file)?;
         let mut bert = Bert::zeros(self.config.clone(), self.shape.clone(), head);
         for entry in &entries {
-            if let (name, Some(Saved::Weights(tensor))) = find(entry) {
-                let values = tensor
-                    .to_dtype(DType::F32)
-                    .and_then(|t| t.flatten_all()?.to_vec1::<f32>())
-                    .map_err(|e| {
-                        Error::data(format!("{}: tensor {name}: {}", self.file, first_line(&e.to_string())))
-                    })?;
+            if let Some(tensor) = find(entry) {
+                let values = &mut bert.params.data[entry.range.clone()];
+                tensor.copy_to(values).map_err(|e| {
+                    let name = plain_name(&entry.name);
+                    Error::data(format!("{}: tensor {name}: {e}. Fetch the file again.", self.file))
+                })?;
                 if let Some(at) = values.iter().position(|v| !v.is_finite()) {
                     return Err(Error::data(format!(
-                        "{}: tensor {name} holds {} at element {at}. The file is damaged; fetch it again.",
-                        self.file, values[at]
+                        "{}: tensor {} holds {} at element {at}. The file is damaged; fetch it again.",
+                        self.file,
+                        plain_name(&entry.name),
+                        values[at]
                     )));
                 }
-                bert.params.data[entry.range.clone()].copy_from_slice(&values);
             }
         }
         bert.initialise(seed, |name| drawn.iter().any(|d| d == name));
@@ -130,33 +134,6 @@ impl Pretrained {
                 .push(format!("the model has no {what}; what is missing was drawn from the run's seed"));
         }
         Ok(bert)
-    }
-
-    fn other_shape(&self, name: &str, found: &[usize], wanted: &[usize]) -> Error {
-        let fewer = found.iter().zip(wanted).all(|(found, wanted)| found <= wanted);
-        let cause = if name.contains(".attention.") && fewer && found.len() == wanted.len() {
-            "If heads were pruned from it (prune_heads of transformers), give --model the whole model; else the two files \
-             are not of one model: fetch both again."
-        } else {
-            "The two files are not of one model; fetch both again."
-        };
-        Error::data(format!(
-            "{}: tensor {name} has shape {found:?}, and config.json asks for {wanted:?}. {cause}",
-            self.file
-        ))
-    }
-
-    fn missing(&self, first: &str, missing: usize, all: usize) -> Error {
-        let remedy = match folder::wrapper(self.tensors.keys().map(String::as_str)) {
-            Some(prefix) => format!(
-                "The names begin with {prefix}: the model was saved from within another (a wrapper such as DataParallel's \
-                 module. or torch.compile's _orig_mod., or a larger model). Save the BERT itself: \
-                 `model.{}.save_pretrained(FOLDER)`.",
-                prefix.trim_end_matches('.')
-            ),
-            None => "Use a BERT checkpoint that fits its config.json.".to_owned(),
-        };
-        Error::data(format!("{}: {missing} of {all} tensors are missing, first {first}. {remedy}", self.file))
     }
 
     fn describe(&self, known: &[String], drawn: &[String]) -> Vec<String> {
@@ -186,20 +163,12 @@ impl Pretrained {
     }
 }
 
-/// Names without `bert.`, and LayerNorm's old TensorFlow names replaced.
-fn plain_name(name: &str) -> String {
-    let name = name.strip_prefix("bert.").unwrap_or(name);
-    name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
-}
+/// One bias under the two names that transformers has for it.
+const DECODER_BIAS: [&str; 2] = ["cls.predictions.bias", "cls.predictions.decoder.bias"];
 
-/// Whether a tensor belongs to what stands on the encoder; a file may have other heads than the one that is wanted.
-fn is_of_head(name: &str) -> bool {
-    name.starts_with("classifier.") || name.starts_with("cls.")
-}
-
-fn first_line(text: &str) -> &str {
-    text.lines().next().unwrap_or_default()
-}
+/// What a head reads besides the masked-LM layout's tensors.
+const HEAD_TENSORS: [&str; 5] =
+    ["pooler.dense.weight", "pooler.dense.bias", "classifier.weight", "classifier.bias", DECODER_BIAS[1]];
 
 impl Bert {
     /// The bytes of `model.safetensors` under Hugging Face's names.

@@ -164,8 +164,59 @@ fn what_lies_in_the_place_of_the_weights_is_told() {
         refuse(&bench, &["in several files", "max_shard_size"]);
         bench.remove(&format!("model/{other}"));
     }
+    // A folder of PEFT's has no config.json; beside a whole model transformers would apply the adapter.
+    bench.write_model(&tiny());
     bench.write("model/adapter_config.json", "{}");
     refuse(&bench, &["an adapter", "merge_and_unload"]);
+    bench.remove("model/config.json");
+    bench.remove("model/model.safetensors");
+    refuse(&bench, &["an adapter", "merge_and_unload"]);
+}
+
+#[test]
+fn a_table_of_words_that_was_resized_names_the_key() {
+    let bench = Bench::new("RTE");
+    let mut resized = tiny();
+    resized.vocab_size += 4;
+    let bert = Bert::random(resized, Head::Classifier { labels: 2 }, 7);
+    bench.write("model/model.safetensors", bert.to_safetensors().unwrap());
+    refuse(&bench, &["word_embeddings.weight has shape [32, 32]", "[28, 32]", "set vocab_size to 32"]);
+}
+
+#[test]
+fn units_in_a_config_that_the_model_cannot_have_are_named_with_the_file() {
+    let bench = Bench::new("RTE");
+    let layer = json!({ "heads": [0, 99], "ffn": true });
+    for layers in [
+        json!([layer, layer]),
+        json!([[]]),
+        json!("all"),
+        json!([{ "heads": [18446744073709551615u64] }]),
+        Value::Null,
+    ] {
+        change_config(&bench, "lottery", json!({ "layers": layers }));
+        refuse(&bench, &["model/config.json", "lottery.layers"]);
+    }
+    change_config(&bench, "lottery", json!("layers"));
+    refuse(&bench, &["model/config.json", "lottery.layers"]);
+}
+
+#[test]
+fn a_folder_in_the_place_of_the_weights_is_told() {
+    let bench = Bench::new("RTE");
+    bench.remove("model/model.safetensors");
+    fs::create_dir(bench.path("model/model.safetensors")).unwrap();
+    refuse(&bench, &["model/model.safetensors", "it is a folder"]);
+}
+
+#[test]
+fn a_sweep_sees_weights_that_do_not_fit_before_a_run_begins() {
+    let bench = Bench::new("SST-2");
+    change_config(&bench, "num_hidden_layers", json!(3));
+    let grid = ["--tasks", "sst2", "--seeds", "1", "--dry-run"];
+    let output = crate::sweep::sweep(&bench, "runs", &grid).output().unwrap();
+    let told = crate::fixture::stderr(&output);
+    assert!(told.contains("1 of 1 runs cannot begin here: ") && told.contains("encoder.layer.2."), "{told}");
 }
 
 #[test]
@@ -198,7 +249,7 @@ fn dropouts_of_the_config_that_the_recipe_does_not_have_are_told_and_the_saved_o
         ("attention_probs_dropout_prob", "0.1"),
         ("classifier_dropout", "0"),
     ] {
-        assert!(told.contains(&format!("config.json has {key} {p}; training uses train.")), "{told}");
+        assert!(told.contains(&format!("config.json has {key} {p}, and training uses ")), "{told}");
     }
     let record: Value = serde_json::from_slice(&output.stdout).unwrap();
     let saved: Value =

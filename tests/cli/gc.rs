@@ -112,6 +112,32 @@ fn weights_go_nothing_else_does_and_another_search_trains_them_back() {
     assert_eq!(here["timing"]["finetune_s"], record["timing"]["finetune_s"]);
 }
 
+/// Earlier versions wrote the source model's dropouts into `config.json`, whatever was trained with.
+#[test]
+fn weights_of_a_stage_whose_config_an_earlier_version_wrote_are_trained_back() {
+    let bench = Bench::new("SST-2");
+    let recipe = ["--set", "train.dropout=0.3"];
+    let record = bench.record("sst2", &recipe);
+    let id = record["stages"]["finetune"].as_str().unwrap();
+    let stage = bench.path("runs/stages").join(id);
+    let weights = fs::read(stage.join(WEIGHTS)).unwrap();
+    let mut config = json_file(&stage.join("config.json"));
+    assert_eq!(config.as_object_mut().unwrap().shift_remove("hidden_dropout_prob"), Some(0.3.into()));
+    let earlier = format!("{config:#}");
+    fs::write(stage.join("config.json"), &earlier).unwrap();
+    let mut manifest = json_file(&stage.join("stage.json"));
+    manifest["files"]["config.json"]["size"] = earlier.len().into();
+    manifest["files"]["config.json"]["blake3"] = blake3::hash(earlier.as_bytes()).to_hex().as_str().into();
+    fs::write(stage.join("stage.json"), format!("{manifest:#}\n")).unwrap();
+
+    gc(&bench.path("runs"), &["--keep", "tickets"]);
+    let other = [&recipe[..], &["--set", "search.threshold=0.5"]].concat();
+    let output = succeeded(&mut bench.run("sst2", &other));
+    assert!(stderr(&output).contains(&format!("{id}: {BACK}")), "{}", stderr(&output));
+    assert!(fs::read(stage.join(WEIGHTS)).unwrap() == weights);
+    assert_eq!(fs::read_to_string(stage.join("config.json")).unwrap(), earlier);
+}
+
 #[test]
 fn each_policy_keeps_what_it_says() {
     let bench = Bench::new("MRPC");

@@ -6,7 +6,7 @@ use assert_cmd::Command;
 use lottery::model::{Head, weights::Pretrained};
 use serde_json::{Value, json};
 
-use crate::fixture::{Bench, done_stages, lottery, refused, stderr, succeeded, tiny};
+use crate::fixture::{Bench, done_stages, json_file, lottery, refused, stderr, succeeded, tiny};
 
 /// 200 different lines of few words, most of which their places tell.
 fn text() -> String {
@@ -157,6 +157,23 @@ fn from_a_shape_with_a_vocabulary_of_its_own_and_into_a_folder_with_half_the_bit
 }
 
 #[test]
+fn dropouts_of_the_config_that_the_training_does_not_use_are_told_and_the_saved_ones_are_the_trainings() {
+    let bench = bench();
+    let mut shape: Value = serde_json::from_slice(&fs::read(bench.path("shape.json")).unwrap()).unwrap();
+    (shape["hidden_dropout_prob"], shape["attention_probs_dropout_prob"]) = (json!(0.25), json!(0.2));
+    bench.write("shape.json", shape.to_string());
+    let words =
+        ["--config", "shape.json", "--vocab-size", "50", "--steps", "1", "--dropout", "0.2", "--out", "new"];
+    let output = succeeded(&mut pretrain(&bench, "runs", &[&words, &QUICK[2..]].concat()));
+    let told = stderr(&output);
+    let note = "config.json has hidden_dropout_prob 0.25, and training uses 0.2; `--dropout 0.25` would use the model's";
+    assert_eq!(told.matches("config.json has ").count(), 1, "{told}");
+    assert!(told.contains(note), "{told}");
+    let saved = json_file(&bench.path("new/config.json"));
+    assert_eq!([&saved["hidden_dropout_prob"], &saved["attention_probs_dropout_prob"]], [&json!(0.2); 2]);
+}
+
+#[test]
 fn compressed_and_several_texts_and_the_demo_grammar_are_read() {
     let bench = bench();
     let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
@@ -251,6 +268,10 @@ fn what_cannot_be_trained_is_refused_with_the_remedy() {
         "huge.json",
         fs::read_to_string(bench.path("shape.json")).unwrap().replace(":16,", ":16777216,"),
     );
+    // Its own limit is for the sizes of layers and words; segments and all are counted for the memory.
+    let mut segments: Value = serde_json::from_slice(&fs::read(bench.path("shape.json")).unwrap()).unwrap();
+    (segments["type_vocab_size"], segments["hidden_size"]) = (json!(1 << 24), json!(1 << 14));
+    bench.write("segments.json", segments.to_string());
     bench.write("odd.json", fs::read_to_string(bench.path("shape.json")).unwrap().replace(":16,", ":15,"));
     bench.write("wide.json", fs::read_to_string(bench.path("shape.json")).unwrap());
     let model = |rest: &[&'static str]| [&["--model", "model"], rest].concat();
@@ -302,6 +323,11 @@ fn what_cannot_be_trained_is_refused_with_the_remedy() {
             vec!["--config", "huge.json", "--text", "text.txt", "--vocab-size", "50"],
             3,
             &["huge.json", "parameters", "hidden_size"],
+        ),
+        (
+            vec!["--config", "segments.json", "--text", "text.txt", "--vocab-size", "50"],
+            3,
+            &["segments.json", "GB of memory", "parameters", "this machine has"],
         ),
         (vec!["--model", "untied", "--text", "text.txt"], 3, &["untied", "tie_word_embeddings"]),
         (model(&["--text", "text.txt", "--text", "copy.txt"]), 2, &["text.txt", "copy.txt", "--epochs"]),

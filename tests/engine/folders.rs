@@ -5,7 +5,7 @@ use candle_core::{DType, Device, Tensor};
 use lottery::{
     error::Error,
     model::{
-        Bert, Head, LayerShape,
+        Bert, BertConfig, Head, LayerShape,
         weights::{Pretrained, Stored},
     },
 };
@@ -253,7 +253,7 @@ fn tensors_that_are_missing_misshapen_or_not_finite_are_refused_by_name() {
     let dir = save_changed(&bert, |tensors| drop(tensors.remove(name)));
     assert_refused(
         dir.path(),
-        &["model.safetensors", "1 of 41 tensors", "encoder.layer.1.output.dense.weight"],
+        &["model.safetensors", "1 of 37 tensors", "encoder.layer.1.output.dense.weight"],
     );
     let dir = save_changed(&bert, |tensors| {
         tensors.insert(name.into(), tensors[name].t().unwrap().contiguous().unwrap());
@@ -266,6 +266,66 @@ fn tensors_that_are_missing_misshapen_or_not_finite_are_refused_by_name() {
         let dir = save(&damaged, &[]);
         assert_refused(dir.path(), &["embeddings.LayerNorm.bias", "element 3", "model.safetensors"]);
     }
+}
+
+#[test]
+fn weights_of_64_bits_are_rounded_and_larger_ones_than_32_bits_hold_are_refused() {
+    let bert = small(3);
+    let wide = |tensor: &Tensor| tensor.to_dtype(DType::F64).unwrap();
+    let dir = save_changed(&bert, |tensors| tensors.values_mut().for_each(|t| *t = wide(t)));
+    assert_eq!(build(&dir, 3).params, bert.params);
+    let dir = save_changed(&bert, |tensors| {
+        let name = "bert.embeddings.LayerNorm.bias".to_owned();
+        tensors.insert(name, Tensor::full(1e300, 24, &Device::Cpu).unwrap());
+    });
+    assert_refused(dir.path(), &["embeddings.LayerNorm.bias holds inf at element 0"]);
+}
+
+#[test]
+fn a_tensor_of_no_elements_is_refused_where_it_is_used_and_passed_over_elsewhere() {
+    let bert = small(3);
+    let none = Tensor::zeros((24, 0), DType::F32, &Device::Cpu).unwrap();
+    let dir = save_changed(&bert, |tensors| drop(tensors.insert("other.weight".into(), none.clone())));
+    assert_eq!(build(&dir, 3).params, bert.params);
+    let name = "bert.encoder.layer.0.attention.output.dense.weight";
+    let dir = save_changed(&bert, |tensors| drop(tensors.insert(name.into(), none)));
+    assert_refused(dir.path(), &["encoder.layer.0.attention.output.dense.weight has shape [24, 0]"]);
+}
+
+/// Every unit is removed, so that all tensors that the file must have are of the size of a few rows.
+#[test]
+fn a_pooler_beyond_all_memory_is_not_drawn() {
+    let config = BertConfig {
+        vocab_size: 1,
+        max_position_embeddings: 1,
+        type_vocab_size: 1,
+        ..config(1, 1 << 21, 1, 1)
+    };
+    let shape = [LayerShape { heads: vec![], ffn: false }];
+    let dir = tempfile::tempdir().unwrap();
+    let mut value = serde_json::to_value(&config).unwrap();
+    value["lottery"] = json!({ "layers": shape });
+    fs::write(dir.path().join("config.json"), value.to_string()).unwrap();
+    let h = config.hidden_size;
+    let zeros = vec![0; 2 * h];
+    let rows = ["word", "position", "token_type"]
+        .map(|kind| (format!("embeddings.{kind}_embeddings.weight"), vec![1, h]));
+    let layer = "encoder.layer.0";
+    let vectors = [
+        "embeddings.LayerNorm.weight".to_owned(),
+        "embeddings.LayerNorm.bias".to_owned(),
+        format!("{layer}.attention.output.dense.bias"),
+        format!("{layer}.attention.output.LayerNorm.weight"),
+        format!("{layer}.attention.output.LayerNorm.bias"),
+        format!("{layer}.output.LayerNorm.weight"),
+        format!("{layer}.output.LayerNorm.bias"),
+    ];
+    let all = rows.into_iter().chain(vectors.map(|name| (name, vec![h])));
+    let views = all.map(|(name, shape)| {
+        (name, safetensors::tensor::TensorView::new(safetensors::Dtype::F16, shape, &zeros).unwrap())
+    });
+    fs::write(dir.path().join("model.safetensors"), safetensors::serialize(views, None).unwrap()).unwrap();
+    assert_refused(dir.path(), &["model.safetensors", "GB of memory"]);
 }
 
 #[test]
@@ -320,6 +380,17 @@ fn a_masked_lm_reads_back_and_gives_a_classifier_its_encoder() {
     let mut pretrained = Pretrained::load(dir.path()).unwrap();
     pretrained.build(Head::MaskedLm, 5, false).unwrap();
     assert!(pretrained.notes.join("\n").contains("masked-LM head"), "{:?}", pretrained.notes);
+}
+
+#[test]
+fn the_masked_lm_bias_is_read_under_both_of_its_names() {
+    let config = config(2, 24, 3, 40);
+    let bert = random_bert_with(config.clone(), config.full_shape(), Head::MaskedLm, 4);
+    let other = |n: &str| n.replace("cls.predictions.bias", "cls.predictions.decoder.bias");
+    let dir = save_changed(&bert, |tensors| renamed(tensors, other));
+    let mut pretrained = Pretrained::load(dir.path()).unwrap();
+    assert_eq!(pretrained.build(Head::MaskedLm, 5, false).unwrap().params, bert.params);
+    assert!(pretrained.notes.is_empty(), "{:?}", pretrained.notes);
 }
 
 #[test]

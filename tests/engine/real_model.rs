@@ -47,3 +47,32 @@ fn minilm_gives_the_logits_of_candle_transformers() {
     assert_close(&ours, &candle_logits(&bert, &packed), 1e-5, "logits");
     assert!(ours.iter().any(|v| v.abs() > 1e-3));
 }
+
+#[test]
+fn tiny_models_of_other_families_are_refused_by_name_and_those_of_bert_are_read() {
+    let Some(shared) = shared("tiny_models_of_other_families_are_refused_by_name_and_those_of_bert_are_read")
+    else {
+        return;
+    };
+    let models = shared.join("data/tiny_models");
+    for (folder, layers) in [("coldfire/tiny_bert", 2), ("jammi/tiny_bert", 1)] {
+        let mut pretrained = Pretrained::load(&models.join(folder)).unwrap();
+        let bert = pretrained.build(Head::Classifier { labels: 2 }, 1337, true).unwrap();
+        assert_eq!(bert.shape.len(), layers);
+        // As sentence-transformers has it, without a pooler.
+        assert!(
+            pretrained.notes.len() == 1 && pretrained.notes[0].contains("no pooler"),
+            "{:?}",
+            pretrained.notes
+        );
+    }
+    for (folder, family) in [
+        ("coldfire/tiny_nomic", "nomic_bert"),
+        ("jammi/tiny_modernbert", "modernbert"),
+        ("jammi/tiny_modernbert_classifier", "modernbert"),
+        ("jammi/tiny_modernbert_ner", "modernbert"),
+    ] {
+        let refusal = Pretrained::load(&models.join(folder)).unwrap_err().to_string();
+        assert!(refusal.contains(&format!("model_type is \"{family}\"")), "{refusal}");
+    }
+}

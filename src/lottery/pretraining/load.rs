@@ -6,8 +6,8 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    lottery::model_folder::model_folder,
-    model::{Bert, BertConfig, Head, weights::Pretrained},
+    lottery::{dropouts::other_dropouts, model_folder::model_folder},
+    model::{Bert, BertConfig, Head, memory, weights::Pretrained},
     store::{StageId, stage_id},
     text::{Encoded, Masking, Tokenizer, train_vocabulary},
     train::Progress,
@@ -87,6 +87,8 @@ impl Pretraining {
         let max_length = settings.max_length.unwrap_or(USUAL_LENGTH.min(config.max_position_embeddings));
         settings.max_length = Some(max_length);
         check(&settings, max_length, config, &tokenizer, &name)?;
+        let dropout = ("--dropout ", settings.dropout);
+        other_dropouts(config, dropout, dropout).iter().for_each(|note| progress.say(note));
 
         let encode = |texts: &[Text]| -> Result<Vec<Encoded>> {
             let mut all = Vec::new();
@@ -235,14 +237,6 @@ fn too_short(text: &str, fraction: f64) -> Error {
 /// More than any BERT has; what is larger is a slip in config.json, and would not fit into memory.
 const MOST_PARAMETERS: f64 = 5e9;
 
-/// Bytes; `None` where the system does not say.
-fn total_memory() -> Option<f64> {
-    let about = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = about.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    let kilobytes: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kilobytes * 1024.0)
-}
-
 fn check(
     settings: &PretrainSettings,
     max_length: usize,
@@ -270,18 +264,7 @@ fn check(
              hidden_size, intermediate_size, num_hidden_layers or vocab_size."
         )));
     }
-    // Weights, gradients and AdamW's two moments, each in f32.
-    let needed = parameters * 16.0;
-    if let Some(memory) = total_memory()
-        && needed > memory
-    {
-        return Err(Error::data(format!(
-            "{name}: training a model of this shape takes {:.0} GB of memory for {parameters:.1e} parameters, and this \
-             machine has {:.0} GB. Lower hidden_size, intermediate_size, num_hidden_layers or vocab_size.",
-            needed / 1e9,
-            memory / 1e9
-        )));
-    }
+    memory::check(config, &config.saved_shape()?, Head::MaskedLm, memory::TRAINED, name)?;
     let positions = config.max_position_embeddings;
     if max_length > positions {
         return Err(Error::usage(format!(

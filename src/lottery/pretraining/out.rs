@@ -4,11 +4,12 @@ use crate::{
     error::{Error, Result},
     model::{
         Head,
+        tensors::TensorFile,
         weights::{Pretrained, Stored},
     },
     store::{Done, StageId, WEIGHTS, atomic_write, regular},
 };
-use safetensors::{Dtype, SafeTensors};
+use safetensors::Dtype;
 use serde_json::Value;
 use std::{fs, path::Path};
 
@@ -52,9 +53,7 @@ fn weights(half: bool) -> Dtype {
 
 /// The format of the weights in this file, when it has any.
 fn stored(path: &Path) -> Option<Dtype> {
-    let bytes = regular::read(path, LARGEST).ok()?;
-    let (_, metadata) = SafeTensors::read_metadata(&bytes).ok()?;
-    metadata.tensors().values().next().map(|tensor| tensor.dtype)
+    TensorFile::open(path).ok()?.first_dtype()
 }
 
 /// Copies the stage's files; `half` stores the weights as 16-bit floats.

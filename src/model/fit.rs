@@ -1,0 +1,90 @@
+//! Whether the tensors of a file are those of a model; found before memory is asked for by what `config.json` says.
+
+use super::{params::Entry, tensors::Tensor};
+use crate::error::{Error, Result};
+
+/// Names without `bert.`, and LayerNorm's old TensorFlow names replaced.
+pub fn plain_name(name: &str) -> String {
+    let name = name.strip_prefix("bert.").unwrap_or(name);
+    name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
+}
+
+/// Whether a tensor belongs to what stands on the encoder; a file may have other heads than the one that is wanted.
+pub fn is_of_head(name: &str) -> bool {
+    name.starts_with("classifier.") || name.starts_with("cls.")
+}
+
+/// The names of those entries that are not there and can be drawn: the head's, and the pooler's.
+///
+/// # Errors
+/// `Error::Data`: a tensor is missing, or of another shape, or of a type that weights do not have. `names` are all of
+/// the file's.
+pub fn check<'a>(
+    entries: &[&Entry],
+    find: impl Fn(&Entry) -> Option<&'a Tensor>,
+    names: impl Iterator<Item = &'a str>,
+    file: &str,
+) -> Result<Vec<String>> {
+    let (mut missing, mut drawn) = (Vec::new(), Vec::new());
+    for entry in entries {
+        let name = plain_name(&entry.name);
+        match find(entry) {
+            Some(tensor) if !tensor.is_float() => {
+                return Err(Error::data(format!(
+                    "{file}: tensor {name} is of type {}, and weights are needed as f32, f16, bf16 or f64. Quantized models \
+                     cannot be trained; choose the original one.",
+                    tensor.dtype
+                )));
+            }
+            Some(tensor) if tensor.shape != entry.shape => {
+                return Err(other_shape(&name, &tensor.shape, &entry.shape, file));
+            }
+            Some(_) => {}
+            None if is_of_head(&name) || name.starts_with("pooler.") => drawn.push(entry.name.clone()),
+            None => missing.push(name),
+        }
+    }
+    let Some(first) = missing.first() else { return Ok(drawn) };
+    let remedy = match wrapper(names) {
+        Some(prefix) => format!(
+            "The names begin with {prefix}: the model was saved from within another (a wrapper such as DataParallel's \
+             module. or torch.compile's _orig_mod., or a larger model). Save the BERT itself: \
+             `model.{}.save_pretrained(FOLDER)`.",
+            prefix.trim_end_matches('.')
+        ),
+        None => "Use a BERT checkpoint that fits its config.json.".to_owned(),
+    };
+    Err(Error::data(format!(
+        "{file}: {} of {} tensors are missing, first {first}. {remedy}",
+        missing.len(),
+        entries.len()
+    )))
+}
+
+fn other_shape(name: &str, found: &[usize], wanted: &[usize], file: &str) -> Error {
+    let fewer =
+        found.len() == wanted.len() && found.iter().zip(wanted).all(|(found, wanted)| found <= wanted);
+    let cause = match (name, found) {
+        // resize_token_embeddings of transformers, or a tokenizer with added words.
+        ("embeddings.word_embeddings.weight", [rows, width]) if *width == wanted[1] => format!(
+            "The table of words was resized, or the two files are not of one model: set vocab_size to {rows} in config.json if \
+             the tokenizer has as many words, or fetch both again."
+        ),
+        _ if name.contains(".attention.") && fewer => {
+            "If heads were pruned from it (prune_heads of transformers), give --model the whole model; else the two files \
+             are not of one model: fetch both again."
+                .to_owned()
+        }
+        _ => "The two files are not of one model; fetch both again.".to_owned(),
+    };
+    Error::data(format!(
+        "{file}: tensor {name} has shape {found:?}, and config.json asks for {wanted:?}. {cause}"
+    ))
+}
+
+/// What stands before the names of the tensors when the model was saved from within another.
+fn wrapper<'a>(names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    const WORDS: &str = "embeddings.word_embeddings.weight";
+    let prefixes = names.filter_map(|name| name.strip_suffix(WORDS));
+    prefixes.min_by_key(|prefix| prefix.len()).filter(|prefix| !prefix.is_empty())
+}
