@@ -15,6 +15,12 @@ mod sweep;
 mod talk;
 mod worker;
 
+// For the mutation test, which is outside the crate.
+#[doc(hidden)]
+pub use status::shown;
+#[doc(hidden)]
+pub use sweep::show::{document, table};
+
 use crate::{
     cores,
     error::{Error, excerpt, message},

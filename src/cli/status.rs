@@ -107,7 +107,8 @@ fn is_over(sweep: &SweepStatus) -> bool {
     sweep.count(Status::Running) == 0 && sweep.slurm.as_ref().is_none_or(|slurm| elements(slurm) == 0)
 }
 
-fn shown(overview: &Overview) -> String {
+/// What people see.
+pub fn shown(overview: &Overview) -> String {
     let sweeps: String = overview.sweeps.iter().map(sweep).collect();
     format!("{sweeps}{}", means::table(overview))
 }

@@ -2,7 +2,7 @@
 
 mod commas;
 mod how;
-mod show;
+pub(super) mod show;
 mod talk;
 
 pub use how::How;

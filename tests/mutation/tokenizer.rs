@@ -1,0 +1,75 @@
+//! The files of a tokenizer: fast ones, slow ones, and what lies beside them.
+
+use super::{bytes, harness, random::Random, told, tree::Seeds, world};
+use lottery::{
+    task::{Example, Label},
+    text::{Masking, Tokenizer, Unit, sequences},
+};
+use std::{fs, path::Path};
+
+const TEXTS: &[&str] =
+    &["good film", "", "\u{e9}\u{301} \u{4e2d}\u{6587} x.y", "the the the the the the the the", "\0\u{feff}"];
+
+fn read(dir: &Path, random: &mut Random) {
+    let Some(tokenizer) = told(Tokenizer::from_folder(dir)) else { return };
+    let _ = (tokenizer.vocab_size(), tokenizer.special_ids());
+    let [first, second] = [random.of_list(TEXTS), random.of_list(TEXTS)];
+    told(tokenizer.encode(first, random.chance(50).then_some(second), 1 + random.below(16)));
+    let examples: Vec<Example> = TEXTS
+        .iter()
+        .map(|text| Example { first: (*text).into(), second: Some("bad".into()), label: Label::Class(0) })
+        .collect();
+    told(tokenizer.encode_all(&examples, 12));
+    if let Some(masking) = told(Masking::new(&tokenizer, 0.15))
+        && let Some(sequences) = told(sequences(&tokenizer, "good film\nand plot\n", Unit::File, 8))
+    {
+        let _ = sequences.iter().map(|sequence| masking.maskable(&sequence.ids)).sum::<usize>();
+    }
+}
+
+#[test]
+fn any_tokenizer_is_read_or_refused() {
+    let model = &world::world().model;
+    let file = |name: &str| model[Path::new(name)].clone();
+    let embedded = include_bytes!("../../models/tiny/tokenizer.json").to_vec();
+    let fast = Seeds::json(vec![file("tokenizer.json"), embedded]);
+    let special = r#"{"cls_token": "[CLS]", "mask_token": {"content": "[MASK]", "lstrip": true, "normalized": false},
+        "pad_token": "[PAD]", "sep_token": "[SEP]", "unk_token": "[UNK]"}"#;
+    let beside = [
+        ("tokenizer_config.json", Seeds::json(vec![file("tokenizer_config.json"), special.into()])),
+        ("special_tokens_map.json", Seeds::json(vec![special.into(), file("tokenizer_config.json")])),
+        (
+            "added_tokens.json",
+            Seeds::json(vec![br#"{"[E1]": 48, "[E2]": 49}"#.to_vec(), br#"{"film": 7}"#.to_vec()]),
+        ),
+    ];
+    let words = file("vocab.txt");
+    let cased = b"[PAD]\r\n[UNK]\r\n[CLS]\r\n[SEP]\r\n[MASK]\r\ngood\r\n##d\r\n".to_vec();
+    harness::run("tokenizer", 120, |random| {
+        // A folder of its own, for which files are there matters.
+        let folder = world::folder();
+        let dir = folder.path();
+        let write = |name: &str, text: Vec<u8>| {
+            harness::show(name, &text);
+            fs::write(dir.join(name), text).unwrap();
+        };
+        if random.chance(60) {
+            let whole = random.chance(15);
+            write("tokenizer.json", if whole { file("tokenizer.json") } else { fast.mutated(random) });
+        } else {
+            let mut text = random.of_list(&[&words, &cased]).to_vec();
+            if random.chance(80) {
+                bytes::mutate(&mut text, &words, random);
+            }
+            write("vocab.txt", text);
+        }
+        for (name, seeds) in &beside {
+            match random.below(6) {
+                0 | 1 => write(name, seeds.mutated(random)),
+                2 => write(name, seeds.texts[0].clone()),
+                _ => {}
+            }
+        }
+        read(dir, random);
+    });
+}
