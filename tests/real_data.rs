@@ -162,6 +162,54 @@ fn tokens_from_vocab_txt_equal_those_of_transformers() {
 }
 
 #[test]
+fn a_real_folder_keeps_its_hash() {
+    let Some(shared) = shared("a_real_folder_keeps_its_hash") else { return };
+    let tokenizer = Tokenizer::from_folder(&model(&shared)).unwrap();
+    // Stage ids of existing stores were made from it.
+    assert_eq!(tokenizer.hash(), "fa3a7d89a2edb26e59ca6fd51e9810b01af555966c61f8c3e67f5a0ce3941af1");
+    assert_eq!(tokenizer.note(), None);
+}
+
+#[test]
+fn real_sentences_have_unknown_tokens_only_where_the_letter_case_is_wrong() {
+    let Some(shared) = shared("real_sentences_have_unknown_tokens_only_where_the_letter_case_is_wrong")
+    else {
+        return;
+    };
+    let cased = tempfile::tempdir().unwrap();
+    std::fs::copy(model(&shared).join("vocab.txt"), cased.path().join("vocab.txt")).unwrap();
+    std::fs::write(cased.path().join("tokenizer_config.json"), "{\"do_lower_case\": false}").unwrap();
+    let cased = Tokenizer::from_folder(cased.path()).unwrap();
+    let tokenizer = Tokenizer::from_folder(&model(&shared)).unwrap();
+    // The shares by transformers 5.24; SST-2 is in lower case.
+    for (id, share) in [
+        (TaskId::Cola, 0.1600),
+        (TaskId::Sst2, 0.0002),
+        (TaskId::Mrpc, 0.1529),
+        (TaskId::Stsb, 0.1403),
+        (TaskId::Rte, 0.1849),
+        (TaskId::Wnli, 0.1058),
+    ] {
+        let dev = task(&shared, id).dev;
+        let encoded = tokenizer.encode_all(&dev, 512).unwrap();
+        assert_eq!(tokenizer.unknown_share(&encoded), 0.0, "{id}");
+        assert_eq!(tokenizer.unknown_warning("dev", &encoded), None);
+        let encoded = cased.encode_all(&dev, 512).unwrap();
+        assert!(
+            (cased.unknown_share(&encoded) - share).abs() < 1e-4,
+            "{id}: {}",
+            cased.unknown_share(&encoded)
+        );
+        let warning = cased.unknown_warning("dev", &encoded);
+        assert_eq!(
+            warning.is_some_and(|text| text.contains("Is do_lower_case false")),
+            id != TaskId::Sst2,
+            "{id}"
+        );
+    }
+}
+
+#[test]
 fn the_cache_gives_back_the_tokens_of_a_whole_split() {
     let Some(shared) = shared("the_cache_gives_back_the_tokens_of_a_whole_split") else { return };
     let tokenizer = Tokenizer::from_folder(&model(&shared)).unwrap();

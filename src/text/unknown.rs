@@ -2,7 +2,9 @@
 
 use super::{Encoded, Tokenizer};
 
-/// The share of unknown tokens from which there is a warning.
+/// The share of unknown tokens from which there is a warning. With all-MiniLM-L6-v2 the share is 0 in each split of CoLA,
+/// SST-2, MRPC, STS-B, RTE and WNLI, and so it is in the demo; with the text's upper case kept, which this vocabulary has
+/// not, it is 10 to 18 % (but 0.06 % or less in SST-2, which is in lower case).
 const NOTABLE: f64 = 0.02;
 
 impl Tokenizer {

@@ -35,4 +35,5 @@ mod sweep;
 mod sweep_kills;
 mod tasks;
 mod tensorboard;
+mod tokenizers;
 mod worker;
