@@ -269,7 +269,7 @@ fn a_pipe_in_the_place_of_a_file_and_a_flood_of_warnings_hold_nobody_up() {
         let words = ["status", "--store", "runs"];
         let output =
             succeeded(lottery().args(words).current_dir(bench.root.path()).timeout(Duration::from_secs(60)));
-        String::from_utf8(output.stdout).unwrap()
+        (String::from_utf8(output.stdout.clone()).unwrap(), stderr(&output))
     };
     let pipe = |path: &Path| {
         let _ = fs::remove_file(path);
@@ -279,13 +279,17 @@ fn a_pipe_in_the_place_of_a_file_and_a_flood_of_warnings_hold_nobody_up() {
     pipe(&mode.join("seed-2.json"));
     symlink("/dev/zero", mode.join("seed-3.json")).unwrap();
     fs::create_dir(mode.join("seed-4.json")).unwrap();
-    assert!(status().starts_with("1 records"));
+    let (shown, said) = status();
+    assert!(shown.starts_with("1 records"), "{shown}");
+    for word in ["seed-2.json", "a named pipe", "seed-3.json", "a device", "seed-4.json", "a folder"] {
+        assert!(said.contains(word), "{said}");
+    }
     let mut flood = record.clone();
     let warnings: Vec<String> = (0..400_000).map(|n| format!("kind {n}: x")).collect();
     flood["warnings"] = json!(warnings);
-    flood["seed"] = json!(5);
+    (flood["seed"], flood["config"]["seed"]) = (json!(5), json!(5));
     fs::write(mode.join("seed-5.json"), flood.to_string()).unwrap();
-    let shown = status();
+    let (shown, _) = status();
     assert!(shown.starts_with("2 records") && shown.len() < 100_000, "{}", shown.len());
 
     let stage = store.join("stages").join(record["stages"]["finetune"].as_str().unwrap());
