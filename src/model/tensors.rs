@@ -161,6 +161,7 @@ impl TensorFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use half::{bf16, f16};
 
     /// A file of this header over so many bytes of data.
     fn open(header: &str, data: usize) -> Result<TensorFile> {
