@@ -111,7 +111,6 @@ mod tests {
                 assert_eq!(last.tries, 5);
             }
         }
-        drop(retries);
         let pauses = pauses.lock().unwrap();
         pauses.clone()
     }

@@ -104,8 +104,8 @@ fn on_hub(model: &str, hub: &HubSettings) -> Result<ModelFolder> {
 }
 
 fn is_complete(dir: &Path) -> bool {
-    let has = |file: &&str| dir.join(file).is_file();
-    REQUIRED.iter().all(|file| has(file)) && TOKENIZERS.iter().any(|file| has(file))
+    let has = |file: &str| dir.join(file).is_file();
+    REQUIRED.into_iter().all(has) && TOKENIZERS.into_iter().any(has)
 }
 
 fn folder_name(path: &Path) -> String {
