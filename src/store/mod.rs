@@ -112,6 +112,10 @@ impl Store {
         tempfile::tempfile_in(dir.join("stages")).map_err(|error| refused(&error))?;
         // A relative store stays the same folder should the process change its own.
         let dir = fs::canonicalize(dir).map_err(|error| refused(&error))?;
+        // Where locks and records are written, all of it is: see `links`.
+        for room in ["locks", "results", "cache", "events", "sweeps"] {
+            refuse_link(&dir.join(room))?;
+        }
         let hashes = Arc::new(Hashes::open(&hashes_path(&dir)));
         Ok(Self { dir, hashes })
     }

@@ -3,7 +3,7 @@
 use super::{Run, Sweep, live::is_duration, plan::FORMAT_VERSION};
 use crate::{
     error::{Error, Result},
-    store::{Lock, Store, atomic_write, lease, regular},
+    store::{Lock, Store, atomic_write, lease, refuse_link, regular},
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -74,6 +74,8 @@ impl State {
     }
 
     pub fn save(&self, sweep: &Path) -> Result<()> {
+        refuse_link(sweep)?;
+        refuse_link(&sweep.join("runs"))?;
         let text = serde_json::to_string(self).map_err(|e| Error::internal(e.to_string()))?;
         atomic_write(&path(sweep, &self.run), format!("{text}\n").as_bytes())
     }

@@ -3,13 +3,14 @@
 
 use std::{
     fs,
-    io::{BufReader, Read, Write},
+    io::{BufReader, Read},
     os::unix::process::ExitStatusExt,
     path::PathBuf,
     process::{Child, Output, Stdio},
     time::Duration,
 };
 
+use lottery::store::Lock;
 use serde_json::Value;
 
 use crate::{
@@ -160,30 +161,30 @@ fn a_damaged_checkpoint_is_named_and_not_used() {
 #[test]
 fn two_signals_at_once_are_one_and_a_later_one_ends_the_process() {
     let bench = Bench::new("SST-2");
-    let file = bench.path("glue/SST-2/train.tsv");
-    let text = fs::read(&file).unwrap();
-    bench.remove("glue/SST-2/train.tsv");
-    // Whoever reads the data waits for a writer: time to send signals before any step.
-    let path = std::ffi::CString::new(file.to_str().unwrap()).unwrap();
-    // SAFETY: the path is a C string that outlives the call.
-    assert_eq!(unsafe { libc::mkfifo(path.as_ptr(), 0o600) }, 0);
+    bench.record("sst2", &STEPWISE[1..]);
+    // A run that is done but for its record waits for whoever writes one.
+    let mut lock = Lock::at(&bench.path("runs/locks/records")).unwrap();
+    let held = lock.take().unwrap().expect("nobody writes a record");
     let mut child = start(&bench, "runs", STEPWISE);
-    // The store is opened after the handlers are there.
-    assert!(wait_until(&mut child, || bench.path("runs/locks").exists()));
+    let mut lines = BufReader::new(child.stderr.take().unwrap());
+    // What a run says last before it writes its record; the retrained stage is found after this one.
+    read_until(&mut lines, "retrain-");
     signal(&child, libc::SIGTERM);
     signal(&child, libc::SIGINT);
-    let mut lines = BufReader::new(child.stderr.take().unwrap());
     read_until(&mut lines, "another signal ends it at once");
     assert!(child.try_wait().unwrap().is_none(), "two signals at once ended the process");
     signal(&child, libc::SIGTERM);
     assert_eq!(end(child).status.code(), Some(143));
+    drop(held);
 
-    // One signal, and the data after it: nothing is begun.
-    let mut child = start(&bench, "runs", STEPWISE);
-    let mut pipe = fs::File::options().write(true).open(&file).unwrap();
+    // One signal while the data are read: nothing is begun. There are enough of them to be caught at it.
+    let text = fs::read_to_string(bench.path("glue/SST-2/train.tsv")).unwrap();
+    let (header, rows) = text.split_once('\n').unwrap();
+    bench.write("glue/SST-2/train.tsv", format!("{header}\n{}", rows.repeat(500)));
+    let mut child = start(&bench, "empty", STEPWISE);
+    // The store is opened after the handlers are there.
+    assert!(wait_until(&mut child, || bench.path("empty/results").exists()));
     signal(&child, libc::SIGTERM);
-    pipe.write_all(&text).unwrap();
-    drop(pipe);
     let mut said = String::new();
     child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
     assert_eq!(end(child).status.code(), Some(4), "{said}");
