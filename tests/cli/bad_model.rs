@@ -100,7 +100,7 @@ fn weights_that_are_missing_are_told_before_memory_is_asked_for_as_many() {
 
 /// A file of one-byte tensors: name, type, elements.
 fn safetensors_of(tensors: &[(&str, safetensors::Dtype, usize)]) -> Vec<u8> {
-    let zeros = vec![0; 64];
+    let zeros = [0_u8; 64];
     let views = tensors.iter().map(|(name, dtype, n)| {
         (*name, safetensors::tensor::TensorView::new(*dtype, vec![*n], &zeros[..*n]).unwrap())
     });
