@@ -1,6 +1,11 @@
 //! Records: the last one of each task × method × mode × seed at a fixed place, those of other settings beside it.
 
-use super::{LOOK_AGAIN, Lock, Store, atomic_write, canonical::canonical, links::link_on_the_way, regular};
+use super::{
+    LOOK_AGAIN, Lock, Store, atomic_write,
+    canonical::canonical,
+    links::{link_on_the_way, refuse_link},
+    regular,
+};
 use crate::error::{Error, Result};
 use serde_json::{Value, json};
 use std::{
@@ -28,6 +33,9 @@ impl Store {
     /// Writes a run's record, a JSON object with its `stages` and `config`. A record of other settings, data or another
     /// model that lies there moves to `seed-<n>.<hash of those>.json`, which is returned.
     pub fn write_record(&self, path: &Path, record: &str) -> Result<Option<PathBuf>> {
+        if let Some(link) = link_on_the_way(&self.dir, path, "") {
+            refuse_link(&link)?;
+        }
         // Two runs of different settings may end at the same moment.
         let mut lock = Lock::at(&self.records_lock())?;
         let _held = loop {
@@ -99,6 +107,23 @@ mod tests {
             path.strip_prefix(store.dir()).unwrap(),
             Path::new("results/rte/heads+ffns/good/seed-1337.json")
         );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn no_record_is_written_through_a_link_below_the_results() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, outside) =
+            (Store::open(&folder.path().join("runs")).unwrap(), folder.path().join("outside"));
+        fs::create_dir(&outside).unwrap();
+        std::os::unix::fs::symlink(&outside, store.dir().join("results/rte")).unwrap();
+        let path = store.results_path("rte", "heads+ffns", "good", 1337);
+        let error = store.write_record(&path, "{}").unwrap_err();
+        assert!(
+            error.exit_code() == 3 && error.to_string().contains("results/rte is a symbolic link"),
+            "{error}"
+        );
+        assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
     }
 
     #[test]
