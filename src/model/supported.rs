@@ -1,6 +1,7 @@
 //! Which `config.json` describes a BERT that is computed here. Whatever changes the computation and is not implemented is
 //! refused by its key: a model that runs and is not what its file describes gives wrong numbers without a word.
 
+use crate::error::excerpt;
 use serde_json::Value;
 
 type Refusal = String;
@@ -213,12 +214,7 @@ fn is_empty(value: &Value) -> bool {
 
 /// As JSON, cut where it is long.
 pub(super) fn short(value: &Value) -> String {
-    const LONGEST: usize = 60;
-    let text = value.to_string();
-    match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
-    }
+    excerpt(&value.to_string()).into_owned()
 }
 
 #[cfg(test)]

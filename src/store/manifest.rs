@@ -6,6 +6,7 @@
 use serde_json::{Map, Value};
 
 use super::{FORMAT_VERSION, StageId, canonical::canonical, is_name, writer::CHECKPOINT};
+use crate::error::excerpt;
 
 /// Written last: a folder without it is no finished stage.
 pub(super) const MANIFEST: &str = "stage.json";
@@ -44,16 +45,20 @@ fn seal_of(manifest: &Map<String, Value>) -> String {
 pub(super) fn check(info: &Value) -> Result<StageId, String> {
     let version = &info["format_version"];
     if *version != FORMAT_VERSION {
-        return Err(format!("has format version {}, not {FORMAT_VERSION}", short(version)));
+        return Err(format!("has format version {}, not {FORMAT_VERSION}", excerpt(&version.to_string())));
     }
     let Some((manifest, files)) = info.as_object().zip(info["files"].as_object()) else {
         return Err("lists no files".into());
     };
     let stage = info["stage"].as_str().and_then(StageId::parse);
-    let stage = stage.ok_or_else(|| format!("is of {}, which is no stage", short(&info["stage"])))?;
+    let stage =
+        stage.ok_or_else(|| format!("is of {}, which is no stage", excerpt(&info["stage"].to_string())))?;
     for (name, facts) in files {
         if !is_file_name(name) {
-            return Err(format!("lists {}, which is no file of a stage", short(&Value::from(name.as_str()))));
+            return Err(format!(
+                "lists {}, which is no file of a stage",
+                excerpt(&Value::from(name.as_str()).to_string())
+            ));
         }
         let hash = facts["blake3"].as_str().is_some_and(is_hash);
         let removed = facts.get(REMOVED).is_none_or(Value::is_boolean);
@@ -72,11 +77,6 @@ pub(super) fn check(info: &Value) -> Result<StageId, String> {
 
 fn is_hash(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-}
-
-/// Its beginning, with what controls a terminal escaped.
-fn short(value: &Value) -> String {
-    value.to_string().chars().take(80).collect::<String>().escape_debug().to_string().replace("\\\"", "\"")
 }
 
 #[cfg(test)]

@@ -158,13 +158,15 @@ fn run_status(
     }
     if state.status == Status::Done {
         // Where it was when the run ended a run of other settings may have put its own since.
-        let wanted = Wanted::new(run, contents.finetuned(&run.config))?;
+        let finetuned = contents.finetuned(&run.config);
+        let is_known = finetuned.is_some();
+        let wanted = Wanted::new(run, finetuned)?;
         let alike = records.get(&Some(wanted.settings().to_owned())).map_or(&[][..], Vec::as_slice);
         let own = |record: &&&Recorded| wanted.is_of(record.summary.finetuned(), record.run.as_deref());
         match alike.iter().find(own) {
             Some(record) => state.record = Some(record.path.clone()),
             // Its model or data are others now: the sweep's command would begin it anew.
-            None if contents.finetuned(&run.config).is_some() && !alike.is_empty() => {
+            None if is_known && !alike.is_empty() => {
                 (state.status, state.record) = (Status::Pending, None);
             }
             None => {}
