@@ -1,7 +1,7 @@
 //! Lottery-ticket experiments on pre-trained BERT: fine-tune, score units, search a ticket, rewind, retrain.
 //!
 //! The rooms, in the order in which they may use each other (downwards only):
-//! `cli` → {`sweep` → `lottery` → `prune`, `events`} → `train` → {`engine` → `model`, `text`} → {`task`, `store`, `config`, `hub`} → `ops`,
+//! `cli` → {`sweep` → `experiment` → `prune`, `events`} → `train` → {`engine` → `model`, `text`} → {`task`, `store`, `config`, `hub`} → `ops`,
 //! `cores` → `error`, `content`.
 
 pub mod cli;
@@ -11,8 +11,8 @@ pub mod cores;
 pub mod engine;
 pub mod error;
 pub mod events;
+pub mod experiment;
 pub mod hub;
-pub mod lottery;
 pub mod model;
 pub mod ops;
 pub mod prune;

@@ -1,6 +1,6 @@
 //! `lottery doctor`: what this machine offers.
 
-use crate::{cores, error::Result, lottery::record::cpu_name, ops::simd};
+use crate::{cores, error::Result, experiment::record::cpu_name, ops::simd};
 use std::io::Write;
 
 pub fn run() -> Result<()> {

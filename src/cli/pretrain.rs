@@ -11,7 +11,7 @@ use crate::{
     cores,
     engine::Machine,
     error::{Error, Result, printable},
-    lottery::pretraining::{
+    experiment::pretraining::{
         self, PretrainRecord, PretrainSettings, Pretraining, Start, Vocabulary, check_out, copy_out,
     },
     ops::Format,

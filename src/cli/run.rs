@@ -12,7 +12,7 @@ use crate::{
     engine::Machine,
     error::{Error, Result, printable},
     events::{Lines, TensorBoard, lines},
-    lottery::{self, Experiment, Record},
+    experiment::{self, Experiment, Record},
     store::{Count, Keep, Store},
     sweep::live::Report,
     train::{Event, Progress},
@@ -38,7 +38,7 @@ pub fn run(arguments: &RunArgs) -> Result<()> {
     if options.dry_run {
         let store = Store::at(&options.store)?;
         let experiment = Experiment::load(config, None, &mut listeners)?;
-        let plan = lottery::plan(&experiment, &store)?;
+        let plan = experiment::plan(&experiment, &store)?;
         if options.json {
             return print(&format!("{:#}\n", json!({ "config": experiment.config, "plan": plan })));
         }
@@ -98,7 +98,7 @@ fn record_events(
     store: &Store,
     listeners: &mut Listeners,
 ) -> Result<()> {
-    let run = lottery::run_name(config)?;
+    let run = experiment::run_name(config)?;
     // What was asked for has to work; the events are kept unasked.
     if let Some(dir) = &options.tensorboard {
         listeners.record_to(Box::new(TensorBoard::create(dir, &run)?));
@@ -126,7 +126,7 @@ fn compute(
     if let Machine::Cuda { .. } = experiment.machine {
         cores::feed_gpu();
     }
-    let (record, path) = lottery::run(&experiment, store, progress)?;
+    let (record, path) = experiment::run(&experiment, store, progress)?;
     // The others were told when the texts were read.
     let new = record.warnings.iter().filter(|warning| !experiment.warnings.contains(warning));
     new.for_each(|warning| progress.warn(warning));

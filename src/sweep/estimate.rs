@@ -3,7 +3,7 @@
 use super::{Run, live::is_duration, records::Summary};
 use crate::{
     error::Result,
-    lottery::Contents,
+    experiment::Contents,
     store::{Done, StageId, Store, WEIGHTS},
 };
 use serde_json::json;

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    lottery::Contents,
+    experiment::Contents,
     store::{Broom, Keep, Kind, Store, names},
 };
 use std::{collections::HashSet, path::PathBuf};

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    lottery::Contents,
+    experiment::Contents,
     store::{Keep, Lease, Lock, Store, atomic_write, regular},
 };
 use std::{

@@ -3,7 +3,7 @@
 use crate::{
     config::{ExperimentConfig, Split},
     error::{Error, Result},
-    lottery::run_name,
+    experiment::run_name,
     store::{Store, atomic_write, canonical_json, deserialize_name, is_name, refuse_link, regular},
 };
 use serde::{Deserialize, Serialize};

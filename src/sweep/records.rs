@@ -5,7 +5,7 @@ use super::Run;
 use crate::{
     config::filled,
     error::Result,
-    lottery::{run_name_of, settings},
+    experiment::{run_name_of, settings},
     store::{StageId, Store, names, regular},
 };
 use rayon::prelude::*;

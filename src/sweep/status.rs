@@ -8,7 +8,7 @@ use super::{
     slurm::{self, Standing, Submission},
     state::{self, State, Status},
 };
-use crate::{error::Result, lottery::Contents, store::Store};
+use crate::{error::Result, experiment::Contents, store::Store};
 use rayon::prelude::*;
 use serde::Serialize;
 use std::{

@@ -5,7 +5,7 @@ use std::{cell::Cell, path::Path, rc::Rc};
 use lottery::{
     engine::Machine,
     error::{Error, Result},
-    lottery::pipeline,
+    experiment::pipeline,
     ops::cuda::{Argument, Format, Gpu},
     store::Store,
     train::Silent,

@@ -5,7 +5,7 @@ use std::path::Path;
 use lottery::{
     config::Layers,
     engine::Machine,
-    lottery::{Experiment, pipeline},
+    experiment::{Experiment, pipeline},
     ops::cuda::Format,
     store::Store,
     train::Silent,

@@ -3,7 +3,7 @@
 use super::{harness, told, tree::Seeds, world};
 use lottery::{
     config::{ExperimentConfig, Layers},
-    lottery::run_name,
+    experiment::run_name,
     store::Store,
     sweep::{Grid, Sweep, slurm},
 };

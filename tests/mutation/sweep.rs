@@ -3,7 +3,7 @@
 use super::{harness, place::Place, random::Random, stage::keep, told, tree::Seeds, world::world};
 use lottery::{
     cli,
-    lottery::Contents,
+    experiment::Contents,
     store::Store,
     sweep::{
         Run, Sweep,

@@ -8,7 +8,7 @@ use super::{
     world::{self, world},
 };
 use lottery::{
-    lottery::{Experiment, plan, run},
+    experiment::{Experiment, plan, run},
     train::Silent,
 };
 use serde_json::{Value, json};

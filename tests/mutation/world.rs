@@ -2,7 +2,7 @@
 
 use lottery::{
     config::ExperimentConfig,
-    lottery::{Experiment, run},
+    experiment::{Experiment, run},
     model::{Bert, BertConfig, Head},
     ops::adamw::Moments,
     store::{Lock, StageId, Store, canonical_json},

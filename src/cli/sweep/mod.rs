@@ -18,7 +18,7 @@ use super::{
 use crate::{
     engine::Machine,
     error::{Error, Result, excerpt},
-    lottery::{Contents, Preflight},
+    experiment::{Contents, Preflight},
     store::{Keep, Store},
     sweep::{
         Grid, Run, Sweep, estimate, grid,

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    lottery::{dropouts::other_dropouts, model_folder::model_folder},
+    experiment::{dropouts::other_dropouts, model_folder::model_folder},
     model::{Bert, BertConfig, Head, memory, weights::Pretrained},
     store::{StageId, stage_id},
     text::{Encoded, Masking, Tokenizer, train_vocabulary},

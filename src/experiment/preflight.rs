@@ -1,6 +1,6 @@
 //! What keeps runs from beginning, found before any of them is begun.
 
-use super::{experiment::check_length, model_folder::model_folder};
+use super::{inputs::check_length, model_folder::model_folder};
 use crate::{
     config::{EMBEDDED_MODEL, ExperimentConfig},
     error::Result,
