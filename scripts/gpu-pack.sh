@@ -3,7 +3,7 @@
 #
 #     LOTTERY_SHARED=DIR PEERS=DIR scripts/gpu-pack.sh [target/gpu-check]
 #
-# LOTTERY_SHARED (models and GLUE data, see README) gives the tokenizer and RTE's files, PEERS the PyTorch benchmark;
+# LOTTERY_SHARED (models and GLUE data, see docs/ci.md) gives the tokenizer and RTE's files, PEERS the PyTorch benchmark;
 # without them those checks are left out. Needs nvcc, or the toolkit of scripts/cuda-toolkit.sh in CUDA_HOME.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -1,7 +1,7 @@
 //! Physical removal of units: a removed head or FFN has no weights, no arithmetic and no optimizer state.
 //!
 //! What stays is what a gate of 0 leaves: the attention output's bias even when no head is left, the residual and both
-//! LayerNorms. (The published code drops that bias, so its masked and its pruned models differ; see the README.)
+//! LayerNorms. (The published code drops that bias: see docs/reproducibility.md.)
 
 use super::{bert::Bert, params::LayerShape};
 

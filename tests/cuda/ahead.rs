@@ -106,7 +106,7 @@ fn a_step_neither_waits_nor_takes_memory_and_has_few_launches() {
         waits: 0,
         allocations: 0,
     };
-    // As README.md has it.
+    // As docs/cuda.md has it.
     assert_eq!((calls, calls.launches()), (expected, 297));
     let bert = deep(Head::MaskedLm);
     let calls = third_step(&bert, &packed, Goal::Words { rows: &packed.masked, words: &packed.words });
