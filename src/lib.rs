@@ -1,9 +1,10 @@
 //! Lottery-ticket experiments on pre-trained BERT: fine-tune, score units, search a ticket, rewind, retrain.
 //!
 //! The rooms, in the order in which they may use each other (downwards only):
-//! `cli` → {`sweep` → `experiment` → `prune`, `events`} → `train` → {`engine` → `model`, `text`} → {`task`, `store`, `config`, `hub`} → `ops`,
-//! `cores` → `error`, `content`.
+//! `cli` → {`sweep` → `experiment` → `config` → `prune`, `events`} → `train` → {`engine` → `model`, `text`} → {`task`, `store`, `hub`} → `ops`,
+//! `cores` → `choice` → `error`, `content`.
 
+pub mod choice;
 pub mod cli;
 pub mod config;
 pub mod content;

@@ -14,7 +14,10 @@ mod cpu;
 mod cuda;
 mod work;
 
-use lottery::{config::Device, engine::Machine, ops::Format};
+use lottery::{
+    engine::{Device, Machine},
+    ops::Format,
+};
 use std::path::PathBuf;
 use work::{SHAPES, Work, examples};
 

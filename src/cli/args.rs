@@ -5,12 +5,22 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand, builder::RangedI64ValueParser};
 use toml::Table;
 
-use super::{gc::GcArgs, pretrain::PretrainArgs, status::StatusArgs, sweep::SweepArgs, worker::WorkerArgs};
+use super::{
+    choice::{one_of, presets},
+    gc::GcArgs,
+    pretrain::PretrainArgs,
+    status::StatusArgs,
+    sweep::SweepArgs,
+    worker::WorkerArgs,
+};
 use crate::{
     config::{ExperimentConfig, Layers},
     engine::Machine,
     error::Result,
+    ops::Format,
+    prune::{Method, Mode},
     store::Keep,
+    task::TaskId,
 };
 
 /// Does this subnetwork of a pre-trained BERT, rewound to its pre-trained weights, still learn this task?
@@ -78,18 +88,14 @@ Settings, each over the one before: defaults, preset, --config file, flags, --se
 )]
 #[command(long_about = RUN_ABOUT, after_help = RUN_EXAMPLES)]
 pub struct RunArgs {
-    /// The task: cola, sst2, mrpc, stsb, qqp, mnli, qnli, rte, wnli or demo
+    /// The task
     ///
-    /// GLUE's own spellings (SST-2, STS-B) are accepted. demo is generated and needs no data folder; it is what runs
-    /// when neither a task, a model nor data are named.
-    #[arg(long, value_name = "TASK", help_heading = "What to run")]
+    /// GLUE's own spellings (SST-2, STS-B) are accepted. demo is what runs when neither a task, a model nor data are named.
+    #[arg(long, value_name = "TASK", value_parser = one_of::<TaskId>(), help_heading = "What to run")]
     pub task: Option<String>,
 
-    /// Which subnetwork to retrain: good, bad, random, inverse or full [default: good]
-    ///
-    /// good: the units that survive the search. bad: as many, from the pruned ones first. random: as many, drawn by
-    /// the seed. inverse: all the pruned ones. full: the whole model once more.
-    #[arg(long, value_name = "MODE", help_heading = "What to run")]
+    /// Which subnetwork to retrain [default: good]
+    #[arg(long, value_name = "MODE", value_parser = one_of::<Mode>(), help_heading = "What to run")]
     pub mode: Option<String>,
 
     /// Decides the order of the examples, the first weights of the classifier and dropout [default: 1337]
@@ -99,8 +105,8 @@ pub struct RunArgs {
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = numbers(0..), help_heading = "What to run")]
     pub seed: Option<u64>,
 
-    /// What the search may prune: heads+ffns, heads or ffns [default: heads+ffns]
-    #[arg(long, value_name = "METHOD", help_heading = "What to run")]
+    /// What the search may prune [default: heads+ffns]
+    #[arg(long, value_name = "METHOD", value_parser = one_of::<Method>(), help_heading = "What to run")]
     pub method: Option<String>,
 
     /// A model folder, a name on the Hugging Face hub (owner/name or owner/name@revision), or tiny
@@ -116,12 +122,8 @@ pub struct RunArgs {
     #[arg(long, value_name = "DIR", help_heading = "What to run")]
     pub data: Option<String>,
 
-    /// The recipe: prasanna2020, prasanna2020-code, small or tiny [default: prasanna2020]
-    ///
-    /// prasanna2020: the paper's protocol with its importance formula. prasanna2020-code: what its published code
-    /// computes. small: a training recipe for models of MiniLM's size. tiny: one for the model tiny on the demo task,
-    /// and its default.
-    #[arg(long, value_name = "NAME", help_heading = "Settings")]
+    /// The recipe [default: prasanna2020, and tiny for the model tiny]
+    #[arg(long, value_name = "NAME", value_parser = presets(), help_heading = "Settings")]
     pub preset: Option<String>,
 
     /// A TOML file of settings, over the preset and below the flags
@@ -142,8 +144,8 @@ pub struct RunArgs {
     #[arg(long, value_name = "DEVICE", help_heading = "Where and how")]
     pub device: Option<String>,
 
-    /// The format of the matrix products: f32, bf16 with f32 weights and sums, or on CUDA tf32 [default: f32]
-    #[arg(long, value_name = "DTYPE", help_heading = "Where and how")]
+    /// The format of the matrix products [default: f32]
+    #[arg(long, value_name = "DTYPE", value_parser = one_of::<Format>(), help_heading = "Where and how")]
     pub dtype: Option<String>,
 
     /// CPU threads; the result does not depend on it [default: one per core, less what other runs use]
@@ -306,8 +308,11 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
-    use crate::config::{DEFAULT_PRESET, Device, METHODS, MODES, TASKS, presets};
-    use crate::ops::Format;
+    use crate::{
+        choice::Choice,
+        config::{DEFAULT_PRESET, presets},
+        engine::Device,
+    };
 
     fn typed(line: &str) -> RunArgs {
         let cli = Cli::try_parse_from(line.split_whitespace()).unwrap();
@@ -330,14 +335,17 @@ mod tests {
         let mut command = Cli::command();
         let help = command.find_subcommand_mut("run").unwrap().render_long_help().to_string();
         assert!(help.starts_with("One task × mode × seed: the whole experiment."), "{help}");
-        let presets = presets().iter().map(|preset| preset.name);
-        for name in TASKS.iter().chain(MODES).chain(METHODS).copied().chain(presets) {
-            assert!(help.contains(name), "{name}");
+        // Its lines are wrapped.
+        let unwrapped = help.split_whitespace().collect::<Vec<_>>().join(" ");
+        let presets = presets().iter().map(|preset| (preset.name, preset.about));
+        let choices = [TaskId::described(), Mode::described(), Method::described(), Format::described()];
+        for (name, about) in choices.concat().into_iter().chain(presets) {
+            assert!(unwrapped.contains(&format!("- {name}: {about}")), "{name}");
         }
-        let config = ExperimentConfig::new("rte", "m", "d");
+        let config = ExperimentConfig::new(TaskId::Rte, "m", "d");
         let seed = config.seed.to_string();
-        for default in [&config.mode, &config.method, &seed, DEFAULT_PRESET, "auto", "f32"] {
-            assert!(help.contains(&format!("[default: {default}]")), "{default}");
+        for default in [config.mode.name(), config.method.name(), &seed, DEFAULT_PRESET, "auto", "f32"] {
+            assert!(help.contains(&format!("[default: {default}")), "{default}");
         }
     }
 
@@ -348,10 +356,7 @@ mod tests {
                     --tensorboard t --dry-run --quiet --keep tickets";
         let (config, options) =
             resolve(line, &[("LOTTERY_STORE", "other"), ("LOTTERY_MODEL", "other")]).unwrap();
-        assert_eq!(
-            (config.task.as_str(), config.mode.as_str(), config.method.as_str()),
-            ("sst2", "bad", "heads")
-        );
+        assert_eq!((config.task, config.mode, config.method), (TaskId::Sst2, Mode::Bad, Method::Heads));
         assert_eq!((config.model.as_str(), config.data.dir.as_deref().unwrap(), config.seed), ("m", "d", 43));
         assert_eq!((config.preset.as_deref(), config.train.epochs), (Some("small"), 2));
         assert_eq!(
@@ -418,7 +423,7 @@ mod tests {
         ] {
             let (config, _) = resolve(line, env).unwrap();
             let preset = config.preset.as_deref().unwrap();
-            assert_eq!((config.task.as_str(), config.model.as_str(), preset), expected, "{line}");
+            assert_eq!((config.task.name(), config.model.as_str(), preset), expected, "{line}");
             if config.model == "tiny" {
                 assert_eq!(config.data.max_length, 48, "{line}");
             }

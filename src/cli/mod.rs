@@ -1,6 +1,7 @@
 //! The command line: one file for each verb. Nothing below this folder knows clap.
 
 pub mod args;
+mod choice;
 mod contents;
 mod doctor;
 mod gc;

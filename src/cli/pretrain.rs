@@ -7,9 +7,8 @@ use super::{
     talk::Talk,
 };
 use crate::{
-    config::Device,
     cores,
-    engine::Machine,
+    engine::{Device, Machine},
     error::{Error, Result, printable},
     experiment::pretraining::{
         self, PretrainRecord, PretrainSettings, Pretraining, Start, Vocabulary, check_out, copy_out,

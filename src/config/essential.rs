@@ -2,6 +2,7 @@
 //! the name of an old run.
 
 use super::ExperimentConfig;
+use crate::task::TaskId;
 use serde_json::{Value, json};
 use std::sync::LazyLock;
 
@@ -47,7 +48,11 @@ const ALWAYS: &[&str] = &[
 ];
 
 /// Every setting with its default; a run has a task and a model of its own.
-static DEFAULTS: LazyLock<Value> = LazyLock::new(|| json!(ExperimentConfig::new("", "", "")));
+static DEFAULTS: LazyLock<Value> = LazyLock::new(|| {
+    let mut defaults = json!(ExperimentConfig::new(TaskId::Demo, "", ""));
+    defaults["task"] = json!("");
+    defaults
+});
 
 /// The settings of a record or a run, `config`, with those that it lacks at their defaults: the record of an earlier
 /// version is as one of this version that leaves the newer settings alone.
@@ -107,7 +112,7 @@ mod tests {
 
     #[test]
     fn every_setting_of_format_version_1_is_essential() {
-        let config = json!(ExperimentConfig::new("rte", "model", "glue"));
+        let config = json!(ExperimentConfig::new(TaskId::Rte, "model", "glue"));
         assert_eq!(essential(&config), config);
         for path in ALWAYS {
             let pointer = format!("/{}", path.replace('.', "/"));
@@ -120,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_new_setting_counts_only_where_it_is_not_the_default_and_old_records_have_the_default() {
-        let old = json!(ExperimentConfig::new("rte", "model", "glue"));
+        let old = json!(ExperimentConfig::new(TaskId::Rte, "model", "glue"));
         let mut defaults = DEFAULTS.clone();
         defaults["train"]["optimizer"] = json!("adamw");
         defaults["prune"] = json!({ "scope": "global", "levels": [1, 2] });

@@ -2,20 +2,24 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Device, Split};
-use crate::ops::Format;
+use super::Split;
+use crate::{
+    engine::Device,
+    ops::Format,
+    prune::{Estimator, Method, Mode, PrunedUnits, RandomRule},
+    task::TaskId,
+};
 
 /// One task × mode × seed. A setting that is added has a default, with which what was computed before stays as it is: see
-/// [`essential`](super::essential()). Names (task, mode, …) are validated and in their canonical spelling.
+/// [`essential`](super::essential()).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExperimentConfig {
-    /// A GLUE task (`rte`, `sst2`, …) or `demo`.
-    pub task: String,
-    /// Which subnetwork is retrained: `good`, `bad`, `random`, `inverse`, `full`.
-    pub mode: String,
-    /// What the search may prune: `heads+ffns`, `heads`, `ffns`.
-    pub method: String,
+    pub task: TaskId,
+    /// Which subnetwork is retrained.
+    pub mode: Mode,
+    /// What the search may prune.
+    pub method: Method,
     pub seed: u64,
     /// The preset below the file and the flags.
     pub preset: Option<String>,
@@ -77,11 +81,9 @@ pub struct TrainConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ImportanceConfig {
-    /// `token`, `example` (the paper's formula), `batch`, `cumulative` (what the published code computes).
-    pub estimator: String,
+    pub estimator: Estimator,
     pub split: Split,
-    /// Whether pruned heads take part in the norms: `excluded`, or `included` as published.
-    pub pruned_units: String,
+    pub pruned_units: PrunedUnits,
     /// Examples per scoring batch; has a meaning for the estimators `batch` and `cumulative` alone.
     pub batch_size: usize,
 }
@@ -100,8 +102,8 @@ pub struct SearchConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ControlConfig {
-    /// How `random` draws: `exact` (the good subnetwork's size) or `bernoulli` (that size on average, as published).
-    pub random: String,
+    /// How the mode `random` draws.
+    pub random: RandomRule,
 }
 
 /// Seeds that differ from the run's own.
@@ -134,11 +136,11 @@ impl Default for RunConfig {
 
 impl ExperimentConfig {
     /// The defaults for this task, model and data folder; they are the recipe of `prasanna2020`.
-    pub fn new(task: impl Into<String>, model: impl Into<String>, data_dir: impl Into<String>) -> Self {
+    pub fn new(task: TaskId, model: impl Into<String>, data_dir: impl Into<String>) -> Self {
         Self {
-            task: task.into(),
-            mode: "good".into(),
-            method: "heads+ffns".into(),
+            task,
+            mode: Mode::Good,
+            method: Method::HeadsFfns,
             seed: 1337,
             preset: None,
             model: model.into(),
@@ -192,9 +194,9 @@ impl Default for TrainConfig {
 impl Default for ImportanceConfig {
     fn default() -> Self {
         Self {
-            estimator: "example".into(),
+            estimator: Estimator::Example,
             split: Split::Dev,
-            pruned_units: "excluded".into(),
+            pruned_units: PrunedUnits::Excluded,
             batch_size: 64,
         }
     }
@@ -208,7 +210,7 @@ impl Default for SearchConfig {
 
 impl Default for ControlConfig {
     fn default() -> Self {
-        Self { random: "exact".into() }
+        Self { random: RandomRule::Exact }
     }
 }
 
@@ -218,7 +220,7 @@ mod tests {
 
     #[test]
     fn a_config_reads_back_from_json_as_it_was() {
-        let mut config = ExperimentConfig::new("rte", "model", "glue");
+        let mut config = ExperimentConfig::new(TaskId::Rte, "model", "glue");
         config.importance.split = Split::Heldout(0.1);
         config.run.device = Device::Cuda(1);
         config.seeds.init = Some(7);
@@ -229,7 +231,7 @@ mod tests {
 
     #[test]
     fn settings_that_an_older_file_lacks_have_their_defaults() {
-        let config = ExperimentConfig::new("rte", "model", "glue");
+        let config = ExperimentConfig::new(TaskId::Rte, "model", "glue");
         let mut json = serde_json::to_value(&config).unwrap();
         json.as_object_mut().unwrap().shift_remove("control");
         json["train"].as_object_mut().unwrap().shift_remove("warmup");
@@ -239,7 +241,7 @@ mod tests {
 
     #[test]
     fn seeds_follow_the_run_unless_set() {
-        let mut config = ExperimentConfig::new("rte", "model", "glue");
+        let mut config = ExperimentConfig::new(TaskId::Rte, "model", "glue");
         config.seed = 42;
         config.seeds.order = Some(7);
         assert_eq!((config.order_seed(), config.init_seed(), config.dropout_seed()), (7, 42, 42));

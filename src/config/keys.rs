@@ -2,26 +2,21 @@
 
 use toml::Value;
 
-use super::{Device, Split};
-use crate::error::nearest;
-use crate::ops::Format;
-
-pub const TASKS: &[&str] = &["cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "qnli", "rte", "wnli", "demo"];
-/// The task that needs no data folder.
-pub(super) const GENERATED: &str = "demo";
-pub const MODES: &[&str] = &["good", "bad", "random", "inverse", "full"];
-pub const METHODS: &[&str] = &["heads+ffns", "heads", "ffns"];
-pub const ESTIMATORS: &[&str] = &["token", "example", "batch", "cumulative"];
-pub const PRUNED_UNITS: &[&str] = &["excluded", "included"];
-pub const RANDOM_RULES: &[&str] = &["exact", "bernoulli"];
+use super::Split;
+use crate::{
+    choice::Names,
+    engine::Device,
+    error::nearest,
+    ops::Format,
+    prune::{Estimator, Method, Mode, PrunedUnits, RandomRule},
+    task::TaskId,
+};
 
 /// What a key may hold.
 #[derive(Clone, Copy)]
 pub(super) enum Kind {
     /// One of these names, in any case.
-    Choice(&'static [&'static str]),
-    /// A task, in GLUE's own spellings too (`SST-2`, `STS-B`).
-    Task,
+    Choice(Names),
     Text,
     /// A whole number between these two, both included.
     Count(u64, u64),
@@ -52,9 +47,9 @@ const RATE: Kind = Kind::Real(Included(0.0), Excluded(1.0));
 
 /// All keys, dotted, in the order of `ExperimentConfig`.
 pub(super) const KEYS: &[(&str, Kind)] = &[
-    ("task", Kind::Task),
-    ("mode", Kind::Choice(MODES)),
-    ("method", Kind::Choice(METHODS)),
+    ("task", Kind::Choice(Names::of::<TaskId>())),
+    ("mode", Kind::Choice(Names::of::<Mode>())),
+    ("method", Kind::Choice(Names::of::<Method>())),
     ("seed", Kind::Seed),
     ("preset", Kind::Text),
     ("model", Kind::Text),
@@ -73,19 +68,19 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("train.epsilon", POSITIVE),
     ("train.dropout", RATE),
     ("train.attention_dropout", RATE),
-    ("importance.estimator", Kind::Choice(ESTIMATORS)),
+    ("importance.estimator", Kind::Choice(Names::of::<Estimator>())),
     ("importance.split", Kind::Split),
-    ("importance.pruned_units", Kind::Choice(PRUNED_UNITS)),
+    ("importance.pruned_units", Kind::Choice(Names::of::<PrunedUnits>())),
     ("importance.batch_size", Kind::Count(1, MOST)),
     ("search.threshold", PART),
     ("search.head_step", PART),
     ("search.stale", Kind::Switch),
-    ("control.random", Kind::Choice(RANDOM_RULES)),
+    ("control.random", Kind::Choice(Names::of::<RandomRule>())),
     ("seeds.order", Kind::Seed),
     ("seeds.init", Kind::Seed),
     ("seeds.dropout", Kind::Seed),
     ("run.device", Kind::Device),
-    ("run.dtype", Kind::Choice(Format::NAMES)),
+    ("run.dtype", Kind::Choice(Names::of::<Format>())),
     ("run.threads", Kind::Count(1, 1024)),
     ("run.checkpoint_every", Kind::Real(Included(0.0), Included(1e9))),
 ];
@@ -149,12 +144,12 @@ impl Kind {
         let text = || value.as_str().ok_or_else(expected);
         match self {
             Self::Choice(names) => {
-                let word = text()?.to_lowercase();
-                self.choose(&word, names)
-            }
-            Self::Task => {
-                let word = text()?.to_lowercase().replace(['-', '_'], "");
-                self.choose(&word, TASKS)
+                let word = text()?;
+                let name = (names.canonical)(word).ok_or_else(|| {
+                    let near = nearest(word, (names.all)());
+                    expected() + &near.map(|near| format!(". Did you mean {near}?")).unwrap_or_default()
+                })?;
+                Ok(Value::String(name.to_owned()))
             }
             Self::Text => text().and_then(|text| {
                 if text.trim().is_empty() { Err(expected()) } else { Ok(Value::String(text.to_owned())) }
@@ -182,24 +177,12 @@ impl Kind {
 
     /// Whether an unquoted word of `--set` is meant as text, whatever TOML would make of it.
     pub(super) fn is_text(self) -> bool {
-        matches!(self, Self::Choice(_) | Self::Task | Self::Text | Self::Device | Self::Split)
-    }
-
-    fn choose(self, word: &str, names: &[&str]) -> std::result::Result<Value, String> {
-        match names.iter().find(|name| **name == word) {
-            Some(name) => Ok(Value::String((*name).to_owned())),
-            None => {
-                let hint = nearest(word, names.iter().copied());
-                let hint = hint.map(|near| format!(". Did you mean {near}?")).unwrap_or_default();
-                Err(self.expected() + &hint)
-            }
-        }
+        matches!(self, Self::Choice(_) | Self::Text | Self::Device | Self::Split)
     }
 
     fn expected(self) -> String {
         match self {
-            Self::Choice(names) => format!("expected one of {}", names.join(", ")),
-            Self::Task => format!("expected one of the tasks {}", TASKS.join(", ")),
+            Self::Choice(names) => format!("expected one of {}", (names.all)().join(", ")),
             Self::Text => "expected a text that is not empty".into(),
             Self::Count(least, MOST) => format!("expected a whole number, at least {least}"),
             Self::Count(least, most) => format!("expected a whole number from {least} to {most}"),

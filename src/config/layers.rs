@@ -9,7 +9,11 @@ use super::{
     keys::{self, KEYS},
     preset,
 };
-use crate::error::{Error, Result, excerpt};
+use crate::{
+    choice::Choice,
+    error::{Error, Result, excerpt},
+    task::TaskId,
+};
 
 /// Bytes of a line that is shown as it is.
 const LINE: usize = 200;
@@ -86,9 +90,9 @@ impl Layers {
     /// Usage errors: an unknown preset; no task, model or data folder.
     pub fn resolve(mut self) -> Result<ExperimentConfig> {
         if self.asks_for_nothing() {
-            self.value("task", keys::GENERATED, "default")?;
+            self.value("task", TaskId::Demo.name(), "default")?;
         }
-        if self.text("task") == Some(keys::GENERATED) {
+        if self.text("task") == Some(TaskId::Demo.name()) {
             self.value_below("model", EMBEDDED_MODEL, "default")?;
         }
         let embedded = self.text("model") == Some(EMBEDDED_MODEL);
@@ -187,7 +191,7 @@ fn max_length(preset: &str) -> Option<i64> {
 
 /// The bottom layer. The three keys without a default are absent.
 fn defaults() -> Result<Table> {
-    let mut table = as_table(&ExperimentConfig::new("", "", ""))?;
+    let mut table = as_table(&ExperimentConfig::new(TaskId::Demo, "", ""))?;
     table.remove("task");
     table.remove("model");
     if let Some(Value::Table(data)) = table.get_mut("data") {
@@ -211,7 +215,7 @@ fn require(table: &Table) -> Result<()> {
         return Err(Error::usage(format!(
             "no task is named. Give --task with one of {}, for example: \
              lottery run --task rte --model google-bert/bert-base-uncased --data glue",
-            keys::TASKS.join(", ")
+            TaskId::names().join(", ")
         )));
     };
     if !table.contains_key("model") {
@@ -220,7 +224,7 @@ fn require(table: &Table) -> Result<()> {
              tokenizer.json, a name on the Hugging Face hub such as google-bert/bert-base-uncased, or tiny.",
         ));
     }
-    if data_dir.is_none() && task.as_str() != Some(keys::GENERATED) {
+    if data_dir.is_none() && task.as_str() != Some(TaskId::Demo.name()) {
         return Err(Error::usage(
             "no data folder is named. Give --data (or LOTTERY_DATA) the folder that holds GLUE's folders \
              (RTE/train.tsv, RTE/dev.tsv, …), or try --task demo, which needs none.",

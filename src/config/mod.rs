@@ -2,7 +2,6 @@
 //!
 //! Layers, each overriding the one before: defaults < preset < file < flags and `--set`.
 
-mod device;
 mod essential;
 mod experiment;
 mod keys;
@@ -10,13 +9,13 @@ mod layers;
 mod preset;
 mod split;
 
-pub use device::Device;
 pub use essential::{essential, filled};
 pub use experiment::{
     ControlConfig, DataConfig, ExperimentConfig, ImportanceConfig, RunConfig, SearchConfig, SeedsConfig,
     TrainConfig,
 };
-pub use keys::{ESTIMATORS, METHODS, MODES, PRUNED_UNITS, RANDOM_RULES, TASKS};
 pub use layers::{Layers, canonical, leaves, parse as parse_toml, typed};
-pub use preset::{DEFAULT_PRESET, EMBEDDED_MODEL, EMBEDDED_PRESET, Preset, preset, presets};
+pub use preset::{DEFAULT_PRESET, EMBEDDED_PRESET, Preset, preset, presets};
 pub use split::Split;
+
+pub use crate::model::tiny::NAME as EMBEDDED_MODEL;

@@ -13,10 +13,7 @@ pub struct Preset {
 /// The preset of a run that names none.
 pub const DEFAULT_PRESET: &str = "prasanna2020";
 
-/// The model that comes with the program, as `--model` calls it.
-pub const EMBEDDED_MODEL: &str = "tiny";
-
-/// The preset of a run of that model that names none.
+/// The preset of a run of the embedded model that names none.
 pub const EMBEDDED_PRESET: &str = "tiny";
 
 const PRESETS: &[Preset] = &[

@@ -4,7 +4,6 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use super::device::serde_as_text;
 use crate::error::{Error, Result};
 
 /// `dev`, `train:N` or `heldout:FRACTION`.
@@ -48,7 +47,19 @@ impl FromStr for Split {
     }
 }
 
-serde_as_text!(Split);
+impl TryFrom<String> for Split {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        text.parse()
+    }
+}
+
+impl From<Split> for String {
+    fn from(split: Split) -> Self {
+        split.to_string()
+    }
+}
 
 #[cfg(test)]
 mod tests {

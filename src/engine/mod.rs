@@ -2,9 +2,11 @@
 
 mod cpu;
 mod cuda;
+mod device;
+
+pub use device::Device;
 
 use crate::{
-    config::Device,
     error::{Error, Result},
     model::{Bert, GateGradients, Gates, Input},
     ops::{

@@ -27,7 +27,7 @@ pub struct ModelContent {
 }
 
 /// Task and data folder.
-type DataOf = (String, Option<String>);
+type DataOf = (TaskId, Option<String>);
 
 /// The models and data of runs, each read once until [`refresh`](Self::refresh). Whatever is missing, or cannot be
 /// read, or is on a hub and not in its cache, has no content here; no network is asked.
@@ -125,14 +125,13 @@ impl Contents {
     }
 
     fn data_content(&self, config: &ExperimentConfig) -> Result<BTreeMap<String, String>> {
-        let task = config.task.parse::<TaskId>()?.spec();
         let dir = self.directory.join(config.data.dir.as_deref().unwrap_or_default());
-        task::hashes(task, &dir, |path| self.store.hashes().sha256(path))
+        task::hashes(config.task.spec(), &dir, |path| self.store.hashes().sha256(path))
     }
 }
 
 fn data_of(config: &ExperimentConfig) -> DataOf {
-    (config.task.clone(), config.data.dir.clone())
+    (config.task, config.data.dir.clone())
 }
 
 /// The files directly in the folder; of a symbolic link, as in a hub's cache, what it leads to.

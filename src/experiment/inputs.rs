@@ -11,8 +11,8 @@ use crate::{
     error::{Error, Result},
     model::{BertConfig, Head, weights::Pretrained},
     ops::adamw::AdamW,
-    prune::{Estimator, Method, Mode, PrunedUnits, RandomRule, SearchConfig},
-    task::{self, Example, TaskId, TaskSpec},
+    prune::{Estimator, Method, Mode, RandomRule, SearchConfig},
+    task::{self, Example, TaskSpec},
     text::{Tokenizer, encode_cached},
     train::{Dataset, Progress, Recipe},
 };
@@ -50,7 +50,7 @@ impl Experiment {
     /// Reads the model, the tokenizer and the data. `cache` is where encoded texts are kept, if they are.
     pub fn load(config: ExperimentConfig, cache: Option<&Path>, progress: &mut dyn Progress) -> Result<Self> {
         let machine = Machine::open(config.run.device, config.run.dtype, &mut |why| progress.say(why))?;
-        let task = config.task.parse::<TaskId>()?.spec();
+        let task = config.task.spec();
         let folder = model_folder(&config.model, progress)?;
         let model = Pretrained::load(&folder.dir)?;
         if model.config.saved_shape()? != model.config.full_shape() {
@@ -107,11 +107,11 @@ impl Experiment {
         Ok(Self {
             machine,
             task,
-            mode: config.mode.parse()?,
-            method: config.method.parse()?,
-            estimator: config.importance.estimator.parse()?,
-            random: config.control.random.parse()?,
-            search: search_config(&config)?,
+            mode: config.mode,
+            method: config.method,
+            estimator: config.importance.estimator,
+            random: config.control.random,
+            search: search_config(&config),
             recipe: recipe(&config),
             model_name: folder.name,
             model,
@@ -214,15 +214,15 @@ pub(super) fn check_length(config: &ExperimentConfig, model: &BertConfig, name: 
     )))
 }
 
-fn search_config(config: &ExperimentConfig) -> Result<SearchConfig> {
-    Ok(SearchConfig {
-        method: config.method.parse()?,
+fn search_config(config: &ExperimentConfig) -> SearchConfig {
+    SearchConfig {
+        method: config.method,
         threshold: config.search.threshold,
         head_step: config.search.head_step,
         stale: config.search.stale,
-        pruned_units: config.importance.pruned_units.parse::<PrunedUnits>()?,
+        pruned_units: config.importance.pruned_units,
         keep_last_head: false,
-    })
+    }
 }
 
 fn recipe(config: &ExperimentConfig) -> Recipe {

@@ -8,6 +8,7 @@ use super::{
     warnings::warnings,
 };
 use crate::{
+    choice::Choice,
     error::{Error, Result},
     prune::{Mode, control},
     store::{Done, Store, WEIGHTS},
@@ -119,7 +120,7 @@ fn scores(
 
 fn record_path(experiment: &Experiment, store: &Store) -> PathBuf {
     let config = &experiment.config;
-    store.results_path(&config.task, &config.method, &config.mode, config.seed)
+    store.results_path(config.task.name(), config.method.name(), config.mode.name(), config.seed)
 }
 
 /// Seconds of every stage as it was computed, now or earlier.

@@ -17,7 +17,7 @@ use std::{collections::HashMap, path::Path};
 #[derive(Default)]
 pub struct Preflight {
     models: HashMap<String, std::result::Result<Option<(BertConfig, String)>, String>>,
-    data: HashMap<(String, Option<String>), std::result::Result<(), String>>,
+    data: HashMap<(TaskId, Option<String>), std::result::Result<(), String>>,
 }
 
 impl Preflight {
@@ -28,7 +28,7 @@ impl Preflight {
         if let Some((bert, name)) = model.as_ref().map_err(String::clone)? {
             look(check_length(config, bert, name))?;
         }
-        let of_task = (config.task.clone(), config.data.dir.clone());
+        let of_task = (config.task, config.data.dir.clone());
         self.data.entry(of_task).or_insert_with(|| look(data(config))).clone()
     }
 }
@@ -48,6 +48,5 @@ fn model(name: &str) -> Result<Option<(BertConfig, String)>> {
 }
 
 fn data(config: &ExperimentConfig) -> Result<()> {
-    let task = config.task.parse::<TaskId>()?.spec();
-    task::load(task, Path::new(config.data.dir.as_deref().unwrap_or_default())).map(drop)
+    task::load(config.task.spec(), Path::new(config.data.dir.as_deref().unwrap_or_default())).map(drop)
 }

@@ -1,7 +1,6 @@
 //! A tiny BERT that comes with the program, pre-trained on the demo task's grammar: see `models/tiny/README.md`.
 
 use crate::{
-    config::EMBEDDED_MODEL as NAME,
     error::{Error, Result},
     store::atomic_write,
 };
@@ -9,6 +8,9 @@ use std::{
     env, fs,
     path::{Path, PathBuf},
 };
+
+/// As `--model` calls it.
+pub const NAME: &str = "tiny";
 
 const FILES: [(&str, &[u8]); 4] = [
     ("config.json", include_bytes!("../../models/tiny/config.json")),

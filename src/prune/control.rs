@@ -1,81 +1,31 @@
 //! The subnetworks a good ticket is compared with, of the same size where that is possible.
 
-use serde::{Deserialize, Serialize};
+use super::{mask::Mask, mt19937::Mt19937, search::Method};
+use crate::choice::choices;
 
-use super::mask::Mask;
-use super::mt19937::Mt19937;
-use super::{choose, name_of, search::Method};
-use crate::error::{Error, Result};
-
-/// Which subnetwork of the searched one is evaluated and retrained.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Mode {
-    /// The searched ticket itself.
-    Good,
-    /// Of the ticket's size, out of pruned units as far as they reach.
-    Bad,
-    /// Drawn without regard to importance.
-    Random,
-    /// Exactly the pruned units; not of the ticket's size. Of a kind that was not searched, all.
-    Inverse,
-    /// Nothing pruned.
-    Full,
-}
-
-const MODES: [(&str, Mode); 5] = [
-    ("good", Mode::Good),
-    ("bad", Mode::Bad),
-    ("random", Mode::Random),
-    ("inverse", Mode::Inverse),
-    ("full", Mode::Full),
-];
-
-impl Mode {
-    pub fn name(self) -> &'static str {
-        name_of(&self, &MODES)
+choices! {
+    /// Which subnetwork of the fine-tuned model is evaluated and retrained.
+    pub enum Mode ("mode") {
+        /// the units that survive the search
+        Good = "good",
+        /// as many, from the pruned ones first
+        Bad = "bad",
+        /// as many, drawn by the seed
+        Random = "random",
+        /// all the pruned ones, which need not be as many
+        Inverse = "inverse",
+        /// the whole model once more
+        Full = "full",
     }
 }
 
-impl std::fmt::Display for Mode {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-impl std::str::FromStr for Mode {
-    type Err = Error;
-
-    fn from_str(word: &str) -> Result<Self> {
-        choose("mode", word, &MODES)
-    }
-}
-
-/// How `random` draws its units.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum RandomRule {
-    /// Exactly as many heads and exactly as many FFNs as the ticket.
-    Exact,
-    /// Each unit on its own with the ticket's share as probability (as published): the size matches only in
-    /// expectation.
-    Bernoulli,
-}
-
-const RANDOM_RULES: [(&str, RandomRule); 2] =
-    [("exact", RandomRule::Exact), ("bernoulli", RandomRule::Bernoulli)];
-
-impl RandomRule {
-    pub fn name(self) -> &'static str {
-        name_of(&self, &RANDOM_RULES)
-    }
-}
-
-impl std::str::FromStr for RandomRule {
-    type Err = Error;
-
-    fn from_str(word: &str) -> Result<Self> {
-        choose("random rule", word, &RANDOM_RULES)
+choices! {
+    /// How [`Mode::Random`] draws its units.
+    pub enum RandomRule ("rule of control.random") {
+        /// as many heads and as many FFNs as the ticket has
+        Exact = "exact",
+        /// each unit by itself with the ticket's share as probability, as published: the size matches on average only
+        Bernoulli = "bernoulli",
     }
 }
 
@@ -282,18 +232,5 @@ mod tests {
         for good in [ticket(72, 6), ticket(0, 0)] {
             assert_eq!(control(Mode::Random, Method::HeadsFfns, &good, 5, RandomRule::Bernoulli), good);
         }
-    }
-
-    #[test]
-    fn an_unknown_mode_is_answered_with_the_nearest_and_the_list() {
-        assert_eq!("Random".parse::<Mode>().unwrap(), Mode::Random);
-        let error = "invers".parse::<Mode>().unwrap_err();
-        assert_eq!(error.exit_code(), 2);
-        assert_eq!(
-            error.to_string(),
-            "unknown mode \"invers\". Did you mean \"inverse\"? Known: good, bad, random, inverse, full."
-        );
-        assert_eq!(serde_json::to_string(&Mode::Inverse).unwrap(), "\"inverse\"");
-        assert_eq!("bernoulli".parse::<RandomRule>().unwrap().name(), "bernoulli");
     }
 }

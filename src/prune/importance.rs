@@ -3,8 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::mask::Mask;
-use super::{choose, name_of};
-use crate::error::{Error, Result};
+use crate::{
+    choice::choices,
+    error::{Error, Result},
+};
 
 /// The name of the normalisation, as tickets and records write it.
 pub const NORM: &str = "layer-l2+minmax";
@@ -20,60 +22,28 @@ pub struct RawImportance {
     pub ffns: Vec<f64>,
 }
 
-/// Where the absolute value is taken while gate gradients `g = ∂L/∂ξ` are summed over the scoring data.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Estimator {
-    /// Σ over tokens of |g| (Michel et al. 2019 and Liang et al. 2021, in code).
-    Token,
-    /// Σ over examples of |g| (Prasanna et al. 2020, eq. for I_h: the expectation over examples).
-    Example,
-    /// Σ over batches of |mean g of the batch|.
-    Batch,
-    /// Σ over batches of |running sum of the batch means|: what the code of Prasanna et al. computes, since it
-    /// never zeroes the gates' gradients.
-    Cumulative,
-}
-
-const ESTIMATORS: [(&str, Estimator); 4] = [
-    ("token", Estimator::Token),
-    ("example", Estimator::Example),
-    ("batch", Estimator::Batch),
-    ("cumulative", Estimator::Cumulative),
-];
-
-impl Estimator {
-    pub fn name(self) -> &'static str {
-        name_of(&self, &ESTIMATORS)
+choices! {
+    /// Where the absolute value is taken while gate gradients `g = ∂L/∂ξ` are summed over the scoring data.
+    pub enum Estimator ("estimator") {
+        /// Σ over tokens of |g| (Michel et al. 2019 and Liang et al. 2021, in code)
+        Token = "token",
+        /// Σ over examples of |g| (Prasanna et al. 2020, the formula of I_h: the expectation over examples)
+        Example = "example",
+        /// Σ over batches of |mean g of the batch|
+        Batch = "batch",
+        /// Σ over batches of |running sum of the batch means|: what the code of Prasanna et al. computes, since it
+        /// never zeroes the gates' gradients
+        Cumulative = "cumulative",
     }
 }
 
-impl std::str::FromStr for Estimator {
-    type Err = Error;
-
-    fn from_str(word: &str) -> Result<Self> {
-        choose("estimator", word, &ESTIMATORS)
-    }
-}
-
-/// Whether pruned units take part in the layer norm and the min-max.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum PrunedUnits {
-    /// Only kept units are scaled against one another.
-    Excluded,
-    /// As published: a gate at 0 still has a gradient, and it shifts the other heads of its layer.
-    Included,
-}
-
-const PRUNED_UNITS: [(&str, PrunedUnits); 2] =
-    [("excluded", PrunedUnits::Excluded), ("included", PrunedUnits::Included)];
-
-impl std::str::FromStr for PrunedUnits {
-    type Err = Error;
-
-    fn from_str(word: &str) -> Result<Self> {
-        choose("setting of importance.pruned_units", word, &PRUNED_UNITS)
+choices! {
+    /// Whether pruned units take part in the layer norm and the min-max.
+    pub enum PrunedUnits ("setting of importance.pruned_units") {
+        /// only kept units are scaled against one another
+        Excluded = "excluded",
+        /// as published: a gate at 0 still has a gradient, and it shifts the other heads of its layer
+        Included = "included",
     }
 }
 
@@ -236,14 +206,5 @@ mod tests {
         assert!(
             serde_json::from_str::<Importance>(r#"{"heads":[[1.0],[1.0,2.0]],"ffns":[1.0,2.0]}"#).is_err()
         );
-    }
-
-    #[test]
-    fn an_unknown_estimator_is_answered_with_the_nearest() {
-        assert_eq!("Cumulative".parse::<Estimator>().unwrap(), Estimator::Cumulative);
-        assert_eq!(Estimator::Batch.name(), "batch");
-        let error = "exmaple".parse::<Estimator>().unwrap_err();
-        assert!(error.to_string().contains("Did you mean \"example\"?"));
-        assert_eq!(error.exit_code(), 2);
     }
 }

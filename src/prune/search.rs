@@ -8,41 +8,20 @@ use super::importance::{Importance, PrunedUnits, RawImportance, normalise};
 use super::mask::Mask;
 use super::select::{lowest_ffns, lowest_heads};
 use super::unit::Unit;
-use super::{choose, name_of};
-use crate::error::{Error, Result};
+use crate::{
+    choice::choices,
+    error::{Error, Result},
+};
 
-/// Which kinds of units a search prunes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Method {
-    /// Three phases: heads and FFNs together, then heads in half steps, then FFNs.
-    #[serde(rename = "heads+ffns")]
-    HeadsFfns,
-    #[serde(rename = "heads")]
-    Heads,
-    #[serde(rename = "ffns")]
-    Ffns,
-}
-
-const METHODS: [(&str, Method); 3] =
-    [("heads+ffns", Method::HeadsFfns), ("heads", Method::Heads), ("ffns", Method::Ffns)];
-
-impl Method {
-    pub fn name(self) -> &'static str {
-        name_of(&self, &METHODS)
-    }
-}
-
-impl std::fmt::Display for Method {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-impl std::str::FromStr for Method {
-    type Err = Error;
-
-    fn from_str(word: &str) -> Result<Self> {
-        choose("method", word, &METHODS)
+choices! {
+    /// Which kinds of units a search prunes.
+    pub enum Method ("method") {
+        /// three phases: heads and FFNs together, then heads in half steps, then FFNs
+        HeadsFfns = "heads+ffns",
+        /// heads alone
+        Heads = "heads",
+        /// FFNs alone
+        Ffns = "ffns",
     }
 }
 

@@ -300,13 +300,3 @@ fn importances_of_another_shape_are_an_error_and_no_panic() {
     scorer.importances[0].heads.pop();
     assert_eq!(run(&SearchConfig::default(), &mut scorer).unwrap_err().exit_code(), 1);
 }
-
-#[test]
-fn methods_are_named_as_on_the_command_line() {
-    for (name, method) in METHODS {
-        assert_eq!(name.parse::<Method>().unwrap(), method);
-        assert_eq!(serde_json::to_value(method).unwrap(), name);
-        assert_eq!(method.to_string(), name);
-    }
-    assert!("head+ffn".parse::<Method>().unwrap_err().to_string().contains("heads+ffns"));
-}

@@ -2,8 +2,10 @@
 
 use super::{Run, live::is_duration, records::Summary};
 use crate::{
+    choice::Choice,
     error::Result,
     experiment::Contents,
+    prune::Mode,
     store::{Done, StageId, Store, WEIGHTS},
 };
 use serde_json::json;
@@ -46,7 +48,7 @@ pub fn estimate(
     }
     for (run, _) in runs.iter().filter(|(_, done)| !done) {
         let new: Vec<bool> = run.shared()?.into_iter().map(|key| there.insert(key)).collect();
-        let retrains = run.config.mode != "full";
+        let retrains = run.config.mode != Mode::Full;
         contents.read(&run.config);
         let content = contents.model(&run.config.model);
         let model = base(&run.config.model);
@@ -55,7 +57,7 @@ pub fn estimate(
             None => base(&r.model.name) == model,
         };
         let config = json!(run.config);
-        let same = |r: &&Summary| r.task == run.config.task && of_model(r) && r.costs_as(&config);
+        let same = |r: &&Summary| r.task == run.config.task.name() && of_model(r) && r.costs_as(&config);
         let of = records.iter().filter(same);
         match average(of) {
             Some(timing) => {

@@ -4,6 +4,7 @@ use crate::{
     config::{ExperimentConfig, Split},
     error::{Error, Result},
     experiment::run_name,
+    prune::Mode,
     store::{Store, atomic_write, canonical_json, deserialize_name, is_name, refuse_link, regular},
 };
 use serde::{Deserialize, Serialize};
@@ -81,7 +82,7 @@ impl Run {
             heldout,
         ]);
         let search = json!([finetune, config.method, config.importance, config.search, config.seed]);
-        let keys = if config.mode == "full" { vec![finetune] } else { vec![finetune, search] };
+        let keys = if config.mode == Mode::Full { vec![finetune] } else { vec![finetune, search] };
         keys.iter().map(canonical_json).collect()
     }
 }
@@ -147,9 +148,8 @@ impl Sweep {
             return Err(damaged(&format!("it has format version {format_version}, not {FORMAT_VERSION}")));
         }
         let mut seen = HashSet::new();
-        for Run { name, config } in &runs {
-            let words = [&config.task, &config.method, &config.mode];
-            if !seen.insert(name) || !words.into_iter().all(|word| is_name(word)) {
+        for Run { name, .. } in &runs {
+            if !seen.insert(name) {
                 return Err(damaged(&format!("run {name} is there twice, or is none")));
             }
         }
@@ -235,10 +235,11 @@ fn shared_first(runs: Vec<Run>) -> Result<Vec<Run>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{choice::Choice, task::TaskId};
 
     fn config(seed: u64, mode: &str, threshold: f64) -> ExperimentConfig {
-        let mut config = ExperimentConfig::new("rte", "m", "d");
-        (config.seed, config.mode, config.search.threshold) = (seed, mode.into(), threshold);
+        let mut config = ExperimentConfig::new(TaskId::Rte, "m", "d");
+        (config.seed, config.mode, config.search.threshold) = (seed, mode.parse().unwrap(), threshold);
         config
     }
 
@@ -310,7 +311,7 @@ mod tests {
         let order: Vec<_> = sweep
             .runs
             .iter()
-            .map(|run| (run.config.seed, run.config.mode.as_str(), run.config.search.threshold))
+            .map(|run| (run.config.seed, run.config.mode.name(), run.config.search.threshold))
             .collect();
         assert!(order.is_sorted_by_key(|run| run.0), "{order:?}");
         let searched: Vec<_> = order.iter().filter(|run| run.1 != "full").map(|run| (run.0, run.2)).collect();

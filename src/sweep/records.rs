@@ -3,6 +3,7 @@
 
 use super::Run;
 use crate::{
+    choice::Choice,
     config::filled,
     error::Result,
     experiment::{run_name_of, settings},
@@ -203,7 +204,7 @@ impl Wanted {
 /// The record of this run, if there is one.
 pub fn find(store: &Store, run: &Run, wanted: &Wanted) -> Result<Option<(PathBuf, Summary)>> {
     let config = &run.config;
-    let last = store.results_path(&config.task, &config.method, &config.mode, config.seed);
+    let last = store.results_path(config.task.name(), config.method.name(), config.mode.name(), config.seed);
     // Records of other settings lie beside the last one, as seed-<n>.<hash>.json.
     let dir = last.parent().unwrap_or(&last);
     let beside = names(dir)?.into_iter().filter(|name| seed_of(name) == Some(config.seed));

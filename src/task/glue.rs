@@ -1,16 +1,10 @@
 //! The registry: the nine GLUE tasks (Wang et al. 2019) and `demo`, with folders, columns, label names and metrics.
 
-use std::fmt;
-use std::str::FromStr;
-
-use serde::{Deserialize, Serialize};
-
 use super::MetricId::{self, Accuracy, Corr, F1, Matthews, Pearson, Spearman};
-use crate::error::{Error, Result, excerpt, nearest};
+use crate::choice::{Choice, as_text};
 
 /// A task by its short name, which is also how it is written in configs and records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum TaskId {
     Cola,
     Sst2,
@@ -49,6 +43,8 @@ pub struct TaskSpec {
     pub id: TaskId,
     /// The short name, `rte`.
     pub name: &'static str,
+    /// One line for help.
+    pub about: &'static str,
     /// The folder in the classic GLUE layout, `RTE`.
     pub folder: &'static str,
     pub columns: Columns,
@@ -71,6 +67,7 @@ const SENTENCE_PAIR: Columns =
 const BASE: TaskSpec = TaskSpec {
     id: TaskId::Rte,
     name: "rte",
+    about: "does one sentence entail the other (RTE)",
     folder: "RTE",
     columns: SENTENCE_PAIR,
     labels: ENTAILMENT,
@@ -85,6 +82,7 @@ static SPECS: [TaskSpec; 10] = [
     TaskSpec {
         id: TaskId::Cola,
         name: "cola",
+        about: "is a sentence grammatical (CoLA)",
         folder: "CoLA",
         columns: Columns::Headerless { first: 3, label: 1, width: 4 },
         labels: BINARY,
@@ -95,6 +93,7 @@ static SPECS: [TaskSpec; 10] = [
     TaskSpec {
         id: TaskId::Sst2,
         name: "sst2",
+        about: "the sentiment of a sentence (SST-2)",
         folder: "SST-2",
         columns: Columns::Named { first: "sentence", second: None, label: "label" },
         labels: BINARY,
@@ -103,6 +102,7 @@ static SPECS: [TaskSpec; 10] = [
     TaskSpec {
         id: TaskId::Mrpc,
         name: "mrpc",
+        about: "does one sentence say what the other says (MRPC)",
         folder: "MRPC",
         columns: Columns::Named { first: "#1 String", second: Some("#2 String"), label: "Quality" },
         labels: BINARY,
@@ -112,6 +112,7 @@ static SPECS: [TaskSpec; 10] = [
     TaskSpec {
         id: TaskId::Stsb,
         name: "stsb",
+        about: "how similar are two sentences (STS-B)",
         folder: "STS-B",
         columns: Columns::Named { first: "sentence1", second: Some("sentence2"), label: "score" },
         labels: Labels::Score,
@@ -122,6 +123,7 @@ static SPECS: [TaskSpec; 10] = [
     TaskSpec {
         id: TaskId::Qqp,
         name: "qqp",
+        about: "do two questions ask the same (QQP)",
         folder: "QQP",
         columns: Columns::Named { first: "question1", second: Some("question2"), label: "is_duplicate" },
         labels: BINARY,
@@ -132,6 +134,7 @@ static SPECS: [TaskSpec; 10] = [
     TaskSpec {
         id: TaskId::Mnli,
         name: "mnli",
+        about: "does one sentence entail or contradict the other (MNLI)",
         folder: "MNLI",
         columns: Columns::Named { first: "sentence1", second: Some("sentence2"), label: "gold_label" },
         labels: Labels::Classes(&["contradiction", "entailment", "neutral"]),
@@ -141,24 +144,33 @@ static SPECS: [TaskSpec; 10] = [
     TaskSpec {
         id: TaskId::Qnli,
         name: "qnli",
+        about: "does the sentence answer the question (QNLI)",
         folder: "QNLI",
         columns: Columns::Named { first: "question", second: Some("sentence"), label: "label" },
         ..BASE
     },
     TaskSpec { id: TaskId::Rte, ..BASE },
-    TaskSpec { id: TaskId::Wnli, name: "wnli", folder: "WNLI", labels: BINARY, ..BASE },
-    TaskSpec { id: TaskId::Demo, name: "demo", folder: "demo", dev_files: &[], ..BASE },
+    TaskSpec {
+        id: TaskId::Wnli,
+        name: "wnli",
+        about: "does a pronoun mean what the other sentence says (WNLI)",
+        folder: "WNLI",
+        labels: BINARY,
+        ..BASE
+    },
+    TaskSpec {
+        id: TaskId::Demo,
+        name: "demo",
+        about: "sentence pairs from a generated grammar; needs no data folder",
+        folder: "demo",
+        dev_files: &[],
+        ..BASE
+    },
 ];
 
 impl TaskId {
     pub fn spec(self) -> &'static TaskSpec {
         &SPECS[self as usize]
-    }
-
-    /// GLUE's nine in its order, and the demo.
-    pub fn all() -> &'static [TaskId] {
-        use TaskId::*;
-        &[Cola, Sst2, Mrpc, Stsb, Qqp, Mnli, Qnli, Rte, Wnli, Demo]
     }
 }
 
@@ -177,30 +189,30 @@ impl TaskSpec {
     }
 }
 
-impl fmt::Display for TaskId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.spec().name)
+impl Choice for TaskId {
+    const WHAT: &'static str = "task";
+
+    /// GLUE's nine in its order, and the demo.
+    fn all() -> &'static [Self] {
+        use TaskId::*;
+        &[Cola, Sst2, Mrpc, Stsb, Qqp, Mnli, Qnli, Rte, Wnli, Demo]
+    }
+
+    fn name(self) -> &'static str {
+        self.spec().name
+    }
+
+    fn about(self) -> &'static str {
+        self.spec().about
+    }
+
+    /// GLUE's own spellings (`SST-2`, `STS-B`, `CoLA`) are names too.
+    fn plain(word: &str) -> String {
+        word.trim().to_lowercase().replace(['-', '_'], "")
     }
 }
 
-impl FromStr for TaskId {
-    type Err = Error;
-
-    /// Accepts the short names and GLUE's own spellings (`SST-2`, `STS-B`, `CoLA`), in any case.
-    fn from_str(word: &str) -> Result<Self> {
-        let plain = word.trim().to_lowercase().replace(['-', '_'], "");
-        let names = || SPECS.iter().map(|spec| spec.name);
-        match SPECS.iter().find(|spec| spec.name == plain) {
-            Some(spec) => Ok(spec.id),
-            None => {
-                let meant =
-                    nearest(&plain, names()).map_or(String::new(), |n| format!(" Did you mean \"{n}\"?"));
-                let all = names().collect::<Vec<_>>().join(", ");
-                Err(Error::usage(format!("unknown task \"{}\".{meant} The tasks are: {all}.", excerpt(word))))
-            }
-        }
-    }
-}
+as_text!(TaskId);
 
 #[cfg(test)]
 mod tests {
@@ -246,8 +258,8 @@ mod tests {
         let error = "mrcp".parse::<TaskId>().unwrap_err();
         assert_eq!(error.exit_code(), 2);
         let text = error.to_string();
-        assert!(text.contains("unknown task \"mrcp\". Did you mean \"mrpc\"?"), "{text}");
-        assert!(text.contains("cola, sst2, mrpc, stsb, qqp, mnli, qnli, rte, wnli, demo"), "{text}");
+        let all = "cola, sst2, mrpc, stsb, qqp, mnli, qnli, rte, wnli or demo";
+        assert_eq!(text, format!("expected {all}; did you mean mrpc?"));
     }
 
     #[test]

@@ -6,7 +6,12 @@ use std::{
 };
 
 use jsonschema::Validator;
-use lottery::{config, ops::Format};
+use lottery::{
+    choice::Choice,
+    ops::Format,
+    prune::{Estimator, Method, Mode, PrunedUnits, RandomRule},
+    task::TaskId,
+};
 use serde_json::{Value, json};
 
 use crate::fixture::{Bench, json_file, succeeded};
@@ -29,7 +34,7 @@ fn violations(validator: &Validator, record: &Value) -> Vec<(String, String)> {
 fn records() -> Vec<Value> {
     let modes = Bench::new("SST-2");
     let mut records: Vec<Value> =
-        config::MODES.iter().map(|mode| modes.record("sst2", &["--mode", mode])).collect();
+        Mode::names().iter().map(|mode| modes.record("sst2", &["--mode", mode])).collect();
     for (folder, task) in [("CoLA", "cola"), ("MRPC", "mrpc"), ("STS-B", "stsb"), ("MNLI", "mnli")] {
         records.push(Bench::new(folder).record(task, &["--mode", "full"]));
     }
@@ -79,10 +84,10 @@ fn the_schema_is_one_of_the_draft_that_it_names() {
 fn the_records_of_all_modes_are_valid_in_the_store_and_as_printed() {
     let validator = validator();
     let bench = Bench::new("SST-2");
-    for mode in config::MODES {
+    for mode in Mode::names() {
         let output = succeeded(bench.run("sst2", &["--mode", mode, "--json"]).arg("--quiet"));
         let printed: Value = serde_json::from_slice(&output.stdout).unwrap();
-        assert_eq!(printed["mode"], **mode);
+        assert_eq!(printed["mode"], *mode);
         assert_eq!(violations(&validator, &printed), [], "printed, {mode}");
         assert_eq!(violations(&validator, &bench.stored_record("runs", &printed)), [], "stored, {mode}");
     }
@@ -165,13 +170,13 @@ fn every_field_of_the_schema_says_what_it_is() {
 fn the_names_of_settings_are_those_of_the_program() {
     let schema = schema();
     for (pointer, names) in [
-        ("/$defs/task", config::TASKS),
-        ("/$defs/mode", config::MODES),
-        ("/$defs/method", config::METHODS),
-        ("/$defs/estimator", config::ESTIMATORS),
-        ("/$defs/dtype", Format::NAMES),
-        ("/$defs/config/properties/importance/properties/pruned_units", config::PRUNED_UNITS),
-        ("/$defs/config/properties/control/properties/random", config::RANDOM_RULES),
+        ("/$defs/task", TaskId::names()),
+        ("/$defs/mode", Mode::names()),
+        ("/$defs/method", Method::names()),
+        ("/$defs/estimator", Estimator::names()),
+        ("/$defs/dtype", Format::names()),
+        ("/$defs/config/properties/importance/properties/pruned_units", PrunedUnits::names()),
+        ("/$defs/config/properties/control/properties/random", RandomRule::names()),
     ] {
         assert_eq!(schema.pointer(pointer).unwrap()["enum"], json!(names), "{pointer}");
     }

@@ -1,7 +1,10 @@
 //! The tab-separated files of each task.
 
 use super::{harness, table, told, world};
-use lottery::task::{Columns, Labels, TaskId, TaskSpec, load, read_tsv};
+use lottery::{
+    choice::Choice,
+    task::{Columns, Labels, TaskId, TaskSpec, load, read_tsv},
+};
 use std::fs;
 
 /// Four rows in the layout of the task.

@@ -5,6 +5,7 @@ use lottery::{
     experiment::{Experiment, run},
     model::{Bert, BertConfig, Head},
     ops::adamw::Moments,
+    prune::Mode,
     store::{Lock, StageId, Store, canonical_json},
     sweep::{
         Sweep,
@@ -12,6 +13,7 @@ use lottery::{
         slurm::{Array, Options, Submission},
         state::{State, Status},
     },
+    task::TaskId,
     text::train_vocabulary,
     train::{Checkpoints, Silent, checkpoint::Position},
 };
@@ -91,7 +93,7 @@ fn make() -> World {
     write(&data_dir, &data);
 
     let store = Store::open(&root.path().join("runs")).expect("a store");
-    let configs = ["good", "full"].map(|mode| settings(&model_dir, &data_dir, mode));
+    let configs = [Mode::Good, Mode::Full].map(|mode| settings(&model_dir, &data_dir, mode));
     let records = configs.each_ref().map(|config| record(config, &store));
     // What is mutated holds no path that exists, and nothing that is another the next time.
     let here = root.path().to_str().expect("a path in UTF-8").to_owned();
@@ -182,9 +184,9 @@ pub fn moved(mut config: ExperimentConfig, from: &str, to: &str) -> ExperimentCo
     config
 }
 
-fn settings(model: &Path, data: &Path, mode: &str) -> ExperimentConfig {
-    let mut config = ExperimentConfig::new("rte", model.to_string_lossy(), data.to_string_lossy());
-    (config.mode, config.data.max_length) = (mode.into(), 16);
+fn settings(model: &Path, data: &Path, mode: Mode) -> ExperimentConfig {
+    let mut config = ExperimentConfig::new(TaskId::Rte, model.to_string_lossy(), data.to_string_lossy());
+    (config.mode, config.data.max_length) = (mode, 16);
     (config.train.epochs, config.train.batch_size) = (2, 8);
     // Nearly every mask is good enough: a ticket with something pruned.
     config.search.threshold = 0.1;

@@ -10,6 +10,7 @@ pub use show::{count, document, duration, some_failed};
 
 use super::{
     args::{self, RunArgs, numbers},
+    choice::{one_of, presets},
     run::print,
     signals,
     slurm::{self as cluster, CancelArgs, Manner, SlurmArgs},
@@ -19,6 +20,8 @@ use crate::{
     engine::Machine,
     error::{Error, Result, excerpt},
     experiment::{Contents, Preflight},
+    ops::Format,
+    prune::{Method, Mode},
     store::{Keep, Store},
     sweep::{
         Grid, Run, Sweep, estimate, grid,
@@ -26,6 +29,7 @@ use crate::{
         records, slurm,
         state::Status,
     },
+    task::TaskId,
 };
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -82,16 +86,16 @@ pub struct SweepArgs {
     #[arg(value_name = "FILE.toml")]
     file: Option<PathBuf>,
 
-    /// Tasks, as --task of `lottery run` names them
-    #[arg(long, alias = "task", value_delimiter = ',', value_name = "TASK,…", help_heading = "Grid")]
+    /// Tasks
+    #[arg(long, alias = "task", value_delimiter = ',', value_name = "TASK,…", value_parser = one_of::<TaskId>(), help_heading = "Grid")]
     tasks: Vec<String>,
 
-    /// Subnetworks: good, bad, random, inverse, full
-    #[arg(long, alias = "mode", value_delimiter = ',', value_name = "MODE,…", help_heading = "Grid")]
+    /// Subnetworks
+    #[arg(long, alias = "mode", value_delimiter = ',', value_name = "MODE,…", value_parser = one_of::<Mode>(), help_heading = "Grid")]
     modes: Vec<String>,
 
-    /// What the search may prune: heads+ffns, heads, ffns
-    #[arg(long, alias = "method", value_delimiter = ',', value_name = "METHOD,…", help_heading = "Grid")]
+    /// What the search may prune
+    #[arg(long, alias = "method", value_delimiter = ',', value_name = "METHOD,…", value_parser = one_of::<Method>(), help_heading = "Grid")]
     methods: Vec<String>,
 
     /// Model folders, names on the hub, or tiny
@@ -110,8 +114,8 @@ pub struct SweepArgs {
     #[arg(long, value_name = "DIR", help_heading = "Settings of all runs")]
     data: Option<String>,
 
-    /// The recipe: prasanna2020, prasanna2020-code, small or tiny
-    #[arg(long, value_name = "NAME", help_heading = "Settings of all runs")]
+    /// The recipe
+    #[arg(long, value_name = "NAME", value_parser = presets(), help_heading = "Settings of all runs")]
     preset: Option<String>,
 
     /// A TOML file of settings, over the preset and below FILE.toml
@@ -122,8 +126,8 @@ pub struct SweepArgs {
     #[arg(long, value_name = "DEVICE", help_heading = "Settings of all runs")]
     device: Option<String>,
 
-    /// The format of the matrix products: f32, bf16, or on CUDA tf32
-    #[arg(long, value_name = "DTYPE", help_heading = "Settings of all runs")]
+    /// The format of the matrix products
+    #[arg(long, value_name = "DTYPE", value_parser = one_of::<Format>(), help_heading = "Settings of all runs")]
     dtype: Option<String>,
 
     /// CPU threads of each process [default: the cores, shared with all that computes here]

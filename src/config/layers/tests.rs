@@ -1,7 +1,11 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::config::{Device, Split, presets};
+use crate::{
+    config::{Split, presets},
+    engine::Device,
+    prune::{Estimator, PrunedUnits, RandomRule},
+};
 
 fn base() -> Layers {
     let mut layers = Layers::new();
@@ -25,7 +29,7 @@ fn refusal(assignment: &str) -> String {
 
 #[test]
 fn the_list_of_keys_is_exactly_what_a_config_holds() {
-    let mut config = ExperimentConfig::new("rte", "m", "d");
+    let mut config = ExperimentConfig::new(TaskId::Rte, "m", "d");
     config.preset = Some("small".into());
     config.data.train_limit = Some(1);
     config.data.dev_limit = Some(1);
@@ -42,7 +46,7 @@ fn the_list_of_keys_is_exactly_what_a_config_holds() {
 
 #[test]
 fn the_defaults_are_the_recipe_of_the_default_preset() {
-    let mut expected = ExperimentConfig::new("rte", "minilm", "glue");
+    let mut expected = ExperimentConfig::new(TaskId::Rte, "minilm", "glue");
     expected.preset = Some(DEFAULT_PRESET.into());
     assert_eq!(base().resolve().unwrap(), expected);
 }
@@ -72,10 +76,10 @@ fn the_parity_preset_differs_from_the_paper_only_where_the_code_does() {
     layers.value("preset", "prasanna2020-code", "--preset").unwrap();
     let code = layers.resolve().unwrap();
     let paper = base().resolve().unwrap();
-    assert_eq!((code.importance.estimator.as_str(), code.search.stale), ("cumulative", true));
+    assert_eq!((code.importance.estimator, code.search.stale), (Estimator::Cumulative, true));
     assert_eq!(
-        (code.importance.pruned_units.as_str(), code.control.random.as_str()),
-        ("included", "bernoulli")
+        (code.importance.pruned_units, code.control.random),
+        (PrunedUnits::Included, RandomRule::Bernoulli)
     );
     assert_eq!(code.train, paper.train);
     assert_eq!(code.data, paper.data);
@@ -106,8 +110,8 @@ fn set_reads_toml_values_and_bare_words() {
     assert_eq!(set("run.device='cuda:1'").unwrap().run.device, Device::Cuda(1));
     assert_eq!(set("model=1337").unwrap().model, "1337");
     assert_eq!(set("model=a=b").unwrap().model, "a=b");
-    assert_eq!(set("task=SST-2").unwrap().task, "sst2");
-    assert_eq!(set("task=STS_B").unwrap().task, "stsb");
+    assert_eq!(set("task=SST-2").unwrap().task, TaskId::Sst2);
+    assert_eq!(set("task=STS_B").unwrap().task, TaskId::Stsb);
     assert_eq!(set("seeds.dropout=7").unwrap().dropout_seed(), 7);
 }
 
@@ -213,11 +217,13 @@ fn a_file_that_is_missing_or_no_toml_is_named() {
 
 #[test]
 fn a_config_built_in_code_is_checked_by_the_same_rules() {
-    let mut config = ExperimentConfig::new("rte", "m", "d");
+    let mut config = ExperimentConfig::new(TaskId::Rte, "m", "d");
     config.train.learning_rate = f64::NAN;
     assert!(config.validate().unwrap_err().to_string().contains("train.learning_rate"));
-    config = ExperimentConfig::new("rte", "m", "d");
+    config = ExperimentConfig::new(TaskId::Rte, "m", "d");
     config.seed = u64::MAX;
     assert_eq!(config.validate().unwrap_err().exit_code(), 2);
-    assert!(ExperimentConfig::new("", "m", "d").validate().is_err());
+    assert!(
+        ExperimentConfig::new(TaskId::Rte, "", "d").validate().unwrap_err().to_string().contains("model")
+    );
 }

@@ -45,25 +45,19 @@ impl FromStr for Device {
     }
 }
 
-/// serde's `try_from`/`into` pair, in terms of the two traits that people read.
-macro_rules! serde_as_text {
-    ($type:ty) => {
-        impl TryFrom<String> for $type {
-            type Error = Error;
-            fn try_from(text: String) -> Result<Self> {
-                text.parse()
-            }
-        }
-        impl From<$type> for String {
-            fn from(value: $type) -> Self {
-                value.to_string()
-            }
-        }
-    };
-}
-pub(super) use serde_as_text;
+impl TryFrom<String> for Device {
+    type Error = Error;
 
-serde_as_text!(Device);
+    fn try_from(text: String) -> Result<Self> {
+        text.parse()
+    }
+}
+
+impl From<Device> for String {
+    fn from(device: Device) -> Self {
+        device.to_string()
+    }
+}
 
 #[cfg(test)]
 mod tests {
