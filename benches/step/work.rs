@@ -107,7 +107,7 @@ impl Work {
     /// Every other head and every other FFN.
     pub fn half(&self) -> Vec<LayerShape> {
         let heads = (0..self.config.num_attention_heads).step_by(2).collect::<Vec<_>>();
-        let layer = |l: usize| LayerShape { heads: heads.clone(), ffn: l.is_multiple_of(2) };
+        let layer = |l: usize| LayerShape { heads: heads.clone(), ffn: l.is_multiple_of(2).into() };
         (0..self.config.num_hidden_layers).map(layer).collect()
     }
 }

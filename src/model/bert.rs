@@ -5,7 +5,8 @@ use super::{
     config::BertConfig,
     encoder::{self, Input, Pass, Wanted},
     masked_lm,
-    params::{Head, LayerShape, Layout, Params},
+    params::{Head, Layout, Params},
+    shape::LayerShape,
 };
 use crate::ops::{
     fit,

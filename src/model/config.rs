@@ -2,7 +2,7 @@
 
 use super::{
     folder,
-    params::LayerShape,
+    shape::{Ffn, LayerShape},
     supported::{self, short},
 };
 use crate::{
@@ -201,7 +201,7 @@ impl BertConfig {
 
     /// Every head and every FFN.
     pub fn full_shape(&self) -> Vec<LayerShape> {
-        let layer = LayerShape { heads: (0..self.num_attention_heads).collect(), ffn: true };
+        let layer = LayerShape { heads: (0..self.num_attention_heads).collect(), ffn: Ffn::Whole };
         vec![layer; self.num_hidden_layers]
     }
 
@@ -220,9 +220,19 @@ impl BertConfig {
             .map_or_else(|| Vec::deserialize(&Value::Null), Vec::deserialize)
             .map_err(|e| damaged(&e.to_string()))?;
         let sound = shape.len() == self.num_hidden_layers
-            && shape.iter().all(|l| {
-                l.heads.is_sorted_by(|a, b| a < b) && l.heads.iter().all(|h| *h < self.num_attention_heads)
+            && shape.iter().all(|layer| {
+                let neurons = match &layer.ffn {
+                    Ffn::Neurons(kept) => &kept[..],
+                    Ffn::Whole | Ffn::Absent => &[],
+                };
+                are_some_of(&layer.heads, self.num_attention_heads)
+                    && are_some_of(neurons, self.intermediate_size)
             });
         if sound { Ok(Some(shape)) } else { Err(damaged("not a subset of the model's units")) }
     }
+}
+
+/// Whether these are numbers below `all`, ascending.
+fn are_some_of(numbers: &[usize], all: usize) -> bool {
+    numbers.is_sorted_by(|a, b| a < b) && numbers.last().is_none_or(|last| *last < all)
 }

@@ -5,7 +5,8 @@ use super::{
     bert::Bert,
     embeddings, ffn_block,
     gates::{GateGradients, Gates},
-    params::{LayerShape, LayerSlots, Params},
+    params::{LayerSlots, Params},
+    shape::LayerShape,
 };
 use crate::ops::{Format, dropout::DropoutPlan, fit, layer_norm::Norm};
 use std::ops::Range;
@@ -112,6 +113,7 @@ pub(super) struct Layer<'a> {
     pub shape: &'a LayerShape,
     pub head_size: usize,
     pub hidden: usize,
+    /// F: the inner width of the FFN.
     pub inner: usize,
     pub epsilon: f32,
     /// Heads of the unpruned layer.
@@ -166,7 +168,7 @@ fn layer<'a>(
         shape: &bert.shape[number],
         head_size: bert.config.head_size(),
         hidden: bert.config.hidden_size,
-        inner: bert.config.intermediate_size,
+        inner: bert.shape[number].ffn.width(bert.config.intermediate_size),
         epsilon: bert.config.layer_norm_eps as f32,
         heads_total: bert.config.num_attention_heads,
         offsets: input.offsets,

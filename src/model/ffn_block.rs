@@ -34,7 +34,7 @@ pub(super) struct Scratch {
 }
 
 fn sublayer<'a>(layer: &Layer<'a>, residual: Option<&'a [f32]>) -> Sublayer<'a> {
-    if !layer.shape.ffn {
+    if !layer.shape.ffn.is_present() {
         return Sublayer { bias: None, dropout: None, gate: 0.0, residual };
     }
     Sublayer {
@@ -68,7 +68,7 @@ pub(super) fn forward(
     let (r, h, f) = (layer.rows(), layer.hidden, layer.inner);
     let (params, slots) = (layer.params, layer.slots);
     let product = fit(&mut saved.x_hat, r * h);
-    if layer.shape.ffn {
+    if f > 0 {
         let a = fit(&mut scratch.inner, r * f);
         // (rows, H) · (H, F), (rows, F) · (F, H)
         let (weight, bias) = (params.at(&slots.up_weight), params.at(&slots.up_bias));
@@ -83,7 +83,7 @@ pub(super) fn forward(
         product.fill(0.0);
     }
     let inverse = fit(&mut saved.inverse, r);
-    let output = (pass.gate_gradients && layer.shape.ffn).then(|| fit(&mut saved.output, r * h));
+    let output = (pass.gate_gradients && layer.shape.ffn.is_present()).then(|| fit(&mut saved.output, r * h));
     layer_norm::forward(
         product,
         &sublayer(layer, Some(x)),
@@ -117,7 +117,7 @@ pub(super) fn backward(
     let end = sublayer(layer, None);
     let gamma = params.at(&slots.ffn_gamma);
     layer_norm::backward(dy, &saved.x_hat[..r * h], &saved.inverse[..r], gamma, &end, d_product, sums);
-    if !layer.shape.ffn {
+    if !layer.shape.ffn.is_present() {
         return;
     }
     if let Wanted::Gates(out) = wanted {
@@ -128,6 +128,14 @@ pub(super) fn backward(
         if end.gate == 0.0 {
             return;
         }
+    }
+    if f == 0 {
+        if let Wanted::Weights(gradient) = wanted {
+            // Without neurons the output's bias is left.
+            let d_bias = &mut gradient[slots.down_bias.clone()];
+            linear::backward_weight(layer.format, d_product, &[], (r, 0, h), &mut [], d_bias);
+        }
+        return;
     }
     let (a, d_inner) = (&mut saved.h[..r * f], fit(&mut scratch.inner, r * f));
     gelu::linear_backward(layer.format, d_product, params.at(&slots.down_weight), (r, f, h), a, d_inner);

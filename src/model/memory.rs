@@ -2,7 +2,8 @@
 
 use super::{
     config::BertConfig,
-    params::{Head, LayerShape, Layout},
+    params::{Head, Layout},
+    shape::LayerShape,
 };
 use crate::error::{Error, Result};
 

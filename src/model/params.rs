@@ -1,19 +1,10 @@
 //! All parameters of one model in a single buffer, so that the optimizer, the clip and a checkpoint are one pass each.
 
-use super::config::BertConfig;
-use serde::{Deserialize, Serialize};
+use super::{config::BertConfig, shape::LayerShape};
 use std::ops::Range;
 
 /// Every tensor starts on a multiple of this many elements (a cache line of f32), zeros in between.
 const ALIGNMENT: usize = 16;
-
-/// The units that a layer has.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LayerShape {
-    /// Numbers, in the unpruned layer, of the heads that remain; ascending.
-    pub heads: Vec<usize>,
-    pub ffn: bool,
-}
 
 /// What stands on the encoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +75,7 @@ pub struct Layout {
 impl Layout {
     /// The layout of a BERT with this head, whose layers have these units. A head's slots are empty in the other's.
     pub fn new(config: &BertConfig, shape: &[LayerShape], head: Head) -> Self {
-        let (h, f) = (config.hidden_size, config.intermediate_size);
+        let h = config.hidden_size;
         let mut layout = Self::default();
         layout.words = layout.add("bert.embeddings.word_embeddings.weight", &[config.vocab_size, h]);
         layout.positions =
@@ -108,10 +99,13 @@ impl Layout {
             slots.output_bias = layout.add(&name("attention.output.dense.bias"), &[h]);
             slots.attention_gamma = layout.add(&name("attention.output.LayerNorm.weight"), &[h]);
             slots.attention_beta = layout.add(&name("attention.output.LayerNorm.bias"), &[h]);
-            if layer.ffn {
+            let f = layer.ffn.width(config.intermediate_size);
+            if f > 0 {
                 slots.up_weight = layout.add(&name("intermediate.dense.weight"), &[f, h]);
                 slots.up_bias = layout.add(&name("intermediate.dense.bias"), &[f]);
                 slots.down_weight = layout.add(&name("output.dense.weight"), &[h, f]);
+            }
+            if layer.ffn.is_present() {
                 slots.down_bias = layout.add(&name("output.dense.bias"), &[h]);
             }
             slots.ffn_gamma = layout.add(&name("output.LayerNorm.weight"), &[h]);

@@ -1,9 +1,10 @@
-//! Physical removal of units: a removed head or FFN has no weights, no arithmetic and no optimizer state.
+//! Physical removal of units: a removed head, FFN or FFN neuron has no weights, no arithmetic and no optimizer state.
 //!
-//! What stays is what a gate of 0 leaves: the attention output's bias even when no head is left, the residual and both
-//! LayerNorms. (The published code drops that bias: see docs/reproducibility.md.)
+//! What stays is what a gate of 0 leaves: the attention output's bias even when no head is left, that of the FFN's output
+//! when no neuron is, the residual and both LayerNorms. (The published code drops the attention's bias: see
+//! docs/reproducibility.md.)
 
-use super::{bert::Bert, params::LayerShape};
+use super::{bert::Bert, shape::LayerShape};
 
 impl Bert {
     /// A copy that has only the units of `shape`, each of which must be present.
@@ -20,30 +21,31 @@ impl Bert {
             }
             let layer: usize =
                 entry.name.split('.').nth(3).and_then(|n| n.parse().ok()).expect("a layer's tensor");
-            let places = self.places_of(layer, &shape[layer].heads);
-            let d = self.config.head_size();
-            if entry.name.ends_with("attention.output.dense.weight") {
-                // A head owns columns of (H, A).
-                let (wide, narrow) = (source.shape[1], entry.shape[1]);
-                for (to, from) in to.chunks_mut(narrow).zip(from.chunks(wide)) {
-                    for (to, place) in to.chunks_mut(d).zip(&places) {
-                        to.copy_from_slice(&from[place * d..(place + 1) * d]);
-                    }
-                }
+            let (here, kept, f) = (&self.shape[layer], &shape[layer], self.config.intermediate_size);
+            let is_of_heads = entry.name.contains(".attention.");
+            let (places, width) = if is_of_heads {
+                (places(&here.heads, &kept.heads), self.config.head_size())
             } else {
-                // A head owns rows of the (A, H) weights and of the (A) biases.
-                let rows = d * entry.shape.get(1).copied().unwrap_or(1);
-                for (to, place) in to.chunks_mut(rows).zip(&places) {
-                    to.copy_from_slice(&from[place * rows..(place + 1) * rows]);
+                (places(&here.ffn.neurons(f), &kept.ffn.neurons(f)), 1)
+            };
+            // A unit owns columns of the weight behind it, (H, A) or (H, F), else rows of (A, H) and (F, H) weights and
+            // of biases.
+            let (from_row, to_row, unit) = if entry.name.ends_with("output.dense.weight") {
+                (source.shape[1], entry.shape[1], width)
+            } else {
+                (from.len(), to.len(), width * entry.shape.get(1).copied().unwrap_or(1))
+            };
+            for (to, from) in to.chunks_mut(to_row).zip(from.chunks(from_row)) {
+                for (to, place) in to.chunks_mut(unit).zip(&places) {
+                    to.copy_from_slice(&from[place * unit..(place + 1) * unit]);
                 }
             }
         }
         small
     }
+}
 
-    /// Where the heads with these original numbers stand among the layer's present ones.
-    fn places_of(&self, layer: usize, heads: &[usize]) -> Vec<usize> {
-        let present = &self.shape[layer].heads;
-        heads.iter().map(|h| present.iter().position(|p| p == h).expect("the head is present")).collect()
-    }
+/// Where the kept units stand among the present ones; both by their ascending numbers in the unpruned layer.
+fn places(present: &[usize], kept: &[usize]) -> Vec<usize> {
+    kept.iter().map(|unit| present.binary_search(unit).expect("the unit is present")).collect()
 }

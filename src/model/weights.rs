@@ -5,7 +5,8 @@ use super::{
     config::BertConfig,
     fit::{self, is_of_head, plain_name},
     folder, memory,
-    params::{Entry, Head, LayerShape, Layout},
+    params::{Entry, Head, Layout},
+    shape::LayerShape,
     tensors::{Tensor, TensorFile},
 };
 use crate::error::{Error, Result};

@@ -99,7 +99,7 @@ impl ExampleSums {
                 self.heads[l * self.heads_per_layer + head] = sum;
                 self.heads_abs[l * self.heads_per_layer + head] = abs;
             }
-            if shape.ffn {
+            if shape.ffn.is_present() {
                 (self.ffns[l], self.ffns_abs[l]) = both_sums(rows.map(|r| f64::from(layer.ffn[r])));
             }
         }

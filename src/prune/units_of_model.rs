@@ -6,7 +6,7 @@ use crate::model::{Bert, Gates, LayerShape};
 impl Mask {
     /// The units that a physically shrunk model has.
     pub fn layer_shapes(&self) -> Vec<LayerShape> {
-        (0..self.layers).map(|l| LayerShape { heads: self.kept_heads(l), ffn: self.ffns[l] }).collect()
+        (0..self.layers).map(|l| LayerShape { heads: self.kept_heads(l), ffn: self.ffns[l].into() }).collect()
     }
 
     /// 1 for kept units, 0 for pruned ones.
@@ -24,6 +24,6 @@ impl Bert {
 
     /// FFNs that the model has.
     pub fn ffns(&self) -> usize {
-        self.shape.iter().filter(|l| l.ffn).count()
+        self.shape.iter().filter(|l| l.ffn.is_present()).count()
     }
 }

@@ -228,7 +228,7 @@ fn heads_that_transformers_pruned_are_told() {
     let mut thin = tiny();
     (thin.num_attention_heads, thin.hidden_size) = (4, 32);
     let bert = Bert::random(thin, Head::Classifier { labels: 2 }, 7);
-    let shapes = vec![lottery::model::LayerShape { heads: vec![0, 2, 3], ffn: true }; 2];
+    let shapes = vec![lottery::model::LayerShape { heads: vec![0, 2, 3], ffn: true.into() }; 2];
     bench.write("model/model.safetensors", bert.shrunk(&shapes).to_safetensors().unwrap());
     change_config(&bench, "pruned_heads", Value::Null);
     refuse(&bench, &["attention.", "If heads were pruned from it"]);

@@ -87,7 +87,7 @@ impl Gpu for Nothing {
 
 /// As many layers as BERT-base has, with heads as wide.
 fn deep(head: Head) -> Bert {
-    let shape = vec![LayerShape { heads: vec![0, 1], ffn: true }; 12];
+    let shape = vec![LayerShape { heads: vec![0, 1], ffn: true.into() }; 12];
     random_bert_with(config(12, 128, 2, 80), shape, head, 3)
 }
 
@@ -155,7 +155,7 @@ impl Progress for Listener {
 
 /// Five sentences, and what to learn from them in five steps.
 fn task() -> (Bert, Dataset, Recipe) {
-    let shape = vec![LayerShape { heads: vec![0, 1], ffn: true }; 2];
+    let shape = vec![LayerShape { heads: vec![0, 1], ffn: true.into() }; 2];
     let bert = random_bert_with(config(2, 16, 2, 24), shape, Head::Classifier { labels: 2 }, 3);
     let encoded = (0..5).map(|i| Encoded { ids: vec![1, 7 + i, 3 * i, 2], segments: vec![0; 4] });
     let data = Dataset { encoded: encoded.collect(), labels: (0..5).map(|i| Label::Class(i % 2)).collect() };

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use lottery::{
     engine::{Goal, Machine, Outcome, Update},
     error::Result,
-    model::{Bert, Gates, Head, LayerShape},
+    model::{Bert, Ffn, Gates, Head, LayerShape},
     ops::{
         adamw::{AdamW, Moments},
         cuda::{Format, Gpu},
@@ -27,13 +27,18 @@ fn cuda(gpu: &Rc<dyn Gpu>, format: Format) -> Machine {
     Machine::Cuda { gpu: gpu.clone(), format }
 }
 
-/// Three layers that have all units, some, and only one kind of them.
-fn shapes() -> [Vec<LayerShape>; 3] {
-    let layer = |heads: &[usize], ffn| LayerShape { heads: heads.to_vec(), ffn };
+/// Three layers that have all units, some, only one kind of them, and some neurons.
+fn shapes() -> [Vec<LayerShape>; 4] {
+    let layer = |heads: &[usize], ffn: bool| LayerShape { heads: heads.to_vec(), ffn: ffn.into() };
+    let some = |heads: &[usize], neurons: &[usize]| LayerShape {
+        heads: heads.to_vec(),
+        ffn: Ffn::Neurons(neurons.to_vec()),
+    };
     [
         vec![layer(&[0, 1, 2], true); 3],
         vec![layer(&[1], true), layer(&[0, 2], false), layer(&[], true)],
         vec![layer(&[], false), layer(&[2], true), layer(&[0, 1], false)],
+        vec![some(&[1], &[0, 1, 2, 40, 41, 77, 79]), some(&[], &[]), some(&[0, 2], &[7])],
     ]
 }
 

@@ -20,7 +20,7 @@ fn config(layers: usize, hidden: usize, heads: usize, ffn: usize) -> BertConfig 
 
 /// No head below, one above, and the other way round.
 fn emptied() -> [Vec<LayerShape>; 2] {
-    let layer = |heads: &[usize]| LayerShape { heads: heads.to_vec(), ffn: true };
+    let layer = |heads: &[usize]| LayerShape { heads: heads.to_vec(), ffn: true.into() };
     [vec![layer(&[]), layer(&[1])], vec![layer(&[0]), layer(&[])]]
 }
 

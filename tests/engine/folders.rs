@@ -5,7 +5,7 @@ use candle_core::{DType, Device, Tensor};
 use lottery::{
     error::Error,
     model::{
-        Bert, BertConfig, Head, LayerShape,
+        Bert, BertConfig, Ffn, Head, LayerShape,
         weights::{Pretrained, Stored},
     },
 };
@@ -73,9 +73,13 @@ fn assert_refused(dir: &Path, words: &[&str]) {
 #[test]
 fn a_saved_model_reads_back_with_identical_bytes() {
     let whole = small(3);
-    let thin = whole
-        .shrunk(&[LayerShape { heads: vec![0, 2], ffn: false }, LayerShape { heads: vec![], ffn: true }]);
-    for bert in [whole, thin, small(1)] {
+    let thin = whole.shrunk(&[
+        LayerShape { heads: vec![0, 2], ffn: false.into() },
+        LayerShape { heads: vec![], ffn: true.into() },
+    ]);
+    let some = |neurons: &[usize]| LayerShape { heads: vec![1], ffn: Ffn::Neurons(neurons.to_vec()) };
+    let thinner = whole.shrunk(&[some(&[0, 3, 19]), some(&[])]);
+    for bert in [whole, thin, thinner, small(1)] {
         let dir = save(&bert, &[]);
         let back = build(&dir, bert.labels());
         assert_eq!((&back.params, &back.shape), (&bert.params, &bert.shape));
@@ -203,7 +207,7 @@ fn a_fresh_classifier_depends_on_the_seed_alone() {
     assert_eq!(wide.labels(), 7);
     let rest = |b: &Bert| b.params.data[..b.params.layout.classifier_weight.start].to_vec();
     assert_eq!(rest(&one), rest(&bert));
-    let ticket = one.shrunk(&vec![LayerShape { heads: vec![1], ffn: false }; 2]);
+    let ticket = one.shrunk(&vec![LayerShape { heads: vec![1], ffn: false.into() }; 2]);
     assert_eq!(classifier(&ticket), classifier(&one));
 }
 
@@ -301,7 +305,7 @@ fn a_pooler_beyond_all_memory_is_not_drawn() {
         type_vocab_size: 1,
         ..config(1, 1 << 21, 1, 1)
     };
-    let shape = [LayerShape { heads: vec![], ffn: false }];
+    let shape = [LayerShape { heads: vec![], ffn: false.into() }];
     let dir = tempfile::tempdir().unwrap();
     let mut value = serde_json::to_value(&config).unwrap();
     value["lottery"] = json!({ "layers": shape });
@@ -346,7 +350,15 @@ fn configs_of_other_models_are_refused_with_their_key() {
     assert_refused(dir.path(), &["config.json", "vocab_size"]);
     fs::write(dir.path().join("config.json"), "{\"vocab_size\": ").unwrap();
     assert_refused(dir.path(), &["config.json", "not JSON"]);
-    for layers in [json!([]), json!(3), json!([{"heads": [1, 0], "ffn": true}, {"heads": [], "ffn": true}])] {
+    let whole = json!({"heads": [], "ffn": true});
+    for layers in [
+        json!([]),
+        json!(3),
+        json!([{"heads": [1, 0], "ffn": true}, whole]),
+        json!([{"heads": [], "ffn": [4, 4]}, whole]),
+        json!([{"heads": [], "ffn": [20]}, whole]),
+        json!([{"heads": [], "ffn": "some"}, whole]),
+    ] {
         refused("lottery", json!({ "layers": layers }), &["lottery.layers"]);
     }
 }

@@ -38,7 +38,7 @@ fn gate_gradients(
         let last = l + 1 == layers;
         let rows = if last { b } else { t };
         assert_eq!(layer.heads.len(), rows * shape.heads.len());
-        assert_eq!(layer.ffn.len(), if shape.ffn { rows } else { 0 });
+        assert_eq!(layer.ffn.len(), if shape.ffn.is_present() { rows } else { 0 });
         for s in 0..b {
             for row in if last { s..s + 1 } else { packed.offsets[s]..packed.offsets[s + 1] } {
                 for (place, head) in shape.heads.iter().enumerate() {
@@ -107,7 +107,7 @@ fn pruned_units_still_receive_their_gate_gradients() {
     let config = config(4, 24, 3, 40);
     let bert = random_bert(config.clone(), config.full_shape(), 3, 6);
     let packed = Packed::random(&config, &[7, 1, 12], 3, 7);
-    let kind = |heads: &[usize], ffn| LayerShape { heads: heads.to_vec(), ffn };
+    let kind = |heads: &[usize], ffn: bool| LayerShape { heads: heads.to_vec(), ffn: ffn.into() };
     let mut workspace = Workspace::default();
     for shape in [
         vec![kind(&[0, 2], true), kind(&[], true), kind(&[1], false), kind(&[0, 1, 2], true)],
@@ -126,7 +126,7 @@ fn pruned_units_still_receive_their_gate_gradients() {
 fn a_shrunk_model_gives_the_gate_gradients_of_the_units_it_has() {
     let config = config(3, 24, 3, 40);
     let whole = random_bert(config.clone(), config.full_shape(), 3, 6);
-    let kind = |heads: &[usize], ffn| LayerShape { heads: heads.to_vec(), ffn };
+    let kind = |heads: &[usize], ffn: bool| LayerShape { heads: heads.to_vec(), ffn: ffn.into() };
     let packed = Packed::random(&config, &[7, 1, 12], 3, 7);
     let mut workspace = Workspace::default();
     for shape in [

@@ -8,7 +8,7 @@ use crate::{
 };
 use candle_core::{DType, Tensor};
 use lottery::{
-    model::{Bert, BertConfig, Head, LayerShape, Pass, Workspace},
+    model::{Bert, BertConfig, Ffn, Head, LayerShape, Pass, Workspace},
     ops::dropout::DropoutPlan,
 };
 
@@ -17,14 +17,15 @@ const TOLERANCE: f64 = 1e-5;
 /// Gradients that vanish by symmetry (keys' biases) hold rounding errors only: a part of the whole gradient.
 const FLOOR: f64 = 1e-7;
 
-/// Layers that lost heads, all heads, the FFN, or everything.
+/// Layers that lost heads, all heads and some neurons, the FFN, or everything.
 fn thinned(config: &BertConfig) -> Vec<LayerShape> {
     let all = config.num_attention_heads;
+    let all_neurons = config.intermediate_size;
     let kinds = [
-        LayerShape { heads: (0..all).step_by(2).collect(), ffn: true },
-        LayerShape { heads: vec![], ffn: true },
-        LayerShape { heads: vec![all - 1], ffn: false },
-        LayerShape { heads: vec![], ffn: false },
+        LayerShape { heads: (0..all).step_by(2).collect(), ffn: true.into() },
+        LayerShape { heads: vec![], ffn: Ffn::Neurons((0..all_neurons).skip(1).step_by(3).collect()) },
+        LayerShape { heads: vec![all - 1], ffn: false.into() },
+        LayerShape { heads: vec![], ffn: false.into() },
     ];
     (0..config.num_hidden_layers).map(|l| kinds[l % kinds.len()].clone()).collect()
 }
@@ -138,7 +139,8 @@ fn each_kind_of_emptied_layer_may_stand_first_and_last() {
     let plan = DropoutPlan { seed: 2, step: 7, hidden: 0.15, attention: 0.1 };
     for first in &kinds {
         for last in &kinds {
-            let shape = [first, last].map(|(heads, ffn)| LayerShape { heads: heads.clone(), ffn: *ffn });
+            let shape =
+                [first, last].map(|(heads, ffn)| LayerShape { heads: heads.clone(), ffn: (*ffn).into() });
             let bert = random_bert(config.clone(), shape.to_vec(), 3, 5);
             let packed = Packed::random(&config, &[4, 1, 9], 3, 6);
             compare(&bert, &packed, Some(&plan), &mut Workspace::default());
@@ -149,7 +151,7 @@ fn each_kind_of_emptied_layer_may_stand_first_and_last() {
 #[test]
 fn autograd_of_the_plain_bert_agrees_with_finite_differences() {
     let config = config(2, 12, 3, 10);
-    let shape = vec![config.full_shape()[0].clone(), LayerShape { heads: vec![0, 2], ffn: true }];
+    let shape = vec![config.full_shape()[0].clone(), LayerShape { heads: vec![0, 2], ffn: true.into() }];
     for (labels, head) in
         [(1, Head::Classifier { labels: 1 }), (3, Head::Classifier { labels: 3 }), (3, Head::MaskedLm)]
     {

@@ -7,9 +7,9 @@ use lottery::model::{LayerShape, Pass, Workspace};
 fn packed_batches_equal_one_sequence_batches() {
     let config = config(3, 40, 5, 52);
     let thin = vec![
-        LayerShape { heads: vec![1, 4], ffn: true },
-        LayerShape { heads: vec![], ffn: false },
-        LayerShape { heads: vec![0], ffn: true },
+        LayerShape { heads: vec![1, 4], ffn: true.into() },
+        LayerShape { heads: vec![], ffn: false.into() },
+        LayerShape { heads: vec![0], ffn: true.into() },
     ];
     let mut workspace = Workspace::default();
     for (shape, labels) in [(config.full_shape(), 3), (thin, 1)] {

@@ -152,7 +152,7 @@ impl PlainBert {
             let attended = self.dropped_hidden(&attended, Purpose::AttentionOutputDropout, l, row)?;
             x = self.layer_norm(&(x + attended)?, &format!("{prefix}.attention.output.LayerNorm"))?;
             let mut sum = x.clone();
-            if shape.ffn {
+            if shape.ffn.is_present() {
                 let inner = gelu(&self.linear(&x, &format!("{prefix}.intermediate.dense"))?)?;
                 let out = self.linear(&inner, &format!("{prefix}.output.dense"))?;
                 let out = self.dropped_hidden(&out, Purpose::FfnOutputDropout, l, row)?;

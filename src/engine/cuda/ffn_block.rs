@@ -63,9 +63,9 @@ fn sublayer(layer: &Layer, residual: Option<u64>) -> Sublayer {
 pub(super) fn forward(layer: &Layer, x: u64, saved: &Saved) -> Result<()> {
     let (gpu, weights, slots, format) =
         (layer.pass.gpu, layer.pass.weights, layer.slots, layer.pass.format());
-    let (r, h, f) = (layer.rows(), layer.pass.hidden(), weights.config.intermediate_size);
+    let (r, h, f) = (layer.rows(), layer.pass.hidden(), layer.inner());
     let product = saved.x_hat.activations(r * h, format)?;
-    if layer.has_ffn() {
+    if f > 0 {
         let (inner, a) = (saved.h.activations(r * f, format)?, saved.a.activations(r * f, format)?);
         let (up, down) = (weights.operand(&slots.up_weight), weights.operand(&slots.down_weight));
         // (rows, H) · (H, F), (rows, F) · (F, H)
@@ -93,7 +93,7 @@ pub(super) fn backward(
 ) -> Result<()> {
     let (gpu, weights, slots, format) =
         (layer.pass.gpu, layer.pass.weights, layer.slots, layer.pass.format());
-    let (r, h, f) = (layer.rows(), layer.pass.hidden(), weights.config.intermediate_size);
+    let (r, h, f) = (layer.rows(), layer.pass.hidden(), layer.inner());
     let d_product = scratch.d_product.activations(r * h, format)?;
     let sums = match wanted {
         Wanted::Weights(gradient) => Some(Gradients {
@@ -127,6 +127,9 @@ pub(super) fn backward(
         if end.gate == 0.0 {
             return Ok(());
         }
+    }
+    if f == 0 {
+        return Ok(());
     }
     let (up, down) = (weights.operand(&slots.up_weight), weights.operand(&slots.down_weight));
     let (inner, a) = (saved.h.address(), saved.a.address());

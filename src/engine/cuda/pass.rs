@@ -151,7 +151,13 @@ impl<'a> Layer<'a> {
     }
 
     pub fn has_ffn(&self) -> bool {
-        self.pass.weights.shape[self.number].ffn
+        self.pass.weights.shape[self.number].ffn.is_present()
+    }
+
+    /// F: the inner width of the FFN.
+    pub fn inner(&self) -> usize {
+        let weights = self.pass.weights;
+        weights.shape[self.number].ffn.width(weights.config.intermediate_size)
     }
 
     pub fn head_size(&self) -> usize {
