@@ -12,7 +12,7 @@ use crate::{
     engine::Machine,
     error::{Error, Result, printable},
     events::{Lines, TensorBoard, lines},
-    experiment::{self, Experiment, Record},
+    experiment::{self, Experiment, Record, protocol},
     store::{Count, Keep, Store},
     sweep::live::Report,
     train::{Event, Progress},
@@ -78,9 +78,11 @@ fn trim(
     if options.keep == Keep::Models {
         return;
     }
-    let shared = record.stages.get("finetune").filter(|_| leave_shared);
+    let Ok(graph) = protocol::graph(&record.config) else { return };
+    let left = |node: &str| leave_shared && graph.is_read(node);
+    let left: Vec<&String> = record.stages.iter().filter(|(node, _)| left(node)).map(|(_, id)| id).collect();
     let stages: BTreeSet<&str> =
-        record.stages.values().filter(|id| Some(*id) != shared).map(String::as_str).collect();
+        record.stages.values().filter(|id| !left.contains(id)).map(String::as_str).collect();
     match store.trim(stages, options.keep) {
         Ok(broom) => {
             let Count { files, bytes } = broom.total();
@@ -123,12 +125,12 @@ fn compute(
     progress: &mut dyn Progress,
 ) -> Result<(Record, PathBuf)> {
     let experiment = Experiment::load(config, Some(&store.dir().join("cache")), progress)?;
-    if let Machine::Cuda { .. } = experiment.machine {
+    if let Machine::Cuda { .. } = experiment.inputs.machine {
         cores::feed_gpu();
     }
     let (record, path) = experiment::run(&experiment, store, progress)?;
     // The others were told when the texts were read.
-    let new = record.warnings.iter().filter(|warning| !experiment.warnings.contains(warning));
+    let new = record.warnings.iter().filter(|warning| !experiment.inputs.warnings.contains(warning));
     new.for_each(|warning| progress.warn(warning));
     Ok((record, path))
 }

@@ -5,7 +5,7 @@ use crate::{
     error::{Error, Result, printable},
     store::Store,
     sweep::{
-        Sweep, local,
+        Sweep, fate,
         slurm::{self, Cancelled, Options, Plan, Standing, Submission},
         state::Status,
     },
@@ -170,7 +170,7 @@ pub fn submit(
         }
     };
     let submissions = slurm::all(&sweep.dir)?;
-    let fates = local::standing(sweep, store)?;
+    let fates = fate::standing(sweep, store)?;
     let of = |status| fates.iter().filter(move |fate| fate.state.status == status);
     let failed = of(Status::Failed).count();
     let left = of(Status::Pending).count() + if manner.retry { failed } else { 0 };

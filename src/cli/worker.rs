@@ -8,11 +8,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     store::Store,
-    sweep::{
-        Sweep,
-        local::{Options, standing},
-        state::Status,
-    },
+    sweep::{Sweep, fate::standing, local::Options, state::Status},
 };
 use clap::Args;
 use std::time::{Duration, Instant};

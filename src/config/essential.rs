@@ -1,8 +1,9 @@
 //! What of a run's settings enters hashes and comparisons, so that a new setting changes neither the id of an old stage nor
 //! the name of an old run.
 
-use super::ExperimentConfig;
+use super::{ExperimentConfig, Section};
 use crate::task::TaskId;
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 use std::sync::LazyLock;
 
@@ -65,6 +66,14 @@ pub fn filled(config: &Value) -> Value {
 /// [`filled`] without the settings, added since the first format version, that have their defaults.
 pub fn essential(config: &Value) -> Value {
     of(config, &DEFAULTS)
+}
+
+/// Serialises one section of a run's settings, of which it leaves out what [`essential`] does.
+pub fn essential_section<T: Section + Serialize, S: Serializer>(
+    section: &T,
+    serializer: S,
+) -> std::result::Result<S::Ok, S::Error> {
+    essential(&json!({ T::NAME: section }))[T::NAME].serialize(serializer)
 }
 
 fn of(config: &Value, defaults: &Value) -> Value {

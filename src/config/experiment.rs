@@ -42,6 +42,23 @@ pub struct ExperimentConfig {
     pub run: RunConfig,
 }
 
+/// A part of a run's settings, under this key.
+pub trait Section {
+    const NAME: &'static str;
+}
+
+impl Section for TrainConfig {
+    const NAME: &'static str = "train";
+}
+
+impl Section for ImportanceConfig {
+    const NAME: &'static str = "importance";
+}
+
+impl Section for SearchConfig {
+    const NAME: &'static str = "search";
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DataConfig {

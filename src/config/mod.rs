@@ -9,10 +9,10 @@ mod layers;
 mod preset;
 mod split;
 
-pub use essential::{essential, filled};
+pub use essential::{essential, essential_section, filled};
 pub use experiment::{
-    ControlConfig, DataConfig, ExperimentConfig, ImportanceConfig, RunConfig, SearchConfig, SeedsConfig,
-    TrainConfig,
+    ControlConfig, DataConfig, ExperimentConfig, ImportanceConfig, RunConfig, SearchConfig, Section,
+    SeedsConfig, TrainConfig,
 };
 pub use layers::{Layers, canonical, leaves, parse as parse_toml, typed};
 pub use preset::{DEFAULT_PRESET, EMBEDDED_PRESET, Preset, preset, presets};

@@ -1,7 +1,11 @@
 //! What runs read, by content, without loading it: two models in folders of one name, or one path whose file changed,
 //! are two things.
 
-use super::identity::{Read, finetune_id};
+use super::{
+    identity::Hashes,
+    protocol,
+    stage::{Known, Outcomes},
+};
 use crate::{
     config::{EMBEDDED_MODEL, ExperimentConfig},
     error::Result,
@@ -76,19 +80,22 @@ impl Contents {
         }
     }
 
-    /// The id that the run's fine-tuned model would have; none while its model or data have no content, or were not
-    /// [`read`](Self::read).
-    pub fn finetuned(&self, config: &ExperimentConfig) -> Option<StageId> {
+    /// The id that the first stage of the run would have, by the contents of all that is read; none while its model or data
+    /// have no content, or were not [`read`](Self::read).
+    pub fn first_stage(&self, config: &ExperimentConfig) -> Option<StageId> {
         let model = self.model(&config.model)?;
         let data = self.data.get(&data_of(config))?.as_ref()?;
-        let read = Read { weights: &model.sha256, model: &model.config, tokenizer: &model.tokenizer, data };
-        Some(finetune_id(config, read))
+        let hashes =
+            Hashes { weights: &model.sha256, model: &model.config, tokenizer: &model.tokenizer, data };
+        let graph = protocol::graph(config).ok()?;
+        let first = graph.nodes().first()?.stage.identity(&Known { hashes, done: &Outcomes::new() });
+        Some(first.ok()?.id())
     }
 
-    /// [`read`](Self::read) and [`finetuned`](Self::finetuned).
+    /// [`read`](Self::read) and [`first_stage`](Self::first_stage).
     pub fn look_up(&mut self, config: &ExperimentConfig) -> Option<StageId> {
         self.read(config);
-        self.finetuned(config)
+        self.first_stage(config)
     }
 
     pub fn model(&self, name: &str) -> Option<&ModelContent> {

@@ -1,6 +1,6 @@
 //! What computed the stages of one run: a stage that is found in the store may come from another machine.
 
-use crate::store::Done;
+use super::stage::Outcomes;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ pub struct Devices(BTreeMap<&'static str, Value>);
 
 impl Devices {
     /// As the stages' own `stage.json` have it.
-    pub fn of(stages: &BTreeMap<&'static str, &Done>) -> Self {
+    pub fn of(stages: &Outcomes) -> Self {
         Self(stages.iter().map(|(name, stage)| (*name, stage.info()["device"].clone())).collect())
     }
 

@@ -1,10 +1,10 @@
 //! What a run is, and what it is called: in sweeps, and wherever something is kept about it.
 
 use crate::{
-    config::{ExperimentConfig, Split, essential},
+    config::{ExperimentConfig, essential},
     error::Result,
     model::BertConfig,
-    store::{StageId, canonical_json, stage_id},
+    store::canonical_json,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -50,7 +50,7 @@ pub fn run_name_of(config: &Value) -> Result<String> {
 
 /// The files that a run reads, by content.
 #[derive(Clone, Copy, Debug)]
-pub struct Read<'a> {
+pub struct Hashes<'a> {
     /// SHA-256 of the weights' file.
     pub weights: &'a str,
     pub model: &'a BertConfig,
@@ -60,29 +60,13 @@ pub struct Read<'a> {
     pub data: &'a BTreeMap<String, String>,
 }
 
-/// Everything that a fine-tuning's outcome depends on, besides the units that the model has.
-pub fn training_inputs(config: &ExperimentConfig, read: Read) -> Value {
-    let heldout = match config.importance.split {
-        Split::Heldout(fraction) => json!({ "fraction": fraction, "seed": config.seed }),
-        Split::Dev | Split::Train(_) => Value::Null,
-    };
-    json!({
-        "model": read.weights,
-        "model_config": read.model,
-        "tokenizer": read.tokenizer,
-        "task": config.task,
-        "data": read.data,
-        "max_length": config.data.max_length,
-        "train_limit": config.data.train_limit,
-        "dev_limit": config.data.dev_limit,
-        "heldout": heldout,
-        "train": essential(&json!(config))["train"],
-        "seeds": { "order": config.order_seed(), "init": config.init_seed(), "dropout": config.dropout_seed() },
-        "dtype": config.run.dtype,
-    })
-}
-
-/// The stage that fine-tunes the whole model.
-pub fn finetune_id(config: &ExperimentConfig, read: Read) -> StageId {
-    stage_id("finetune", &training_inputs(config, read))
+impl Hashes<'_> {
+    /// A stage's settings with what the files hold in the place of their names.
+    pub fn in_place_of_names(&self, mut settings: Value) -> Value {
+        settings["model"] = json!(self.weights);
+        settings["model_config"] = json!(self.model);
+        settings["tokenizer"] = json!(self.tokenizer);
+        settings["data"] = json!(self.data);
+        settings
+    }
 }

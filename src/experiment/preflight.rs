@@ -26,7 +26,7 @@ impl Preflight {
     pub fn check(&mut self, config: &ExperimentConfig) -> std::result::Result<(), String> {
         let model = self.models.entry(config.model.clone()).or_insert_with(|| look(model(&config.model)));
         if let Some((bert, name)) = model.as_ref().map_err(String::clone)? {
-            look(check_length(config, bert, name))?;
+            look(check_length(config.data.max_length, bert, name))?;
         }
         let of_task = (config.task, config.data.dir.clone());
         self.data.entry(of_task).or_insert_with(|| look(data(config))).clone()

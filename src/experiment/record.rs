@@ -1,13 +1,21 @@
 //! The record of one run. Field names are fixed: other programs read them.
 
-use super::{Experiment, devices::Devices, stages::Metrics};
+use super::{
+    Experiment, Inputs,
+    devices::Devices,
+    stage::Outcomes,
+    stages::{self, Metrics},
+    ticket::Ticket,
+    warnings::warnings,
+};
 use crate::{
     config::ExperimentConfig,
     cores,
     engine::Machine,
     error::Result,
     prune::{Mask, Method, Mode},
-    store::{StageId, canonical_json},
+    store::{Done, StageId, canonical_json},
+    task,
     train::Dataset,
 };
 use serde::Serialize;
@@ -49,13 +57,80 @@ pub struct Scores {
     pub baseline: Option<f64>,
 }
 
+/// What a record is about.
+pub struct Subject {
+    /// The units of the subnetwork.
+    pub mask: Mask,
+    /// The ticket that was searched for it.
+    pub found: Option<Ticket>,
+    /// The nodes whose scores are those of the full model, the pruned and the retrained one.
+    pub nodes: [&'static str; 3],
+}
+
+impl Record {
+    /// From the stages of a run, all of them done.
+    pub fn new(experiment: &Experiment, done: &Outcomes, subject: Subject) -> Result<Self> {
+        let Experiment { config, inputs, .. } = experiment;
+        let Subject { mask, found, nodes } = subject;
+        let [full, pruned, retrained] = nodes.map(|node| &done[node]);
+        let of = |stage| -> Result<Scores> {
+            Ok(Scores { metrics: stages::scores(inputs, stage)?, baseline: None })
+        };
+        let (mut whole, pruned, after) = (of(full)?, of(pruned)?, of(retrained)?);
+        let baseline = task::majority_baseline(inputs.task, &inputs.dev.labels);
+        whole.baseline = Some(baseline);
+        let devices = Devices::of(done);
+        let found = found.as_ref();
+        let mut warnings = warnings(experiment, &whole.metrics, &after.metrics, baseline, found, &mask);
+        warnings.extend(devices.mixture());
+        Ok(Self {
+            format_version: 1,
+            lottery_version: env!("CARGO_PKG_VERSION"),
+            task: inputs.task.name,
+            metric: inputs.task.metric.name(),
+            model: model(inputs)?,
+            data: data(experiment)?,
+            method: config.method,
+            mode: config.mode,
+            seed: config.seed,
+            preset: config.preset.clone(),
+            warnings,
+            full: whole,
+            ticket: ticket(inputs, &mask, found.and(done.get("search")).map(Done::id)),
+            pruned,
+            retrained: after,
+            importance: json!({
+                "estimator": config.importance.estimator,
+                "norm": found.map(|ticket| &ticket.norm),
+                "split": config.importance.split,
+            }),
+            timing: timing(done),
+            device: retrained.info()["device"].clone(),
+            devices,
+            config: config.clone(),
+            stages: done.iter().map(|(name, stage)| (*name, stage.id().to_string())).collect(),
+        })
+    }
+}
+
+/// Seconds of every stage as it was computed, now or earlier.
+fn timing(done: &Outcomes) -> Value {
+    let seconds = |stage: &Done| stage.info()["seconds"].clone();
+    let mut timing: serde_json::Map<String, Value> =
+        done.iter().map(|(name, stage)| (format!("{name}_s"), seconds(stage))).collect();
+    // Every record has it, null where nothing was searched.
+    timing.entry("search_s").or_insert(Value::Null);
+    timing.insert("train_tokens_per_s".to_owned(), done["finetune"].info()["train_tokens_per_s"].clone());
+    Value::Object(timing)
+}
+
 /// The part of the record that describes the model.
-pub fn model(experiment: &Experiment) -> Result<Value> {
-    let config = &experiment.model.config;
+fn model(inputs: &Inputs) -> Result<Value> {
+    let config = &inputs.model.config;
     Ok(json!({
-        "name": experiment.model_name,
-        "sha256": experiment.model.sha256,
-        "tokenizer": experiment.tokenizer.hash(),
+        "name": inputs.model_name,
+        "sha256": inputs.model.sha256,
+        "tokenizer": inputs.tokenizer.hash(),
         "config": blake3::hash(canonical_json(config)?.as_bytes()).to_hex().as_str(),
         "layers": config.num_hidden_layers,
         "heads": config.num_attention_heads,
@@ -65,8 +140,9 @@ pub fn model(experiment: &Experiment) -> Result<Value> {
 }
 
 /// The part of the record that describes the examples. Those as long as an example may be were cut, most of them.
-pub fn data(experiment: &Experiment) -> Value {
-    let longest = experiment.config.data.max_length;
+fn data(experiment: &Experiment) -> Result<Value> {
+    let Experiment { config, inputs, .. } = experiment;
+    let longest = config.data.max_length;
     let of = |data: &Dataset| {
         json!({
             "examples": data.len(),
@@ -74,21 +150,21 @@ pub fn data(experiment: &Experiment) -> Value {
             "of_max_length": data.of_length(longest),
         })
     };
-    json!({
-        "train": of(&experiment.train),
-        "dev": of(&experiment.dev),
-        "dev_mismatched": experiment.dev_mismatched.as_ref().map(of),
-        "scoring": experiment.scoring.as_ref().map(of),
-        "sha256": experiment.data_hashes,
-    })
+    Ok(json!({
+        "train": of(&experiment.training_data()),
+        "dev": of(&inputs.dev),
+        "dev_mismatched": inputs.dev_mismatched.as_ref().map(of),
+        "scoring": experiment.scoring_data()?.as_deref().map(of),
+        "sha256": inputs.data_hashes,
+    }))
 }
 
 /// The part of the record that describes the subnetwork: its units and the shares of weights that are left.
-pub fn ticket(experiment: &Experiment, mask: &Mask, search: Option<&StageId>) -> Value {
+fn ticket(inputs: &Inputs, mask: &Mask, search: Option<&StageId>) -> Value {
     use crate::model::params::Layout;
-    let config = &experiment.model.config;
-    let full = Layout::new(config, &config.full_shape(), experiment.head());
-    let left = Layout::new(config, &mask.layer_shapes(), experiment.head());
+    let config = &inputs.model.config;
+    let full = Layout::new(config, &config.full_shape(), inputs.head());
+    let left = Layout::new(config, &mask.layer_shapes(), inputs.head());
     let share = |a: usize, b: usize| a as f64 / b as f64;
     json!({
         "heads": mask.head_strings(),

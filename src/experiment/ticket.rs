@@ -1,11 +1,16 @@
 //! `ticket.json`: the mask that a search found, and how. Field names are fixed: other programs read them.
 
-use super::Experiment;
 use crate::{
     config::Split,
-    prune::{Estimator, Mask, Method, Outcome, PrunedUnits, Step},
+    error::Result,
+    model::BertConfig,
+    prune::{Estimator, Mask, Method, PrunedUnits, Step},
+    store::Done,
 };
 use serde::{Deserialize, Serialize};
+
+/// The file with it, in stages that search.
+pub const TICKET: &str = "ticket.json";
 
 /// A mask and how it was found.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -35,29 +40,25 @@ pub struct Ticket {
 }
 
 impl Ticket {
-    pub(super) fn new(experiment: &Experiment, outcome: Outcome) -> Self {
-        let norm = match experiment.search.pruned_units {
+    /// The ticket that a search has found in a model of this shape.
+    ///
+    /// # Errors
+    /// A data error that names the file when it is damaged, or is of a model of another shape.
+    pub fn read(search: &Done, model: &BertConfig) -> Result<Self> {
+        let ticket: Self = search.read_json(TICKET)?;
+        let mask = &ticket.mask;
+        let shapes = [mask.layers, mask.heads_per_layer, ticket.layers, ticket.heads_per_layer];
+        if shapes != [model.num_hidden_layers, model.num_attention_heads].repeat(2)[..] {
+            return Err(search.damaged(TICKET, "is of a model of another shape"));
+        }
+        Ok(ticket)
+    }
+
+    /// The name of the importances' normalisation.
+    pub fn norm(pruned_units: PrunedUnits) -> &'static str {
+        match pruned_units {
             PrunedUnits::Excluded => "layer-l2+minmax",
             PrunedUnits::Included => "layer-l2+minmax, pruned units included",
-        };
-        Self {
-            format_version: 1,
-            task: experiment.task.name.to_owned(),
-            method: experiment.method,
-            seed: experiment.config.seed,
-            layers: outcome.mask.layers,
-            heads_per_layer: outcome.mask.heads_per_layer,
-            estimator: experiment.estimator,
-            norm: norm.to_owned(),
-            split: experiment.config.importance.split,
-            metric: experiment.task.metric.name().to_owned(),
-            full_score: outcome.full_score,
-            score: outcome.score,
-            threshold: experiment.search.threshold,
-            exhausted: outcome.exhausted,
-            note: outcome.note,
-            mask: outcome.mask,
-            steps: outcome.steps,
         }
     }
 }

@@ -5,8 +5,8 @@ use crate::{config::Split, prune::Mask, task::MetricId};
 
 /// Whether a score is within one standard error of what the commonest class gives.
 fn at_baseline(experiment: &Experiment, score: f64, baseline: f64) -> bool {
-    let n = experiment.dev.len() as f64;
-    let error = match experiment.task.metric {
+    let n = experiment.inputs.dev.len() as f64;
+    let error = match experiment.inputs.task.metric {
         MetricId::Accuracy | MetricId::F1 => (baseline * (1.0 - baseline) / n).sqrt(),
         // Of a correlation of unrelated variables.
         MetricId::Matthews | MetricId::Pearson | MetricId::Spearman | MetricId::Corr => 1.0 / n.sqrt(),
@@ -23,8 +23,8 @@ pub fn warnings(
     ticket: Option<&Ticket>,
     mask: &Mask,
 ) -> Vec<String> {
-    let mut out = experiment.warnings.clone();
-    let name = experiment.task.metric.name();
+    let mut out = experiment.inputs.warnings.clone();
+    let name = experiment.inputs.task.metric.name();
     if experiment.config.importance.split == Split::Dev && ticket.is_some() {
         out.push("importance and report share the dev split".to_owned());
     }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Broom, Done, Keep, Kind, StageId, Store,
+    Broom, Done, Keep, Kind, StageId, StageKind, Store, Weights,
     atomic::TEMPORARY,
     broom::{names, size},
     links::{STAGES, is_link},
@@ -16,9 +16,6 @@ use crate::error::Result;
 
 /// The weights of a stage that has a model.
 pub const WEIGHTS: &str = "model.safetensors";
-
-/// The kinds of stages whose weights a run computes again when it wants them.
-const TRAINED: [&str; 2] = ["finetune", "retrain"];
 
 impl Store {
     /// Removes what is not kept of these stages; those that a process uses are left.
@@ -52,7 +49,7 @@ impl Broom {
 
     /// A pre-training is no run's to repeat: its text is not in the store, and its model is what others begin with.
     fn kept_of(&self, id: &StageId) -> Keep {
-        if id.kind() == "pretrain" { Keep::Models } else { self.keep }
+        if weights(id) == Weights::Kept { Keep::Models } else { self.keep }
     }
 
     fn finished(&mut self, mut done: Done) -> Result<()> {
@@ -69,7 +66,7 @@ impl Broom {
                 self.tree(Kind::Checkpoints, &path)?;
             }
         }
-        let trained = TRAINED.contains(&done.id().kind());
+        let trained = weights(done.id()) == Weights::Restorable;
         let mut unwanted = Vec::new();
         for name in done.files() {
             let kind = if name.starts_with("predictions") { Kind::Predictions } else { Kind::Weights };
@@ -180,6 +177,11 @@ impl Broom {
         let Some(_guard) = self.lock(&store.records_lock(), "records")? else { return Ok(()) };
         temporary.iter().try_for_each(|path| self.file(Kind::Temporary, path))
     }
+}
+
+/// Of a kind that another version has added, nobody here knows how to restore any.
+fn weights(id: &StageId) -> Weights {
+    StageKind::named(id.kind()).map_or(Weights::None, |kind| kind.weights)
 }
 
 /// Whether a folder's disk has no room for a few small files.

@@ -4,8 +4,7 @@ use super::{Run, live::is_duration, records::Summary};
 use crate::{
     choice::Choice,
     error::Result,
-    experiment::Contents,
-    prune::Mode,
+    experiment::{Contents, graph::Node},
     store::{Done, StageId, Store, WEIGHTS},
 };
 use serde_json::json;
@@ -30,7 +29,7 @@ pub struct Estimate {
     pub without_size: usize,
 }
 
-/// Seconds by stage, averaged over records.
+/// Seconds by stage (`finetune_s`, …), averaged over records.
 type Timing = BTreeMap<String, f64>;
 
 /// `runs` with whether each is done; `records` are those of the store.
@@ -44,11 +43,13 @@ pub fn estimate(
     let mut there = HashSet::new();
     let mut sizes = HashMap::new();
     for (run, _) in runs.iter().filter(|(_, done)| *done) {
-        there.extend(run.shared()?);
+        there.extend(run.graph()?.keys()?);
     }
     for (run, _) in runs.iter().filter(|(_, done)| !done) {
-        let new: Vec<bool> = run.shared()?.into_iter().map(|key| there.insert(key)).collect();
-        let retrains = run.config.mode != Mode::Full;
+        let graph = run.graph()?;
+        let keyed = graph.nodes().iter().zip(graph.keys()?);
+        let new: Vec<&Node> =
+            keyed.filter(|(_, key)| there.insert(key.clone())).map(|(node, _)| node).collect();
         contents.read(&run.config);
         let content = contents.model(&run.config.model);
         let model = base(&run.config.model);
@@ -61,17 +62,14 @@ pub fn estimate(
         let of = records.iter().filter(same);
         match average(of) {
             Some(timing) => {
-                let seconds = |stage: &str| timing.get(stage).copied().unwrap_or(0.0);
-                estimate.seconds += seconds("evaluate_s");
-                estimate.seconds += if new[0] { seconds("finetune_s") } else { 0.0 };
-                estimate.seconds += if new.get(1) == Some(&true) { seconds("search_s") } else { 0.0 };
-                estimate.seconds += if retrains { seconds("retrain_s") } else { 0.0 };
+                let seconds = |node: &&Node| timing.get(&format!("{}_s", node.name)).copied();
+                estimate.seconds += new.iter().filter_map(seconds).sum::<f64>();
             }
             None => estimate.without_time += 1,
         }
         match sizes.entry(&run.config.model).or_insert_with(|| size(&run.config.model, records, store)) {
             Some(bytes) => {
-                let models = u64::from(new[0]) + u64::from(retrains);
+                let models = new.iter().filter(|node| node.stage.writes_model()).count() as u64;
                 estimate.bytes = estimate.bytes.saturating_add(bytes.saturating_mul(models));
                 estimate.largest = estimate.largest.max(*bytes);
             }

@@ -1,7 +1,7 @@
 //! What of a whole store is not kept: its stages, and what sweeps and runs have left beside them.
 
 use super::{
-    Run, Sweep, local,
+    Run, Sweep, fate,
     plan::{folder, ids},
     state::{self, Status, lock_path},
 };
@@ -70,7 +70,7 @@ fn leftovers(broom: &mut Broom, sweep: &Sweep, store: &Store) -> Result<()> {
 }
 
 fn is_done(sweep: &Sweep, store: &Store, run: &Run, contents: &mut Contents) -> Result<bool> {
-    Ok(local::fate(sweep, store, run, contents)?.state.status == Status::Done)
+    Ok(fate::fate(sweep, store, run, contents)?.state.status == Status::Done)
 }
 
 /// A run that no sweep began holds no lock: what it has not written for long belongs to an ended one.

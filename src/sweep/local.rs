@@ -2,21 +2,23 @@
 
 use super::{
     Run, Sweep,
+    fate::{Fate, fate},
+    job::{Job, Launch},
     live::Live,
     process::{reason, terminate, was_terminated},
-    records::{self, Summary, Wanted},
+    records::{self, Expected, Summary},
+    sharing::Sharing,
     state::{self, State, Status},
 };
 use crate::{
     error::{Error, Result},
     experiment::Contents,
-    store::{Keep, Lease, Lock, Store, atomic_write, regular},
+    store::{Keep, Lease, Lock, Store},
 };
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     fs,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    path::PathBuf,
     thread,
     time::{Duration, Instant},
 };
@@ -71,36 +73,12 @@ pub trait Watcher {
     fn stop_wanted(&self) -> bool;
 }
 
-/// How a run stands in the end.
-#[derive(Clone, Debug)]
-pub struct Fate {
-    pub state: State,
-    pub summary: Option<Summary>,
-}
-
-struct Job {
-    index: usize,
-    child: Child,
-    /// Whether it was asked to stop.
-    asked: bool,
-    /// Which of the processes at a time it is.
-    slot: usize,
-    /// Held together with the process itself, whose stdin it is.
-    _lock: Lease,
-    /// Where this process's part of the log begins.
-    log_from: u64,
-    began: Instant,
-}
-
 struct Local<'a> {
     sweep: &'a Sweep,
     store: &'a Store,
     options: &'a Options,
     fates: Vec<Fate>,
-    /// For each run, what it shares with others, by number.
-    shared: Vec<Vec<usize>>,
-    /// What is there to be shared.
-    open: HashSet<usize>,
+    sharing: Sharing,
     jobs: Vec<Job>,
     /// Runs that other processes compute: what is wanted of them, and when it was last asked for.
     elsewhere: BTreeMap<usize, (Lock, Instant)>,
@@ -130,8 +108,7 @@ pub fn execute(
         store,
         options,
         fates: Vec::new(),
-        shared: numbered(sweep)?,
-        open: HashSet::new(),
+        sharing: Sharing::new(&sweep.runs)?,
         jobs: Vec::new(),
         elsewhere: BTreeMap::new(),
         contents: Contents::new(&sweep.directory, store),
@@ -150,37 +127,6 @@ pub fn execute(
     outcome.map(|()| local.fates)
 }
 
-/// [`Run::shared`] of every run, equal ones by equal numbers.
-fn numbered(sweep: &Sweep) -> Result<Vec<Vec<usize>>> {
-    let mut numbers = HashMap::new();
-    let mut number = |key| {
-        let next = numbers.len();
-        *numbers.entry(key).or_insert(next)
-    };
-    sweep.runs.iter().map(|run| Ok(run.shared()?.into_iter().map(&mut number).collect())).collect()
-}
-
-/// How every run of the sweep stands by the store; nothing is written.
-pub fn standing(sweep: &Sweep, store: &Store) -> Result<Vec<Fate>> {
-    let mut contents = Contents::new(&sweep.directory, store);
-    sweep.runs.iter().map(|run| fate(sweep, store, run, &mut contents)).collect()
-}
-
-/// A run is done when its record is there, whoever wrote it: one of the same settings, of a model and data that hold
-/// what they hold now.
-pub(super) fn fate(sweep: &Sweep, store: &Store, run: &Run, contents: &mut Contents) -> Result<Fate> {
-    let mut state = sweep.state(run);
-    let found = records::find(store, run, &Wanted::new(run, contents.look_up(&run.config))?)?;
-    state.status = match (&found, state.status) {
-        (Some(_), _) => Status::Done,
-        (None, Status::Failed) => Status::Failed,
-        // Done once, and its record is gone; or its process is.
-        (None, _) => Status::Pending,
-    };
-    state.record = found.as_ref().map(|(path, _)| path.clone());
-    Ok(Fate { state, summary: found.map(|(_, summary)| summary) })
-}
-
 impl Local<'_> {
     /// What is done already, and what failed.
     fn look(&mut self) -> Result<()> {
@@ -190,7 +136,7 @@ impl Local<'_> {
         for (index, fate) in self.fates.iter_mut().enumerate() {
             match fate.state.status {
                 Status::Done => {
-                    self.open.extend(&self.shared[index]);
+                    self.sharing.done(index);
                     // An orphan may have finished it, or another sweep.
                     let run = &self.sweep.runs[index];
                     if self.sweep.state(run).status != Status::Done {
@@ -218,7 +164,7 @@ impl Local<'_> {
                 stopping = true;
                 for job in &mut self.jobs {
                     terminate(&job.child);
-                    job.asked = true;
+                    job.stopping = true;
                 }
             }
             if !stopping {
@@ -232,7 +178,7 @@ impl Local<'_> {
                     continue;
                 }
                 // What a killed sweep, or one that kept more, has left.
-                let groups: HashSet<usize> = self.shared.iter().map(|shared| shared[0]).collect();
+                let groups: HashSet<_> = (0..self.fates.len()).map(|run| self.sharing.first(run)).collect();
                 groups.into_iter().for_each(|group| self.trim(group));
                 return Ok(());
             }
@@ -253,7 +199,7 @@ impl Local<'_> {
                 if now.state.status != Status::Done {
                     self.renewed.insert(index);
                     self.fates[index] = Fate { state: State::pending(&run.name), summary: None };
-                    self.open.clear();
+                    self.sharing.forget();
                     any = true;
                 }
             }
@@ -313,69 +259,21 @@ impl Local<'_> {
         if let Some((_, at)) = self.elsewhere.get(&index) {
             return at.elapsed() >= LOOK_AGAIN;
         }
-        let mut others = self.jobs.iter().map(|job| job.index).chain(self.elsewhere.keys().copied());
-        let needed: Vec<usize> =
-            self.shared[index].iter().copied().filter(|key| !self.open.contains(key)).collect();
-        needed.is_empty() || !others.any(|other| needed.iter().any(|key| self.shared[other].contains(key)))
+        let others = self.jobs.iter().map(|job| job.index).chain(self.elsewhere.keys().copied());
+        self.sharing.is_free(index, others)
     }
 
     fn begin(&mut self, index: usize, lock: Lease, watcher: &mut dyn Watcher) -> Result<()> {
-        let (sweep, run) = (self.sweep, &self.sweep.runs[index]);
-        let mut config = run.config.clone();
-        config.run.threads = config.run.threads.or(self.options.threads);
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-        let text = toml::to_string(&config).map_err(|e| Error::internal(e.to_string()))?;
-        let settings = sweep.dir.join("configs").join(format!("{}.toml", run.name));
-        atomic_write(&settings, text.as_bytes())?;
-        let log = sweep.log(run);
-        let failed = |e: &std::io::Error| Error::io(&log, "write", e);
-        let file = regular::append(&log).map_err(|e| failed(&e))?;
-        let log_from = file.metadata().map_err(|e| failed(&e))?.len();
-        let live = Live::path(&sweep.dir, &run.name);
-        let _ = fs::remove_file(&live);
-
         let fate = &mut self.fates[index];
         fate.state.attempts = fate.state.attempts.saturating_add(1);
         fate.state.status = Status::Running;
         (fate.state.exit_code, fate.state.error, fate.state.seconds) = (None, None, None);
-        fate.state.save(&sweep.dir)?;
-
-        let mut command = Command::new(&self.program);
-        command
-            .args(["run", "--config"])
-            .arg(&settings)
-            .arg("--store")
-            .arg(self.store.dir())
-            .args(["--keep", self.options.keep.name(), "--leave-shared", "--report"])
-            .arg(&live)
-            .arg("--threads-alone")
-            .arg((cores / self.options.jobs).max(1).to_string())
-            .args(self.options.tensorboard.iter().flat_map(|dir| [Path::new("--tensorboard"), dir]))
-            .current_dir(&sweep.directory)
-            // The settings are complete: what is usual here was asked when they were made.
-            .env_remove("LOTTERY_MODEL")
-            .env_remove("LOTTERY_DATA")
-            // The lock as an open file: it outlives this process when that is killed, and dies with the run's.
-            .stdin(Stdio::from(lock.file().try_clone().map_err(|e| failed(&e))?))
-            .stdout(Stdio::null())
-            .stderr(Stdio::from(file));
+        fate.state.save(&self.sweep.dir)?;
         let slot = (0..).find(|slot| self.jobs.iter().all(|job| job.slot != *slot)).unwrap_or(0);
-        if !self.options.gpus.is_empty() {
-            command.env("CUDA_VISIBLE_DEVICES", &self.options.gpus[slot % self.options.gpus.len()]);
-        }
-        // Ctrl-C on a terminal reaches a whole group; the runs are to hear of it once, from here.
-        #[cfg(unix)]
-        std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        match command.spawn() {
-            Ok(child) => self.jobs.push(Job {
-                index,
-                child,
-                asked: false,
-                slot,
-                _lock: lock,
-                log_from,
-                began: Instant::now(),
-            }),
+        let Self { program, sweep, store, options, .. } = &*self;
+        let launch = Launch { program, sweep, store, options, index, slot };
+        match launch.start(lock)? {
+            Ok(job) => self.jobs.push(job),
             Err(e) => {
                 let mut fate = self.fates[index].clone();
                 fate.state.status = Status::Failed;
@@ -402,7 +300,7 @@ impl Local<'_> {
             fate.state.exit_code = status.code();
             fate.state.seconds = Some(job.began.elapsed().as_secs_f64());
             // It may have been asked before it listened.
-            if status.code() == Some(STOPPED) || job.asked && was_terminated(status) {
+            if status.code() == Some(STOPPED) || job.stopping && was_terminated(status) {
                 fate.state.status = Status::Pending;
             } else {
                 fate.state.status = Status::Failed;
@@ -427,9 +325,9 @@ impl Local<'_> {
     fn record_of(&mut self, index: usize) -> Result<Option<(PathBuf, Summary)>> {
         let run = &self.sweep.runs[index];
         self.contents.refresh();
-        let now = Wanted::new(run, self.contents.look_up(&run.config))?;
+        let now = Expected::new(run, self.contents.look_up(&run.config))?;
         match records::find(self.store, run, &now)? {
-            None => records::find(self.store, run, &Wanted::new(run, None)?),
+            None => records::find(self.store, run, &Expected::new(run, None)?),
             found => Ok(found),
         }
     }
@@ -437,23 +335,23 @@ impl Local<'_> {
     fn settle(&mut self, index: usize, fate: Fate, watcher: &mut dyn Watcher) -> Result<()> {
         fate.state.save(&self.sweep.dir)?;
         match fate.state.status {
-            Status::Done => self.open.extend(&self.shared[index]),
+            Status::Done => self.sharing.done(index),
             Status::Failed => self.failures += 1,
             Status::Pending | Status::Running => {}
         }
         self.fates[index] = fate;
-        self.trim(self.shared[index][0]);
+        self.trim(self.sharing.first(index));
         watcher.ended(self.sweep, &self.sweep.runs[index], &self.fates[index], self.counts());
         Ok(())
     }
 
     /// Clears the stages of the runs that share a fine-tuned model, once none of them is to come. What cannot be removed
     /// only takes room.
-    fn trim(&self, group: usize) {
+    fn trim(&self, group: Option<usize>) {
         if self.options.keep == Keep::Models {
             return;
         }
-        let of_group = |index: &usize| self.shared[*index][0] == group;
+        let of_group = |index: &usize| self.sharing.first(*index) == group;
         let fates: Vec<&Fate> =
             (0..self.fates.len()).filter(of_group).map(|index| &self.fates[index]).collect();
         if fates.iter().any(|fate| matches!(fate.state.status, Status::Pending | Status::Running)) {
@@ -466,23 +364,17 @@ impl Local<'_> {
         let _ = self.store.trim(stages, self.options.keep);
     }
 
-    /// Whoever runs first of those that share a search need not have ended for the others to begin.
+    /// Asks the running jobs how far they are, so that others need not wait until they end.
     fn open_early(&mut self) {
         if self.jobs.len() >= self.options.jobs {
             return;
         }
         for job in &self.jobs {
-            let shared = &self.shared[job.index];
-            if shared.iter().all(|key| self.open.contains(key)) {
-                continue;
+            if !self.sharing.is_there(job.index)
+                && let Some(live) = Live::load(&Live::path(&self.sweep.dir, &self.sweep.runs[job.index].name))
+            {
+                self.sharing.reached(job.index, &live.stage);
             }
-            let live = Live::load(&Live::path(&self.sweep.dir, &self.sweep.runs[job.index].name));
-            let there = match live.as_ref().map(|live| live.stage.as_str()) {
-                Some("retrain") => shared.len(),
-                Some("search") => 1,
-                _ => 0,
-            };
-            self.open.extend(&shared[..there]);
         }
     }
 }

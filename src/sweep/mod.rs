@@ -12,13 +12,16 @@
 //! ```
 
 pub mod estimate;
+pub mod fate;
 pub mod gc;
 pub mod grid;
+mod job;
 pub mod live;
 pub mod local;
 pub mod plan;
 mod process;
 pub mod records;
+mod sharing;
 pub mod slurm;
 pub mod state;
 pub mod status;

@@ -1,14 +1,13 @@
 //! A sweep: its runs, each once, in the order in which shared work comes first.
 
 use crate::{
-    config::{ExperimentConfig, Split},
+    config::ExperimentConfig,
     error::{Error, Result},
-    experiment::run_name,
-    prune::Mode,
-    store::{Store, atomic_write, canonical_json, deserialize_name, is_name, refuse_link, regular},
+    experiment::{graph::Graph, protocol, run_name},
+    store::{Store, atomic_write, deserialize_name, is_name, refuse_link, regular},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::{
     collections::{HashMap, HashSet},
     fs,
@@ -62,28 +61,14 @@ impl Run {
         here(&config.model) || config.data.dir.as_deref().is_some_and(here)
     }
 
-    /// What decides whether two runs share a fine-tuned model, and a search.
-    ///
-    /// The stages' own ids know, but they need model and data to be read. A mistake here costs time and nothing else:
-    /// a stage has a lock.
+    /// What its stages are, before anything is read.
+    pub fn graph(&self) -> Result<Graph> {
+        protocol::graph(&self.config)
+    }
+
+    /// The keys of the stages that other runs may share with it, in the order of its stages.
     pub fn shared(&self) -> Result<Vec<String>> {
-        let config = &self.config;
-        let heldout = match config.importance.split {
-            Split::Heldout(_) => json!([config.importance.split, config.seed]),
-            Split::Dev | Split::Train(_) => Value::Null,
-        };
-        let finetune = json!([
-            config.model,
-            config.task,
-            config.data,
-            config.train,
-            [config.order_seed(), config.init_seed(), config.dropout_seed()],
-            config.run.dtype,
-            heldout,
-        ]);
-        let search = json!([finetune, config.method, config.importance, config.search, config.seed]);
-        let keys = if config.mode == Mode::Full { vec![finetune] } else { vec![finetune, search] };
-        keys.iter().map(canonical_json).collect()
+        Ok(self.graph()?.shared()?.into_iter().map(|(_, key)| key).collect())
     }
 }
 
@@ -219,7 +204,8 @@ pub fn ids(store: &Store) -> Result<Vec<String>> {
     Ok(ids)
 }
 
-/// Runs of one fine-tuned model stand together, within them those of one search; otherwise the order stays.
+/// Runs that share their first stage stand together, within them those that share the second, and so on; otherwise the
+/// order stays.
 fn shared_first(runs: Vec<Run>) -> Result<Vec<Run>> {
     let mut first = HashMap::new();
     let mut ordered = Vec::with_capacity(runs.len());
@@ -236,6 +222,7 @@ fn shared_first(runs: Vec<Run>) -> Result<Vec<Run>> {
 mod tests {
     use super::*;
     use crate::{choice::Choice, task::TaskId};
+    use serde_json::Value;
 
     fn config(seed: u64, mode: &str, threshold: f64) -> ExperimentConfig {
         let mut config = ExperimentConfig::new(TaskId::Rte, "m", "d");

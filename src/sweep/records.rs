@@ -167,13 +167,13 @@ fn flatten(at: &str, value: &Value, out: &mut BTreeMap<String, String>) {
 }
 
 /// What the record of a run must say.
-pub struct Wanted {
+pub struct Expected {
     what: String,
     name: String,
     finetune: Option<StageId>,
 }
 
-impl Wanted {
+impl Expected {
     /// `finetune` is the id that the run's fine-tuned model has by what is now in the files of its model and data. Where
     /// that is not known, their names must do.
     pub fn new(run: &Run, finetune: Option<StageId>) -> Result<Self> {
@@ -202,7 +202,7 @@ impl Wanted {
 }
 
 /// The record of this run, if there is one.
-pub fn find(store: &Store, run: &Run, wanted: &Wanted) -> Result<Option<(PathBuf, Summary)>> {
+pub fn find(store: &Store, run: &Run, wanted: &Expected) -> Result<Option<(PathBuf, Summary)>> {
     let config = &run.config;
     let last = store.results_path(config.task.name(), config.method.name(), config.mode.name(), config.seed);
     // Records of other settings lie beside the last one, as seed-<n>.<hash>.json.

@@ -4,7 +4,7 @@ use super::{
     Run, Sweep,
     live::Live,
     plan::{folder, ids},
-    records::{self, Ignored, Summary, Wanted},
+    records::{self, Expected, Ignored, Summary},
     slurm::{self, Standing, Submission},
     state::{self, State, Status},
 };
@@ -158,9 +158,9 @@ fn run_status(
     }
     if state.status == Status::Done {
         // Where it was when the run ended a run of other settings may have put its own since.
-        let finetuned = contents.finetuned(&run.config);
+        let finetuned = contents.first_stage(&run.config);
         let is_known = finetuned.is_some();
-        let wanted = Wanted::new(run, finetuned)?;
+        let wanted = Expected::new(run, finetuned)?;
         let alike = records.get(&Some(wanted.settings().to_owned())).map_or(&[][..], Vec::as_slice);
         let own = |record: &&&Recorded| wanted.is_of(record.summary.finetuned(), record.run.as_deref());
         match alike.iter().find(own) {

@@ -5,7 +5,7 @@ use std::{cell::Cell, path::Path, rc::Rc};
 use lottery::{
     engine::Machine,
     error::{Error, Result},
-    experiment::pipeline,
+    experiment,
     ops::cuda::{Argument, Format, Gpu},
     store::Store,
     train::Silent,
@@ -60,9 +60,9 @@ fn a_run_whose_device_fails_leaves_nothing_half_written_and_goes_on_bit_for_bit(
         let path = dir.path().join(n.to_string());
         let mut run = |name: &str, launches: usize, bytes: usize| {
             let gpu = failing(&gpu, launches, bytes);
-            experiment.machine = Machine::Cuda { gpu, format: Format::F32 };
+            experiment.inputs.machine = Machine::Cuda { gpu, format: Format::F32 };
             let store = Store::open(&path.join(name)).unwrap();
-            pipeline::run(&experiment, &store, &mut Silent).map(|(record, _)| record)
+            experiment::run(&experiment, &store, &mut Silent).map(|(record, _)| record)
         };
         let refused = run("broken", usize::MAX, 12 << 20).unwrap_err();
         assert_eq!(refused.to_string(), "no memory is left");

@@ -5,7 +5,7 @@ use std::path::Path;
 use lottery::{
     config::Layers,
     engine::Machine,
-    experiment::{Experiment, pipeline},
+    experiment::{self, Experiment},
     ops::cuda::Format,
     store::Store,
     train::Silent,
@@ -46,7 +46,7 @@ fn a_whole_experiment_on_the_device_agrees_with_the_cpus() {
     let dir = tempfile::tempdir().unwrap();
     let run = |experiment: &Experiment, name: &str| {
         let store = Store::open(&dir.path().join(name)).unwrap();
-        let (record, _) = pipeline::run(experiment, &store, &mut Silent).unwrap();
+        let (record, _) = experiment::run(experiment, &store, &mut Silent).unwrap();
         serde_json::to_value(&record).unwrap()
     };
     let mut experiment = experiment(&[]);
@@ -56,7 +56,7 @@ fn a_whole_experiment_on_the_device_agrees_with_the_cpus() {
         if format != Format::F32 {
             return Ok(());
         }
-        experiment.machine = Machine::Cuda { gpu: gpu.clone(), format };
+        experiment.inputs.machine = Machine::Cuda { gpu: gpu.clone(), format };
         let name = format!("{} {format:?}", gpu.description());
         let found = run(&experiment, &name);
         assert_eq!((&found["device"]["kind"], &found["device"]["kernels"]), (&"cuda".into(), &"cuda".into()));

@@ -8,8 +8,9 @@ use lottery::{
     sweep::{
         Run, Sweep,
         estimate::estimate,
+        fate::{self, Fate},
         gc::collect,
-        local::{self, Counts, Fate, Watcher},
+        local::{self, Counts, Watcher},
         records, slurm,
         state::State,
         status::overview,
@@ -62,7 +63,7 @@ pub fn use_sweeps(store: &Store, random: &mut Random) {
     }
     told(slurm::all(&sweep.dir));
     if random.chance(50)
-        && let Some(fates) = told(local::standing(&sweep, store))
+        && let Some(fates) = told(fate::standing(&sweep, store))
     {
         if let Some(table) = told(cli::table(&sweep, &fates)) {
             shown(&table);
@@ -106,7 +107,7 @@ fn any_sweep_is_shown_or_refused_and_nothing_outside_is_touched() {
         (names, seeds)
     });
     let store = place.open().unwrap();
-    let fates = local::standing(&Sweep::find("", &store).unwrap(), &store).unwrap();
+    let fates = fate::standing(&Sweep::find("", &store).unwrap(), &store).unwrap();
     assert!(fates.iter().all(|fate| fate.summary.is_some()), "what nobody changed is found");
     harness::run("sweep", 60, |random| {
         place.reset();

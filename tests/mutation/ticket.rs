@@ -27,7 +27,7 @@ fn any_ticket_and_any_metrics_are_gone_on_from_or_refused() {
     // Without a change everything is found.
     let plan_of_all = plan(&experiment, &store).unwrap();
     let found = plan_of_all.iter().filter(|line| line.contains("in the store")).count();
-    assert_eq!(found, 2, "{plan_of_all:?}");
+    assert_eq!(found, 4, "{plan_of_all:?}");
     let wanted = ["ticket.json", "metrics.json"];
     let names: Vec<PathBuf> = world()
         .store

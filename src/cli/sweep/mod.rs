@@ -24,8 +24,10 @@ use crate::{
     prune::{Method, Mode},
     store::{Keep, Store},
     sweep::{
-        Grid, Run, Sweep, estimate, grid,
-        local::{self, Fate, Options, Watcher},
+        Grid, Run, Sweep, estimate,
+        fate::{self, Fate},
+        grid,
+        local::{self, Options, Watcher},
         records, slurm,
         state::Status,
     },
@@ -272,7 +274,7 @@ pub fn run(arguments: &SweepArgs) -> Result<()> {
 /// and no more.
 fn tell_obstacles(sweep: &Sweep, store: &Store) -> Result<()> {
     let (mut preflight, mut obstacles) = (Preflight::default(), BTreeMap::<String, usize>::new());
-    for (run, fate) in sweep.runs.iter().zip(local::standing(sweep, store)?) {
+    for (run, fate) in sweep.runs.iter().zip(fate::standing(sweep, store)?) {
         if fate.state.status != Status::Done
             && let Err(why) = preflight.check(&run.config)
         {
@@ -331,7 +333,7 @@ pub(super) fn carry_out(
 }
 
 fn dry_run(sweep: &Sweep, store: &Store, how: &How, options: &Options) -> Result<()> {
-    let fates = local::standing(sweep, store)?;
+    let fates = fate::standing(sweep, store)?;
     let done = |fate: &Fate| fate.state.status == Status::Done;
     let runs: Vec<(&Run, bool)> = sweep.runs.iter().zip(fates.iter().map(done)).collect();
     let records: Vec<_> = records::all(store)?.found.into_iter().map(|(_, summary)| summary).collect();

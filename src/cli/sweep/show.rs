@@ -3,7 +3,7 @@
 use crate::{
     error::{Error, Result, excerpt, message, printable},
     store::Store,
-    sweep::{Run, Sweep, local::Fate, state::Status},
+    sweep::{Run, Sweep, fate::Fate, state::Status},
 };
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use serde_json::{Value, json};

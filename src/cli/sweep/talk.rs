@@ -6,7 +6,8 @@ use crate::{
     error::Result,
     sweep::{
         Run, Sweep,
-        local::{Counts, Fate, Watcher},
+        fate::Fate,
+        local::{Counts, Watcher},
         state::Status,
     },
 };

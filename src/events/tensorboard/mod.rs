@@ -6,7 +6,7 @@ pub mod record;
 use super::{Recorder, host, is_kept, now};
 use crate::{
     error::{Error, Result},
-    store::regular,
+    store::{StageId, StageKind, regular},
     train::{Event, event::TrainingStep},
 };
 use proto::{Summary, Value};
@@ -92,8 +92,8 @@ impl Recorder for TensorBoard {
     fn record(&mut self, stage: Option<&str>, event: &Event) -> io::Result<()> {
         match event {
             Event::Step(step) if is_kept(step.step, step.total) => {
-                let retrains = stage.is_some_and(|stage| stage.starts_with("retrain"));
-                self.scalars(step.step, training(if retrains { "retrain" } else { "train" }, step))
+                let kind = stage.and_then(StageId::parse).and_then(|id| StageKind::named(id.kind()));
+                self.scalars(step.step, training(kind.map_or("train", |kind| kind.scalars), step))
             }
             Event::SearchPass(pass) => {
                 let kept = [("heads_kept", pass.heads_kept), ("ffns_kept", pass.ffns_kept)];

@@ -8,7 +8,7 @@ use crate::{
     error::{Error, Result},
     experiment::{dropouts::other_dropouts, model_folder::model_folder},
     model::{Bert, BertConfig, Head, memory, weights::Pretrained},
-    store::{StageId, stage_id},
+    store::{PRETRAIN, StageId, stage_id},
     text::{Encoded, Masking, Tokenizer, train_vocabulary},
     train::Progress,
 };
@@ -159,7 +159,7 @@ impl Pretraining {
 
     /// The stage that has the outcome.
     pub fn id(&self) -> StageId {
-        stage_id("pretrain", &self.inputs())
+        stage_id(PRETRAIN.name, &self.inputs())
     }
 
     /// What the outcome depends on.

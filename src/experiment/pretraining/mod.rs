@@ -9,12 +9,12 @@ pub use load::Pretraining;
 pub use out::{check_out, copy_out};
 pub use settings::{DEMO_TEXT, PretrainSettings, Start, Vocabulary};
 
-use super::{record, stages};
+use super::{executor::once, record, stages};
 use crate::{
     engine::Machine,
     error::{Error, Result},
     model::{Bert, BertConfig},
-    store::{Done, Store},
+    store::{Done, PRETRAIN, Store},
     train::{Checkpoints, MaskedText, Progress, checkpoint::Evaluation, pretrain},
 };
 use serde::{Deserialize, Serialize};
@@ -51,12 +51,12 @@ pub fn run(
 ) -> Result<(PretrainRecord, Done)> {
     let inputs = pretraining.inputs();
     let id = pretraining.id();
-    let done = stages::once(machine, store, &id, &inputs, progress, |writer, progress| {
+    let done = once(machine, store, &id, &inputs, progress, |writer, progress| {
         let (bert, notes) = pretraining.first_weights()?;
         notes.iter().for_each(|note| progress.say(note));
         let recipe = pretraining.settings.recipe();
         let total = recipe.steps(pretraining.train.len());
-        progress.begin("pretrain", total);
+        progress.begin(PRETRAIN.name, total);
         let text = MaskedText {
             train: &pretraining.train,
             heldout: &pretraining.heldout,

@@ -1,28 +1,24 @@
-//! Fine-tuned weights that were removed to save room, and are wanted by another search or control.
+//! Weights that were removed to save room, and that another stage loads.
 
-use super::{Experiment, stages};
+use super::{graph::Node, stage::Given};
 use crate::{
     cores,
     error::{Error, Result},
-    store::{Again, Done, Held, StageId, Store, WEIGHTS, Wanted},
+    store::{Again, Done, Held, Store, WEIGHTS, Wanted},
     train::{Event, Progress},
 };
 
-/// Sees to it that the fine-tuned weights are there, and stay, for a stage that is still to be computed; `None` when
-/// that is done already and wants nothing.
+/// Sees to it that the weights of the stage of `node`, which is done, are there, and stay while the returned pin lives.
 pub(super) fn weights_for(
-    stage: &StageId,
-    experiment: &Experiment,
-    finetuned: &StageId,
+    node: &Node,
+    given: &Given,
     store: &Store,
     progress: &mut dyn Progress,
-) -> Result<Option<Held>> {
-    if store.stage(stage).load()?.is_some() {
-        return Ok(None);
-    }
+) -> Result<Held> {
+    let id = given.outcome(node.name)?.id();
     let mut told = false;
     loop {
-        let wanted = store.want(finetuned, WEIGHTS, &mut |id| {
+        let wanted = store.want(id, WEIGHTS, &mut |id| {
             if progress.stop_wanted() {
                 return Err(Error::stopped(&format!("while another process computes the weights of {id}")));
             }
@@ -35,18 +31,18 @@ pub(super) fn weights_for(
             Ok(())
         })?;
         match wanted {
-            Wanted::There(held) => return Ok(Some(held)),
+            Wanted::There(held) => return Ok(held),
             Wanted::Removed(_) if progress.stop_wanted() => {
-                return Err(Error::stopped(&format!("before the weights of {finetuned}")));
+                return Err(Error::stopped(&format!("before the weights of {id}")));
             }
-            Wanted::Removed(again) => train_again(experiment, again, progress)?,
+            Wanted::Removed(again) => retrain(node, given, again, progress)?,
         }
     }
 }
 
 /// The stage's scores, and all that was made of its weights, belong to these bits: others are refused.
-fn train_again(experiment: &Experiment, again: Again, progress: &mut dyn Progress) -> Result<()> {
-    let (done, own) = (again.done().clone(), experiment.machine.program());
+fn retrain(node: &Node, given: &Given, again: Again, progress: &mut dyn Progress) -> Result<()> {
+    let (done, own) = (again.done().clone(), given.inputs.machine.program());
     let id = done.id();
     let by: Vec<&str> =
         done.info()["computed_by"].as_array().into_iter().flatten().filter_map(|by| by.as_str()).collect();
@@ -56,8 +52,8 @@ fn train_again(experiment: &Experiment, again: Again, progress: &mut dyn Progres
     }
     progress.say(&format!("{id}: its weights were removed to save room; they are trained again"));
     progress.event(&Event::StageBegins { stage: id.as_str() });
-    let mask = stages::full_mask(experiment);
-    let (bert, summary) = stages::trained(experiment, &mask, id.kind(), again.checkpoint_dir(), progress)?;
+    let given = Given { id, ..*given };
+    let (bert, summary) = node.stage.retrain(&given, again.checkpoint_dir(), progress)?;
     if !again.finish(&bert.to_safetensors()?, &own)? {
         return Err(other_bits(&done, &by, &own));
     }

@@ -1,0 +1,60 @@
+//! Structured pruning of heads and FFNs (Prasanna et al. 2020, sections 3 and 4): fine-tune, search the good ticket by
+//! importance, and evaluate and retrain it or a control of its size.
+
+use super::Protocol;
+use crate::{
+    config::ExperimentConfig,
+    error::Result,
+    experiment::{
+        Experiment, Record,
+        graph::Graph,
+        record::Subject,
+        stage::{Known, Outcomes},
+        stages::{Evaluate, Search, Subnetwork, Train},
+        ticket::Ticket,
+    },
+    prune::Mode,
+};
+
+pub struct Structured;
+
+const FINETUNE: &str = "finetune";
+const SEARCH: &str = "search";
+const EVALUATE: &str = "evaluate";
+const RETRAIN: &str = "retrain";
+
+impl Protocol for Structured {
+    fn graph(&self, config: &ExperimentConfig) -> Result<Graph> {
+        let mut graph = Graph::default();
+        let train = Train::new(config);
+        graph.add(FINETUNE, Some("full"), train.clone());
+        let subnetwork = subnetwork(config);
+        if subnetwork.reads().is_some() {
+            graph.add(SEARCH, None, Search::new(config, FINETUNE));
+        }
+        let pruned = Evaluate { finetune: FINETUNE, subnetwork: subnetwork.clone() };
+        graph.add(EVALUATE, Some("pruned"), pruned);
+        graph.add(RETRAIN, Some("retrained"), train.of(subnetwork));
+        Ok(graph)
+    }
+
+    fn record(&self, experiment: &Experiment, done: &Outcomes) -> Result<Record> {
+        let known = Known { hashes: experiment.inputs.hashes(), done };
+        let mask = subnetwork(&experiment.config).mask(&known)?;
+        let found = done.get(SEARCH).map(|search| Ticket::read(search, known.hashes.model)).transpose()?;
+        Record::new(experiment, done, Subject { mask, found, nodes: [FINETUNE, EVALUATE, RETRAIN] })
+    }
+}
+
+fn subnetwork(config: &ExperimentConfig) -> Subnetwork {
+    match config.mode {
+        Mode::Full => Subnetwork::Whole,
+        mode => Subnetwork::Control {
+            mode,
+            method: config.method,
+            seed: config.seed,
+            random: config.control.random,
+            ticket: SEARCH,
+        },
+    }
+}

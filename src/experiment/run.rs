@@ -1,0 +1,156 @@
+//! One run: its settings, what it reads, its graph; and what it does, computed or foretold.
+
+use super::{
+    Inputs, Record,
+    dropouts::other_dropouts,
+    executor::execute,
+    graph::Graph,
+    inputs::Sources,
+    protocol::{self, Protocol},
+    split::{HeldOut, scoring},
+    stage::{Known, Outcomes},
+};
+use crate::{
+    choice::Choice,
+    config::{ExperimentConfig, Split},
+    error::{Error, Result},
+    store::{Done, Store, WEIGHTS},
+    train::{Dataset, Event, Progress},
+};
+use std::{
+    borrow::Cow,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// A run whose inputs are loaded and checked.
+pub struct Experiment {
+    pub config: ExperimentConfig,
+    pub inputs: Inputs,
+    protocol: &'static dyn Protocol,
+    graph: Graph,
+}
+
+impl Experiment {
+    /// Reads the model, the tokenizer and the data. `cache` is where encoded texts are kept, if they are.
+    pub fn load(config: ExperimentConfig, cache: Option<&Path>, progress: &mut dyn Progress) -> Result<Self> {
+        let protocol = protocol::protocol(&config);
+        let graph = protocol.graph(&config)?;
+        let inputs = Inputs::load(&Sources::new(&config), config.run.device, cache, progress)?;
+        let hidden = ("--set train.dropout=", config.train.dropout);
+        let attention = ("--set train.attention_dropout=", config.train.attention_dropout);
+        other_dropouts(&inputs.model.config, hidden, attention).iter().for_each(|note| progress.say(note));
+        let experiment = Self { config, inputs, protocol, graph };
+        experiment.scoring_data()?;
+        experiment.describe(progress);
+        Ok(experiment)
+    }
+
+    /// What the model is trained on.
+    pub fn training_data(&self) -> Cow<'_, Dataset> {
+        HeldOut::rest(HeldOut::new(&self.config).as_ref(), &self.inputs.train)
+    }
+
+    /// What scores units and stops the search, when it is not the development set.
+    pub fn scoring_data(&self) -> Result<Option<Cow<'_, Dataset>>> {
+        match self.config.importance.split {
+            Split::Dev => Ok(None),
+            split => scoring(&self.inputs, split, Some(self.config.seed)).map(Some),
+        }
+    }
+
+    fn describe(&self, progress: &mut dyn Progress) {
+        let Inputs { task, dev, model, model_name, .. } = &self.inputs;
+        let train = self.training_data();
+        progress.say(&format!(
+            "{}: {} training and {} development examples, {:.1} tokens on average; {model_name}: {} layers × {} heads, \
+             hidden size {}",
+            task.folder,
+            train.len(),
+            dev.len(),
+            train.tokens() as f64 / train.len() as f64,
+            model.config.num_hidden_layers,
+            model.config.num_attention_heads,
+            model.config.hidden_size,
+        ));
+        let longest = self.config.data.max_length;
+        let [in_train, in_dev] = [&*train, dev].map(|data| data.of_length(longest));
+        if in_train + in_dev > 0 {
+            progress.say(&format!(
+                "{in_train} training and {in_dev} development examples have {longest} tokens: longer ones are cut there \
+                 (data.max_length)"
+            ));
+        }
+    }
+
+    fn record_path(&self, store: &Store) -> PathBuf {
+        let config = &self.config;
+        store.results_path(config.task.name(), config.method.name(), config.mode.name(), config.seed)
+    }
+
+    /// The stages that runs of other settings may share, by the names that the record has for them.
+    pub fn shared_stages(&self) -> impl Iterator<Item = &'static str> {
+        self.graph.nodes().iter().map(|node| node.name).filter(|name| self.graph.is_read(name))
+    }
+}
+
+/// Carries out all stages; the record is written last.
+pub fn run(experiment: &Experiment, store: &Store, progress: &mut dyn Progress) -> Result<(Record, PathBuf)> {
+    let Experiment { config, inputs, protocol, graph } = experiment;
+    let every = Duration::try_from_secs_f64(config.run.checkpoint_every).unwrap_or(Duration::MAX);
+    let done = execute(graph, inputs, every, store, progress)?;
+    let record = protocol.record(experiment, &done)?;
+    still_there(done.values(), store)?;
+    let path = experiment.record_path(store);
+    let text = serde_json::to_string_pretty(&record).map_err(|e| Error::internal(e.to_string()))?;
+    if let Some(moved) = store.write_record(&path, &format!("{text}\n"))? {
+        progress.say(&format!("the earlier record, of other settings, is now {}", moved.display()));
+    }
+    progress.event(&Event::RecordWritten { path: &path });
+    Ok((record, path))
+}
+
+/// A record names its stages. A data error when one of them was removed or damaged by hand since it was found or
+/// computed.
+fn still_there<'a>(stages: impl Iterator<Item = &'a Done>, store: &Store) -> Result<()> {
+    for done in stages {
+        let now = store.stage(done.id()).look()?;
+        if !now.is_some_and(|now| now.is_same(done)) {
+            return Err(Error::data(format!(
+                "stage {} has gone from {} while this run went on, so no record is written that names it. Run the same \
+                 command again: what is left is found, the rest is computed.",
+                done.id(),
+                done.dir().display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// What [`run`] would do, stage by stage, and what of it is in the store already. Computes nothing. A stage that reads an
+/// outcome which is not there yet has no id.
+pub fn plan(experiment: &Experiment, store: &Store) -> Result<Vec<String>> {
+    let inputs = &experiment.inputs;
+    let (mut done, mut lines, mut named) = (Outcomes::new(), Vec::new(), Vec::new());
+    for node in experiment.graph.nodes() {
+        let about = node.stage.describe(inputs);
+        if !node.stage.reads().iter().all(|name| done.contains_key(name)) {
+            lines.push(format!("{}: {about}", node.name));
+            continue;
+        }
+        let id = node.stage.identity(&Known { hashes: inputs.hashes(), done: &done })?.id();
+        let found = store.stage(&id).load()?;
+        let state = match &found {
+            Some(done) if done.is_removed(WEIGHTS) => "in the store, without its weights",
+            Some(_) => "in the store",
+            None => "to be computed",
+        };
+        if !named.contains(&id) {
+            lines.push(format!("{id}: {about}, {state}"));
+        }
+        named.push(id);
+        done.extend(found.map(|found| (node.name, found)));
+    }
+    lines.push(format!("record: {}", experiment.record_path(store).display()));
+    Ok(lines)
+}

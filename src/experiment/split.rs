@@ -1,0 +1,67 @@
+//! Which examples train, and which score units and stop the search.
+
+use super::Inputs;
+use crate::{
+    config::{ExperimentConfig, Split},
+    error::{Error, Result},
+    train::Dataset,
+};
+use serde::Serialize;
+use std::borrow::Cow;
+
+/// The part of the training examples that is held out of training, to score with.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct HeldOut {
+    fraction: f64,
+    seed: u64,
+}
+
+impl HeldOut {
+    pub fn new(config: &ExperimentConfig) -> Option<Self> {
+        match config.importance.split {
+            Split::Heldout(fraction) => Some(Self { fraction, seed: config.seed }),
+            Split::Dev | Split::Train(_) => None,
+        }
+    }
+
+    fn examples(self, all: &Dataset) -> usize {
+        (all.len() as f64 * self.fraction).round() as usize
+    }
+
+    /// The examples that are left to train on.
+    pub fn rest<'a>(heldout: Option<&Self>, all: &'a Dataset) -> Cow<'a, Dataset> {
+        match heldout {
+            None => Cow::Borrowed(all),
+            Some(part) => Cow::Owned(all.subset(&all.choose(part.examples(all), part.seed).1)),
+        }
+    }
+}
+
+/// The examples that score units. `seed` is that of the choice; `dev` needs none.
+///
+/// # Errors
+/// A usage error when the split asks for more examples than there are, or leaves nothing to train on.
+pub fn scoring(inputs: &Inputs, split: Split, seed: Option<u64>) -> Result<Cow<'_, Dataset>> {
+    let all = &inputs.train;
+    let choose = |n| Cow::Owned(all.subset(&all.choose(n, seed.unwrap_or_default()).0));
+    match split {
+        Split::Dev => Ok(Cow::Borrowed(&inputs.dev)),
+        Split::Train(n) if n > all.len() => Err(Error::usage(format!(
+            "importance.split=train:{n} asks for more examples than the {} of the training set. Use train:{} or less.",
+            all.len(),
+            all.len()
+        ))),
+        Split::Train(n) => Ok(choose(n)),
+        Split::Heldout(fraction) => {
+            let n = HeldOut { fraction, seed: 0 }.examples(all);
+            if n == 0 || n == all.len() {
+                return Err(Error::usage(format!(
+                    "importance.split=heldout:{fraction} of {} training examples leaves nothing on one side. Use a \
+                     fraction such as 0.1.",
+                    all.len()
+                )));
+            }
+            Ok(choose(n))
+        }
+    }
+}

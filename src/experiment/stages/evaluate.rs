@@ -1,0 +1,56 @@
+//! Evaluation of a subnetwork of the fine-tuned model, without training it: the pruned model's scores.
+
+use super::{Subnetwork, files};
+use crate::{
+    error::Result,
+    experiment::{
+        Inputs,
+        stage::{Given, Identity, Known, Stage},
+    },
+    store::{EVALUATE, StageWriter},
+    train::Progress,
+};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// The scores of a fine-tuned model without the units that were pruned.
+#[derive(Clone, Debug, Serialize)]
+pub struct Evaluate {
+    /// The node that has the model.
+    pub finetune: &'static str,
+    #[serde(rename = "mask")]
+    pub subnetwork: Subnetwork,
+}
+
+impl Stage for Evaluate {
+    fn settings(&self) -> Value {
+        json!(self)
+    }
+
+    fn reads(&self) -> Vec<&'static str> {
+        [self.finetune].into_iter().chain(self.subnetwork.reads()).collect()
+    }
+
+    fn weights_of(&self) -> Option<&'static str> {
+        Some(self.finetune)
+    }
+
+    fn identity(&self, known: &Known) -> Result<Identity> {
+        let mut inputs = self.settings();
+        inputs["finetune"] = json!(known.outcome(self.finetune)?.id().as_str());
+        inputs["mask"] = json!(self.subnetwork.mask(known)?);
+        Ok(Identity { kind: &EVALUATE, inputs })
+    }
+
+    fn describe(&self, _: &Inputs) -> String {
+        format!("the {} subnetwork, pruned", self.subnetwork.name())
+    }
+
+    fn run(&self, given: &Given, out: &StageWriter, progress: &mut dyn Progress) -> Result<Value> {
+        let mask = self.subnetwork.mask(&given.known())?;
+        let bert = files::load_model(given.inputs, given.outcome(self.finetune)?)?;
+        let metrics = files::evaluate(given.inputs, &bert.shrunk(&mask.layer_shapes()), out)?;
+        progress.say(&format!("{}: {}", given.id, files::deciding(given.inputs, &metrics)));
+        Ok(json!({}))
+    }
+}

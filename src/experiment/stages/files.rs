@@ -1,0 +1,98 @@
+//! Files that several stages write or read: weights, predictions, scores.
+
+use crate::{
+    error::{Error, Result},
+    experiment::Inputs,
+    model::{Bert, weights::Pretrained},
+    store::{Done, StageWriter, WEIGHTS},
+    task::{self, Label},
+    text::Tokenizer,
+    train::{Dataset, logits},
+};
+use serde_json::json;
+use std::collections::BTreeMap;
+
+/// Scores of one model on the development set, by metric.
+pub type Metrics = BTreeMap<String, f64>;
+
+/// The file with them, in stages that evaluate.
+pub const METRICS: &str = "metrics.json";
+
+/// The scores that a stage wrote, with the deciding one among them.
+pub fn scores(inputs: &Inputs, stage: &Done) -> Result<Metrics> {
+    let metrics = metrics(stage)?;
+    let wanted = inputs.task.metric.name();
+    match metrics.get(wanted) {
+        Some(_) => Ok(metrics),
+        None => Err(stage.damaged(METRICS, &format!("has no {wanted}"))),
+    }
+}
+
+pub fn metrics(stage: &Done) -> Result<Metrics> {
+    stage.read_json(METRICS)
+}
+
+pub fn load_model(inputs: &Inputs, stage: &Done) -> Result<Bert> {
+    stage.verified_path(WEIGHTS)?;
+    Pretrained::load(stage.dir())?.build(inputs.head(), 0, false)
+}
+
+pub fn deciding(inputs: &Inputs, metrics: &Metrics) -> String {
+    let name = inputs.task.metric.name();
+    format!("{name} {:.4}", metrics[name])
+}
+
+pub fn evaluate(inputs: &Inputs, bert: &Bert, writer: &StageWriter) -> Result<Metrics> {
+    let mut engine = inputs.machine.reader(bert)?;
+    let outputs = logits(&mut *engine, &inputs.dev)?;
+    let mut metrics = task::evaluate(inputs.task, &outputs, &inputs.dev.labels);
+    write_predictions(writer, "predictions.jsonl", &outputs, &inputs.dev)?;
+    if let Some(second) = &inputs.dev_mismatched {
+        let outputs = logits(&mut *engine, second)?;
+        write_predictions(writer, "predictions_mismatched.jsonl", &outputs, second)?;
+        for (name, value) in task::evaluate(inputs.task, &outputs, &second.labels) {
+            metrics.insert(format!("{name}_mismatched"), value);
+        }
+    }
+    if let Some((name, value)) = metrics.iter().find(|(_, v)| !v.is_finite()) {
+        return Err(Error::internal(format!(
+            "{name} on the development set is {value}: the model's outputs are not finite. Lower the learning rate \
+             with `--set train.learning_rate=…`."
+        )));
+    }
+    write_json(writer, METRICS, &metrics)?;
+    Ok(metrics)
+}
+
+fn write_predictions(writer: &StageWriter, name: &str, outputs: &[f32], data: &Dataset) -> Result<()> {
+    let width = outputs.len() / data.len().max(1);
+    writer.write_with(name, |out| {
+        for (index, (row, label)) in outputs.chunks(width).zip(&data.labels).enumerate() {
+            let (label, prediction) = match label {
+                Label::Class(class) => (json!(class), json!(task::argmax(row))),
+                Label::Score(score) => (json!(score), json!(row[0])),
+            };
+            let line = json!({ "index": index, "label": label, "prediction": prediction, "logits": row });
+            writeln!(out, "{line}")?;
+        }
+        Ok(())
+    })
+}
+
+/// A folder that the `from_pretrained` of Hugging Face's class for this head loads, when no unit is missing.
+pub fn write_model(
+    bert: &Bert,
+    label_names: &[&str],
+    tokenizer: &Tokenizer,
+    writer: &StageWriter,
+) -> Result<()> {
+    writer.write(WEIGHTS, &bert.to_safetensors()?)?;
+    writer.write("config.json", bert.to_config_json(label_names)?.as_bytes())?;
+    // As they were read: the folder may have changed since.
+    tokenizer.files().iter().try_for_each(|(name, bytes)| writer.write(name, bytes))
+}
+
+pub fn write_json(writer: &StageWriter, name: &str, value: &impl serde::Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(value).map_err(|e| Error::internal(e.to_string()))?;
+    writer.write(name, format!("{text}\n").as_bytes())
+}

@@ -1,0 +1,173 @@
+//! Fine-tuning of the pre-trained model, or of a subnetwork of it that was rewound; and its evaluation.
+
+use super::{Subnetwork, files};
+use crate::{
+    config::{ExperimentConfig, TrainConfig, essential_section},
+    error::Result,
+    experiment::{
+        Inputs,
+        inputs::Sources,
+        split::HeldOut,
+        stage::{Given, Identity, Known, Stage},
+    },
+    model::Bert,
+    ops::adamw::AdamW,
+    prune::Mask,
+    store::{FINETUNE, RETRAIN, StageKind, StageWriter},
+    task::Labels,
+    train::{Checkpoints, Progress, Recipe, Summary, finetune},
+};
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+/// Training from the pre-trained weights. The whole network's is the stage that all modes of a seed share.
+#[derive(Clone, Debug, Serialize)]
+pub struct Train {
+    #[serde(flatten)]
+    sources: Sources,
+    heldout: Option<HeldOut>,
+    #[serde(serialize_with = "essential_section")]
+    train: TrainConfig,
+    seeds: Seeds,
+    subnetwork: Subnetwork,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Seeds {
+    order: u64,
+    init: u64,
+    dropout: u64,
+}
+
+impl Train {
+    /// Of the whole network.
+    pub fn new(config: &ExperimentConfig) -> Self {
+        Self {
+            sources: Sources::new(config),
+            heldout: HeldOut::new(config),
+            train: config.train.clone(),
+            seeds: Seeds {
+                order: config.order_seed(),
+                init: config.init_seed(),
+                dropout: config.dropout_seed(),
+            },
+            subnetwork: Subnetwork::Whole,
+        }
+    }
+
+    /// The same of a subnetwork.
+    pub fn of(&self, subnetwork: Subnetwork) -> Self {
+        Self { subnetwork, ..self.clone() }
+    }
+
+    fn recipe(&self) -> Recipe {
+        let train = &self.train;
+        Recipe {
+            learning_rate: train.learning_rate,
+            batch_size: train.batch_size,
+            epochs: train.epochs,
+            max_steps: None,
+            warmup: train.warmup,
+            clip: train.clip,
+            optimizer: AdamW {
+                beta1: train.beta1,
+                beta2: train.beta2,
+                epsilon: train.epsilon,
+                weight_decay: train.weight_decay,
+            },
+            dropout: train.dropout as f32,
+            attention_dropout: train.attention_dropout as f32,
+            order_seed: self.seeds.order,
+            dropout_seed: self.seeds.dropout,
+        }
+    }
+
+    fn kind(mask: &Mask) -> &'static StageKind {
+        if Subnetwork::is_whole(mask) { &FINETUNE } else { &RETRAIN }
+    }
+}
+
+impl Stage for Train {
+    fn settings(&self) -> Value {
+        json!(self)
+    }
+
+    fn reads(&self) -> Vec<&'static str> {
+        self.subnetwork.reads().into_iter().collect()
+    }
+
+    fn writes_model(&self) -> bool {
+        true
+    }
+
+    fn identity(&self, known: &Known) -> Result<Identity> {
+        let mask = self.subnetwork.mask(known)?;
+        let mut inputs = known.hashes.in_place_of_names(self.settings());
+        let fields = inputs.as_object_mut().expect("a struct's fields");
+        fields.remove("subnetwork");
+        if !Subnetwork::is_whole(&mask) {
+            fields.insert("mask".to_owned(), json!(mask));
+        }
+        Ok(Identity { kind: Self::kind(&mask), inputs })
+    }
+
+    fn describe(&self, inputs: &Inputs) -> String {
+        let train = HeldOut::rest(self.heldout.as_ref(), &inputs.train);
+        let steps = self.recipe().steps(train.len());
+        match self.subnetwork {
+            Subnetwork::Whole => format!("{steps} steps"),
+            Subnetwork::Control { mode, .. } => {
+                format!("{steps} steps of the {mode} subnetwork from the pre-trained weights")
+            }
+        }
+    }
+
+    fn run(&self, given: &Given, out: &StageWriter, progress: &mut dyn Progress) -> Result<Value> {
+        let inputs = given.inputs;
+        let (mut bert, summary) = self.retrain(given, out.checkpoint_dir(), progress)?;
+        bert.config.set_dropouts(self.train.dropout, self.train.attention_dropout);
+        let metrics = files::evaluate(inputs, &bert, out)?;
+        let names: &[&str] = match inputs.task.labels {
+            Labels::Classes(names) => names,
+            Labels::Score => &[],
+        };
+        files::write_model(&bert, names, &inputs.tokenizer, out)?;
+        let rate = summary.tokens as f64 / summary.seconds;
+        progress.end(&format!(
+            "{}: {} steps in {:.1} s, {rate:.0} tokens/s, {}",
+            given.id,
+            summary.steps,
+            summary.seconds,
+            files::deciding(inputs, &metrics)
+        ));
+        Ok(json!({
+            "seconds_before": summary.seconds_before,
+            "computed_by": summary.computed_by,
+            "train_seconds": summary.seconds,
+            "train_tokens_per_s": rate,
+            "steps": summary.steps,
+            "epoch_losses": summary.epoch_losses,
+        }))
+    }
+
+    fn retrain(
+        &self,
+        given: &Given,
+        checkpoints: PathBuf,
+        progress: &mut dyn Progress,
+    ) -> Result<(Bert, Summary)> {
+        let inputs = given.inputs;
+        let mask = self.subnetwork.mask(&given.known())?;
+        let mut pretrained = inputs.model.clone();
+        let whole = pretrained.build(inputs.head(), self.seeds.init, true)?;
+        pretrained.notes.iter().for_each(|note| progress.say(note));
+        let bert = whole.shrunk(&mask.layer_shapes());
+        drop(whole);
+        let train = HeldOut::rest(self.heldout.as_ref(), &inputs.train);
+        let recipe = self.recipe();
+        progress.begin(Self::kind(&mask).name, recipe.steps(train.len()));
+        let mut checkpoints = Checkpoints::new(checkpoints, given.checkpoint_every);
+        finetune(&inputs.machine, bert, &train, &recipe, &mut checkpoints, progress)
+    }
+}
