@@ -88,8 +88,8 @@ impl Contents {
         let hashes =
             Hashes { weights: &model.sha256, model: &model.config, tokenizer: &model.tokenizer, data };
         let graph = protocol::graph(config).ok()?;
-        let first = graph.nodes().first()?.stage.identity(&Known { hashes, done: &Outcomes::new() });
-        Some(first.ok()?.id())
+        let first = graph.nodes().first()?.stage.identity(&Known::of(hashes, &Outcomes::new()));
+        Some(first.ok()??.id())
     }
 
     /// [`read`](Self::read) and [`first_stage`](Self::first_stage).

@@ -5,7 +5,7 @@ use super::{
     graph::Graph,
     record,
     restore::weights_for,
-    stage::{Given, Known, Outcomes},
+    stage::{Given, Known, Outcomes, early},
     stages::{METRICS, metrics, scores},
 };
 use crate::{
@@ -34,7 +34,7 @@ pub fn execute(
     let mut pins: BTreeMap<&str, Option<Held>> = BTreeMap::new();
     for (index, node) in graph.nodes().iter().enumerate() {
         let stage = &*node.stage;
-        let identity = stage.identity(&Known { hashes: inputs.hashes(), done: &done })?;
+        let identity = stage.identity(&Known::of(inputs.hashes(), &done))?.ok_or_else(|| early(node.name))?;
         let id = identity.id();
         let mut loaded = None;
         if let Some(name) = stage.weights_of()
@@ -73,18 +73,18 @@ pub(super) fn once(
     progress: &mut dyn Progress,
     compute: impl FnOnce(&StageWriter, &mut dyn Progress) -> Result<Value>,
 ) -> Result<Done> {
-    let mut told = false;
+    let mut announced = false;
     let stage = id.as_str();
     let begun = store.begin(id, &mut |id| {
         if progress.stop_wanted() {
             return Err(Error::stopped(&format!("while another process computes {id}")));
         }
         cores::leave();
-        if !told {
+        if !announced {
             progress.say(&format!("{id}: another process computes it; waiting"));
             progress.event(&Event::StageWaits { stage });
         }
-        told = true;
+        announced = true;
         Ok(())
     })?;
     match begun {

@@ -16,18 +16,18 @@ pub(super) fn weights_for(
     progress: &mut dyn Progress,
 ) -> Result<Held> {
     let id = given.outcome(node.name)?.id();
-    let mut told = false;
+    let mut announced = false;
     loop {
         let wanted = store.want(id, WEIGHTS, &mut |id| {
             if progress.stop_wanted() {
                 return Err(Error::stopped(&format!("while another process computes the weights of {id}")));
             }
             cores::leave();
-            if !told {
+            if !announced {
                 progress.say(&format!("{id}: another process computes its weights; waiting"));
                 progress.event(&Event::StageWaits { stage: id.as_str() });
             }
-            told = true;
+            announced = true;
             Ok(())
         })?;
         match wanted {
@@ -40,7 +40,7 @@ pub(super) fn weights_for(
     }
 }
 
-/// The stage's scores, and all that was made of its weights, belong to these bits: others are refused.
+/// Scores and tickets in the store belong to the bits that were removed: other bits are refused.
 fn retrain(node: &Node, given: &Given, again: Again, progress: &mut dyn Progress) -> Result<()> {
     let (done, own) = (again.done().clone(), given.inputs.machine.program());
     let id = done.id();
@@ -50,7 +50,7 @@ fn retrain(node: &Node, given: &Given, again: Again, progress: &mut dyn Progress
     if again.was_other(&own) || by.iter().any(|program| kernels(program) != kernels(&own)) {
         return Err(other_bits(&done, &by, &own));
     }
-    progress.say(&format!("{id}: its weights were removed to save room; they are trained again"));
+    progress.say(&format!("{id}: its weights were removed to save room; training them again"));
     progress.event(&Event::StageBegins { stage: id.as_str() });
     let given = Given { id, ..*given };
     let (bert, summary) = node.stage.retrain(&given, again.checkpoint_dir(), progress)?;
@@ -58,7 +58,7 @@ fn retrain(node: &Node, given: &Given, again: Again, progress: &mut dyn Progress
         return Err(other_bits(&done, &by, &own));
     }
     progress.end(&format!(
-        "{id}: the weights are there again, bit for bit, after {} steps in {:.1} s",
+        "{id}: weights restored, bit for bit, after {} steps in {:.1} s",
         summary.steps, summary.seconds
     ));
     let (stage, seconds) = (id.as_str(), summary.seconds);

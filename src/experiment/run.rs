@@ -19,6 +19,7 @@ use crate::{
 };
 use std::{
     borrow::Cow,
+    collections::BTreeMap,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -99,8 +100,8 @@ pub fn run(experiment: &Experiment, store: &Store, progress: &mut dyn Progress) 
     let Experiment { config, inputs, protocol, graph } = experiment;
     let every = Duration::try_from_secs_f64(config.run.checkpoint_every).unwrap_or(Duration::MAX);
     let done = execute(graph, inputs, every, store, progress)?;
-    let record = protocol.record(experiment, &done)?;
     still_there(done.values(), store)?;
+    let record = protocol.record(experiment, &done)?;
     let path = experiment.record_path(store);
     let text = serde_json::to_string_pretty(&record).map_err(|e| Error::internal(e.to_string()))?;
     if let Some(moved) = store.write_record(&path, &format!("{text}\n"))? {
@@ -131,24 +132,25 @@ fn still_there<'a>(stages: impl Iterator<Item = &'a Done>, store: &Store) -> Res
 /// outcome which is not there yet has no id.
 pub fn plan(experiment: &Experiment, store: &Store) -> Result<Vec<String>> {
     let inputs = &experiment.inputs;
-    let (mut done, mut lines, mut named) = (Outcomes::new(), Vec::new(), Vec::new());
+    let (mut done, mut planned, mut lines) = (Outcomes::new(), BTreeMap::new(), Vec::new());
     for node in experiment.graph.nodes() {
         let about = node.stage.describe(inputs);
-        if !node.stage.reads().iter().all(|name| done.contains_key(name)) {
+        let known = Known { hashes: inputs.hashes(), done: &done, planned: &planned };
+        let Some(id) = node.stage.identity(&known)?.map(|identity| identity.id()) else {
             lines.push(format!("{}: {about}", node.name));
             continue;
-        }
-        let id = node.stage.identity(&Known { hashes: inputs.hashes(), done: &done })?.id();
+        };
         let found = store.stage(&id).load()?;
         let state = match &found {
             Some(done) if done.is_removed(WEIGHTS) => "in the store, without its weights",
             Some(_) => "in the store",
             None => "to be computed",
         };
-        if !named.contains(&id) {
+        // Retraining the whole model is its fine-tuning.
+        if !planned.values().any(|earlier| *earlier == id) {
             lines.push(format!("{id}: {about}, {state}"));
         }
-        named.push(id);
+        planned.insert(node.name, id);
         done.extend(found.map(|found| (node.name, found)));
     }
     lines.push(format!("record: {}", experiment.record_path(store).display()));

@@ -34,11 +34,12 @@ pub trait Stage {
         false
     }
 
-    /// What the stage is called by: its settings, with hashes in the place of names.
+    /// What the stage is called by: its settings, with hashes in the place of names; `None` while it depends on an outcome
+    /// that is not there yet.
     ///
     /// # Errors
     /// When what it reads of the outcomes is damaged.
-    fn identity(&self, known: &Known) -> Result<Identity>;
+    fn identity(&self, known: &Known) -> Result<Option<Identity>>;
 
     /// What it does, in a few words for people.
     fn describe(&self, inputs: &Inputs) -> String;
@@ -56,12 +57,20 @@ pub trait Stage {
 pub struct Known<'a> {
     pub hashes: Hashes<'a>,
     pub done: &'a Outcomes,
+    /// Ids of stages that are still to be computed.
+    pub planned: &'a BTreeMap<&'static str, StageId>,
 }
 
-impl Known<'_> {
-    /// The stage of a node that is done.
-    pub fn outcome(&self, node: &str) -> Result<&Done> {
-        outcome(self.done, node)
+impl<'a> Known<'a> {
+    /// Where nothing is planned: what is not done is not known.
+    pub fn of(hashes: Hashes<'a>, done: &'a Outcomes) -> Self {
+        static NOTHING: BTreeMap<&'static str, StageId> = BTreeMap::new();
+        Self { hashes, done, planned: &NOTHING }
+    }
+
+    /// The id of a node's stage.
+    pub fn id(&self, node: &str) -> Option<&'a StageId> {
+        self.done.get(node).map(Done::id).or_else(|| self.planned.get(node))
     }
 }
 
@@ -77,17 +86,18 @@ pub struct Given<'a> {
 
 impl<'a> Given<'a> {
     pub fn known(&self) -> Known<'a> {
-        Known { hashes: self.inputs.hashes(), done: self.done }
+        Known::of(self.inputs.hashes(), self.done)
     }
 
     /// The stage of a node that is done.
     pub fn outcome(&self, node: &str) -> Result<&'a Done> {
-        outcome(self.done, node)
+        self.done.get(node).ok_or_else(|| early(node))
     }
 }
 
-fn outcome<'a>(done: &'a Outcomes, node: &str) -> Result<&'a Done> {
-    done.get(node).ok_or_else(|| Error::internal(format!("the stage {node} is read before it is done")))
+/// An outcome is read that its graph has not ordered to be there.
+pub(super) fn early(node: &str) -> Error {
+    Error::internal(format!("{node} is read before it is done"))
 }
 
 /// Kind and inputs of a stage; its id is their hash.

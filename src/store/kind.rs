@@ -34,6 +34,11 @@ impl StageKind {
     pub fn named(name: &str) -> Option<&'static Self> {
         KINDS.into_iter().find(|kind| kind.name == name)
     }
+
+    /// The kind of the stage of this id.
+    pub fn of(id: &str) -> Option<&'static Self> {
+        Self::named(id.rsplit_once('-')?.0)
+    }
 }
 
 #[cfg(test)]
@@ -44,7 +49,8 @@ mod tests {
     fn every_kind_is_found_by_its_own_name_alone() {
         for kind in KINDS {
             assert!(std::ptr::eq(StageKind::named(kind.name).unwrap(), kind));
+            assert!(std::ptr::eq(StageKind::of(&format!("{}-0123456789ab", kind.name)).unwrap(), kind));
         }
-        assert_eq!(StageKind::named("fine"), None);
+        assert_eq!((StageKind::named("fine"), StageKind::of("finetune")), (None, None));
     }
 }

@@ -181,7 +181,7 @@ impl Broom {
 
 /// Of a kind that another version has added, nobody here knows how to restore any.
 fn weights(id: &StageId) -> Weights {
-    StageKind::named(id.kind()).map_or(Weights::None, |kind| kind.weights)
+    StageKind::of(id.as_str()).map_or(Weights::None, |kind| kind.weights)
 }
 
 /// Whether a folder's disk has no room for a few small files.

@@ -84,7 +84,8 @@ mod tests {
             (config.mode, config.seed) = (mode, seed);
             config
         };
-        let configs = vec![config(Mode::Good, 1), config(Mode::Bad, 1), config(Mode::Full, 1), config(Mode::Good, 2)];
+        let configs =
+            vec![config(Mode::Good, 1), config(Mode::Bad, 1), config(Mode::Full, 1), config(Mode::Good, 2)];
         let sweep = Sweep::new("test", configs, &Store::at(Path::new("nowhere")).unwrap()).unwrap();
         let place = |mode, seed| {
             let is = |run: &Run| (run.config.mode, run.config.seed) == (mode, seed);

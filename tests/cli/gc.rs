@@ -12,8 +12,8 @@ use serde_json::Value;
 use crate::fixture::{Bench, done_stages, files, json_file, lottery, refused, stderr, succeeded};
 
 const WEIGHTS: &str = "model.safetensors";
-pub const AGAIN: &str = "its weights were removed to save room; they are trained again";
-pub const BACK: &str = "the weights are there again, bit for bit";
+pub const AGAIN: &str = "its weights were removed to save room; training them again";
+pub const BACK: &str = "weights restored, bit for bit";
 
 /// `lottery gc` on a store that must exist; its document.
 pub fn gc(store: &Path, arguments: &[&str]) -> Value {

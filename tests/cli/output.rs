@@ -71,7 +71,7 @@ fn a_dry_run_computes_nothing_and_prints_a_configuration_that_is_accepted_back()
     let record: serde_json::Value = serde_json::from_slice(&again(&["--json"])).unwrap();
     assert_eq!((record["mode"].as_str(), record["seed"].as_u64()), (Some("bad"), Some(42)));
     let then = String::from_utf8(again(&["--dry-run"])).unwrap();
-    assert_eq!(then.matches("in the store").count(), 2, "{then}");
+    assert_eq!(then.matches("in the store").count(), 4, "{then}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ pub mod record;
 use super::{Recorder, host, is_kept, now};
 use crate::{
     error::{Error, Result},
-    store::{StageId, StageKind, regular},
+    store::{StageKind, regular},
     train::{Event, event::TrainingStep},
 };
 use proto::{Summary, Value};
@@ -92,7 +92,7 @@ impl Recorder for TensorBoard {
     fn record(&mut self, stage: Option<&str>, event: &Event) -> io::Result<()> {
         match event {
             Event::Step(step) if is_kept(step.step, step.total) => {
-                let kind = stage.and_then(StageId::parse).and_then(|id| StageKind::named(id.kind()));
+                let kind = stage.and_then(StageKind::of);
                 self.scalars(step.step, training(kind.map_or("train", |kind| kind.scalars), step))
             }
             Event::SearchPass(pass) => {

@@ -9,7 +9,7 @@ use crate::{
         Experiment, Record,
         graph::Graph,
         record::Subject,
-        stage::{Known, Outcomes},
+        stage::{Known, Outcomes, early},
         stages::{Evaluate, Search, Subnetwork, Train},
         ticket::Ticket,
     },
@@ -39,8 +39,8 @@ impl Protocol for Structured {
     }
 
     fn record(&self, experiment: &Experiment, done: &Outcomes) -> Result<Record> {
-        let known = Known { hashes: experiment.inputs.hashes(), done };
-        let mask = subnetwork(&experiment.config).mask(&known)?;
+        let known = Known::of(experiment.inputs.hashes(), done);
+        let mask = subnetwork(&experiment.config).mask(&known)?.ok_or_else(|| early(SEARCH))?;
         let found = done.get(SEARCH).map(|search| Ticket::read(search, known.hashes.model)).transpose()?;
         Record::new(experiment, done, Subject { mask, found, nodes: [FINETUNE, EVALUATE, RETRAIN] })
     }

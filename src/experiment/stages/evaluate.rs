@@ -35,11 +35,14 @@ impl Stage for Evaluate {
         Some(self.finetune)
     }
 
-    fn identity(&self, known: &Known) -> Result<Identity> {
+    fn identity(&self, known: &Known) -> Result<Option<Identity>> {
+        let (Some(finetuned), Some(mask)) = (known.id(self.finetune), self.subnetwork.mask(known)?) else {
+            return Ok(None);
+        };
         let mut inputs = self.settings();
-        inputs["finetune"] = json!(known.outcome(self.finetune)?.id().as_str());
-        inputs["mask"] = json!(self.subnetwork.mask(known)?);
-        Ok(Identity { kind: &EVALUATE, inputs })
+        inputs["finetune"] = json!(finetuned.as_str());
+        inputs["mask"] = json!(mask);
+        Ok(Some(Identity { kind: &EVALUATE, inputs }))
     }
 
     fn describe(&self, _: &Inputs) -> String {
@@ -47,7 +50,7 @@ impl Stage for Evaluate {
     }
 
     fn run(&self, given: &Given, out: &StageWriter, progress: &mut dyn Progress) -> Result<Value> {
-        let mask = self.subnetwork.mask(&given.known())?;
+        let mask = self.subnetwork.units(given)?;
         let bert = files::load_model(given.inputs, given.outcome(self.finetune)?)?;
         let metrics = files::evaluate(given.inputs, &bert.shrunk(&mask.layer_shapes()), out)?;
         progress.say(&format!("{}: {}", given.id, files::deciding(given.inputs, &metrics)));

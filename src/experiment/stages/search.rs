@@ -73,10 +73,11 @@ impl Stage for Search {
         Some(self.finetune)
     }
 
-    fn identity(&self, known: &Known) -> Result<Identity> {
+    fn identity(&self, known: &Known) -> Result<Option<Identity>> {
+        let Some(finetuned) = known.id(self.finetune) else { return Ok(None) };
         let mut inputs = self.settings();
-        inputs["finetune"] = json!(known.outcome(self.finetune)?.id().as_str());
-        Ok(Identity { kind: &SEARCH, inputs })
+        inputs["finetune"] = json!(finetuned.as_str());
+        Ok(Some(Identity { kind: &SEARCH, inputs }))
     }
 
     fn describe(&self, _: &Inputs) -> String {

@@ -3,7 +3,10 @@
 use crate::{
     choice::Choice,
     error::Result,
-    experiment::{stage::Known, ticket::Ticket},
+    experiment::{
+        stage::{Given, Known, early},
+        ticket::Ticket,
+    },
     prune::{Mask, Method, Mode, RandomRule, control},
 };
 use serde::Serialize;
@@ -27,19 +30,25 @@ impl Subnetwork {
         }
     }
 
-    /// The units that are kept.
+    /// The units that are kept; `None` while the ticket is not found yet.
     ///
     /// # Errors
     /// When the ticket is damaged.
-    pub fn mask(&self, known: &Known) -> Result<Mask> {
+    pub fn mask(&self, known: &Known) -> Result<Option<Mask>> {
         let model = known.hashes.model;
         match *self {
-            Self::Whole => Ok(Mask::full(model.num_hidden_layers, model.num_attention_heads)),
+            Self::Whole => Ok(Some(Mask::full(model.num_hidden_layers, model.num_attention_heads))),
             Self::Control { mode, method, seed, random, ticket } => {
-                let good = Ticket::read(known.outcome(ticket)?, model)?;
-                Ok(control(mode, method, &good.mask, seed, random))
+                let Some(search) = known.done.get(ticket) else { return Ok(None) };
+                let good = Ticket::read(search, model)?;
+                Ok(Some(control(mode, method, &good.mask, seed, random)))
             }
         }
+    }
+
+    /// [`mask`](Self::mask) of a stage that is computed.
+    pub fn units(&self, given: &Given) -> Result<Mask> {
+        self.mask(&given.known())?.ok_or_else(|| early("the ticket"))
     }
 
     /// Whether nothing is pruned.

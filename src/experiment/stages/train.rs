@@ -101,15 +101,15 @@ impl Stage for Train {
         true
     }
 
-    fn identity(&self, known: &Known) -> Result<Identity> {
-        let mask = self.subnetwork.mask(known)?;
+    fn identity(&self, known: &Known) -> Result<Option<Identity>> {
+        let Some(mask) = self.subnetwork.mask(known)? else { return Ok(None) };
         let mut inputs = known.hashes.in_place_of_names(self.settings());
         let fields = inputs.as_object_mut().expect("a struct's fields");
         fields.remove("subnetwork");
         if !Subnetwork::is_whole(&mask) {
             fields.insert("mask".to_owned(), json!(mask));
         }
-        Ok(Identity { kind: Self::kind(&mask), inputs })
+        Ok(Some(Identity { kind: Self::kind(&mask), inputs }))
     }
 
     fn describe(&self, inputs: &Inputs) -> String {
@@ -158,7 +158,7 @@ impl Stage for Train {
         progress: &mut dyn Progress,
     ) -> Result<(Bert, Summary)> {
         let inputs = given.inputs;
-        let mask = self.subnetwork.mask(&given.known())?;
+        let mask = self.subnetwork.units(given)?;
         let mut pretrained = inputs.model.clone();
         let whole = pretrained.build(inputs.head(), self.seeds.init, true)?;
         pretrained.notes.iter().for_each(|note| progress.say(note));
