@@ -13,7 +13,7 @@ use lottery::{
             counting::{Calls, Counting},
         },
         dropout::DropoutPlan,
-        later::in_turn,
+        pending::pipelined,
         rng::{Purpose, Stream},
     },
 };
@@ -74,7 +74,7 @@ fn training(work: &Work, machine: &Machine, bert: &Bert, steps: usize) -> Result
         let outcome = engine.step(&work.input(), Goal::Labels(work.targets()), &plan, &UPDATE)?;
         Ok(((step, milliseconds(start)), outcome))
     });
-    in_turn(asked, |(step, host), _| {
+    pipelined(asked, |(step, host), _| {
         if step >= 3 {
             times[0].push(milliseconds(last));
             times[1].push(host);

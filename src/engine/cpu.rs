@@ -11,8 +11,8 @@ use crate::{
         Format,
         adamw::{self, Moments},
         dropout::DropoutPlan,
-        later::Later,
         loss::{self, Prediction, Targets},
+        pending::Pending,
     },
 };
 use std::ops::Range;
@@ -77,11 +77,11 @@ impl Cpu<'static> {
 }
 
 impl Engine for Cpu<'_> {
-    fn logits(&mut self, input: &Input, gates: Option<&Gates>) -> Result<Later<Vec<f32>>> {
+    fn logits(&mut self, input: &Input, gates: Option<&Gates>) -> Result<Pending<Vec<f32>>> {
         let Self { bert, workspace, format, .. } = self;
         let pass = Pass { gates, format: *format, ..Pass::default() };
         compute(|| bert.forward(input, &pass, workspace));
-        Ok(Later::Known(workspace.logits().to_vec()))
+        Ok(Pending::Ready(workspace.logits().to_vec()))
     }
 
     fn predictions(
@@ -89,10 +89,10 @@ impl Engine for Cpu<'_> {
         input: &Input,
         rows: &[usize],
         words: &[u32],
-    ) -> Result<Later<Vec<Prediction>>> {
+    ) -> Result<Pending<Vec<Prediction>>> {
         let Self { bert, workspace, format, .. } = self;
         let pass = Pass { format: *format, ..Pass::default() };
-        Ok(Later::Known(compute(|| {
+        Ok(Pending::Ready(compute(|| {
             bert.forward_masked(input, rows, &pass, workspace);
             loss::words(workspace.masked_logits(), words)
         })))
@@ -103,10 +103,10 @@ impl Engine for Cpu<'_> {
         input: &Input,
         targets: Targets,
         gates: Option<&Gates>,
-    ) -> Result<Later<(Vec<f32>, GateGradients)>> {
+    ) -> Result<Pending<(Vec<f32>, GateGradients)>> {
         let Self { bert, workspace, d_logits, format, .. } = self;
         let pass = Pass { dropout: None, gates, keep: true, gate_gradients: true, format: *format };
-        Ok(Later::Known(compute(|| {
+        Ok(Pending::Ready(compute(|| {
             bert.forward(input, &pass, workspace);
             let (logits, mut gradients) = (workspace.logits().to_vec(), GateGradients::default());
             d_logits.resize(logits.len(), 0.0);
@@ -122,8 +122,8 @@ impl Engine for Cpu<'_> {
         goal: Goal,
         dropout: &DropoutPlan,
         update: &Update,
-    ) -> Result<Later<Outcome>> {
-        Ok(Later::Known(compute(|| {
+    ) -> Result<Pending<Outcome>> {
+        Ok(Pending::Ready(compute(|| {
             let loss = self.pass(input, goal, dropout);
             let norm = if loss.is_finite() { adamw::norm(&self.gradient) } else { f64::NAN };
             self.refused |= !norm.is_finite();

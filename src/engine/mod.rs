@@ -14,8 +14,8 @@ use crate::{
         adamw::{AdamW, Moments},
         cuda::Gpu,
         dropout::DropoutPlan,
-        later::Later,
         loss::{Prediction, Targets},
+        pending::Pending,
         simd::{self, Bf16},
     },
 };
@@ -164,15 +164,19 @@ pub struct Outcome {
     pub norm: f64,
 }
 
-/// A BERT on a device. Gates need all units present. What is [`Later`] the device may still be computing while it is
+/// A BERT on a device. Gates need all units present. What is [`Pending`] the device may still be computing while it is
 /// asked for more; it does one thing after another.
 pub trait Engine {
     /// (B, labels), without dropout.
-    fn logits(&mut self, input: &Input, gates: Option<&Gates>) -> Result<Later<Vec<f32>>>;
+    fn logits(&mut self, input: &Input, gates: Option<&Gates>) -> Result<Pending<Vec<f32>>>;
 
     /// How well each hidden word is found, without dropout; rows as in [`Goal::Words`].
-    fn predictions(&mut self, input: &Input, rows: &[usize], words: &[u32])
-    -> Result<Later<Vec<Prediction>>>;
+    fn predictions(
+        &mut self,
+        input: &Input,
+        rows: &[usize],
+        words: &[u32],
+    ) -> Result<Pending<Vec<Prediction>>>;
 
     /// The logits without dropout, and the gradients by the gates of each example's own loss.
     fn gate_gradients(
@@ -180,7 +184,7 @@ pub trait Engine {
         input: &Input,
         targets: Targets,
         gates: Option<&Gates>,
-    ) -> Result<Later<(Vec<f32>, GateGradients)>>;
+    ) -> Result<Pending<(Vec<f32>, GateGradients)>>;
 
     /// One step of an engine that trains: forward, backward, clip, AdamW. After one whose outcome is not finite no other
     /// changes anything, those included that were asked for before it was known.
@@ -190,7 +194,7 @@ pub trait Engine {
         goal: Goal,
         dropout: &DropoutPlan,
         update: &Update,
-    ) -> Result<Later<Outcome>>;
+    ) -> Result<Pending<Outcome>>;
 
     /// Weights, laid out as the model's, and moments, as they are behind all steps.
     ///

@@ -1,7 +1,7 @@
 //! Logits of a whole dataset, dropout off.
 
 use super::dataset::{Dataset, input};
-use crate::{engine::Engine, error::Result, ops::later::in_turn};
+use crate::{engine::Engine, error::Result, ops::pending::pipelined};
 
 /// Examples that are packed together: it changes nothing but speed and memory.
 pub const BATCH: usize = 32;
@@ -14,7 +14,7 @@ pub fn logits(engine: &mut dyn Engine, data: &Dataset) -> Result<Vec<f32>> {
         let (batch, _) = data.batch(indices);
         Ok(((), engine.logits(&input(&batch), None)?))
     });
-    in_turn(asked, |(), logits| {
+    pipelined(asked, |(), logits| {
         out.extend(logits);
         Ok(())
     })?;

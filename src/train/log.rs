@@ -9,7 +9,7 @@ use super::{
 use crate::{
     engine::Outcome,
     error::{Error, Result},
-    ops::later::Queue,
+    ops::pending::Queue,
 };
 use std::time::Instant;
 

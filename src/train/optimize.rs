@@ -16,7 +16,7 @@ use crate::{
     ops::{
         adamw::{self, AdamW, Moments},
         dropout::DropoutPlan,
-        later::Later,
+        pending::Pending,
         rng::{Purpose, Stream},
     },
 };
@@ -45,7 +45,7 @@ pub struct Recipe {
 
 /// A step that was asked for.
 pub struct Asked {
-    pub outcome: Later<Outcome>,
+    pub outcome: Pending<Outcome>,
     /// How many predictions that were: examples, or masked tokens.
     pub predictions: usize,
     pub tokens: usize,

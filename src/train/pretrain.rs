@@ -11,7 +11,7 @@ use crate::{
     engine::{Engine, Goal, Machine, Update},
     error::Result,
     model::{Bert, Input},
-    ops::{dropout::DropoutPlan, later::in_turn, loss::Prediction},
+    ops::{dropout::DropoutPlan, loss::Prediction, pending::pipelined},
     text::{Batch, Encoded, Masking},
 };
 
@@ -101,7 +101,7 @@ fn score(engine: &mut dyn Engine, heldout: &[Encoded], masking: &Masking, step: 
         let masked = Masked::new(heldout, indices, masking, HELDOUT_SEED, 0);
         Ok(((), engine.predictions(&masked.input(), &masked.rows, &masked.words)?))
     });
-    in_turn(asked, |(), of_batch| {
+    pipelined(asked, |(), of_batch| {
         found.extend(of_batch);
         Ok(())
     })?;

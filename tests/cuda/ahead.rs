@@ -17,7 +17,7 @@ use lottery::{
             counting::{Calls, Counting},
         },
         dropout::DropoutPlan,
-        later::Later,
+        pending::Pending,
     },
     task::Label,
     text::Encoded,
@@ -62,8 +62,8 @@ impl Gpu for Nothing {
         to.fill(0);
         Ok(())
     }
-    fn fetch(&self, _: u64, bytes: usize) -> Result<Later<Vec<u8>>> {
-        Ok(Later::Coming(Box::new(move || Ok(vec![0; bytes]))))
+    fn fetch(&self, _: u64, bytes: usize) -> Result<Pending<Vec<u8>>> {
+        Ok(Pending::InFlight(Box::new(move || Ok(vec![0; bytes]))))
     }
     fn copy(&self, _: u64, _: u64, _: usize) -> Result<()> {
         Ok(())

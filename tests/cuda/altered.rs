@@ -6,7 +6,7 @@ use lottery::{
     error::Result,
     ops::{
         cuda::{Argument, Gpu, Grid, Product},
-        later::Later,
+        pending::Pending,
     },
 };
 
@@ -35,7 +35,7 @@ where
     fn download(&self, from: u64, to: &mut [u8]) -> Result<()> {
         self.gpu.download(from, to)
     }
-    fn fetch(&self, from: u64, bytes: usize) -> Result<Later<Vec<u8>>> {
+    fn fetch(&self, from: u64, bytes: usize) -> Result<Pending<Vec<u8>>> {
         self.gpu.fetch(from, bytes)
     }
     fn copy(&self, from: u64, to: u64, bytes: usize) -> Result<()> {

@@ -12,7 +12,7 @@ use lottery::{
     error::{Error, Result},
     ops::{
         cuda::{Argument, Format, Gpu, Grid, Matrix, Product},
-        later::Later,
+        pending::Pending,
         product::{View, Write, matmul},
     },
 };
@@ -114,11 +114,11 @@ impl Gpu for Emulated {
         Ok(())
     }
 
-    fn fetch(&self, from: u64, bytes: usize) -> Result<Later<Vec<u8>>> {
+    fn fetch(&self, from: u64, bytes: usize) -> Result<Pending<Vec<u8>>> {
         let mut to = vec![0; bytes];
         self.download(from, &mut to)?;
         // Known to nobody before somebody waits for it.
-        Ok(Later::Coming(Box::new(move || Ok(to))))
+        Ok(Pending::InFlight(Box::new(move || Ok(to))))
     }
 
     fn copy(&self, from: u64, to: u64, bytes: usize) -> Result<()> {

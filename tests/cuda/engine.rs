@@ -10,8 +10,8 @@ use lottery::{
         adamw::{AdamW, Moments},
         cuda::{Format, Gpu},
         dropout::DropoutPlan,
-        later::Later,
         loss::Targets,
+        pending::Pending,
     },
 };
 
@@ -183,8 +183,8 @@ fn some_steps_lead_where_the_cpus_lead_and_a_stopped_training_goes_on_bit_for_bi
             let mut engine = machine.trainer(bert, moments)?;
             let outcomes = steps.map(|n| engine.step(&packed.input(), goal, &plan(n), &UPDATE));
             // All steps are asked for before anybody waits.
-            let outcomes = outcomes.collect::<Result<Vec<Later<Outcome>>>>()?;
-            let outcomes: Vec<Outcome> = outcomes.into_iter().map(Later::wait).collect::<Result<_>>()?;
+            let outcomes = outcomes.collect::<Result<Vec<Pending<Outcome>>>>()?;
+            let outcomes: Vec<Outcome> = outcomes.into_iter().map(Pending::wait).collect::<Result<_>>()?;
             let moments = engine.state()?.1.clone();
             Ok((engine.finish()?, moments, outcomes))
         };
@@ -223,13 +223,13 @@ fn neither_a_step_whose_loss_is_no_number_nor_those_behind_it_change_anything() 
         let trainer = || cuda(gpu, format).trainer(bert.clone(), Moments::zeros(bert.params.data.len()));
         let mut engine = trainer()?;
         let goals = [right, wrong, right, right];
-        let outcomes: Vec<Later<Outcome>> = goals
+        let outcomes: Vec<Pending<Outcome>> = goals
             .iter()
             .zip(0..)
             .map(|(goal, n)| engine.step(&packed.input(), *goal, &plan(n), &UPDATE))
             .collect::<Result<_>>()?;
         let logits = engine.logits(&packed.input(), None)?;
-        let outcomes: Vec<Outcome> = outcomes.into_iter().map(Later::wait).collect::<Result<_>>()?;
+        let outcomes: Vec<Outcome> = outcomes.into_iter().map(Pending::wait).collect::<Result<_>>()?;
         assert!(outcomes[0].loss.is_finite() && outcomes[0].norm.is_finite());
         assert!(outcomes[1].loss.is_nan() && outcomes[1].norm.is_nan());
 

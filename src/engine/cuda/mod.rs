@@ -20,8 +20,8 @@ use crate::{
         adamw::Moments,
         cuda::{Buffer, Format, Gpu, download, fetch, loss},
         dropout::DropoutPlan,
-        later::Later,
         loss::{Prediction, Targets},
+        pending::Pending,
     },
 };
 use batch::{Batch, Part};
@@ -93,7 +93,7 @@ impl Cuda {
     }
 
     /// (B, labels), from the device.
-    fn read_logits(&self) -> Result<Later<Vec<f32>>> {
+    fn read_logits(&self) -> Result<Pending<Vec<f32>>> {
         let len = self.batch.sequences * self.weights.layout.classifier_bias.len();
         fetch(&*self.gpu, self.classifier.logits.address(), len)
     }
@@ -156,7 +156,7 @@ fn no_trainer() -> Error {
 }
 
 impl Engine for Cuda {
-    fn logits(&mut self, input: &Input, gates: Option<&model::Gates>) -> Result<Later<Vec<f32>>> {
+    fn logits(&mut self, input: &Input, gates: Option<&model::Gates>) -> Result<Pending<Vec<f32>>> {
         self.batch.upload(input, None, &[])?;
         let gates = self.upload_gates(gates)?;
         self.classify(&self.pass(None, gates), false)?;
@@ -168,7 +168,7 @@ impl Engine for Cuda {
         input: &Input,
         rows: &[usize],
         words: &[u32],
-    ) -> Result<Later<Vec<Prediction>>> {
+    ) -> Result<Pending<Vec<Prediction>>> {
         self.batch.upload(input, Some(rows), words)?;
         self.find_words(&self.pass(None, None), false, self.loss.fit(8)?)?;
         let losses = fetch::<f32>(&*self.gpu, self.masked_lm.losses.address(), words.len())?;
@@ -184,7 +184,7 @@ impl Engine for Cuda {
         input: &Input,
         targets: Targets,
         gates: Option<&model::Gates>,
-    ) -> Result<Later<(Vec<f32>, GateGradients)>> {
+    ) -> Result<Pending<(Vec<f32>, GateGradients)>> {
         self.batch.upload(input, None, &bits(&targets))?;
         let gates = self.upload_gates(gates)?;
         let pass = Pass { gate_gradients: true, ..self.pass(None, gates) };
@@ -203,7 +203,7 @@ impl Engine for Cuda {
         goal: Goal,
         dropout: &DropoutPlan,
         update: &Update,
-    ) -> Result<Later<Outcome>> {
+    ) -> Result<Pending<Outcome>> {
         let trainer = self.trainer.as_ref().ok_or_else(no_trainer)?;
         match &goal {
             Goal::Labels(targets) => self.batch.upload_for_training(input, None, &bits(targets))?,

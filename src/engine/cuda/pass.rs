@@ -10,7 +10,7 @@ use crate::{
     ops::{
         cuda::{Buffer, Format, Gpu, attention, fetch, layer_norm::Norm, sums::Sums},
         dropout::DropoutPlan,
-        later::Later,
+        pending::Pending,
     },
 };
 use std::ops::Range;
@@ -68,7 +68,7 @@ impl GateOutputs {
     }
 
     /// All of them, for the host.
-    pub fn fetch(&self, pass: &Pass) -> Result<Later<GateGradients>> {
+    pub fn fetch(&self, pass: &Pass) -> Result<Pending<GateGradients>> {
         let lens = (0..self.starts.len()).map(|l| {
             let layer = pass.layer(l);
             (layer.rows() * layer.heads(), if layer.has_ffn() { layer.rows() } else { 0 })

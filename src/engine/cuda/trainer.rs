@@ -8,7 +8,7 @@ use crate::{
     ops::{
         adamw::Moments,
         cuda::{Buffer, Gpu, adamw, download, sums::Parts},
-        later::Later,
+        pending::Pending,
     },
 };
 use std::rc::Rc;
@@ -69,7 +69,7 @@ impl Trainer {
     }
 
     /// Clip and AdamW, unless loss or gradient is not a finite number, or those of a step before were not.
-    pub fn update(&mut self, gpu: &dyn Gpu, weights: &Weights, update: &Update) -> Result<Later<Outcome>> {
+    pub fn update(&mut self, gpu: &dyn Gpu, weights: &Weights, update: &Update) -> Result<Pending<Outcome>> {
         let (len, outcome) = (weights.layout.len, self.outcome.address());
         // If one of them is refused, so is this one, and the count does not matter.
         self.moments.steps += 1;

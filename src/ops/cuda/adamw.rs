@@ -6,7 +6,7 @@
 use super::{Argument, Buffer, Gpu, Grid, THREADS};
 use crate::{
     error::Result,
-    ops::{adamw::AdamW, later::Later},
+    ops::{adamw::AdamW, pending::Pending},
 };
 
 /// Elements whose squares one block adds up.
@@ -36,7 +36,7 @@ impl Outcome {
     }
 
     /// As it is once all that was asked for before is done.
-    pub fn fetch(gpu: &dyn Gpu, from: u64) -> Result<Later<Self>> {
+    pub fn fetch(gpu: &dyn Gpu, from: u64) -> Result<Pending<Self>> {
         let read = |bytes: Vec<u8>| Self {
             loss: bytemuck::pod_read_unaligned(&bytes[..8]),
             norm: bytemuck::pod_read_unaligned(&bytes[8..16]),

@@ -1,7 +1,7 @@
 //! What is asked of a device, counted.
 
 use super::{Argument, Gpu, Grid, Product};
-use crate::{error::Result, ops::later::Later};
+use crate::{error::Result, ops::pending::Pending};
 use std::{cell::Cell, fmt, rc::Rc};
 
 /// How often each thing was asked for.
@@ -83,7 +83,7 @@ impl Gpu for Counting {
         self.gpu.download(from, to)
     }
 
-    fn fetch(&self, from: u64, bytes: usize) -> Result<Later<Vec<u8>>> {
+    fn fetch(&self, from: u64, bytes: usize) -> Result<Pending<Vec<u8>>> {
         self.count(|calls| calls.fetches += 1);
         self.gpu.fetch(from, bytes)
     }

@@ -2,7 +2,7 @@
 
 use crate::{
     error::Result,
-    ops::{Format, later::Later},
+    ops::{Format, pending::Pending},
 };
 use bytemuck::Pod;
 use std::{cell::Cell, rc::Rc};
@@ -81,7 +81,7 @@ pub trait Gpu {
     fn download(&self, from: u64, to: &mut [u8]) -> Result<()>;
 
     /// What is in this memory once all that was asked for before is done, whatever is written there afterwards.
-    fn fetch(&self, from: u64, bytes: usize) -> Result<Later<Vec<u8>>>;
+    fn fetch(&self, from: u64, bytes: usize) -> Result<Pending<Vec<u8>>>;
 
     fn copy(&self, from: u64, to: u64, bytes: usize) -> Result<()>;
 
@@ -176,6 +176,6 @@ pub fn download<T: Pod>(gpu: &dyn Gpu, from: u64, len: usize) -> Result<Vec<T>> 
 }
 
 /// As [`download`], without waiting.
-pub fn fetch<T: Pod>(gpu: &dyn Gpu, from: u64, len: usize) -> Result<Later<Vec<T>>> {
+pub fn fetch<T: Pod>(gpu: &dyn Gpu, from: u64, len: usize) -> Result<Pending<Vec<T>>> {
     Ok(gpu.fetch(from, len * size_of::<T>())?.map(|bytes| bytemuck::allocation::pod_collect_to_vec(&bytes)))
 }

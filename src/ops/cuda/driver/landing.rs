@@ -5,7 +5,7 @@ use std::{cell::RefCell, ffi::c_void, ptr::null_mut, rc::Rc};
 use cudarc::driver::sys::{self, CUresult};
 
 use super::session::Session;
-use crate::{error::Result, ops::later::Later};
+use crate::{error::Result, ops::pending::Pending};
 
 /// The smallest one that is made.
 const SMALLEST: usize = 4096;
@@ -84,9 +84,9 @@ impl Landings {
     }
 
     /// What is in the device's memory when the stream comes to it.
-    pub fn fetch(self: &Rc<Self>, from: u64, bytes: usize) -> Result<Later<Vec<u8>>> {
+    pub fn fetch(self: &Rc<Self>, from: u64, bytes: usize) -> Result<Pending<Vec<u8>>> {
         if bytes == 0 {
-            return Ok(Later::Known(Vec::new()));
+            return Ok(Pending::Ready(Vec::new()));
         }
         let landing = self.take(bytes)?;
         let stream = self.session.stream;
@@ -103,7 +103,7 @@ impl Landings {
         }
         self.session.check(code, || format!("be read, {bytes} bytes"))?;
         let on_its_way = OnItsWay { landings: self.clone(), landing: Some(landing) };
-        Ok(Later::Coming(Box::new(move || on_its_way.read(bytes))))
+        Ok(Pending::InFlight(Box::new(move || on_its_way.read(bytes))))
     }
 }
 

@@ -18,7 +18,7 @@ use self::{
 use super::{Argument, Gpu, Grid, Product};
 use crate::{
     error::{Error, Result},
-    ops::later::Later,
+    ops::pending::Pending,
 };
 
 pub use library::{devices, knows_kernels, present};
@@ -91,7 +91,7 @@ impl Gpu for Driver {
         self.memory.download(from, to)
     }
 
-    fn fetch(&self, from: u64, bytes: usize) -> Result<Later<Vec<u8>>> {
+    fn fetch(&self, from: u64, bytes: usize) -> Result<Pending<Vec<u8>>> {
         self.session.enter()?;
         self.landings.fetch(from, bytes)
     }

@@ -5,43 +5,43 @@ use std::collections::VecDeque;
 
 /// Values to come that a [`Queue`] keeps at most: enough for a device never to wait for the host, few enough that what
 /// goes wrong is known soon.
-pub const AHEAD: usize = 2;
+pub const MAX_IN_FLIGHT: usize = 2;
 
 /// A value that is known, or that a device was asked for.
-pub enum Later<T> {
-    Known(T),
+pub enum Pending<T> {
+    Ready(T),
     /// Waits for the value, and for nothing that the device was asked for after it.
-    Coming(Box<dyn FnOnce() -> Result<T>>),
+    InFlight(Box<dyn FnOnce() -> Result<T>>),
 }
 
-impl<T> Later<T> {
+impl<T> Pending<T> {
     pub fn wait(self) -> Result<T> {
         match self {
-            Self::Known(value) => Ok(value),
-            Self::Coming(wait) => wait(),
+            Self::Ready(value) => Ok(value),
+            Self::InFlight(wait) => wait(),
         }
     }
 }
 
-impl<T: 'static> Later<T> {
-    pub fn map<U>(self, made: impl FnOnce(T) -> U + 'static) -> Later<U> {
+impl<T: 'static> Pending<T> {
+    pub fn map<U>(self, made: impl FnOnce(T) -> U + 'static) -> Pending<U> {
         match self {
-            Self::Known(value) => Later::Known(made(value)),
-            Self::Coming(wait) => Later::Coming(Box::new(move || wait().map(made))),
+            Self::Ready(value) => Pending::Ready(made(value)),
+            Self::InFlight(wait) => Pending::InFlight(Box::new(move || wait().map(made))),
         }
     }
 
-    pub fn and<U: 'static>(self, other: Later<U>) -> Later<(T, U)> {
+    pub fn and<U: 'static>(self, other: Pending<U>) -> Pending<(T, U)> {
         match (self, other) {
-            (Self::Known(a), Later::Known(b)) => Later::Known((a, b)),
-            (a, b) => Later::Coming(Box::new(move || Ok((a.wait()?, b.wait()?)))),
+            (Self::Ready(a), Pending::Ready(b)) => Pending::Ready((a, b)),
+            (a, b) => Pending::InFlight(Box::new(move || Ok((a.wait()?, b.wait()?)))),
         }
     }
 }
 
 /// Values in the order in which they were asked for, each with what it was asked for; the caller asks on while a few of
 /// them are still to come.
-pub struct Queue<K, T>(VecDeque<(K, Later<T>)>);
+pub struct Queue<K, T>(VecDeque<(K, Pending<T>)>);
 
 impl<K, T> Default for Queue<K, T> {
     fn default() -> Self {
@@ -50,15 +50,15 @@ impl<K, T> Default for Queue<K, T> {
 }
 
 impl<K, T> Queue<K, T> {
-    pub fn push(&mut self, key: K, value: Later<T>) {
+    pub fn push(&mut self, key: K, value: Pending<T>) {
         self.0.push_back((key, value));
     }
 
     /// The oldest, if it is known or so many are to come that it has to be awaited. To be asked for until there is none.
     pub fn due(&mut self) -> Result<Option<(K, T)>> {
         match self.0.front() {
-            Some((_, Later::Known(_))) => self.oldest(),
-            Some(_) if self.0.len() > AHEAD => self.oldest(),
+            Some((_, Pending::Ready(_))) => self.oldest(),
+            Some(_) if self.0.len() > MAX_IN_FLIGHT => self.oldest(),
             _ => Ok(None),
         }
     }
@@ -79,8 +79,8 @@ impl<K, T> Queue<K, T> {
 }
 
 /// Gives `take` one value after another, each with its key, while the next ones are asked for.
-pub fn in_turn<K, T>(
-    asked: impl Iterator<Item = Result<(K, Later<T>)>>,
+pub fn pipelined<K, T>(
+    asked: impl Iterator<Item = Result<(K, Pending<T>)>>,
     mut take: impl FnMut(K, T) -> Result<()>,
 ) -> Result<()> {
     let mut queue = Queue::default();
@@ -109,20 +109,20 @@ mod tests {
         let waited = Rc::new(Cell::new(0));
         let coming = |value: u32| {
             let waited = waited.clone();
-            Later::Coming(Box::new(move || Ok(waited.replace(waited.get() + 1) * 100 + value)))
+            Pending::InFlight(Box::new(move || Ok(waited.replace(waited.get() + 1) * 100 + value)))
         };
-        queue.push('a', Later::Known(1));
+        queue.push('a', Pending::Ready(1));
         assert_eq!(queue.due().unwrap(), Some(('a', 1)));
         queue.push('b', coming(2));
-        queue.push('c', coming(3).map(|v| v + 10).and(Later::Known(4)).map(|(a, b)| a * 10 + b));
+        queue.push('c', coming(3).map(|v| v + 10).and(Pending::Ready(4)).map(|(a, b)| a * 10 + b));
         assert_eq!((queue.due().unwrap(), waited.get()), (None, 0));
-        queue.push('d', Later::Known(5));
+        queue.push('d', Pending::Ready(5));
         assert_eq!(queue.due().unwrap(), Some(('b', 2)));
         // What is known waits for its turn.
         assert_eq!((queue.due().unwrap(), queue.len()), (None, 2));
         assert_eq!(queue.oldest().unwrap(), Some(('c', 1134)));
         assert_eq!((queue.due().unwrap(), queue.oldest().unwrap()), (Some(('d', 5)), None));
-        queue.push('e', Later::Coming(Box::new(|| Err(Error::internal("lost")))));
+        queue.push('e', Pending::InFlight(Box::new(|| Err(Error::internal("lost")))));
         assert_eq!(queue.oldest().unwrap_err().to_string(), "lost");
         assert!(queue.is_empty());
     }
@@ -132,9 +132,9 @@ mod tests {
         let (asked, mut seen) = (Cell::new(0), Vec::new());
         let all = (0..5).map(|i| {
             asked.set(i);
-            Ok((i, Later::Coming(Box::new(move || Ok(i * i)))))
+            Ok((i, Pending::InFlight(Box::new(move || Ok(i * i)))))
         });
-        in_turn(all, |key, value| {
+        pipelined(all, |key, value| {
             seen.push((key, value, asked.get()));
             Ok(())
         })
