@@ -9,7 +9,7 @@
 //! ```
 //!
 //! A stage that is done never changes, so reading one takes no lock; but files that can be computed again may be removed
-//! to save room, and brought back, and whoever needs such a file shares the stage's lock ([`Store::want`]).
+//! to save room, and brought back, and whoever needs such a file shares the stage's lock ([`Store::pin_or_restore`]).
 //!
 //! What "found in the store" promises: `stage.json` is as it was written (it carries a hash of itself, but for the marks
 //! of removed files), it is that of this stage, and every file that it lists, and that was not removed to save room, has
@@ -28,7 +28,6 @@ mod broom;
 mod canonical;
 mod done;
 pub mod hashes;
-mod hold;
 mod keep;
 mod kind;
 pub mod lease;
@@ -36,6 +35,7 @@ mod links;
 mod locks;
 mod manifest;
 mod name;
+mod pin;
 pub mod regular;
 mod results;
 mod stage;
@@ -57,12 +57,12 @@ pub use broom::{Broom, Count, Kind, names};
 pub use canonical::canonical_json;
 pub use done::Done;
 pub use hashes::{HashKind, Hashes};
-pub use hold::{Again, Held, Wanted};
 pub use keep::Keep;
 pub use kind::{EVALUATE, FINETUNE, PRETRAIN, RETRAIN, SEARCH, StageKind, Weights};
 pub use lease::{Lease, Lock};
 pub use links::{is_link, refuse_link};
 pub use name::{deserialize_name, is_name};
+pub use pin::{Availability, Pinned, Restore};
 pub use stage::{FORMAT_VERSION, StageId, stage_id};
 pub use tidy::WEIGHTS;
 pub use writer::StageWriter;

@@ -10,7 +10,7 @@ use super::{
 };
 use lottery::{
     error::Error,
-    store::{Begin, Done, Keep, StageId, Store, Wanted},
+    store::{Availability, Begin, Done, Keep, StageId, Store},
     sweep::gc::collect,
 };
 use serde_json::{Value, json};
@@ -55,9 +55,9 @@ fn use_stage(store: &Store, id: &StageId, random: &mut Random) {
         },
         2 => {
             let name = *random.of_list(&["model.safetensors", "metrics.json", "../../../victim/keep.txt"]);
-            match told(store.want(id, name, &mut stays_away)) {
-                Some(Wanted::There(held)) => read(held.done(), random),
-                Some(Wanted::Removed(again)) => drop(told(again.finish(b"others", "me"))),
+            match told(store.pin_or_restore(id, name, &mut stays_away)) {
+                Some(Availability::Pinned(pinned)) => read(pinned.done(), random),
+                Some(Availability::Removed(restore)) => drop(told(restore.finish(b"others", "me"))),
                 None => {}
             }
         }

@@ -14,22 +14,22 @@ use crate::error::{Error, Result};
 
 /// A file that is wanted.
 #[derive(Debug)]
-pub enum Wanted {
-    There(Held),
+pub enum Availability {
+    Pinned(Pinned),
     /// Removed, and to be computed again by whoever has this; other processes wait.
-    Removed(Again),
+    Removed(Restore),
 }
 
 /// A finished stage of which nothing is removed while this lives.
 #[derive(Debug)]
-pub struct Held {
+pub struct Pinned {
     done: Done,
     _lock: File,
 }
 
 /// The right to bring back a removed file.
 #[derive(Debug)]
-pub struct Again {
+pub struct Restore {
     done: Done,
     name: String,
     lease: Lease,
@@ -38,26 +38,26 @@ pub struct Again {
 impl Store {
     /// The stage when it has this file, so that the file stays; `None` when it was removed, or another process is
     /// about to remove it.
-    pub fn hold(&self, id: &StageId, name: &str) -> Result<Option<Held>> {
+    pub fn pin(&self, id: &StageId, name: &str) -> Result<Option<Pinned>> {
         let stage = self.stage(id);
         let Some(lock) = locks::try_shared(&stage.lock)? else { return Ok(None) };
         let done = stage.done()?;
-        Ok((!done.is_removed(name)).then_some(Held { done, _lock: lock }))
+        Ok((!done.is_removed(name)).then_some(Pinned { done, _lock: lock }))
     }
 
     /// Finds the file of a finished stage, or the right to compute it again. While another process does that, waits
     /// and calls `on_wait` again and again, which may end the waiting with an error.
-    pub fn want(
+    pub fn pin_or_restore(
         &self,
         id: &StageId,
         name: &str,
         on_wait: &mut dyn FnMut(&StageId) -> Result<()>,
-    ) -> Result<Wanted> {
+    ) -> Result<Availability> {
         let stage = self.stage(id);
         let mut lock = Lock::at(&stage.lock)?;
         loop {
-            if let Some(held) = self.hold(id, name)? {
-                return Ok(Wanted::There(held));
+            if let Some(pinned) = self.pin(id, name)? {
+                return Ok(Availability::Pinned(pinned));
             }
             if let Some(lease) = lock.take()? {
                 let mut done = stage.done()?;
@@ -71,7 +71,7 @@ impl Store {
                     continue;
                 }
                 refuse_link(done.dir())?;
-                return Ok(Wanted::Removed(Again { done, name: name.to_owned(), lease }));
+                return Ok(Availability::Removed(Restore { done, name: name.to_owned(), lease }));
             }
             on_wait(id)?;
             thread::sleep(LOOK_AGAIN);
@@ -91,13 +91,13 @@ impl StageHandle {
     }
 }
 
-impl Held {
+impl Pinned {
     pub fn done(&self) -> &Done {
         &self.done
     }
 }
 
-impl Again {
+impl Restore {
     pub fn done(&self) -> &Done {
         &self.done
     }
@@ -108,7 +108,7 @@ impl Again {
     }
 
     /// Whether this program is known to compute other bits.
-    pub fn was_other(&self, program: &str) -> bool {
+    pub fn is_known_to_differ(&self, program: &str) -> bool {
         self.done.others(&self.name).any(|other| other == program)
     }
 
@@ -154,20 +154,20 @@ mod tests {
         broom.total().bytes
     }
 
-    fn want(store: &Store, id: &StageId) -> Wanted {
-        store.want(id, WEIGHTS, &mut |_| panic!("nobody else is here")).unwrap()
+    fn want(store: &Store, id: &StageId) -> Availability {
+        store.pin_or_restore(id, WEIGHTS, &mut |_| panic!("nobody else is here")).unwrap()
     }
 
     #[test]
     fn what_is_held_stays_and_what_was_removed_comes_back_to_the_same_bits_alone() {
         let (_folder, store, id) = store_with_a_model();
         let path = store.stage(&id).dir().join(WEIGHTS);
-        let held = store.hold(&id, WEIGHTS).unwrap().unwrap();
+        let pinned = store.pin(&id, WEIGHTS).unwrap().unwrap();
         assert_eq!(clear(&store, &id), 0);
-        held.done().verified_path(WEIGHTS).unwrap();
-        drop(held);
+        pinned.done().verified_path(WEIGHTS).unwrap();
+        drop(pinned);
         assert_eq!(clear(&store, &id), BYTES.len() as u64);
-        assert!(!path.exists() && store.hold(&id, WEIGHTS).unwrap().is_none());
+        assert!(!path.exists() && store.pin(&id, WEIGHTS).unwrap().is_none());
 
         // Still done, with everything else.
         let Begin::Done(done) = store.begin(&id, &mut |_| Ok(())).unwrap() else { panic!("not done") };
@@ -176,14 +176,14 @@ mod tests {
         let error = done.path(WEIGHTS).unwrap_err();
         assert!(error.to_string().contains("was removed to save room"), "{error}");
 
-        let Wanted::Removed(again) = want(&store, &id) else { panic!("not removed") };
-        assert!(!again.finish(b"others", "me").unwrap() && !path.exists());
-        let Wanted::Removed(again) = want(&store, &id) else { panic!("not removed") };
-        assert!(again.was_other("me") && !again.was_other("you"));
-        assert!(again.finish(BYTES, "you").unwrap());
-        let Wanted::There(held) = want(&store, &id) else { panic!("not there") };
-        assert_eq!(std::fs::read(held.done().verified_path(WEIGHTS).unwrap()).unwrap(), BYTES);
-        assert_eq!(held.done().info()["files"][WEIGHTS].as_object().unwrap().len(), 2);
+        let Availability::Removed(restore) = want(&store, &id) else { panic!("not removed") };
+        assert!(!restore.finish(b"others", "me").unwrap() && !path.exists());
+        let Availability::Removed(restore) = want(&store, &id) else { panic!("not removed") };
+        assert!(restore.is_known_to_differ("me") && !restore.is_known_to_differ("you"));
+        assert!(restore.finish(BYTES, "you").unwrap());
+        let Availability::Pinned(pinned) = want(&store, &id) else { panic!("not there") };
+        assert_eq!(std::fs::read(pinned.done().verified_path(WEIGHTS).unwrap()).unwrap(), BYTES);
+        assert_eq!(pinned.done().info()["files"][WEIGHTS].as_object().unwrap().len(), 2);
     }
 
     #[test]
@@ -195,7 +195,7 @@ mod tests {
             // Killed between the mark and the removal.
             std::fs::write(&path, if damage { b"weighty" } else { BYTES }).unwrap();
             assert!(matches!(store.begin(&id, &mut |_| Ok(())).unwrap(), Begin::Done(_)));
-            assert_eq!(matches!(want(&store, &id), Wanted::Removed(_)), damage);
+            assert_eq!(matches!(want(&store, &id), Availability::Removed(_)), damage);
 
             clear(&store, &id);
             std::fs::write(&path, BYTES).unwrap();
@@ -209,15 +209,15 @@ mod tests {
     fn the_checkpoint_of_an_interrupted_recomputation_is_kept() {
         let (_folder, store, id) = store_with_a_model();
         clear(&store, &id);
-        let Wanted::Removed(again) = want(&store, &id) else { panic!("not removed") };
-        let checkpoint = again.checkpoint_dir();
+        let Availability::Removed(restore) = want(&store, &id) else { panic!("not removed") };
+        let checkpoint = restore.checkpoint_dir();
         std::fs::create_dir_all(&checkpoint).unwrap();
         std::fs::write(checkpoint.join("step-1"), "1").unwrap();
         drop(again);
         assert!(matches!(store.begin(&id, &mut |_| Ok(())).unwrap(), Begin::Done(_)));
         Broom::new(&store, Keep::Models, true).stage(&store, &id).unwrap();
         assert!(checkpoint.join("step-1").exists());
-        let Wanted::Removed(again) = want(&store, &id) else { panic!("not removed") };
-        assert!(again.finish(BYTES, "me").unwrap() && !checkpoint.exists());
+        let Availability::Removed(restore) = want(&store, &id) else { panic!("not removed") };
+        assert!(restore.finish(BYTES, "me").unwrap() && !checkpoint.exists());
     }
 }
