@@ -3,7 +3,7 @@
 use super::{args, run::print, talk::to_stderr};
 use crate::{
     error::{Error, Result},
-    store::{Broom, Count, Store},
+    store::{Collector, Count, Store},
     sweep::gc::collect,
 };
 use clap::Args;
@@ -62,35 +62,35 @@ pub struct GcArgs {
 pub fn run(arguments: &GcArgs) -> Result<()> {
     let keep = args::keep(arguments.keep.as_deref())?;
     let store = Store::at(&args::store_folder(arguments.store.as_deref()))?;
-    let broom = collect(&store, keep, !arguments.dry_run)?;
+    let gc = collect(&store, keep, !arguments.dry_run)?;
     if arguments.json {
         let document = json!({
             "format_version": 1,
             "store": store.dir(),
             "keep": keep,
             "dry_run": arguments.dry_run,
-            "removed": broom.removed,
-            "total": broom.total(),
-            "held": broom.held,
-            "damaged": broom.damaged,
+            "removed": gc.removed,
+            "total": gc.total(),
+            "held": gc.in_use,
+            "damaged": gc.damaged,
         });
         let text = serde_json::to_string_pretty(&document).map_err(|e| Error::internal(e.to_string()))?;
         return print(&format!("{text}\n"));
     }
-    print(&table(&broom, if arguments.dry_run { "would be removed" } else { "removed" }))?;
-    if !broom.held.is_empty() {
-        to_stderr(&format!("in use and left as they are: {}", broom.held.join(", ")));
+    print(&table(&gc, if arguments.dry_run { "would be removed" } else { "removed" }))?;
+    if !gc.in_use.is_empty() {
+        to_stderr(&format!("in use and left as they are: {}", gc.in_use.join(", ")));
     }
-    broom.damaged.iter().for_each(|what| to_stderr(&format!("warning: left as it is: {what}")));
+    gc.damaged.iter().for_each(|what| to_stderr(&format!("warning: left as it is: {what}")));
     Ok(())
 }
 
-fn table(broom: &Broom, removed: &str) -> String {
+fn table(gc: &Collector, removed: &str) -> String {
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED);
     table.set_header([removed, "files", "size"]);
-    let kinds = broom.removed.iter().map(|(kind, count)| (kind.label(), *count));
-    for (label, Count { files, bytes }) in kinds.chain([("total", broom.total())]) {
+    let kinds = gc.removed.iter().map(|(kind, count)| (kind.label(), *count));
+    for (label, Count { files, bytes }) in kinds.chain([("total", gc.total())]) {
         table.add_row([label.to_owned(), files.to_string(), DecimalBytes(bytes).to_string()]);
     }
     table.column_iter_mut().skip(1).for_each(|column| column.set_cell_alignment(CellAlignment::Right));

@@ -84,8 +84,8 @@ fn trim(
     let stages: BTreeSet<&str> =
         record.stages.values().filter(|id| !left.contains(id)).map(String::as_str).collect();
     match store.trim(stages, options.keep) {
-        Ok(broom) => {
-            let Count { files, bytes } = broom.total();
+        Ok(gc) => {
+            let Count { files, bytes } = gc.total();
             let keep = options.keep;
             progress.say(&format!("--keep {keep}: {files} files removed, {}", DecimalBytes(bytes)));
         }

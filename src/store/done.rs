@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::{
     HashKind, Hashes, StageId,
     atomic::{atomic_write, sync_folder},
-    broom::remove,
+    gc::remove,
     hashes,
     manifest::{self, MANIFEST, OTHERS, REMOVED},
     regular,

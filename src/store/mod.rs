@@ -24,9 +24,9 @@
 //! links but that of `stages` ([`refuse_link`]).
 
 mod atomic;
-mod broom;
 mod canonical;
 mod done;
+mod gc;
 pub mod hashes;
 mod keep;
 mod kind;
@@ -38,8 +38,8 @@ mod name;
 mod pin;
 pub mod regular;
 mod results;
+mod retention;
 mod stage;
-mod tidy;
 mod writer;
 
 #[cfg(test)]
@@ -53,9 +53,9 @@ use std::{
 };
 
 pub use atomic::{atomic_write, atomic_write_with};
-pub use broom::{Broom, Count, Kind, names};
 pub use canonical::canonical_json;
 pub use done::Done;
+pub use gc::{Collector, Count, FileKind, names};
 pub use hashes::{HashKind, Hashes};
 pub use keep::Keep;
 pub use kind::{EVALUATE, FINETUNE, PRETRAIN, RETRAIN, SEARCH, StageKind, Weights};
@@ -63,8 +63,8 @@ pub use lease::{Lease, Lock};
 pub use links::{is_link, refuse_link};
 pub use name::{deserialize_name, is_name};
 pub use pin::{Availability, Pinned, Restore};
+pub use retention::WEIGHTS;
 pub use stage::{FORMAT_VERSION, StageId, stage_id};
-pub use tidy::WEIGHTS;
 pub use writer::StageWriter;
 
 use crate::error::{Error, Result, dangling};

@@ -132,7 +132,7 @@ impl Restore {
 mod tests {
     use serde_json::json;
 
-    use super::super::{Begin, Broom, Keep, WEIGHTS, stage_id};
+    use super::super::{Begin, Collector, Keep, WEIGHTS, stage_id};
     use super::*;
 
     const BYTES: &[u8] = b"weights";
@@ -149,9 +149,9 @@ mod tests {
     }
 
     fn clear(store: &Store, id: &StageId) -> u64 {
-        let mut broom = Broom::new(store, Keep::Tickets, true);
-        broom.stage(store, id).unwrap();
-        broom.total().bytes
+        let mut gc = Collector::new(store, Keep::Tickets, true);
+        gc.stage(store, id).unwrap();
+        gc.total().bytes
     }
 
     fn want(store: &Store, id: &StageId) -> Availability {
@@ -199,9 +199,9 @@ mod tests {
 
             clear(&store, &id);
             std::fs::write(&path, BYTES).unwrap();
-            let mut broom = Broom::new(&store, Keep::Models, true);
-            broom.stage(&store, &id).unwrap();
-            assert!(broom.total().bytes == BYTES.len() as u64 && !path.exists());
+            let mut gc = Collector::new(&store, Keep::Models, true);
+            gc.stage(&store, &id).unwrap();
+            assert!(gc.total().bytes == BYTES.len() as u64 && !path.exists());
         }
     }
 
@@ -215,7 +215,7 @@ mod tests {
         std::fs::write(checkpoint.join("step-1"), "1").unwrap();
         drop(again);
         assert!(matches!(store.begin(&id, &mut |_| Ok(())).unwrap(), Begin::Done(_)));
-        Broom::new(&store, Keep::Models, true).stage(&store, &id).unwrap();
+        Collector::new(&store, Keep::Models, true).stage(&store, &id).unwrap();
         assert!(checkpoint.join("step-1").exists());
         let Availability::Removed(restore) = want(&store, &id) else { panic!("not removed") };
         assert!(restore.finish(BYTES, "me").unwrap() && !checkpoint.exists());

@@ -69,8 +69,8 @@ fn use_stage(store: &Store, id: &StageId, random: &mut Random) {
         }
         _ => {
             let really = random.chance(80);
-            if let Some(broom) = told(collect(store, keep(random), really)) {
-                for text in &broom.damaged {
+            if let Some(gc) = told(collect(store, keep(random), really)) {
+                for text in &gc.damaged {
                     told::<()>(Err(Error::data(text)));
                 }
             }

@@ -24,7 +24,7 @@ const LONG: Duration = Duration::from_secs(3600);
 /// What a removed file was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum FileKind {
     Weights,
     /// Of trainings that were interrupted, or are done.
     Checkpoints,
@@ -42,7 +42,7 @@ pub enum Kind {
     Temporary,
 }
 
-impl Kind {
+impl FileKind {
     pub fn label(self) -> &'static str {
         match self {
             Self::Weights => "weights",
@@ -72,22 +72,22 @@ pub struct Guard {
 
 /// Goes over a store.
 #[derive(Debug)]
-pub struct Broom {
+pub struct Collector {
     root: PathBuf,
     pub keep: Keep,
-    pub(super) really: bool,
-    pub removed: BTreeMap<Kind, Count>,
+    pub(super) delete: bool,
+    pub removed: BTreeMap<FileKind, Count>,
     /// What some process is using, left as it is.
-    pub held: Vec<String>,
+    pub in_use: Vec<String>,
     /// Why something else was left.
     pub damaged: Vec<String>,
 }
 
-impl Broom {
-    /// Without `really`, counts alone.
-    pub fn new(store: &Store, keep: Keep, really: bool) -> Self {
+impl Collector {
+    /// Without `delete`, counts alone.
+    pub fn new(store: &Store, keep: Keep, delete: bool) -> Self {
         let root = store.dir().to_owned();
-        Self { root, keep, really, removed: BTreeMap::new(), held: Vec::new(), damaged: Vec::new() }
+        Self { root, keep, delete, removed: BTreeMap::new(), in_use: Vec::new(), damaged: Vec::new() }
     }
 
     /// Whether a symbolic link leads to this path, which is noted: nothing is removed through one. The store's `stages`
@@ -124,22 +124,22 @@ impl Broom {
                 return Ok(None);
             }
         }
-        let guard = if self.really {
+        let guard = if self.delete {
             Lock::at(path)?.take()?.map(|lease| Guard { _lease: Some(lease) })
         } else {
             (!lease::is_held(path)).then_some(Guard { _lease: None })
         };
         if guard.is_none() {
-            self.held.push(name.to_owned());
+            self.in_use.push(name.to_owned());
         }
         Ok(guard)
     }
 
-    pub fn file(&mut self, kind: Kind, path: &Path) -> Result<()> {
+    pub fn file(&mut self, kind: FileKind, path: &Path) -> Result<()> {
         if let Some(bytes) = size(path)?
             && !self.is_behind_a_link(path)
         {
-            if self.really {
+            if self.delete {
                 remove(path)?;
             }
             self.count(kind, bytes);
@@ -148,7 +148,7 @@ impl Broom {
     }
 
     /// A file that no lock guards, when nobody has written it for long.
-    pub fn old_file(&mut self, kind: Kind, path: &Path) -> Result<()> {
+    pub fn old_file(&mut self, kind: FileKind, path: &Path) -> Result<()> {
         let modified = fs::symlink_metadata(path).and_then(|file| file.modified());
         let age = modified.ok().and_then(|at| SystemTime::now().duration_since(at).ok());
         if age.is_some_and(|age| age >= LONG) { self.file(kind, path) } else { Ok(()) }
@@ -157,13 +157,13 @@ impl Broom {
     /// [`old_file`](Self::old_file) for the temporary files of a folder.
     pub fn old_temporary(&mut self, dir: &Path) -> Result<()> {
         for name in names(dir)?.iter().filter(|name| name.starts_with(TEMPORARY)) {
-            self.old_file(Kind::Temporary, &dir.join(name))?;
+            self.old_file(FileKind::Temporary, &dir.join(name))?;
         }
         Ok(())
     }
 
     /// A folder with everything in it, or a file.
-    pub(super) fn tree(&mut self, kind: Kind, path: &Path) -> Result<()> {
+    pub(super) fn tree(&mut self, kind: FileKind, path: &Path) -> Result<()> {
         let is_dir = fs::symlink_metadata(path).is_ok_and(|found| found.is_dir());
         if !is_dir {
             return self.file(kind, path);
@@ -179,7 +179,7 @@ impl Broom {
         if self.is_behind_a_link(dir) {
             return Ok(());
         }
-        match self.really.then(|| fs::remove_dir(dir)) {
+        match self.delete.then(|| fs::remove_dir(dir)) {
             Some(Err(e)) if !matches!(e.kind(), ErrorKind::NotFound | ErrorKind::DirectoryNotEmpty) => {
                 Err(Error::io(dir, "remove", &e))
             }
@@ -187,7 +187,7 @@ impl Broom {
         }
     }
 
-    pub(super) fn count(&mut self, kind: Kind, bytes: u64) {
+    pub(super) fn count(&mut self, kind: FileKind, bytes: u64) {
         let count = self.removed.entry(kind).or_default();
         *count = Count { files: count.files + 1, bytes: count.bytes + bytes };
     }

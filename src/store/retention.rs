@@ -1,4 +1,4 @@
-//! What of a store is not kept: the rules that [`Broom`] goes by.
+//! What of a store is not kept: the rules that [`Collector`] goes by.
 
 use std::{
     io::{ErrorKind, Write},
@@ -7,8 +7,9 @@ use std::{
 
 use super::{
     Broom, Done, Keep, Kind, StageId, StageKind, Store, Weights,
+    Collector, Done, FileKind, Keep, StageId, Store,
     atomic::TEMPORARY,
-    broom::{names, size},
+    gc::{names, size},
     links::{STAGES, is_link},
     writer::CHECKPOINT,
 };
@@ -19,16 +20,16 @@ pub const WEIGHTS: &str = "model.safetensors";
 
 impl Store {
     /// Removes what is not kept of these stages; those that a process uses are left.
-    pub fn trim<'a>(&self, stages: impl IntoIterator<Item = &'a str>, keep: Keep) -> Result<Broom> {
-        let mut broom = Broom::new(self, keep, true);
+    pub fn trim<'a>(&self, stages: impl IntoIterator<Item = &'a str>, keep: Keep) -> Result<Collector> {
+        let mut gc = Collector::new(self, keep, true);
         for id in stages.into_iter().filter_map(StageId::parse) {
-            broom.stage(self, &id)?;
+            gc.stage(self, &id)?;
         }
-        Ok(broom)
+        Ok(gc)
     }
 }
 
-impl Broom {
+impl Collector {
     /// One stage, unless a process computes or uses it.
     pub fn stage(&mut self, store: &Store, id: &StageId) -> Result<()> {
         let stage = store.stage(id);
@@ -58,20 +59,21 @@ impl Broom {
         for name in names(&dir)? {
             let path = dir.join(&name);
             if name.starts_with(TEMPORARY) {
-                self.file(Kind::Temporary, &path)?;
+                self.file(FileKind::Temporary, &path)?;
             } else if name == CHECKPOINT && keep == Keep::Models && done.is_removed(WEIGHTS) {
                 // Of weights that somebody began to compute again.
                 self.temporary(&path)?;
             } else if name == CHECKPOINT {
-                self.tree(Kind::Checkpoints, &path)?;
+                self.tree(FileKind::Checkpoints, &path)?;
             }
         }
         let trained = weights(done.id()) == Weights::Restorable;
         let mut unwanted = Vec::new();
         for name in done.files() {
-            let kind = if name.starts_with("predictions") { Kind::Predictions } else { Kind::Weights };
+            let kind =
+                if name.starts_with("predictions") { FileKind::Predictions } else { FileKind::Weights };
             let wanted = match kind {
-                Kind::Predictions => keep < Keep::None,
+                FileKind::Predictions => keep < Keep::None,
                 _ => keep < Keep::Tickets || name != WEIGHTS || !trained,
             };
             if wanted && !done.is_removed(&name) {
@@ -82,7 +84,7 @@ impl Broom {
                 unwanted.push(name);
             }
         }
-        if self.really && !unwanted.is_empty() { done.remove(&unwanted) } else { Ok(()) }
+        if self.delete && !unwanted.is_empty() { done.remove(&unwanted) } else { Ok(()) }
     }
 
     /// A stage that was begun. Its checkpoint is the one thing that the next process would use.
@@ -94,22 +96,22 @@ impl Broom {
             let path = dir.join(&name);
             match name.as_str() {
                 CHECKPOINT if resumable => self.temporary(&path)?,
-                CHECKPOINT => self.tree(Kind::Checkpoints, &path)?,
-                name if name.starts_with(TEMPORARY) => self.file(Kind::Temporary, &path)?,
-                _ => self.tree(Kind::Unfinished, &path)?,
+                CHECKPOINT => self.tree(FileKind::Checkpoints, &path)?,
+                name if name.starts_with(TEMPORARY) => self.file(FileKind::Temporary, &path)?,
+                _ => self.tree(FileKind::Unfinished, &path)?,
             }
         }
         if resumable {
             return Ok(());
         }
         self.folder(dir)?;
-        self.file(Kind::Locks, lock)
+        self.file(FileKind::Locks, lock)
     }
 
     /// The temporary files of a folder that is locked.
     fn temporary(&mut self, dir: &Path) -> Result<()> {
         for name in names(dir)?.iter().filter(|name| name.starts_with(TEMPORARY)) {
-            self.file(Kind::Temporary, &dir.join(name))?;
+            self.file(FileKind::Temporary, &dir.join(name))?;
         }
         Ok(())
     }
@@ -118,7 +120,7 @@ impl Broom {
     pub fn store(&mut self, store: &Store) -> Result<()> {
         let stages = store.dir().join(STAGES);
         // A full disk has no room for the marks either. Encoded texts are made again, and nobody waits for them long.
-        if self.really && is_full(&stages) {
+        if self.delete && is_full(&stages) {
             self.tokens(store)?;
         }
         for id in names(&stages)?.iter().filter_map(|name| StageId::parse(name)) {
@@ -133,7 +135,7 @@ impl Broom {
         let locks = store.dir().join("locks");
         // What processes killed while they took a lock over have left beside it.
         for name in names(&locks)?.iter().filter(|name| name.contains(".of-") || name.contains(".after-")) {
-            self.old_file(Kind::Locks, &locks.join(name))?;
+            self.old_file(FileKind::Locks, &locks.join(name))?;
         }
         // Those of runs look alike, and are for whoever knows the sweeps.
         let of_stages = names(&locks)?.into_iter().filter(|name| !name.starts_with("run-"));
@@ -145,7 +147,7 @@ impl Broom {
             if let Some(_guard) = self.lock(&stage.lock, id.as_str())?
                 && !stage.dir.exists()
             {
-                self.file(Kind::Locks, &stage.lock)?;
+                self.file(FileKind::Locks, &stage.lock)?;
             }
         }
         Ok(())
@@ -155,7 +157,7 @@ impl Broom {
         let cache = store.dir().join("cache");
         let names = names(&cache)?;
         let mut encoded = names.iter().filter(|name| name.ends_with(".tokens"));
-        encoded.try_for_each(|name| self.file(Kind::Tokens, &cache.join(name)))
+        encoded.try_for_each(|name| self.file(FileKind::Tokens, &cache.join(name)))
     }
 
     fn records(&mut self, store: &Store) -> Result<()> {
@@ -175,7 +177,7 @@ impl Broom {
             return Ok(());
         }
         let Some(_guard) = self.lock(&store.records_lock(), "records")? else { return Ok(()) };
-        temporary.iter().try_for_each(|path| self.file(Kind::Temporary, path))
+        temporary.iter().try_for_each(|path| self.file(FileKind::Temporary, path))
     }
 }
 
