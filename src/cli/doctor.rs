@@ -19,11 +19,11 @@ pub fn run() -> Result<()> {
 
 /// As many as a run would have that began now.
 fn threads() -> String {
-    let (outlook, can_count) = cores::outlook();
+    let (share, can_count) = cores::current_share();
     match can_count {
-        Err(error) => format!("{} (other runs cannot be counted: {error})", outlook.threads),
-        Ok(()) if outlook.others == 0 => outlook.threads.to_string(),
-        Ok(()) => outlook.to_string(),
+        Err(error) => format!("{} (other runs cannot be counted: {error})", share.threads),
+        Ok(()) if share.others == 0 => share.threads.to_string(),
+        Ok(()) => share.to_string(),
     }
 }
 

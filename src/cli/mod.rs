@@ -47,7 +47,7 @@ pub fn main() -> i32 {
         Verb::Doctor => doctor::run(),
     });
     // Nothing is destroyed at the end of a process.
-    cores::leave();
+    cores::release();
     let Err(error) = outcome else { return 0 };
     match &error {
         Error::Stopped(_) => talk::to_stderr(&format!("{error}. To go on: {}", typed())),

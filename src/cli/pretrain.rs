@@ -2,7 +2,7 @@
 
 use super::{
     args::store_folder,
-    run::{print, tell_share},
+    run::{print, report_share},
     signals,
     talk::Talk,
 };
@@ -220,9 +220,9 @@ pub fn run(arguments: &PretrainArgs) -> Result<()> {
         ))
     })?;
     let threads = arguments.threads.map(|n| n as usize);
-    let outlook = cores::begin(threads, None)?;
+    let share = cores::begin(threads, None)?;
     let mut talk = Talk::new(arguments.quiet, signals::stop_flag()?);
-    tell_share(threads, outlook, &mut talk);
+    report_share(threads, share, &mut talk);
     let mut arguments = arguments.clone();
     if let Some(note) = Machine::settle(arguments.device, &mut arguments.dtype) {
         talk.say(&note);

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     config::{EMBEDDED_MODEL, ExperimentConfig},
-    cores::{self, Outlook},
+    cores::{self, Share},
     engine::Machine,
     error::{Error, Result, printable},
     events::{Lines, TensorBoard, lines},
@@ -29,12 +29,12 @@ use std::{
 
 pub fn run(arguments: &RunArgs) -> Result<()> {
     let (config, options) = arguments.resolve()?;
-    let outlook = cores::begin(config.run.threads, arguments.threads_alone)?;
+    let share = cores::begin(config.run.threads, arguments.threads_alone)?;
     let stop = if options.dry_run { Arc::default() } else { signals::stop_flag()? };
     let report = arguments.report.clone().map(Report::to);
     let mut listeners = Listeners::new(Talk::new(options.quiet, stop), report);
     options.notes.iter().for_each(|note| listeners.say(note));
-    tell_share(config.run.threads, outlook, &mut listeners);
+    report_share(config.run.threads, share, &mut listeners);
     if options.dry_run {
         let store = Store::at(&options.store)?;
         let experiment = Experiment::load(config, None, &mut listeners)?;
@@ -151,9 +151,9 @@ fn what_next() -> String {
 }
 
 /// Says why not all cores are used, where they were not told to be left.
-pub fn tell_share(asked: Option<usize>, outlook: Outlook, progress: &mut dyn Progress) {
-    if asked.is_none() && outlook.others > 0 {
-        progress.say(&format!("computing on {outlook}"));
+pub fn report_share(asked: Option<usize>, share: Share, progress: &mut dyn Progress) {
+    if asked.is_none() && share.others > 0 {
+        progress.say(&format!("computing on {share}"));
     }
 }
 

@@ -1,17 +1,18 @@
-//! How many threads compute: as many as were asked for, else a share of the cores.
+//! The number of threads that compute: the number that was asked for, otherwise a share of the cores.
 //!
-//! Every process that computes has a [`seat`]: a small locked file in a folder of the machine. Whoever was not told how
-//! many threads to use counts the others by it and takes its [`share`], again every two seconds. So processes that know
-//! nothing of each other use as many threads together as there are cores, and the last one has all of them. No bit of an
-//! outcome depends on it. Where there can be no seat, a process takes all cores.
+//! Every process that computes has a [`registration`]: a small locked file in a folder of the machine. A process that
+//! was not given a number of threads counts the others by these files and takes its share, and counts again every two
+//! seconds. So processes that know nothing of each other together use as many threads as there are cores, and the last
+//! one running has all of them. No bit of a result depends on it. Where registration is impossible, a process uses all
+//! cores.
 
-mod seat;
-mod share;
+mod claim;
+mod registration;
 
 use crate::error::{Error, Result};
+use claim::Claim;
 use rayon::{ThreadPool, ThreadPoolBuilder};
-use seat::Seat;
-use share::Claim;
+use registration::Registration;
 use std::{
     collections::BTreeMap,
     ffi::OsString,
@@ -21,41 +22,41 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The others are counted this often. Sooner at first: processes are often begun together.
-const LOOK_AGAIN: Duration = Duration::from_secs(2);
-const SOON: Duration = Duration::from_millis(125);
+/// How often the others are counted. Sooner at first: processes are often started together.
+const RECOUNT_INTERVAL: Duration = Duration::from_secs(2);
+const FIRST_RECOUNT: Duration = Duration::from_millis(125);
 
-/// Of the threads that compute, as the system shows them.
-const NAME: &str = "compute";
+/// Name of the computing threads, as the system shows it.
+const THREAD_NAME: &str = "compute";
 
-static TEAM: Mutex<Option<Team>> = Mutex::new(None);
+static STATE: Mutex<Option<State>> = Mutex::new(None);
 
 /// The threads of this process.
-struct Team {
-    /// As many as it was told.
-    asked: Option<usize>,
-    /// As many where nobody can be counted.
-    alone: Option<usize>,
+struct State {
+    /// The number of threads that was asked for.
+    requested: Option<usize>,
+    /// The number of threads to use where other processes cannot be counted.
+    fallback: Option<usize>,
     folder: Option<PathBuf>,
-    seat: Option<Seat>,
+    registration: Option<Registration>,
     pool: Arc<ThreadPool>,
-    /// The most threads so far.
-    most: usize,
-    looked: Option<Instant>,
+    /// The largest number of threads so far.
+    peak: usize,
+    counted_at: Option<Instant>,
     pause: Duration,
 }
 
-/// How a process stands beside others.
+/// What a process gets of the cores beside other processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Outlook {
+pub struct Share {
     pub threads: usize,
-    /// That it may use.
+    /// Cores that the process may use.
     pub cores: usize,
-    /// Processes that compute on them too.
+    /// Other processes that compute on the same cores.
     pub others: usize,
 }
 
-impl fmt::Display for Outlook {
+impl fmt::Display for Share {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let Self { threads, cores, others } = self;
         let processes = if *others == 1 { "process computes" } else { "processes compute" };
@@ -63,121 +64,133 @@ impl fmt::Display for Outlook {
     }
 }
 
-/// From here on [`compute`] uses `asked` threads, or the share of this process; `alone`, or else all cores, where others
-/// cannot be counted.
-pub fn begin(asked: Option<usize>, alone: Option<usize>) -> Result<Outlook> {
-    // What forgets to ask is to compute on one thread.
+/// Sets up the threads for [`compute`]: `requested` of them, otherwise the share of this process; where others cannot be
+/// counted, `fallback` or all cores.
+///
+/// # Errors
+/// Internal: the threads cannot be started.
+pub fn begin(requested: Option<usize>, fallback: Option<usize>) -> Result<Share> {
+    // Code that bypasses `compute` gets a single thread.
     let _ = ThreadPoolBuilder::new().num_threads(1).build_global();
-    let mut seat = None;
-    let folder = seat::folder();
-    let outlook = look(asked, alone, folder.as_ref(), &mut seat);
-    let threads = outlook.threads;
+    let mut registration = None;
+    let folder = registration::folder();
+    let share = share_of(requested, fallback, folder.as_ref(), &mut registration);
+    let threads = share.threads;
     let pool = pool_of(threads)
         .map_err(|e| Error::internal(format!("cannot start {threads} threads: {e}. Use --threads 1.")))?;
-    let looked = Some(Instant::now());
-    *team() = Some(Team { asked, alone, folder, seat, pool, most: threads, looked, pause: SOON });
-    Ok(outlook)
+    let counted_at = Some(Instant::now());
+    *state() = Some(State {
+        requested,
+        fallback,
+        folder,
+        registration,
+        pool,
+        peak: threads,
+        counted_at,
+        pause: FIRST_RECOUNT,
+    });
+    Ok(share)
 }
 
-/// Runs this on the threads of this process. Where nothing was begun, as in a program that uses this library, on those
-/// that rayon has at hand.
+/// Runs `work` on the threads of this process, on rayon's global pool where [`begin`] was not called.
 pub fn compute<R: Send>(work: impl FnOnce() -> R + Send) -> R {
-    // Whoever brought threads is on them already.
+    // Already inside a pool.
     if rayon::current_thread_index().is_some() {
         return work();
     }
-    let pool = team().as_mut().map(Team::pool);
+    let pool = state().as_mut().map(State::pool);
     match pool {
         Some(pool) => pool.install(work),
         None => work(),
     }
 }
 
-/// Leaves the cores to others until the next [`compute`].
-pub fn leave() {
-    if let Some(team) = team().as_mut() {
-        (team.seat, team.looked) = (None, None);
+/// Leaves the cores to other processes until the next [`compute`].
+pub fn release() {
+    if let Some(state) = state().as_mut() {
+        (state.registration, state.counted_at) = (None, None);
     }
 }
 
-/// What computes is a GPU: one thread feeds it, unless another number was asked for.
+/// A GPU does the computing: one thread feeds it, unless a number was asked for.
 pub fn feed_gpu() {
-    if let Some(team) = team().as_mut() {
-        team.asked = team.asked.or(Some(1));
-        team.look();
-        team.most = team.pool.current_num_threads();
+    if let Some(state) = state().as_mut() {
+        state.requested = state.requested.or(Some(1));
+        state.recount();
+        state.peak = state.pool.current_num_threads();
     }
 }
 
-/// As many as have computed at a time.
+/// The largest number of threads that have computed at the same time.
 pub fn threads() -> usize {
-    team().as_ref().map_or_else(rayon::current_num_threads, |team| team.most)
+    state().as_ref().map_or_else(rayon::current_num_threads, |state| state.peak)
 }
 
-/// How a process that began now would stand; an error where it could not count others.
-pub fn outlook() -> (Outlook, std::io::Result<()>) {
-    let folder = seat::folder();
-    let can_count = folder.as_deref().map_or(Ok(()), seat::check);
+/// The share of a process that would start now, and an error where it could not count others.
+pub fn current_share() -> (Share, std::io::Result<()>) {
+    let folder = registration::folder();
+    let can_count = folder.as_deref().map_or(Ok(()), registration::check);
     let counted = folder.as_ref().filter(|_| can_count.is_ok());
     (beside(None, &Claim::new(None), counted), can_count)
 }
 
-fn team() -> MutexGuard<'static, Option<Team>> {
-    TEAM.lock().unwrap_or_else(PoisonError::into_inner)
+fn state() -> MutexGuard<'static, Option<State>> {
+    STATE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn pool_of(threads: usize) -> std::result::Result<Arc<ThreadPool>, rayon::ThreadPoolBuildError> {
-    let pool = ThreadPoolBuilder::new().num_threads(threads).thread_name(|n| format!("{NAME} {n}"));
+    let pool = ThreadPoolBuilder::new().num_threads(threads).thread_name(|n| format!("{THREAD_NAME} {n}"));
     pool.build().map(Arc::new)
 }
 
-impl Team {
+impl State {
     fn pool(&mut self) -> Arc<ThreadPool> {
-        if self.looked.is_none_or(|at| at.elapsed() >= self.pause) {
-            self.look();
+        if self.counted_at.is_none_or(|at| at.elapsed() >= self.pause) {
+            self.recount();
         }
         Arc::clone(&self.pool)
     }
 
-    fn look(&mut self) {
-        let threads = look(self.asked, self.alone, self.folder.as_ref(), &mut self.seat).threads;
+    fn recount(&mut self) {
+        let threads =
+            share_of(self.requested, self.fallback, self.folder.as_ref(), &mut self.registration).threads;
         if threads != self.pool.current_num_threads()
-            // Where more cannot be started, those that are there go on.
+            // If no more can be started, the present threads carry on.
             && let Ok(pool) = pool_of(threads)
         {
             self.pool = pool;
-            self.most = self.most.max(threads);
+            self.peak = self.peak.max(threads);
         }
-        self.looked = Some(Instant::now());
-        self.pause = (2 * self.pause).min(LOOK_AGAIN);
+        self.counted_at = Some(Instant::now());
+        self.pause = (2 * self.pause).min(RECOUNT_INTERVAL);
     }
 }
 
-/// Sees to it that others can count this process, and counts them.
-fn look(
-    asked: Option<usize>,
-    alone: Option<usize>,
+/// Registers this process, so that others can count it, and counts the others.
+fn share_of(
+    requested: Option<usize>,
+    fallback: Option<usize>,
     folder: Option<&PathBuf>,
-    seat: &mut Option<Seat>,
-) -> Outlook {
-    let claim = Claim::new(asked);
-    // Who is bound to other cores than before claims those, and a file that somebody removed is made anew.
-    if seat.as_ref().is_none_or(|seat| !seat.says(&claim)) {
-        *seat = folder.and_then(|folder| Seat::take(folder, claim.clone()).ok());
+    registration: &mut Option<Registration>,
+) -> Share {
+    let claim = Claim::new(requested);
+    // The process may have been bound to other cores since, and somebody may have removed the file.
+    if registration.as_ref().is_none_or(|registration| !registration.is_current(&claim)) {
+        *registration = folder.and_then(|folder| Registration::new(folder, claim.clone()).ok());
     }
-    let mut outlook = match seat {
-        Some(seat) => beside(seat.name().as_ref(), &claim, folder),
+    let mut share = match registration {
+        Some(registration) => beside(registration.name().as_ref(), &claim, folder),
         None => beside(None, &claim, None),
     };
-    if seat.is_none() {
-        outlook.threads = alone.unwrap_or(outlook.threads).max(1);
+    if registration.is_none() {
+        share.threads = fallback.unwrap_or(share.threads).max(1);
     }
-    outlook.threads = asked.unwrap_or(outlook.threads);
-    outlook
+    share.threads = requested.unwrap_or(share.threads);
+    share
 }
 
-fn beside(own: Option<&OsString>, claim: &Claim, folder: Option<&PathBuf>) -> Outlook {
-    let others = folder.map_or_else(BTreeMap::new, |folder| seat::others(folder, own, claim));
-    let threads = share::threads(own, &claim.cores, &others);
-    Outlook { threads, cores: claim.cores.len(), others: others.len() }
+fn beside(own: Option<&OsString>, claim: &Claim, folder: Option<&PathBuf>) -> Share {
+    let others = folder.map_or_else(BTreeMap::new, |folder| registration::others(folder, own, claim));
+    let threads = claim::threads(own, &claim.cores, &others);
+    Share { threads, cores: claim.cores.len(), others: others.len() }
 }

@@ -45,7 +45,7 @@ pub(super) fn once(
         if progress.stop_wanted() {
             return Err(Error::stopped(&format!("while another process computes {id}")));
         }
-        cores::leave();
+        cores::release();
         if !told {
             progress.say(&format!("{id}: another process computes it; waiting"));
             progress.event(&Event::StageWaits { stage });

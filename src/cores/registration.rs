@@ -1,6 +1,6 @@
 //! A process that computes, seen from outside: a small file that is locked as long as the process lives.
 
-use super::share::Claim;
+use super::claim::Claim;
 use std::{
     collections::BTreeMap,
     env,
@@ -38,16 +38,16 @@ pub fn folder() -> Option<PathBuf> {
 }
 
 /// A claim that others see; it is withdrawn with the value, or with the process.
-pub struct Seat {
+pub struct Registration {
     file: NamedTempFile,
     claim: Claim,
 }
 
-impl Seat {
-    pub fn take(folder: &Path, claim: Claim) -> io::Result<Self> {
-        make(folder)?;
+impl Registration {
+    pub fn new(folder: &Path, claim: Claim) -> io::Result<Self> {
+        create_folder(folder)?;
         for _ in 0..ATTEMPTS {
-            let mut file = new(folder)?;
+            let mut file = create_file(folder)?;
             file.write_all(&serde_json::to_vec(&claim)?)?;
             match file.as_file().try_lock() {
                 Ok(()) if file.path().exists() => return Ok(Self { file, claim }),
@@ -59,7 +59,7 @@ impl Seat {
     }
 
     /// Whether others still see just this.
-    pub fn says(&self, claim: &Claim) -> bool {
+    pub fn is_current(&self, claim: &Claim) -> bool {
         self.claim == *claim && self.file.path().exists()
     }
 
@@ -70,10 +70,10 @@ impl Seat {
 
 /// Whether claims can be made there. What nobody locks counts for nothing.
 pub fn check(folder: &Path) -> io::Result<()> {
-    make(folder).and_then(|()| new(folder)).map(drop)
+    create_folder(folder).and_then(|()| create_file(folder)).map(drop)
 }
 
-fn new(folder: &Path) -> io::Result<NamedTempFile> {
+fn create_file(folder: &Path) -> io::Result<NamedTempFile> {
     let file = tempfile::Builder::new().prefix(PREFIX).rand_bytes(RANDOM).tempfile_in(folder)?;
     #[cfg(unix)]
     {
@@ -85,7 +85,7 @@ fn new(folder: &Path) -> io::Result<NamedTempFile> {
 }
 
 /// A new folder is everybody's, as `/tmp` is.
-fn make(folder: &Path) -> io::Result<()> {
+fn create_folder(folder: &Path) -> io::Result<()> {
     match fs::create_dir(folder) {
         Ok(()) => {
             #[cfg(unix)]
@@ -159,7 +159,7 @@ mod tests {
         Claim { threads, cores: (0..4).collect() }
     }
 
-    fn seen(folder: &Path, own: &Seat) -> Vec<Claim> {
+    fn seen(folder: &Path, own: &Registration) -> Vec<Claim> {
         others(folder, own.name().as_ref(), &own.claim).into_values().collect()
     }
 
@@ -167,18 +167,18 @@ mod tests {
     fn claims_are_seen_until_they_are_withdrawn() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().join("new");
-        let first = Seat::take(&folder, claim(None)).unwrap();
+        let first = Registration::new(&folder, claim(None)).unwrap();
         assert_eq!(seen(&folder, &first), []);
-        let second = Seat::take(&folder, claim(Some(3))).unwrap();
+        let second = Registration::new(&folder, claim(Some(3))).unwrap();
         assert_eq!(seen(&folder, &first), [claim(Some(3))]);
         assert_eq!(seen(&folder, &second), [claim(None)]);
-        assert!(second.says(&claim(Some(3))) && !second.says(&claim(None)));
+        assert!(second.is_current(&claim(Some(3))) && !second.is_current(&claim(None)));
         let elsewhere = Claim { threads: None, cores: (4..8).collect() };
         assert!(others(&folder, None, &elsewhere).is_empty());
         drop(second);
         assert_eq!(seen(&folder, &first), []);
         fs::remove_file(first.file.path()).unwrap();
-        assert!(!first.says(&claim(None)));
+        assert!(!first.is_current(&claim(None)));
     }
 
     #[test]
@@ -190,7 +190,7 @@ mod tests {
         for path in kept.map(at).iter().chain([&dead]) {
             fs::write(path, "").unwrap();
         }
-        let own = Seat::take(folder.path(), claim(None)).unwrap();
+        let own = Registration::new(folder.path(), claim(None)).unwrap();
         assert_eq!(seen(folder.path(), &own), []);
         assert!(!dead.exists() && kept.map(at).iter().all(|path| path.exists()));
         // A claim that cannot be read is one all the same.
@@ -209,11 +209,11 @@ mod tests {
         std::os::unix::fs::symlink(at("precious"), at("lottery-claim-aaaaaaaaaaaaaaaa")).unwrap();
         let pipe = at("lottery-claim-bbbbbbbbbbbbbbbb");
         rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o666.into(), 0).unwrap();
-        let own = Seat::take(folder.path(), claim(None)).unwrap();
+        let own = Registration::new(folder.path(), claim(None)).unwrap();
         assert_eq!(seen(folder.path(), &own), []);
         assert!(at("precious").exists());
         std::os::unix::fs::symlink(folder.path(), at("link")).unwrap();
-        assert!(Seat::take(&at("link"), claim(None)).is_err());
+        assert!(Registration::new(&at("link"), claim(None)).is_err());
         assert!(check(&at("precious")).is_err() && check(&at("missing/below")).is_err());
     }
 }
