@@ -3,17 +3,18 @@
 mod cublas;
 mod failure;
 mod kernels;
-mod landing;
 mod library;
 mod lt;
 mod memory;
+mod pinned;
 mod product;
 mod session;
 
 use std::rc::Rc;
 
 use self::{
-    kernels::Kernels, landing::Landings, library::Facts, memory::Memory, product::Products, session::Session,
+    kernels::Kernels, library::Facts, memory::Memory, pinned::PinnedBuffers, product::Products,
+    session::Session,
 };
 use super::{Argument, Gpu, Grid, Product};
 use crate::{
@@ -32,7 +33,7 @@ pub struct Driver {
     facts: Facts,
     session: Rc<Session>,
     memory: Memory,
-    landings: Rc<Landings>,
+    pinned: Rc<PinnedBuffers>,
     products: Products,
     kernels: Kernels,
 }
@@ -64,8 +65,8 @@ impl Driver {
         lt::version().map_err(refused)?;
         let products = Products::new(&session)?;
         let memory = Memory::new(&session, &facts)?;
-        let landings = Rc::new(Landings::new(&session));
-        Ok(Self { facts, session, memory, landings, products, kernels })
+        let pinned = Rc::new(PinnedBuffers::new(&session));
+        Ok(Self { facts, session, memory, pinned, products, kernels })
     }
 }
 
@@ -93,7 +94,7 @@ impl Gpu for Driver {
 
     fn fetch(&self, from: u64, bytes: usize) -> Result<Pending<Vec<u8>>> {
         self.session.enter()?;
-        self.landings.fetch(from, bytes)
+        self.pinned.fetch(from, bytes)
     }
 
     fn copy(&self, from: u64, to: u64, bytes: usize) -> Result<()> {
