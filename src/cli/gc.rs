@@ -1,6 +1,6 @@
 //! `lottery gc`: makes room in a store.
 
-use super::{args, run::print, talk::to_stderr};
+use super::{args, console::to_stderr, run::print};
 use crate::{
     error::{Error, Result},
     store::{Collector, Count, Store},

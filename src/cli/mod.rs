@@ -2,10 +2,10 @@
 
 pub mod args;
 mod choice;
+mod console;
 mod contents;
 mod doctor;
 mod gc;
-mod listeners;
 mod means;
 mod pretrain;
 mod run;
@@ -13,7 +13,7 @@ mod signals;
 mod slurm;
 mod status;
 mod sweep;
-mod talk;
+mod telemetry;
 mod worker;
 
 // For the mutation test, which is outside the crate.
@@ -50,8 +50,8 @@ pub fn main() -> i32 {
     cores::release();
     let Err(error) = outcome else { return 0 };
     match &error {
-        Error::Stopped(_) => talk::to_stderr(&format!("{error}. To go on: {}", typed())),
-        _ => talk::to_stderr(&format!("error: {error}")),
+        Error::Stopped(_) => console::to_stderr(&format!("{error}. To go on: {}", typed())),
+        _ => console::to_stderr(&format!("error: {error}")),
     }
     error.exit_code()
 }
@@ -61,7 +61,7 @@ fn misspelt(error: &clap::Error) -> i32 {
     // It repeats arguments, which are not to reach a terminal as they are.
     let harmful = |word: &str| excerpt(word) != word;
     if error.use_stderr() && std::env::args_os().any(|word| harmful(&word.to_string_lossy())) {
-        talk::to_stderr(message(&error.render().to_string()).trim_end());
+        console::to_stderr(message(&error.render().to_string()).trim_end());
     } else {
         // Nobody may be there to read it.
         let _ = error.print();

@@ -2,9 +2,9 @@
 
 use super::{
     args::store_folder,
+    console::Console,
     run::{print, report_share},
     signals,
-    talk::Talk,
 };
 use crate::{
     cores,
@@ -221,14 +221,14 @@ pub fn run(arguments: &PretrainArgs) -> Result<()> {
     })?;
     let threads = arguments.threads.map(|n| n as usize);
     let share = cores::begin(threads, None)?;
-    let mut talk = Talk::new(arguments.quiet, signals::stop_flag()?);
-    report_share(threads, share, &mut talk);
+    let mut console = Console::new(arguments.quiet, signals::stop_flag()?);
+    report_share(threads, share, &mut console);
     let mut arguments = arguments.clone();
     if let Some(note) = Machine::settle(arguments.device, &mut arguments.dtype) {
-        talk.say(&note);
+        console.say(&note);
     }
-    let machine = Machine::open(arguments.device, arguments.dtype, &mut |why| talk.say(why))?;
-    let pretraining = Pretraining::load(arguments.settings()?, &mut talk)?;
+    let machine = Machine::open(arguments.device, arguments.dtype, &mut |why| console.say(why))?;
+    let pretraining = Pretraining::load(arguments.settings()?, &mut console)?;
     if let Machine::Cuda { .. } = machine {
         cores::feed_gpu();
     }
@@ -236,7 +236,7 @@ pub fn run(arguments: &PretrainArgs) -> Result<()> {
         check_out(out, &pretraining.id(), arguments.half)?;
     }
     let store = Store::open(&store_folder(arguments.store.as_deref()))?;
-    let (record, done) = pretraining::run(&machine, &pretraining, &store, every, &mut talk)?;
+    let (record, done) = pretraining::run(&machine, &pretraining, &store, every, &mut console)?;
     let folder = match &arguments.out {
         Some(out) => {
             copy_out(&done, out, arguments.half)?;

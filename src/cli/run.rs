@@ -2,9 +2,9 @@
 
 use super::{
     args::{RunArgs, RunOptions},
-    listeners::{Listeners, not_written},
+    console::Console,
     signals,
-    talk::Talk,
+    telemetry::{Telemetry, not_written},
 };
 use crate::{
     config::{EMBEDDED_MODEL, ExperimentConfig},
@@ -32,12 +32,12 @@ pub fn run(arguments: &RunArgs) -> Result<()> {
     let share = cores::begin(config.run.threads, arguments.threads_alone)?;
     let stop = if options.dry_run { Arc::default() } else { signals::stop_flag()? };
     let report = arguments.report.clone().map(Report::to);
-    let mut listeners = Listeners::new(Talk::new(options.quiet, stop), report);
-    options.notes.iter().for_each(|note| listeners.say(note));
-    report_share(config.run.threads, share, &mut listeners);
+    let mut telemetry = Telemetry::new(Console::new(options.quiet, stop), report);
+    options.notes.iter().for_each(|note| telemetry.say(note));
+    report_share(config.run.threads, share, &mut telemetry);
     if options.dry_run {
         let store = Store::at(&options.store)?;
-        let experiment = Experiment::load(config, None, &mut listeners)?;
+        let experiment = Experiment::load(config, None, &mut telemetry)?;
         let plan = experiment::plan(&experiment, &store)?;
         if options.json {
             return print(&format!("{:#}\n", json!({ "config": experiment.config, "plan": plan })));
@@ -47,22 +47,22 @@ pub fn run(arguments: &RunArgs) -> Result<()> {
         return print(&format!("{text}\n{lines}"));
     }
     let store = Store::open(&options.store)?;
-    record_events(&config, &options, &store, &mut listeners)?;
-    let (record, path) = compute(config, &store, &mut listeners).inspect_err(|error| {
+    record_events(&config, &options, &store, &mut telemetry)?;
+    let (record, path) = compute(config, &store, &mut telemetry).inspect_err(|error| {
         let message = error.to_string();
-        listeners.event(&match error {
+        telemetry.event(&match error {
             Error::Stopped(_) => Event::Stopped { message },
             _ => Event::Failed { message, exit_code: error.exit_code() },
         });
     })?;
-    trim(&record, &store, &options, arguments.leave_shared, &mut listeners);
+    trim(&record, &store, &options, arguments.leave_shared, &mut telemetry);
     if options.json {
         let text = serde_json::to_string_pretty(&record).map_err(|e| Error::internal(e.to_string()))?;
         return print(&format!("{text}\n"));
     }
     print(&printable(&summary(&record, &path)))?;
     if record.config.model == EMBEDDED_MODEL && arguments.mode.is_none() && arguments.config.is_none() {
-        what_next().lines().for_each(|line| listeners.say(line));
+        what_next().lines().for_each(|line| telemetry.say(line));
     }
     Ok(())
 }
@@ -98,19 +98,19 @@ fn record_events(
     config: &ExperimentConfig,
     options: &RunOptions,
     store: &Store,
-    listeners: &mut Listeners,
+    telemetry: &mut Telemetry,
 ) -> Result<()> {
     let run = experiment::run_name(config)?;
     // What was asked for has to work; the events are kept unasked.
     if let Some(dir) = &options.tensorboard {
-        listeners.record_to(Box::new(TensorBoard::create(dir, &run)?));
+        telemetry.add_recorder(Box::new(TensorBoard::create(dir, &run)?));
     }
     let path = store.events_path(&run);
     match Lines::open(&path) {
-        Ok(lines) => listeners.record_to(Box::new(lines)),
-        Err(error) => listeners.say(&not_written(&path, &error)),
+        Ok(lines) => telemetry.add_recorder(Box::new(lines)),
+        Err(error) => telemetry.say(&not_written(&path, &error)),
     }
-    listeners.event(&Event::RunBegins {
+    telemetry.event(&Event::RunBegins {
         format_version: lines::FORMAT_VERSION,
         lottery_version: env!("CARGO_PKG_VERSION"),
         run: &run,

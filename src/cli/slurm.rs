@@ -1,6 +1,6 @@
 //! `lottery sweep --executor slurm` and `lottery sweep cancel`.
 
-use super::{args, run::print, talk::to_stderr};
+use super::{args, console::to_stderr, run::print};
 use crate::{
     error::{Error, Result, printable},
     store::Store,

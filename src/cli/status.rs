@@ -1,6 +1,6 @@
 //! `lottery status`: how the sweeps and records of a store stand.
 
-use super::{args, means, run::print, sweep::duration, talk::to_stderr};
+use super::{args, console::to_stderr, means, run::print, sweep::duration};
 use crate::{
     error::{Error, Result, message, printable},
     store::Store,

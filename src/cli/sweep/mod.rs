@@ -1,9 +1,9 @@
 //! `lottery sweep`: many runs, each in a process of its own.
 
 mod commas;
+mod console;
 mod how;
 pub(super) mod show;
-mod talk;
 
 pub use how::How;
 pub use show::{count, document, duration, some_failed};
@@ -11,10 +11,10 @@ pub use show::{count, document, duration, some_failed};
 use super::{
     args::{self, RunArgs, numbers},
     choice::{one_of, presets},
+    console::to_stderr,
     run::print,
     signals,
     slurm::{self as cluster, CancelArgs, Manner, SlurmArgs},
-    talk::to_stderr,
 };
 use crate::{
     engine::Machine,
@@ -34,10 +34,10 @@ use crate::{
     task::TaskId,
 };
 use clap::{Args, Subcommand};
+use console::SweepConsole;
 use serde_json::json;
 use show::table;
 use std::{collections::BTreeMap, path::PathBuf};
-use talk::SweepTalk;
 
 const ABOUT: &str = "\
 Many runs: every combination of the given tasks, modes, methods, models, seeds and settings.
@@ -326,10 +326,10 @@ pub(super) fn carry_out(
     how: &How,
     options: &Options,
 ) -> Result<(Vec<Fate>, bool)> {
-    let mut talk = SweepTalk::new(sweep, how.quiet, signals::stop_flag()?)?;
-    let fates = local::execute(sweep, store, options, &mut talk)?;
-    talk.bar.finish_and_clear();
-    Ok((fates, talk.stop_wanted()))
+    let mut console = SweepConsole::new(sweep, how.quiet, signals::stop_flag()?)?;
+    let fates = local::execute(sweep, store, options, &mut console)?;
+    console.bar.finish_and_clear();
+    Ok((fates, console.stop_wanted()))
 }
 
 fn dry_run(sweep: &Sweep, store: &Store, how: &How, options: &Options) -> Result<()> {

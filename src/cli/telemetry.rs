@@ -1,6 +1,6 @@
 //! Everybody who listens to a run: the talk on stderr, the sweep that began it, and what is written down.
 
-use super::talk::Talk;
+use super::console::Console;
 use crate::{
     events::Recorder,
     sweep::live::Report,
@@ -9,28 +9,28 @@ use crate::{
 use std::{io, path::Path};
 
 /// Tells all of them.
-pub struct Listeners {
-    talk: Talk,
+pub struct Telemetry {
+    console: Console,
     report: Option<Report>,
-    recorders: Vec<Listening>,
+    recorders: Vec<Sink>,
     /// The one that is being computed.
     stage: Option<String>,
 }
 
-struct Listening {
+struct Sink {
     recorder: Box<dyn Recorder>,
     /// That it cannot write was said.
-    told: bool,
+    warned: bool,
 }
 
-impl Listeners {
-    pub fn new(talk: Talk, report: Option<Report>) -> Self {
-        Self { talk, report, recorders: Vec::new(), stage: None }
+impl Telemetry {
+    pub fn new(console: Console, report: Option<Report>) -> Self {
+        Self { console, report, recorders: Vec::new(), stage: None }
     }
 
     /// From here on it is written down there too.
     pub fn record_to(&mut self, recorder: Box<dyn Recorder>) {
-        self.recorders.push(Listening { recorder, told: false });
+        self.recorders.push(Sink { recorder, warned: false });
     }
 }
 
@@ -39,27 +39,27 @@ pub fn not_written(path: &Path, error: &io::Error) -> String {
     format!("warning: events cannot be written to {}: {error}. The run goes on without them", path.display())
 }
 
-impl Progress for Listeners {
+impl Progress for Telemetry {
     fn begin(&mut self, stage: &str, total: u64) {
         if let Some(report) = &mut self.report {
             report.begin(stage, total);
         }
-        self.talk.begin(stage, total);
+        self.console.begin(stage, total);
     }
 
     fn step(&mut self, done: u64, detail: &str) {
         if let Some(report) = &mut self.report {
             report.step(done, detail);
         }
-        self.talk.step(done, detail);
+        self.console.step(done, detail);
     }
 
     fn end(&mut self, summary: &str) {
-        self.talk.end(summary);
+        self.console.end(summary);
     }
 
     fn say(&mut self, line: &str) {
-        self.talk.say(line);
+        self.console.say(line);
     }
 
     fn event(&mut self, event: &Event) {
@@ -67,12 +67,12 @@ impl Progress for Listeners {
             self.stage = Some((*stage).to_owned());
         }
         let stage = event.stage().or(self.stage.as_deref());
-        for Listening { recorder, told } in &mut self.recorders {
+        for Sink { recorder, warned } in &mut self.recorders {
             if let Err(error) = recorder.record(stage, event)
-                && !*told
+                && !*warned
             {
-                self.talk.say(&not_written(recorder.path(), &error));
-                *told = true;
+                self.console.say(&not_written(recorder.path(), &error));
+                *warned = true;
             }
         }
         if let Event::StageEnds { .. } = event {
@@ -81,6 +81,6 @@ impl Progress for Listeners {
     }
 
     fn stop_wanted(&self) -> bool {
-        self.talk.stop_wanted()
+        self.console.stop_wanted()
     }
 }

@@ -2,7 +2,7 @@
 
 use super::show::{duration, label};
 use crate::{
-    cli::talk::to_stderr,
+    cli::console::to_stderr,
     error::Result,
     sweep::{
         Run, Sweep,
@@ -21,7 +21,7 @@ use std::{
 };
 
 /// A bar on a terminal, a line for each ended run elsewhere.
-pub struct SweepTalk {
+pub struct SweepConsole {
     quiet: bool,
     stop: Arc<AtomicBool>,
     pub bar: ProgressBar,
@@ -29,7 +29,7 @@ pub struct SweepTalk {
     id: String,
 }
 
-impl SweepTalk {
+impl SweepConsole {
     pub fn new(sweep: &Sweep, quiet: bool, stop: Arc<AtomicBool>) -> Result<Self> {
         let mut bar = ProgressBar::hidden();
         if !quiet && std::io::stderr().is_terminal() {
@@ -42,7 +42,7 @@ impl SweepTalk {
     }
 }
 
-impl Watcher for SweepTalk {
+impl Watcher for SweepConsole {
     fn begins(&mut self, counts: Counts) {
         let Counts { done, failed, total, .. } = counts;
         if !self.quiet {

@@ -10,15 +10,15 @@ use std::{
     },
 };
 
-/// Talks unless told to be quiet.
-pub struct Talk {
+/// The progress of a run on stderr; nothing when it is `quiet`.
+pub struct Console {
     quiet: bool,
     stop: Arc<AtomicBool>,
     bar: ProgressBar,
 }
 
-impl Talk {
-    /// `stop` becomes true when the work shall stop.
+impl Console {
+    /// `stop` is set when the work has to stop.
     pub fn new(quiet: bool, stop: Arc<AtomicBool>) -> Self {
         Self { quiet, stop, bar: ProgressBar::hidden() }
     }
@@ -29,7 +29,7 @@ pub fn to_stderr(line: &str) {
     let _ = writeln!(std::io::stderr(), "{}", printable(line));
 }
 
-impl Progress for Talk {
+impl Progress for Console {
     fn begin(&mut self, stage: &str, total: u64) {
         if self.quiet || !std::io::stderr().is_terminal() {
             return;
