@@ -55,10 +55,10 @@ impl Progress for Console {
 
     fn end(&mut self, summary: &str) {
         self.bar.finish_and_clear();
-        self.say(summary);
+        self.note(summary);
     }
 
-    fn say(&mut self, line: &str) {
+    fn note(&mut self, line: &str) {
         if !self.quiet {
             self.bar.suspend(|| to_stderr(line));
         }

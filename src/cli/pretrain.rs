@@ -225,9 +225,9 @@ pub fn run(arguments: &PretrainArgs) -> Result<()> {
     report_share(threads, share, &mut console);
     let mut arguments = arguments.clone();
     if let Some(note) = Machine::settle(arguments.device, &mut arguments.dtype) {
-        console.say(&note);
+        console.note(&note);
     }
-    let machine = Machine::open(arguments.device, arguments.dtype, &mut |why| console.say(why))?;
+    let machine = Machine::open(arguments.device, arguments.dtype, &mut |why| console.note(why))?;
     let pretraining = Pretraining::load(arguments.settings()?, &mut console)?;
     if let Machine::Cuda { .. } = machine {
         cores::feed_gpu();

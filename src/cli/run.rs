@@ -33,7 +33,7 @@ pub fn run(arguments: &RunArgs) -> Result<()> {
     let stop = if options.dry_run { Arc::default() } else { signals::stop_flag()? };
     let report = arguments.report.clone().map(Report::to);
     let mut telemetry = Telemetry::new(Console::new(options.quiet, stop), report);
-    options.notes.iter().for_each(|note| telemetry.say(note));
+    options.notes.iter().for_each(|note| telemetry.note(note));
     report_share(config.run.threads, share, &mut telemetry);
     if options.dry_run {
         let store = Store::at(&options.store)?;
@@ -62,7 +62,7 @@ pub fn run(arguments: &RunArgs) -> Result<()> {
     }
     print(&printable(&summary(&record, &path)))?;
     if record.config.model == EMBEDDED_MODEL && arguments.mode.is_none() && arguments.config.is_none() {
-        what_next().lines().for_each(|line| telemetry.say(line));
+        what_next().lines().for_each(|line| telemetry.note(line));
     }
     Ok(())
 }
@@ -87,7 +87,7 @@ fn trim(
         Ok(gc) => {
             let Count { files, bytes } = gc.total();
             let keep = options.keep;
-            progress.say(&format!("--keep {keep}: {files} files removed, {}", DecimalBytes(bytes)));
+            progress.note(&format!("--keep {keep}: {files} files removed, {}", DecimalBytes(bytes)));
         }
         Err(error) => progress.warn(&format!("--keep {}: {error}", options.keep)),
     }
@@ -108,7 +108,7 @@ fn record_events(
     let path = store.events_path(&run);
     match Lines::open(&path) {
         Ok(lines) => telemetry.add_recorder(Box::new(lines)),
-        Err(error) => telemetry.say(&not_written(&path, &error)),
+        Err(error) => telemetry.note(&not_written(&path, &error)),
     }
     telemetry.event(&Event::RunBegins {
         format_version: lines::FORMAT_VERSION,
@@ -153,7 +153,7 @@ fn what_next() -> String {
 /// Says why not all cores are used, where they were not told to be left.
 pub fn report_share(asked: Option<usize>, share: Share, progress: &mut dyn Progress) {
     if asked.is_none() && share.others > 0 {
-        progress.say(&format!("computing on {share}"));
+        progress.note(&format!("computing on {share}"));
     }
 }
 

@@ -58,8 +58,8 @@ impl Progress for Telemetry {
         self.console.end(summary);
     }
 
-    fn say(&mut self, line: &str) {
-        self.console.say(line);
+    fn note(&mut self, line: &str) {
+        self.console.note(line);
     }
 
     fn event(&mut self, event: &Event) {
@@ -71,7 +71,7 @@ impl Progress for Telemetry {
             if let Err(error) = recorder.record(stage, event)
                 && !*warned
             {
-                self.console.say(&not_written(recorder.path(), &error));
+                self.console.note(&not_written(recorder.path(), &error));
                 *warned = true;
             }
         }

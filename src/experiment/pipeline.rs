@@ -83,7 +83,7 @@ pub fn run(experiment: &Experiment, store: &Store, progress: &mut dyn Progress) 
     let path = record_path(experiment, store);
     let text = serde_json::to_string_pretty(&record).map_err(|e| Error::internal(e.to_string()))?;
     if let Some(moved) = store.write_record(&path, &format!("{text}\n"))? {
-        progress.say(&format!("the earlier record, of other settings, is now {}", moved.display()));
+        progress.note(&format!("the earlier record, of other settings, is now {}", moved.display()));
     }
     progress.event(&Event::RecordWritten { path: &path });
     Ok((record, path))

@@ -47,7 +47,7 @@ pub(super) fn once(
         }
         cores::release();
         if !told {
-            progress.say(&format!("{id}: another process computes it; waiting"));
+            progress.note(&format!("{id}: another process computes it; waiting"));
             progress.event(&Event::StageWaits { stage });
         }
         told = true;
@@ -55,7 +55,7 @@ pub(super) fn once(
     })?;
     match begun {
         Begin::Done(done) => {
-            progress.say(&format!("{id}: found in the store, nothing computed"));
+            progress.note(&format!("{id}: found in the store, nothing computed"));
             progress.event(&Event::StageFound { stage });
             Ok(done)
         }
@@ -126,7 +126,7 @@ pub(super) fn trained(
 ) -> Result<(Bert, Summary)> {
     let mut pretrained = experiment.model.clone();
     let whole = pretrained.build(experiment.head(), experiment.config.init_seed(), true)?;
-    pretrained.notes.iter().for_each(|note| progress.say(note));
+    pretrained.notes.iter().for_each(|note| progress.note(note));
     let bert = whole.shrunk(&mask.layer_shapes());
     drop(whole);
     progress.begin(kind, experiment.recipe.steps(experiment.train.len()));
@@ -260,7 +260,7 @@ pub fn evaluate_pruned(
     once(&experiment.machine, store, &id, &inputs, progress, |writer, progress| {
         let bert = load_model(experiment, finetuned)?.shrunk(&mask.layer_shapes());
         let metrics = evaluate_into(experiment, &bert, writer)?;
-        progress.say(&format!("{id}: {}", said(experiment, &metrics)));
+        progress.note(&format!("{id}: {}", said(experiment, &metrics)));
         Ok(json!({}))
     })
 }

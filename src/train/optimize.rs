@@ -185,7 +185,7 @@ fn evaluate(
         return Ok(true);
     }
     let Some(found) = objective.evaluate(engine, at.step)? else { return Ok(true) };
-    progress.say(&format!(
+    progress.note(&format!(
         "step {:>6} of {total}: held-out loss {:.4}, perplexity {}, accuracy {:.4}",
         at.step,
         found.loss,
@@ -208,7 +208,7 @@ fn begin(
 ) -> Result<Position> {
     let found = checkpoints.restore(weights, moments, fits, progress)?;
     if let Some(at) = &found {
-        progress.say(&format!("goes on after step {} of {total}", at.step));
+        progress.note(&format!("goes on after step {} of {total}", at.step));
         progress.event(&Event::StageResumes { step: at.step, total });
     }
     let mut at = found.unwrap_or_default();

@@ -12,13 +12,13 @@ pub trait Progress {
     /// The stage is over; `summary` is worth keeping.
     fn end(&mut self, summary: &str);
     /// A line worth reading.
-    fn say(&mut self, line: &str);
+    fn note(&mut self, line: &str);
     /// The same and more, for programs.
     fn event(&mut self, _event: &Event) {}
     /// A line that should be read, and an event.
     fn warn(&mut self, warning: &str) {
         let text = &message(warning);
-        self.say(&format!("warning: {text}"));
+        self.note(&format!("warning: {text}"));
         self.event(&Event::Warning { text });
     }
     /// Whether the work shall stop where it can be taken up again.
@@ -34,5 +34,5 @@ impl Progress for Silent {
     fn begin(&mut self, _: &str, _: u64) {}
     fn step(&mut self, _: u64, _: &str) {}
     fn end(&mut self, _: &str) {}
-    fn say(&mut self, _: &str) {}
+    fn note(&mut self, _: &str) {}
 }

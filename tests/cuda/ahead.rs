@@ -142,7 +142,7 @@ impl Progress for Listener {
     fn begin(&mut self, _: &str, _: u64) {}
     fn step(&mut self, _: u64, _: &str) {}
     fn end(&mut self, _: &str) {}
-    fn say(&mut self, _: &str) {}
+    fn note(&mut self, _: &str) {}
     fn event(&mut self, event: &Event) {
         if let Event::Step(step) = event {
             self.steps.borrow_mut().push((step.step, step.loss));
