@@ -144,7 +144,7 @@ impl SlurmArgs {
 
 /// How a submission is made and told.
 #[derive(Clone, Debug)]
-pub struct Manner {
+pub struct SubmitOptions {
     /// Processes of each worker; without a number one, or one for each of its GPUs.
     pub jobs: Option<usize>,
     /// Further arguments of each worker.
@@ -162,10 +162,10 @@ pub fn submit(
     store: &Store,
     arguments: &SlurmArgs,
     below: Options,
-    manner: Manner,
+    submit: SubmitOptions,
 ) -> Result<()> {
     let say = |line: &str| {
-        if !manner.quiet {
+        if !submit.quiet {
             to_stderr(line);
         }
     };
@@ -173,7 +173,7 @@ pub fn submit(
     let fates = fate::standing(sweep, store)?;
     let of = |status| fates.iter().filter(move |fate| fate.state.status == status);
     let failed = of(Status::Failed).count();
-    let left = of(Status::Pending).count() + if manner.retry { failed } else { 0 };
+    let left = of(Status::Pending).count() + if submit.retry { failed } else { 0 };
     let options = arguments.options().over(below);
     let counts = format!("sweep {}: {} runs, {} done", sweep.id, fates.len(), of(Status::Done).count());
     if left == 0 {
@@ -191,11 +191,11 @@ pub fn submit(
             unused.join(", ")
         ));
     }
-    let plan = Plan::new(sweep, store, options, manner.jobs, manner.more, left)?;
-    if manner.dry_run {
+    let plan = Plan::new(sweep, store, options, submit.jobs, submit.more, left)?;
+    if submit.dry_run {
         let scripts = plan.scripts()?;
         say(&format!("{counts}, {left} to go: {}; nothing is submitted", amount(&plan)));
-        return print(&if manner.json {
+        return print(&if submit.json {
             let arrays: Vec<Value> = std::iter::zip(&plan.arrays, &scripts)
                 .map(|((elements, _), script)| json!({ "elements": elements, "script": script }))
                 .collect();
@@ -207,7 +207,7 @@ pub fn submit(
     if !arguments.add_workers {
         refuse_beside(sweep, &submissions, say)?;
     }
-    if manner.retry {
+    if submit.retry {
         for fate in of(Status::Failed) {
             let mut state = fate.state.clone();
             state.status = Status::Pending;
@@ -221,7 +221,7 @@ pub fn submit(
         "lottery status --store {at} tells how it stands; lottery sweep cancel {} --store {at}",
         sweep.id
     ));
-    print(&if manner.json {
+    print(&if submit.json {
         let arrays = json!(submission.arrays);
         document(&json!({ "format_version": 1, "sweep": sweep.id, "runs": left, "arrays": arrays }))?
     } else {

@@ -3,7 +3,7 @@
 use super::{
     args::numbers,
     run::print,
-    sweep::{How, carry_out, count, document, some_failed},
+    sweep::{ExecutionArgs, carry_out, count, document, some_failed},
 };
 use crate::{
     error::{Error, Result},
@@ -34,7 +34,7 @@ pub struct WorkerArgs {
     id: String,
 
     #[command(flatten)]
-    how: How,
+    execution: ExecutionArgs,
 
     /// CPU threads of each process, where its settings do not say [default: the cores, shared with all that computes here]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = numbers(1..=1024), help_heading = "Execution")]
@@ -52,14 +52,14 @@ fn seconds(typed: &str) -> std::result::Result<Duration, String> {
 
 pub fn run(arguments: &WorkerArgs) -> Result<()> {
     let until = arguments.time_limit.and_then(|limit| Instant::now().checked_add(limit));
-    let how = &arguments.how;
-    let sweep = Sweep::find(&arguments.id, &Store::at(&how.store())?)?;
-    let store = Store::open(&how.store())?;
+    let execution = &arguments.execution;
+    let sweep = Sweep::find(&arguments.id, &Store::at(&execution.store())?)?;
+    let store = Store::open(&execution.store())?;
     let failed_before = count(&standing(&sweep, &store)?, Status::Failed);
-    let mut options = Options { wait_for_others: false, until, ..how.options()? };
+    let mut options = Options { wait_for_others: false, until, ..execution.options()? };
     options.threads = arguments.threads.map(|threads| threads as usize);
-    let (fates, stopped) = carry_out(&sweep, &store, how, &options)?;
-    if how.json {
+    let (fates, stopped) = carry_out(&sweep, &store, execution, &options)?;
+    if execution.json {
         print(&document(&sweep, &store, &fates, None)?)?;
     }
     let late = until.is_some_and(|until| Instant::now() >= until);

@@ -2,10 +2,10 @@
 
 mod commas;
 mod console;
-mod how;
+mod execution;
 pub(super) mod show;
 
-pub use how::How;
+pub use execution::ExecutionArgs;
 pub use show::{count, document, duration, some_failed};
 
 use super::{
@@ -14,7 +14,7 @@ use super::{
     console::to_stderr,
     run::print,
     signals,
-    slurm::{self as cluster, CancelArgs, Manner, SlurmArgs},
+    slurm::{self as cluster, CancelArgs, SlurmArgs, SubmitOptions},
 };
 use crate::{
     engine::Machine,
@@ -137,7 +137,7 @@ pub struct SweepArgs {
     threads: Option<u64>,
 
     #[command(flatten)]
-    how: How,
+    execution: ExecutionArgs,
 
     #[command(flatten)]
     slurm: SlurmArgs,
@@ -165,7 +165,7 @@ struct RetryArgs {
     id: String,
 
     #[command(flatten)]
-    how: How,
+    execution: ExecutionArgs,
 
     #[command(flatten)]
     slurm: SlurmArgs,
@@ -238,35 +238,35 @@ pub fn run(arguments: &SweepArgs) -> Result<()> {
         Some(SweepVerb::Cancel(which)) => return cluster::cancel(which),
         None => {}
     }
-    let how = &arguments.how;
-    let local = how.options()?;
+    let execution = &arguments.execution;
+    let local = execution.options()?;
     let to_slurm = arguments.slurm.wanted()?;
     // What was typed is held to account before a store is created.
-    let store = Store::at(&how.store())?;
+    let store = Store::at(&execution.store())?;
     let (sweep, options, note) = arguments.sweep(&store)?;
     if let Some(note) = note {
         to_stderr(&note);
     }
     tell_obstacles(&sweep, &store)?;
-    let manner = how.manner(to_slurm)?;
+    let submit = execution.submit_options(to_slurm)?;
     if arguments.dry_run {
-        return match manner {
-            Some(manner) => {
-                let manner = Manner { dry_run: true, ..manner };
-                cluster::submit(&sweep, &store, &arguments.slurm, options, manner)
+        return match submit {
+            Some(submit) => {
+                let submit = SubmitOptions { dry_run: true, ..submit };
+                cluster::submit(&sweep, &store, &arguments.slurm, options, submit)
             }
-            None => dry_run(&sweep, &store, how, &local),
+            None => dry_run(&sweep, &store, execution, &local),
         };
     }
-    let store = Store::open(&how.store())?;
+    let store = Store::open(&execution.store())?;
     let (sweep, options, _) = arguments.sweep(&store)?;
     if arguments.plan {
         sweep.save()?;
         return print(&format!("{}\n", sweep.id));
     }
-    match manner {
-        Some(manner) => cluster::submit(&sweep, &store, &arguments.slurm, options, manner),
-        None => execute(&sweep, &store, how, &local),
+    match submit {
+        Some(submit) => cluster::submit(&sweep, &store, &arguments.slurm, options, submit),
+        None => execute(&sweep, &store, execution, &local),
     }
 }
 
@@ -288,24 +288,24 @@ fn tell_obstacles(sweep: &Sweep, store: &Store) -> Result<()> {
 }
 
 fn retry(arguments: &RetryArgs) -> Result<()> {
-    let how = &arguments.how;
-    let local = Options { retry: true, ..how.options()? };
-    let manner = how.manner(arguments.slurm.wanted()?)?;
-    let sweep = Sweep::find(&arguments.id, &Store::at(&how.store())?)?;
-    let store = Store::open(&how.store())?;
-    match manner {
-        Some(manner) => {
-            let manner = Manner { retry: true, ..manner };
-            cluster::submit(&sweep, &store, &arguments.slurm, cluster::last_options(&sweep)?, manner)
+    let execution = &arguments.execution;
+    let local = Options { retry: true, ..execution.options()? };
+    let submit = execution.submit_options(arguments.slurm.wanted()?)?;
+    let sweep = Sweep::find(&arguments.id, &Store::at(&execution.store())?)?;
+    let store = Store::open(&execution.store())?;
+    match submit {
+        Some(submit) => {
+            let submit = SubmitOptions { retry: true, ..submit };
+            cluster::submit(&sweep, &store, &arguments.slurm, cluster::last_options(&sweep)?, submit)
         }
-        None => execute(&sweep, &store, how, &local),
+        None => execute(&sweep, &store, execution, &local),
     }
 }
 
-fn execute(sweep: &Sweep, store: &Store, how: &How, options: &Options) -> Result<()> {
+fn execute(sweep: &Sweep, store: &Store, execution: &ExecutionArgs, options: &Options) -> Result<()> {
     sweep.save()?;
-    let (fates, stopped) = carry_out(sweep, store, how, options)?;
-    print(&if how.json { document(sweep, store, &fates, None)? } else { table(sweep, &fates)? })?;
+    let (fates, stopped) = carry_out(sweep, store, execution, options)?;
+    print(&if execution.json { document(sweep, store, &fates, None)? } else { table(sweep, &fates)? })?;
     let (failed, pending) = (count(&fates, Status::Failed), count(&fates, Status::Pending));
     if stopped && pending > 0 {
         return Err(Error::stopped(&format!("with {pending} of {} runs to go", fates.len())));
@@ -323,10 +323,10 @@ fn execute(sweep: &Sweep, store: &Store, how: &How, options: &Options) -> Result
 pub(super) fn carry_out(
     sweep: &Sweep,
     store: &Store,
-    how: &How,
+    execution: &ExecutionArgs,
     options: &Options,
 ) -> Result<(Vec<Fate>, bool)> {
-    let mut console = SweepConsole::new(sweep, how.quiet, signals::stop_flag()?)?;
+    let mut console = SweepConsole::new(sweep, execution.quiet, signals::stop_flag()?)?;
     let fates = local::execute(sweep, store, options, &mut console)?;
     console.bar.finish_and_clear();
     Ok((fates, console.stop_wanted()))
@@ -334,6 +334,8 @@ pub(super) fn carry_out(
 
 fn dry_run(sweep: &Sweep, store: &Store, how: &How, options: &Options) -> Result<()> {
     let fates = fate::standing(sweep, store)?;
+fn dry_run(sweep: &Sweep, store: &Store, execution: &ExecutionArgs, options: &Options) -> Result<()> {
+    let fates = local::standing(sweep, store)?;
     let done = |fate: &Fate| fate.state.status == Status::Done;
     let runs: Vec<(&Run, bool)> = sweep.runs.iter().zip(fates.iter().map(done)).collect();
     let records: Vec<_> = records::all(store)?.found.into_iter().map(|(_, summary)| summary).collect();
@@ -343,7 +345,7 @@ fn dry_run(sweep: &Sweep, store: &Store, how: &How, options: &Options) -> Result
     // A process has a fine-tuned and a retrained model; more do not stay.
     let at_a_time = 2 * options.jobs as u64 * estimate.largest;
     let bytes = if options.keep == Keep::Models { estimate.bytes } else { estimate.bytes.min(at_a_time) };
-    if how.json {
+    if execution.json {
         let estimate = json!({
             "runs": left,
             "seconds": (estimate.without_time < left).then_some(estimate.seconds),

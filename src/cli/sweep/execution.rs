@@ -3,7 +3,7 @@
 use crate::{
     cli::{
         args::{self, numbers},
-        slurm::Manner,
+        slurm::SubmitOptions,
     },
     error::{Error, Result},
     store::Keep,
@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 /// How a sweep is carried out, whatever its runs are.
 #[derive(Args, Debug)]
-pub struct How {
+pub struct ExecutionArgs {
     /// Processes at a time [default: one, or one for each of --gpus]
     #[arg(long, short, value_name = "N", allow_negative_numbers = true, value_parser = numbers(1..=1024), help_heading = "Execution")]
     jobs: Option<u64>,
@@ -54,13 +54,13 @@ pub struct How {
     pub quiet: bool,
 }
 
-impl How {
+impl ExecutionArgs {
     pub fn store(&self) -> PathBuf {
         args::store_folder(self.store.as_deref())
     }
 
     /// For Slurm, when that is wanted. Usage errors: what means something to processes of this machine alone.
-    pub fn manner(&self, to_slurm: bool) -> Result<Option<Manner>> {
+    pub fn submit_options(&self, to_slurm: bool) -> Result<Option<SubmitOptions>> {
         let here = [
             ("--fail-fast", self.fail_fast),
             ("--max-failures", self.max_failures.is_some()),
@@ -72,7 +72,7 @@ impl How {
                  --gres, and lottery sweep cancel ends what it runs."
             ))),
             _ if !to_slurm => Ok(None),
-            _ => Ok(Some(Manner {
+            _ => Ok(Some(SubmitOptions {
                 jobs: self.jobs.map(|jobs| jobs as usize),
                 more: self.for_workers()?,
                 dry_run: false,
