@@ -68,13 +68,13 @@ fn training(work: &Work, machine: &Machine, bert: &Bert, steps: usize) -> Result
     let mut engine = trainer(machine, bert)?;
     let mut times: [Vec<f64>; 2] = Default::default();
     let mut last = Instant::now();
-    let asked = (0..steps + 3).map(|step| {
+    let requests = (0..steps + 3).map(|step| {
         let plan = DropoutPlan { seed: 1, step: step as u32, hidden: 0.1, attention: 0.1 };
         let start = Instant::now();
         let outcome = engine.step(&work.input(), Goal::Labels(work.targets()), &plan, &UPDATE)?;
         Ok(((step, milliseconds(start)), outcome))
     });
-    pipelined(asked, |(step, host), _| {
+    pipelined(requests, |(step, host), _| {
         if step >= 3 {
             times[0].push(milliseconds(last));
             times[1].push(host);

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Engine, Goal, Outcome, Update, refused};
+use super::{Engine, Goal, StepStats, Update, refused};
 use crate::{
     cores::compute,
     error::Result,
@@ -57,7 +57,7 @@ impl<'a> Cpu<'a> {
                 }
                 loss
             }
-            Goal::Words { rows, words } => {
+            Goal::MaskedTokens { rows, words } => {
                 bert.forward_masked(input, rows, &pass, workspace);
                 let found = loss::words(workspace.masked_logits(), words);
                 let loss = Prediction::mean_loss(&found);
@@ -122,7 +122,7 @@ impl Engine for Cpu<'_> {
         goal: Goal,
         dropout: &DropoutPlan,
         update: &Update,
-    ) -> Result<Pending<Outcome>> {
+    ) -> Result<Pending<StepStats>> {
         Ok(Pending::Ready(compute(|| {
             let loss = self.pass(input, goal, dropout);
             let norm = if loss.is_finite() { adamw::norm(&self.gradient) } else { f64::NAN };
@@ -134,7 +134,7 @@ impl Engine for Cpu<'_> {
                 let (weights, scale) = (&mut bert.to_mut().params.data, adamw::clip_scale(norm, update.clip));
                 update.optimizer.step(weights, gradient, moments, decayed, update.learning_rate, scale);
             }
-            Outcome { loss, norm }
+            StepStats { loss, norm }
         })))
     }
 

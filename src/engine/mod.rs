@@ -143,7 +143,7 @@ pub enum Goal<'a> {
     /// The mean loss of the classifier's outputs.
     Labels(Targets<'a>),
     /// The mean loss of finding the words at these rows of the batch, ascending and at least one.
-    Words { rows: &'a [usize], words: &'a [u32] },
+    MaskedTokens { rows: &'a [usize], words: &'a [u32] },
 }
 
 /// How a training step changes the weights.
@@ -157,7 +157,7 @@ pub struct Update<'a> {
 
 /// What a training step was like. Unless both are finite numbers the weights are what they were before, and stay so.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Outcome {
+pub struct StepStats {
     /// Mean over what was predicted.
     pub loss: f64,
     /// Of the gradient of all parameters, before clipping; not a number when the loss is none.
@@ -170,7 +170,7 @@ pub trait Engine {
     /// (B, labels), without dropout.
     fn logits(&mut self, input: &Input, gates: Option<&Gates>) -> Result<Pending<Vec<f32>>>;
 
-    /// How well each hidden word is found, without dropout; rows as in [`Goal::Words`].
+    /// How well each hidden word is found, without dropout; rows as in [`Goal::MaskedTokens`].
     fn predictions(
         &mut self,
         input: &Input,
@@ -194,7 +194,7 @@ pub trait Engine {
         goal: Goal,
         dropout: &DropoutPlan,
         update: &Update,
-    ) -> Result<Pending<Outcome>>;
+    ) -> Result<Pending<StepStats>>;
 
     /// Weights, laid out as the model's, and moments, as they are behind all steps.
     ///

@@ -78,21 +78,21 @@ impl<K, T> Queue<K, T> {
     }
 }
 
-/// Gives `take` one value after another, each with its key, while the next ones are asked for.
+/// Gives `consume` one value after another, each with its key, while the next ones are asked for.
 pub fn pipelined<K, T>(
-    asked: impl Iterator<Item = Result<(K, Pending<T>)>>,
-    mut take: impl FnMut(K, T) -> Result<()>,
+    requests: impl Iterator<Item = Result<(K, Pending<T>)>>,
+    mut consume: impl FnMut(K, T) -> Result<()>,
 ) -> Result<()> {
     let mut queue = Queue::default();
-    for pair in asked {
-        let (key, value) = pair?;
+    for request in requests {
+        let (key, value) = request?;
         queue.push(key, value);
         while let Some((key, value)) = queue.due()? {
-            take(key, value)?;
+            consume(key, value)?;
         }
     }
     while let Some((key, value)) = queue.oldest()? {
-        take(key, value)?;
+        consume(key, value)?;
     }
     Ok(())
 }

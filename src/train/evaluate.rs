@@ -10,11 +10,11 @@ pub const BATCH: usize = 32;
 pub fn logits(engine: &mut dyn Engine, data: &Dataset) -> Result<Vec<f32>> {
     let mut out = Vec::new();
     let all: Vec<usize> = (0..data.len()).collect();
-    let asked = all.chunks(BATCH).map(|indices| {
+    let requests = all.chunks(BATCH).map(|indices| {
         let (batch, _) = data.batch(indices);
         Ok(((), engine.logits(&input(&batch), None)?))
     });
-    pipelined(asked, |(), logits| {
+    pipelined(requests, |(), logits| {
         out.extend(logits);
         Ok(())
     })?;

@@ -4,7 +4,7 @@ use super::{
     checkpoint::Checkpoints,
     dataset::{Dataset, input},
     log::Summary,
-    optimize::{Asked, Objective, Recipe, optimize},
+    optimize::{Objective, PendingStep, Recipe, optimize},
     progress::Progress,
 };
 use crate::{
@@ -28,10 +28,10 @@ impl Objective for Labelled<'_> {
         _epoch: usize,
         dropout: &DropoutPlan,
         update: &Update,
-    ) -> Result<Asked> {
+    ) -> Result<PendingStep> {
         let (batch, labels) = self.0.batch(indices);
         let outcome = engine.step(&input(&batch), Goal::Labels(labels.targets()), dropout, update)?;
-        Ok(Asked { outcome, predictions: indices.len(), tokens: batch.tokens() })
+        Ok(PendingStep { outcome, predictions: indices.len(), tokens: batch.tokens() })
     }
 
     fn remedy(&self, lower: f64) -> String {

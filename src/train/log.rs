@@ -3,11 +3,11 @@
 use super::{
     checkpoint::{Evaluation, Position},
     event::{Event, TrainingStep},
-    optimize::Asked,
+    optimize::PendingStep,
     progress::Progress,
 };
 use crate::{
-    engine::Outcome,
+    engine::StepStats,
     error::{Error, Result},
     ops::pending::Queue,
 };
@@ -41,7 +41,7 @@ struct Step {
 pub struct Log {
     /// Behind the last step that is known.
     pub at: Position,
-    steps: Queue<Step, Outcome>,
+    steps: Queue<Step, StepStats>,
     total: u64,
     /// What to type when training diverged.
     remedy: String,
@@ -67,16 +67,16 @@ impl Log {
     /// As [`Self::catch_up`].
     pub fn add(
         &mut self,
-        asked: Asked,
+        step: PendingStep,
         epoch: usize,
         learning_rate: f64,
         progress: &mut dyn Progress,
     ) -> Result<()> {
-        let Asked { outcome, predictions, tokens } = asked;
+        let PendingStep { outcome, predictions, tokens } = step;
         let step = Step { number: self.next(), epoch, learning_rate, predictions, tokens };
         self.steps.push(step, outcome);
         while let Some((step, outcome)) = self.steps.due()? {
-            self.tell(&step, outcome, progress)?;
+            self.report(&step, outcome, progress)?;
         }
         Ok(())
     }
@@ -87,13 +87,13 @@ impl Log {
     /// When a loss or gradient is not finite.
     pub fn catch_up(&mut self, progress: &mut dyn Progress) -> Result<()> {
         while let Some((step, outcome)) = self.steps.oldest()? {
-            self.tell(&step, outcome, progress)?;
+            self.report(&step, outcome, progress)?;
         }
         Ok(())
     }
 
-    fn tell(&mut self, step: &Step, outcome: Outcome, progress: &mut dyn Progress) -> Result<()> {
-        let Outcome { loss, norm } = outcome;
+    fn report(&mut self, step: &Step, outcome: StepStats, progress: &mut dyn Progress) -> Result<()> {
+        let StepStats { loss, norm } = outcome;
         for (what, value) in [("loss", loss), ("gradient's norm", norm)] {
             if !value.is_finite() {
                 return Err(self.diverged(what, step.number, step.learning_rate));

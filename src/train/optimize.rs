@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     cores,
-    engine::{Engine, Machine, Outcome, Update},
+    engine::{Engine, Machine, StepStats, Update},
     error::{Error, Result},
     model::Bert,
     ops::{
@@ -44,8 +44,8 @@ pub struct Recipe {
 }
 
 /// A step that was asked for.
-pub struct Asked {
-    pub outcome: Pending<Outcome>,
+pub struct PendingStep {
+    pub outcome: Pending<StepStats>,
     /// How many predictions that were: examples, or masked tokens.
     pub predictions: usize,
     pub tokens: usize,
@@ -64,7 +64,7 @@ pub trait Objective {
         epoch: usize,
         dropout: &DropoutPlan,
         update: &Update,
-    ) -> Result<Asked>;
+    ) -> Result<PendingStep>;
 
     /// What to type when training diverged; `lower` is a peak learning rate to try.
     fn remedy(&self, lower: f64) -> String;
@@ -139,8 +139,8 @@ pub fn optimize(
             };
             let learning_rate = recipe.learning_rate * schedule.factor(step);
             let update = Update { optimizer: &recipe.optimizer, learning_rate, clip: recipe.clip };
-            let asked = objective.step(&mut *engine, indices, epoch, &plan, &update)?;
-            log.add(asked, epoch, learning_rate, progress)?;
+            let step_taken = objective.step(&mut *engine, indices, epoch, &plan, &update)?;
+            log.add(step_taken, epoch, learning_rate, progress)?;
             // The device has the next step already, unless somebody wants to see the weights behind this one.
             let scored = objective.scored_at(step + 1, total);
             if !(scored || progress.stop_wanted() || checkpoints.due()) {

@@ -4,7 +4,7 @@ use super::{
     checkpoint::{Checkpoints, Evaluation},
     dataset::input,
     log::Summary,
-    optimize::{Asked, Objective, Recipe, optimize},
+    optimize::{Objective, PendingStep, Recipe, optimize},
     progress::Progress,
 };
 use crate::{
@@ -71,11 +71,11 @@ impl Objective for FindWords<'_> {
         epoch: usize,
         dropout: &DropoutPlan,
         update: &Update,
-    ) -> Result<Asked> {
+    ) -> Result<PendingStep> {
         let masked = Masked::new(self.0.train, indices, self.0.masking, self.0.seed, epoch);
-        let goal = Goal::Words { rows: &masked.rows, words: &masked.words };
+        let goal = Goal::MaskedTokens { rows: &masked.rows, words: &masked.words };
         let outcome = engine.step(&masked.input(), goal, dropout, update)?;
-        Ok(Asked { outcome, predictions: masked.words.len(), tokens: masked.batch.tokens() })
+        Ok(PendingStep { outcome, predictions: masked.words.len(), tokens: masked.batch.tokens() })
     }
 
     fn remedy(&self, lower: f64) -> String {
@@ -97,11 +97,11 @@ impl Objective for FindWords<'_> {
 fn score(engine: &mut dyn Engine, heldout: &[Encoded], masking: &Masking, step: u64) -> Result<Evaluation> {
     let all: Vec<usize> = (0..heldout.len()).collect();
     let mut found = Vec::new();
-    let asked = all.chunks(BATCH).map(|indices| {
+    let requests = all.chunks(BATCH).map(|indices| {
         let masked = Masked::new(heldout, indices, masking, HELDOUT_SEED, 0);
         Ok(((), engine.predictions(&masked.input(), &masked.rows, &masked.words)?))
     });
-    pipelined(asked, |(), of_batch| {
+    pipelined(requests, |(), of_batch| {
         found.extend(of_batch);
         Ok(())
     })?;

@@ -109,7 +109,7 @@ fn a_step_neither_waits_nor_takes_memory_and_has_few_launches() {
     // As docs/cuda.md has it.
     assert_eq!((calls, calls.launches()), (expected, 297));
     let bert = deep(Head::MaskedLm);
-    let calls = third_step(&bert, &packed, Goal::Words { rows: &packed.masked, words: &packed.words });
+    let calls = third_step(&bert, &packed, Goal::MaskedTokens { rows: &packed.masked, words: &packed.words });
     assert_eq!((calls.waits, calls.allocations), (0, 0), "{calls}");
 }
 

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use lottery::{
-    engine::{Goal, Machine, Outcome, Update},
+    engine::{Goal, Machine, StepStats, Update},
     error::Result,
     model::{Bert, Ffn, Gates, Head, LayerShape},
     ops::{
@@ -156,7 +156,7 @@ fn the_masked_lm_head_is_the_cpus() {
     on_devices("the_masked_lm_head", |gpu, format| {
         let bert = bert(&shapes()[0], Head::MaskedLm, 13);
         let packed = batch(&bert, 2);
-        let goal = Goal::Words { rows: &packed.masked, words: &packed.words };
+        let goal = Goal::MaskedTokens { rows: &packed.masked, words: &packed.words };
         assert_step_agrees(gpu, format, &bert, &packed, goal, &format!("{format:?} masked LM"))?;
         let mut theirs = cuda(gpu, format).reader(&bert)?;
         let found = theirs.predictions(&packed.input(), &packed.masked, &packed.words)?.wait()?;
@@ -183,8 +183,8 @@ fn some_steps_lead_where_the_cpus_lead_and_a_stopped_training_goes_on_bit_for_bi
             let mut engine = machine.trainer(bert, moments)?;
             let outcomes = steps.map(|n| engine.step(&packed.input(), goal, &plan(n), &UPDATE));
             // All steps are asked for before anybody waits.
-            let outcomes = outcomes.collect::<Result<Vec<Pending<Outcome>>>>()?;
-            let outcomes: Vec<Outcome> = outcomes.into_iter().map(Pending::wait).collect::<Result<_>>()?;
+            let outcomes = outcomes.collect::<Result<Vec<Pending<StepStats>>>>()?;
+            let outcomes: Vec<StepStats> = outcomes.into_iter().map(Pending::wait).collect::<Result<_>>()?;
             let moments = engine.state()?.1.clone();
             Ok((engine.finish()?, moments, outcomes))
         };
@@ -223,13 +223,13 @@ fn neither_a_step_whose_loss_is_no_number_nor_those_behind_it_change_anything() 
         let trainer = || cuda(gpu, format).trainer(bert.clone(), Moments::zeros(bert.params.data.len()));
         let mut engine = trainer()?;
         let goals = [right, wrong, right, right];
-        let outcomes: Vec<Pending<Outcome>> = goals
+        let outcomes: Vec<Pending<StepStats>> = goals
             .iter()
             .zip(0..)
             .map(|(goal, n)| engine.step(&packed.input(), *goal, &plan(n), &UPDATE))
             .collect::<Result<_>>()?;
         let logits = engine.logits(&packed.input(), None)?;
-        let outcomes: Vec<Outcome> = outcomes.into_iter().map(Pending::wait).collect::<Result<_>>()?;
+        let outcomes: Vec<StepStats> = outcomes.into_iter().map(Pending::wait).collect::<Result<_>>()?;
         assert!(outcomes[0].loss.is_finite() && outcomes[0].norm.is_finite());
         assert!(outcomes[1].loss.is_nan() && outcomes[1].norm.is_nan());
 

@@ -25,7 +25,7 @@ fn what_a_step_left_in_the_gradient_is_not_in_the_next_ones() {
             let bert = random_bert_with(config, shape, head, 19);
             let packed = Packed::random(&bert.config, &[5, 1, 33, 18], 2, 3);
             let goal = match head {
-                Head::MaskedLm => Goal::Words { rows: &packed.masked, words: &packed.words },
+                Head::MaskedLm => Goal::MaskedTokens { rows: &packed.masked, words: &packed.words },
                 Head::Classifier { labels } => Goal::Labels(packed.targets(labels)),
             };
             // Weights that stay as they are have the same gradient g each time, so that the first moment is

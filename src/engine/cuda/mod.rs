@@ -12,7 +12,7 @@ mod pass;
 mod trainer;
 mod weights;
 
-use super::{Engine, Goal, Outcome, Update};
+use super::{Engine, Goal, StepStats, Update};
 use crate::{
     error::{Error, Result},
     model::{self, Bert, GateGradients, Input, Params},
@@ -203,11 +203,11 @@ impl Engine for Cuda {
         goal: Goal,
         dropout: &DropoutPlan,
         update: &Update,
-    ) -> Result<Pending<Outcome>> {
+    ) -> Result<Pending<StepStats>> {
         let trainer = self.trainer.as_ref().ok_or_else(no_trainer)?;
         match &goal {
             Goal::Labels(targets) => self.batch.upload_for_training(input, None, &bits(targets))?,
-            Goal::Words { rows, words } => self.batch.upload_for_training(input, Some(rows), words)?,
+            Goal::MaskedTokens { rows, words } => self.batch.upload_for_training(input, Some(rows), words)?,
         }
         let (pass, sums) = (self.pass(Some(dropout), None), trainer.parts.begin());
         let gradient = Gradient { address: trainer.gradient(), sums: &sums };
@@ -219,7 +219,7 @@ impl Engine for Cuda {
                 let first = self.encoder.output();
                 classifier::backward(&pass, first, &self.classifier, self.fit_dy()?, Some(gradient))?;
             }
-            Goal::Words { .. } => {
+            Goal::MaskedTokens { .. } => {
                 self.find_words(&pass, true, trainer.loss())?;
                 let x = self.encoder.output();
                 masked_lm::backward(&pass, x, &self.masked_lm, self.fit_dy()?, gradient)?;

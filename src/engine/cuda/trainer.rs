@@ -2,7 +2,7 @@
 
 use super::weights::{Weights, tensor};
 use crate::{
-    engine::{Goal, Outcome, Update, refused},
+    engine::{Goal, StepStats, Update, refused},
     error::Result,
     model::params::Layout,
     ops::{
@@ -62,14 +62,19 @@ impl Trainer {
         // The three follow each other.
         let start = match goal {
             Goal::Labels(_) => layout.words.start,
-            Goal::Words { .. } => layout.positions.start,
+            Goal::MaskedTokens { .. } => layout.positions.start,
         };
         let all = start..layout.segments.end;
         gpu.clear(tensor(self.gradient(), &all), all.len() * 4)
     }
 
     /// Clip and AdamW, unless loss or gradient is not a finite number, or those of a step before were not.
-    pub fn update(&mut self, gpu: &dyn Gpu, weights: &Weights, update: &Update) -> Result<Pending<Outcome>> {
+    pub fn update(
+        &mut self,
+        gpu: &dyn Gpu,
+        weights: &Weights,
+        update: &Update,
+    ) -> Result<Pending<StepStats>> {
         let (len, outcome) = (weights.layout.len, self.outcome.address());
         // If one of them is refused, so is this one, and the count does not matter.
         self.moments.steps += 1;
@@ -89,7 +94,7 @@ impl Trainer {
             outcome,
         )?;
         let found = adamw::Outcome::fetch(gpu, outcome)?;
-        Ok(found.map(|adamw::Outcome { loss, norm, .. }| Outcome {
+        Ok(found.map(|adamw::Outcome { loss, norm, .. }| StepStats {
             loss,
             norm: if loss.is_finite() { norm } else { f64::NAN },
         }))
