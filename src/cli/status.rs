@@ -21,9 +21,9 @@ use std::{
 };
 
 /// How often `--watch` looks.
-const LOOK_AGAIN: Duration = Duration::from_secs(2);
+const REFRESH_INTERVAL: Duration = Duration::from_secs(2);
 /// How often it asks Slurm, whose controller has others to serve.
-const ASK_AGAIN: Duration = Duration::from_secs(20);
+const SLURM_INTERVAL: Duration = Duration::from_secs(20);
 
 /// `lottery status`, as typed.
 #[derive(Args, Debug)]
@@ -44,10 +44,10 @@ pub struct StatusArgs {
 
 pub fn run(arguments: &StatusArgs) -> Result<()> {
     let store = Store::at(&args::store_folder(arguments.store.as_deref()))?;
-    let mut slurm = Known::default();
+    let mut slurm = SlurmCounts::default();
     loop {
         let mut overview = overview(&store)?;
-        slurm.tell(&mut overview);
+        slurm.fill_in(&mut overview);
         if arguments.json {
             let text = serde_json::to_string(&overview).map_err(|e| Error::internal(e.to_string()))?;
             return print(&format!("{text}\n"));
@@ -58,7 +58,7 @@ pub fn run(arguments: &StatusArgs) -> Result<()> {
         if !arguments.watch || overview.sweeps.iter().all(is_over) {
             return Ok(());
         }
-        thread::sleep(LOOK_AGAIN);
+        thread::sleep(REFRESH_INTERVAL);
     }
 }
 
@@ -76,27 +76,27 @@ fn warn_of(ignored: &[Ignored]) {
     }
 }
 
-/// What Slurm said last.
+/// The latest counts from Slurm, by sweep: queued and running.
 #[derive(Default)]
-struct Known {
-    asked: Option<Instant>,
-    said: HashMap<String, (Option<usize>, Option<usize>)>,
+struct SlurmCounts {
+    queried_at: Option<Instant>,
+    counts: HashMap<String, (Option<usize>, Option<usize>)>,
 }
 
-impl Known {
-    fn tell(&mut self, overview: &mut Overview) {
-        let ask = self.asked.is_none_or(|at| at.elapsed() >= ASK_AGAIN);
-        if ask {
+impl SlurmCounts {
+    fn fill_in(&mut self, overview: &mut Overview) {
+        let query = self.queried_at.is_none_or(|at| at.elapsed() >= SLURM_INTERVAL);
+        if query {
             overview.ask_slurm();
-            self.asked = Some(Instant::now());
+            self.queried_at = Some(Instant::now());
         }
         for sweep in &mut overview.sweeps {
             let Some(slurm) = &mut sweep.slurm else { continue };
-            let said = self.said.entry(sweep.id.clone()).or_default();
-            if ask {
-                *said = (slurm.queued, slurm.running);
+            let counts = self.counts.entry(sweep.id.clone()).or_default();
+            if query {
+                *counts = (slurm.queued, slurm.running);
             }
-            (slurm.queued, slurm.running) = *said;
+            (slurm.queued, slurm.running) = *counts;
         }
     }
 }

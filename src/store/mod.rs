@@ -70,7 +70,7 @@ pub use writer::StageWriter;
 use crate::error::{Error, Result, dangling};
 
 /// How often whoever waits for another process looks whether it is done.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A folder that keeps finished stages and results across runs, and is shared by processes.
 #[derive(Clone, Debug)]
@@ -220,7 +220,7 @@ impl StageHandle {
                 return Ok(lease);
             }
             on_wait(&self.id)?;
-            std::thread::sleep(LOOK_AGAIN);
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 }

@@ -7,7 +7,7 @@
 use std::{fs::File, path::PathBuf, thread};
 
 use super::{
-    Done, LOOK_AGAIN, Lease, Lock, StageHandle, StageId, Store, atomic_write, links::refuse_link, locks,
+    Done, Lease, Lock, POLL_INTERVAL, StageHandle, StageId, Store, atomic_write, links::refuse_link, locks,
     writer,
 };
 use crate::error::{Error, Result};
@@ -74,7 +74,7 @@ impl Store {
                 return Ok(Availability::Removed(Restore { done, name: name.to_owned(), lease }));
             }
             on_wait(id)?;
-            thread::sleep(LOOK_AGAIN);
+            thread::sleep(POLL_INTERVAL);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Records: the last one of each task × method × mode × seed at a fixed place, those of other settings beside it.
 
 use super::{
-    LOOK_AGAIN, Lock, Store, atomic_write,
+    Lock, POLL_INTERVAL, Store, atomic_write,
     canonical::canonical,
     links::{link_on_the_way, refuse_link},
     regular,
@@ -41,7 +41,7 @@ impl Store {
         let _held = loop {
             match lock.take()? {
                 Some(lease) => break lease,
-                None => std::thread::sleep(LOOK_AGAIN),
+                None => std::thread::sleep(POLL_INTERVAL),
             }
         };
         let own = beside(path, record.as_bytes());
