@@ -42,7 +42,7 @@ fn cuda() -> String {
             for (ordinal, device) in devices.iter().enumerate() {
                 text += &format!("{:<10}{device}\n", format!("cuda:{ordinal}"));
             }
-            if let Err(why) = driver::knows_kernels() {
+            if let Err(why) = driver::check_kernels() {
                 text += &format!("driver    {why}\n");
             }
             let cublas = driver::cublas().unwrap_or_else(|why| why);

@@ -9,14 +9,14 @@ use cudarc::cublaslt::sys::{
 
 use super::lt;
 
-pub type Made<T> = std::result::Result<T, Status>;
+pub type CublasResult<T> = std::result::Result<T, Status>;
 
-pub fn made(status: Status) -> Made<()> {
+pub fn check(status: Status) -> CublasResult<()> {
     if status == Status::CUBLAS_STATUS_SUCCESS { Ok(()) } else { Err(status) }
 }
 
 /// What cuBLASLt makes, and destroys when it is dropped.
-macro_rules! made_by_cublas {
+macro_rules! owned_handle {
     ($name:ident, $handle:ty, $destroy:path) => {
         pub struct $name(pub $handle);
         impl Drop for $name {
@@ -27,49 +27,49 @@ macro_rules! made_by_cublas {
         }
     };
 }
-made_by_cublas!(Description, sys::cublasLtMatmulDesc_t, lt::cublasLtMatmulDescDestroy);
-made_by_cublas!(Layout, sys::cublasLtMatrixLayout_t, lt::cublasLtMatrixLayoutDestroy);
-made_by_cublas!(Preference, sys::cublasLtMatmulPreference_t, lt::cublasLtMatmulPreferenceDestroy);
+owned_handle!(Description, sys::cublasLtMatmulDesc_t, lt::cublasLtMatmulDescDestroy);
+owned_handle!(Layout, sys::cublasLtMatrixLayout_t, lt::cublasLtMatrixLayoutDestroy);
+owned_handle!(Preference, sys::cublasLtMatmulPreference_t, lt::cublasLtMatmulPreferenceDestroy);
 
 impl Description {
     /// Both factors of the product are f32.
-    pub fn new(compute: Compute) -> Made<Self> {
+    pub fn new(compute: Compute) -> CublasResult<Self> {
         let mut handle = null_mut();
         // SAFETY: it writes one handle.
-        made(unsafe { lt::cublasLtMatmulDescCreate(&raw mut handle, compute, Type::CUDA_R_32F) })?;
+        check(unsafe { lt::cublasLtMatmulDescCreate(&raw mut handle, compute, Type::CUDA_R_32F) })?;
         Ok(Self(handle))
     }
 
-    pub fn set<T>(&self, attribute: Described, value: &T) -> Made<()> {
+    pub fn set<T>(&self, attribute: Described, value: &T) -> CublasResult<()> {
         let value: *const T = value;
         // SAFETY: it reads a value of this size.
-        made(unsafe { lt::cublasLtMatmulDescSetAttribute(self.0, attribute, value.cast(), size_of::<T>()) })
+        check(unsafe { lt::cublasLtMatmulDescSetAttribute(self.0, attribute, value.cast(), size_of::<T>()) })
     }
 }
 
 impl Layout {
     /// Of a row-major matrix as it lies in memory.
-    pub fn new(format: Type, (rows, columns): (usize, usize), stride: usize) -> Made<Self> {
+    pub fn new(format: Type, (rows, columns): (usize, usize), stride: usize) -> CublasResult<Self> {
         let mut handle = null_mut();
         let (rows, columns, stride) = (rows as u64, columns as u64, stride as i64);
         // SAFETY: it writes one handle.
-        made(unsafe { lt::cublasLtMatrixLayoutCreate(&raw mut handle, format, columns, rows, stride) })?;
+        check(unsafe { lt::cublasLtMatrixLayoutCreate(&raw mut handle, format, columns, rows, stride) })?;
         Ok(Self(handle))
     }
 }
 
 impl Preference {
-    pub fn new() -> Made<Self> {
+    pub fn new() -> CublasResult<Self> {
         let mut handle = null_mut();
         // SAFETY: it writes one handle.
-        made(unsafe { lt::cublasLtMatmulPreferenceCreate(&raw mut handle) })?;
+        check(unsafe { lt::cublasLtMatmulPreferenceCreate(&raw mut handle) })?;
         Ok(Self(handle))
     }
 
-    pub fn set<T>(&self, attribute: Preferred, value: &T) -> Made<()> {
+    pub fn set<T>(&self, attribute: Preferred, value: &T) -> CublasResult<()> {
         let value: *const T = value;
         // SAFETY: it reads a value of this size.
-        made(unsafe {
+        check(unsafe {
             lt::cublasLtMatmulPreferenceSetAttribute(self.0, attribute, value.cast(), size_of::<T>())
         })
     }

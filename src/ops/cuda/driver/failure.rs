@@ -1,17 +1,17 @@
-//! What is said when the device fails, with the remedy.
+//! Error messages of a failing device, with the remedy.
 
 use cudarc::driver::sys::CUresult;
 
 use super::{
     COMPILER,
-    library::{gib, said},
+    library::{cuda_result, gib},
 };
 use crate::error::{Error, Result};
 
 /// A call's outcome; `device` and `what` name who failed at what.
 pub fn check(code: CUresult, device: &str, what: impl FnOnce() -> String) -> Result<()> {
-    said(code).map_err(|said| {
-        let text = format!("{device} cannot {}: {said}. {}", what(), remedy(code));
+    cuda_result(code).map_err(|why| {
+        let text = format!("{device} cannot {}: {why}. {}", what(), remedy(code));
         match code {
             // Others hold what is wanted: nothing is wrong with the device or this program.
             CUresult::CUDA_ERROR_OUT_OF_MEMORY | CUresult::CUDA_ERROR_DEVICE_UNAVAILABLE => {

@@ -1,4 +1,4 @@
-//! NVIDIA's libraries, which are opened when they are first needed, and what they say about this machine.
+//! NVIDIA's libraries, opened when they are first needed, and what they report about this machine.
 
 use std::{
     error::Error,
@@ -10,15 +10,16 @@ use cudarc::driver::sys::{self, CUdevice_attribute as Attribute, CUresult};
 
 use super::COMPILER;
 
-pub type Said<T> = std::result::Result<T, String>;
+/// What a library reports; the error says what is missing and what helps.
+pub type Probe<T> = std::result::Result<T, String>;
 
 /// The oldest driver that can be used, as `cuDriverGetVersion` counts.
 const OLDEST_DRIVER: c_int = 12_000;
 /// The oldest compute capability that the kernels are compiled for.
 pub const OLDEST_CAPABILITY: (i32, i32) = (8, 0);
 
-/// What a call came to, and its name for people.
-pub fn said(code: CUresult) -> Said<()> {
+/// The result of a driver call; the error is the name and the meaning of its code.
+pub fn cuda_result(code: CUresult) -> Probe<()> {
     if code == CUresult::CUDA_SUCCESS {
         return Ok(());
     }
@@ -35,12 +36,12 @@ pub fn said(code: CUresult) -> Said<()> {
 }
 
 /// Opens the driver, once; its version, such as 13000.
-pub fn driver() -> Said<c_int> {
-    static DRIVER: OnceLock<Said<c_int>> = OnceLock::new();
+pub fn driver() -> Probe<c_int> {
+    static DRIVER: OnceLock<Probe<c_int>> = OnceLock::new();
     DRIVER.get_or_init(open_driver).clone()
 }
 
-fn open_driver() -> Said<c_int> {
+fn open_driver() -> Probe<c_int> {
     // SAFETY: opening it runs its initialisers, which are NVIDIA's.
     if !unsafe { sys::is_culib_present() } {
         // SAFETY: as above.
@@ -50,7 +51,7 @@ fn open_driver() -> Said<c_int> {
     }
     let mut version = 0;
     // SAFETY: it writes one number.
-    said(unsafe { sys::cuDriverGetVersion(&raw mut version) })?;
+    cuda_result(unsafe { sys::cuDriverGetVersion(&raw mut version) })?;
     if version < OLDEST_DRIVER {
         return Err(format!(
             "the NVIDIA driver is too old: it knows CUDA {}, and at least {} is needed; install a newer driver",
@@ -87,12 +88,15 @@ fn open_driver() -> Said<c_int> {
         }
         _ => "see nvidia-smi and dmesg".into(),
     };
-    Err(format!("the NVIDIA driver does not start: {}; {remedy}", said(code).err().unwrap_or_default()))
+    Err(format!(
+        "the NVIDIA driver does not start: {}; {remedy}",
+        cuda_result(code).err().unwrap_or_default()
+    ))
 }
 
 /// Whether the driver knows the kernels: their machine code is of the compiler's CUDA, of which it may be an older minor
 /// version.
-pub fn knows_kernels() -> Said<()> {
+pub fn check_kernels() -> Probe<()> {
     let driver = driver()?;
     let major = COMPILER.split('.').next().and_then(|major| major.parse().ok()).unwrap_or(0);
     if driver / 1000 >= major {
@@ -108,25 +112,26 @@ pub fn knows_kernels() -> Said<()> {
 }
 
 /// How many devices there are, or why none.
-pub fn present() -> Said<usize> {
+pub fn device_count() -> Probe<usize> {
     driver()?;
     let mut count = 0;
     // SAFETY: it writes one number.
-    said(unsafe { sys::cuDeviceGetCount(&raw mut count) })?;
+    cuda_result(unsafe { sys::cuDeviceGetCount(&raw mut count) })?;
     match usize::try_from(count) {
         Ok(count) if count > 0 => Ok(count),
         _ => Err("the NVIDIA driver sees no device; see nvidia-smi".into()),
     }
 }
 
-/// What can be said about every device, or why there is none, without taking any of them.
-pub fn devices() -> Said<Vec<String>> {
-    let describe = |facts: Facts| format!("{}, {}", facts.description(), gib(facts.memory));
-    (0..present()?).map(|ordinal| Facts::of(ordinal).map(describe)).collect()
+/// A description of every device, or why there is none, without taking any of them.
+pub fn devices() -> Probe<Vec<String>> {
+    let describe =
+        |properties: Properties| format!("{}, {}", properties.description(), gib(properties.memory));
+    (0..device_count()?).map(|ordinal| Properties::of(ordinal).map(describe)).collect()
 }
 
 /// A device as the driver describes it.
-pub struct Facts {
+pub struct Properties {
     pub device: c_int,
     pub name: String,
     pub capability: (i32, i32),
@@ -136,20 +141,20 @@ pub struct Facts {
     pub pools: bool,
 }
 
-impl Facts {
-    pub fn of(ordinal: usize) -> Said<Self> {
+impl Properties {
+    pub fn of(ordinal: usize) -> Probe<Self> {
         let driver = driver()?;
         let (mut device, mut name, mut memory) = (0, [0; 256], 0);
         let ordinal = c_int::try_from(ordinal).map_err(|e| e.to_string())?;
         // SAFETY: each writes the one value it is given room for, the name at most 256 characters and a zero at the end.
         let (name, attribute) = unsafe {
-            said(sys::cuDeviceGet(&raw mut device, ordinal))?;
-            said(sys::cuDeviceGetName(name.as_mut_ptr(), name.len() as c_int, device))?;
-            said(sys::cuDeviceTotalMem_v2(&raw mut memory, device))?;
+            cuda_result(sys::cuDeviceGet(&raw mut device, ordinal))?;
+            cuda_result(sys::cuDeviceGetName(name.as_mut_ptr(), name.len() as c_int, device))?;
+            cuda_result(sys::cuDeviceTotalMem_v2(&raw mut memory, device))?;
             let name = CStr::from_ptr(name.as_ptr()).to_string_lossy().into_owned();
             let attribute = |which| {
                 let mut value = 0;
-                said(sys::cuDeviceGetAttribute(&raw mut value, which, device)).map(|()| value)
+                cuda_result(sys::cuDeviceGetAttribute(&raw mut value, which, device)).map(|()| value)
             };
             (name, attribute)
         };

@@ -12,13 +12,13 @@ use std::{
 use cudarc::cublaslt::sys::{
     cublasComputeType_t as Compute, cublasLtHandle_t as Handle, cublasLtMatmulAlgo_t as Algorithm,
     cublasLtMatmulDesc_t as Description, cublasLtMatmulDescAttributes_t as Described,
-    cublasLtMatmulHeuristicResult_t as Outcome, cublasLtMatmulPreference_t as Preference,
+    cublasLtMatmulHeuristicResult_t as HeuristicResult, cublasLtMatmulPreference_t as Preference,
     cublasLtMatmulPreferenceAttributes_t as Preferred, cublasLtMatrixLayout_t as Layout,
     cublasStatus_t as Status, cudaDataType_t as Type, cudaStream_t as Stream,
 };
 use libloading::Library;
 
-use super::library::{Said, decimal, driver};
+use super::library::{Probe, decimal, driver};
 
 /// The oldest version that can be used, as `cublasLtGetVersion` counts.
 const OLDEST: usize = 120_000;
@@ -53,14 +53,14 @@ macro_rules! functions {
 functions! {
     fn cublasLtCreate(handle: *mut Handle);
     fn cublasLtDestroy(handle: Handle);
-    fn cublasLtMatmulDescCreate(made: *mut Description, compute: Compute, factors: Type);
-    fn cublasLtMatmulDescDestroy(made: Description);
-    fn cublasLtMatmulDescSetAttribute(made: Description, which: Described, value: *const c_void, bytes: usize);
-    fn cublasLtMatrixLayoutCreate(made: *mut Layout, format: Type, rows: u64, columns: u64, stride: i64);
-    fn cublasLtMatrixLayoutDestroy(made: Layout);
-    fn cublasLtMatmulPreferenceCreate(made: *mut Preference);
-    fn cublasLtMatmulPreferenceDestroy(made: Preference);
-    fn cublasLtMatmulPreferenceSetAttribute(made: Preference, which: Preferred, value: *const c_void, bytes: usize);
+    fn cublasLtMatmulDescCreate(object: *mut Description, compute: Compute, factors: Type);
+    fn cublasLtMatmulDescDestroy(object: Description);
+    fn cublasLtMatmulDescSetAttribute(object: Description, which: Described, value: *const c_void, bytes: usize);
+    fn cublasLtMatrixLayoutCreate(object: *mut Layout, format: Type, rows: u64, columns: u64, stride: i64);
+    fn cublasLtMatrixLayoutDestroy(object: Layout);
+    fn cublasLtMatmulPreferenceCreate(object: *mut Preference);
+    fn cublasLtMatmulPreferenceDestroy(object: Preference);
+    fn cublasLtMatmulPreferenceSetAttribute(object: Preference, which: Preferred, value: *const c_void, bytes: usize);
     fn cublasLtMatmulAlgoGetHeuristic(
         handle: Handle,
         description: Description,
@@ -69,8 +69,8 @@ functions! {
         c: Layout,
         d: Layout,
         preference: Preference,
-        wanted: c_int,
-        outcomes: *mut Outcome,
+        requested: c_int,
+        results: *mut HeuristicResult,
         count: *mut c_int,
     );
     fn cublasLtMatmul(
@@ -101,22 +101,22 @@ struct Opened {
 }
 
 /// Opens it, once; its version, such as 13.0.2.
-pub fn version() -> Said<&'static str> {
+pub fn version() -> Probe<&'static str> {
     opened().map(|opened| opened.version.as_str())
 }
 
 /// The version, and where it lies, or why there is none.
-pub fn cublas() -> Said<String> {
+pub fn cublas() -> Probe<String> {
     let Opened { version, path, .. } = opened()?;
     Ok(path.as_ref().map_or_else(|| version.clone(), |path| format!("{version} ({path})")))
 }
 
-fn opened() -> Said<&'static Opened> {
-    static OPENED: OnceLock<Said<Opened>> = OnceLock::new();
+fn opened() -> Probe<&'static Opened> {
+    static OPENED: OnceLock<Probe<Opened>> = OnceLock::new();
     OPENED.get_or_init(open).as_ref().map_err(Clone::clone)
 }
 
-fn open() -> Said<Opened> {
+fn open() -> Probe<Opened> {
     let driver = driver()?;
     // By the linker's own path first; then a toolkit that is not on it.
     let homes = ["CUDA_HOME", "CUDA_PATH"].map(|name| std::env::var_os(name).map(PathBuf::from));

@@ -8,7 +8,7 @@ use std::{
 
 use cudarc::driver::sys::{self, CUresult};
 
-use super::{failure::out_of_memory, library::Facts, session::Session};
+use super::{failure::out_of_memory, library::Properties, session::Session};
 use crate::error::Result;
 
 /// Room in which cuBLASLt divides sums; NVIDIA advises 32 MiB for compute capability 9.0.
@@ -22,15 +22,15 @@ const PARTS: usize = 32;
 
 /// The device's pool, told to keep what is given back; none where there are none, or where they are told of and then
 /// refused, as some virtual machines do.
-fn usable_pool(session: &Session, facts: &Facts) -> Result<Option<sys::CUmemoryPool>> {
-    if !facts.pools {
+fn usable_pool(session: &Session, properties: &Properties) -> Result<Option<sys::CUmemoryPool>> {
+    if !properties.pools {
         return Ok(None);
     }
     let (mut pool, mut keep, mut address) = (std::ptr::null_mut(), u64::MAX, 0);
     let threshold = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
     // SAFETY: each call writes the one handle or address it is given room for, or reads the one number.
     let code = unsafe {
-        let mut code = sys::cuDeviceGetDefaultMemPool(&raw mut pool, facts.device);
+        let mut code = sys::cuDeviceGetDefaultMemPool(&raw mut pool, properties.device);
         if code == CUresult::CUDA_SUCCESS {
             code = sys::cuMemPoolSetAttribute(pool, threshold, (&raw mut keep).cast());
         }
@@ -60,10 +60,10 @@ pub struct Memory {
 }
 
 impl Memory {
-    pub fn new(session: &Rc<Session>, facts: &Facts) -> Result<Self> {
+    pub fn new(session: &Rc<Session>, properties: &Properties) -> Result<Self> {
         let mut memory = Self {
             session: session.clone(),
-            pool: usable_pool(session, facts)?,
+            pool: usable_pool(session, properties)?,
             staging: std::ptr::null_mut(),
             read: Vec::with_capacity(PARTS),
             next: Cell::new(0),

@@ -13,7 +13,7 @@ mod session;
 use std::rc::Rc;
 
 use self::{
-    kernels::Kernels, library::Facts, memory::Memory, pinned::PinnedBuffers, product::Products,
+    kernels::Kernels, library::Properties, memory::Memory, pinned::PinnedBuffers, product::Products,
     session::Session,
 };
 use super::{Argument, Gpu, Grid, Product};
@@ -22,7 +22,7 @@ use crate::{
     ops::pending::Pending,
 };
 
-pub use library::{devices, knows_kernels, present};
+pub use library::{check_kernels, device_count, devices};
 pub use lt::cublas;
 
 /// The version of CUDA whose compiler made the kernels.
@@ -30,7 +30,7 @@ pub const COMPILER: &str = env!("LOTTERY_NVCC");
 
 /// One device. All that is asked of it is done by one stream, in order.
 pub struct Driver {
-    facts: Facts,
+    properties: Properties,
     session: Rc<Session>,
     memory: Memory,
     pinned: Rc<PinnedBuffers>,
@@ -45,28 +45,28 @@ impl Driver {
     /// When there is no such device, driver or library, or the device is too old: what is missing and what helps.
     pub fn open(ordinal: usize) -> Result<Self> {
         let refused = |why: String| Error::usage(format!("cuda:{ordinal}: {why}, or use --device cpu"));
-        let count = present().map_err(refused)?;
+        let count = device_count().map_err(refused)?;
         if ordinal >= count {
             let devices = if count == 1 { "1 device".to_owned() } else { format!("{count} devices") };
             return Err(refused(format!("this machine has {devices}; choose one, counting from 0")));
         }
-        let facts = Facts::of(ordinal).map_err(|said| refused(format!("{said}; see nvidia-smi")))?;
-        if facts.capability < library::OLDEST_CAPABILITY {
+        let properties = Properties::of(ordinal).map_err(|why| refused(format!("{why}; see nvidia-smi")))?;
+        if properties.capability < library::OLDEST_CAPABILITY {
             let (major, minor) = library::OLDEST_CAPABILITY;
-            let what = facts.description();
+            let what = properties.description();
             let why =
                 format!("{what}: the kernels need compute capability {major}.{minor}; choose another device");
             return Err(refused(why));
         }
-        knows_kernels().map_err(refused)?;
-        let label = format!("cuda:{ordinal} ({})", facts.name);
-        let session = Rc::new(Session::new(label, facts.device)?);
+        check_kernels().map_err(refused)?;
+        let label = format!("cuda:{ordinal} ({})", properties.name);
+        let session = Rc::new(Session::new(label, properties.device)?);
         let kernels = Kernels::new(&session)?;
         lt::version().map_err(refused)?;
         let products = Products::new(&session)?;
-        let memory = Memory::new(&session, &facts)?;
+        let memory = Memory::new(&session, &properties)?;
         let pinned = Rc::new(PinnedBuffers::new(&session));
-        Ok(Self { facts, session, memory, pinned, products, kernels })
+        Ok(Self { properties, session, memory, pinned, products, kernels })
     }
 }
 
@@ -145,6 +145,6 @@ impl Gpu for Driver {
 
     fn description(&self) -> String {
         // Another cuBLAS need not give the same bits.
-        format!("{}, cuBLAS {}", self.facts.description(), lt::version().unwrap_or("unknown"))
+        format!("{}, cuBLAS {}", self.properties.description(), lt::version().unwrap_or("unknown"))
     }
 }

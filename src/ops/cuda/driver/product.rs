@@ -10,7 +10,7 @@ use cudarc::cublaslt::sys::{
 };
 
 use super::{
-    cublas::{Description, Layout, Made, Preference, made},
+    cublas::{CublasResult, Description, Layout, Preference, check},
     lt,
     memory::WORKSPACE,
     session::Session,
@@ -26,7 +26,7 @@ const PLANS: usize = 4096;
 pub struct Products {
     session: Rc<Session>,
     handle: sys::cublasLtHandle_t,
-    /// None where cuBLASLt has said that it cannot; what failed otherwise may do another time.
+    /// None where cuBLASLt has reported that it does not support the product; other failures may pass.
     plans: RefCell<HashMap<Key, Option<Rc<Plan>>>>,
 }
 
@@ -85,7 +85,7 @@ impl Products {
     pub fn new(session: &Rc<Session>) -> Result<Self> {
         let mut products = Self { session: session.clone(), handle: null_mut(), plans: RefCell::default() };
         // SAFETY: it writes one handle.
-        if let Err(status) = made(unsafe { lt::cublasLtCreate(&raw mut products.handle) }) {
+        if let Err(status) = check(unsafe { lt::cublasLtCreate(&raw mut products.handle) }) {
             session.wait()?;
             let label = &session.label;
             let library = lt::cublas().unwrap_or_default();
@@ -118,7 +118,7 @@ impl Products {
         plan.and_then(|plan| self.multiply(&plan, p, workspace)).or_else(|status| self.failed(status, &key))
     }
 
-    fn multiply(&self, plan: &Plan, p: &Product, workspace: u64) -> Made<()> {
+    fn multiply(&self, plan: &Plan, p: &Product, workspace: u64) -> CublasResult<()> {
         if let Some(bias) = p.bias {
             plan.description.set(Described::CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias)?;
         }
@@ -126,7 +126,7 @@ impl Products {
         let c = p.c.address as *mut c_void;
         // SAFETY: the layouts describe the matrices, which are memory of the device, and the algorithm is for them; the
         // two factors are read before it returns.
-        made(unsafe {
+        check(unsafe {
             lt::cublasLtMatmul(
                 self.handle,
                 plan.description.0,
@@ -148,7 +148,7 @@ impl Products {
         })
     }
 
-    fn plan(&self, key: &Key, bias: Option<u64>) -> Made<Rc<Plan>> {
+    fn plan(&self, key: &Key, bias: Option<u64>) -> CublasResult<Rc<Plan>> {
         let not_supported = Status::CUBLAS_STATUS_NOT_SUPPORTED;
         if let Some(plan) = self.plans.borrow().get(key) {
             return plan.clone().ok_or(not_supported);
@@ -166,7 +166,7 @@ impl Products {
         plan.ok_or(not_supported)
     }
 
-    fn make_plan(&self, key: &Key, bias: Option<u64>) -> Made<Plan> {
+    fn make_plan(&self, key: &Key, bias: Option<u64>) -> CublasResult<Plan> {
         let (m, n, k) = key.shape;
         let [of_operands, of_c] = key.formats;
         let swap = |transposed, (rows, columns)| if transposed { (columns, rows) } else { (rows, columns) };
@@ -197,7 +197,7 @@ impl Products {
         let (mut found, mut count) = (MaybeUninit::<sys::cublasLtMatmulHeuristicResult_t>::zeroed(), 0);
         // SAFETY: all objects are whole; it writes at most one result, and zeros are a valid one.
         let found = unsafe {
-            made(lt::cublasLtMatmulAlgoGetHeuristic(
+            check(lt::cublasLtMatmulAlgoGetHeuristic(
                 self.handle,
                 description.0,
                 b.0,
@@ -214,7 +214,7 @@ impl Products {
         if count == 0 {
             return Err(Status::CUBLAS_STATUS_NOT_SUPPORTED);
         }
-        made(found.state)?;
+        check(found.state)?;
         Ok(Plan { description, a, b, c, algorithm: found.algo })
     }
 
