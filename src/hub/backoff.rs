@@ -7,7 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::client::{Failure, Trouble};
+use super::client::{Failure, FailureKind};
 
 /// How patient the client is.
 #[derive(Clone)]
@@ -67,10 +67,10 @@ impl<'a> Retries<'a> {
     /// The failure, when trying again does not help or was tried often enough.
     pub(super) fn after(&mut self, mut failure: Failure) -> Result<(), Failure> {
         self.failed += 1;
-        let retry_after = match failure.trouble {
-            Trouble::Passing { retry_after } => retry_after,
-            Trouble::Range => None,
-            Trouble::Lasting | Trouble::Missing | Trouble::Denied => return Err(failure),
+        let retry_after = match failure.kind {
+            FailureKind::Transient { retry_after } => retry_after,
+            FailureKind::Range => None,
+            FailureKind::Permanent | FailureKind::NotFound | FailureKind::Denied => return Err(failure),
         };
         if self.failed >= self.network.tries {
             failure.tries = self.failed;
@@ -105,8 +105,8 @@ mod tests {
         let network = Network { pause, ..Network::default() };
         let mut retries = Retries::new(&network);
         for retry_after in failures {
-            let trouble = Trouble::Passing { retry_after: retry_after.map(Duration::from_secs) };
-            let failure = Failure { what: "is tired".into(), trouble, tries: 1 };
+            let kind = FailureKind::Transient { retry_after: retry_after.map(Duration::from_secs) };
+            let failure = Failure { what: "is tired".into(), kind, tries: 1 };
             if let Err(last) = retries.after(failure) {
                 assert_eq!(last.tries, 5);
             }

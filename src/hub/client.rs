@@ -22,32 +22,32 @@ use super::{
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) what: String,
-    pub(super) trouble: Trouble,
+    pub(super) kind: FailureKind,
     /// How often it was tried.
     pub(super) tries: u32,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Trouble {
+pub(super) enum FailureKind {
     /// It may go better the next time.
-    Passing { retry_after: Option<Duration> },
+    Transient { retry_after: Option<Duration> },
     /// The server cannot go on in the middle of the file, or does it wrong; it may do with the whole.
     Range,
     /// It will not.
-    Lasting,
+    Permanent,
     /// There is no such file, revision or repository.
-    Missing,
+    NotFound,
     /// It needs a token, or another one.
     Denied,
 }
 
 impl Failure {
-    pub(super) fn lasting(what: impl Into<String>) -> Self {
-        Self { what: what.into(), trouble: Trouble::Lasting, tries: 1 }
+    pub(super) fn permanent(what: impl Into<String>) -> Self {
+        Self { what: what.into(), kind: FailureKind::Permanent, tries: 1 }
     }
 
-    pub(super) fn passing(what: impl Into<String>) -> Self {
-        Self { what: what.into(), trouble: Trouble::Passing { retry_after: None }, tries: 1 }
+    pub(super) fn transient(what: impl Into<String>) -> Self {
+        Self { what: what.into(), kind: FailureKind::Transient { retry_after: None }, tries: 1 }
     }
 }
 
@@ -102,10 +102,10 @@ impl<'a> Client<'a> {
     ) -> Result<Self, Failure> {
         let valid = |url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host();
         let Some(mut endpoint) = Url::parse(endpoint).ok().filter(valid) else {
-            return Err(Failure::lasting("HF_ENDPOINT is no address such as https://huggingface.co"));
+            return Err(Failure::permanent("HF_ENDPOINT is no address such as https://huggingface.co"));
         };
         endpoint.set_query(None);
-        plain(&mut endpoint);
+        strip_credentials(&mut endpoint);
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -136,22 +136,22 @@ impl<'a> Client<'a> {
 
     /// Asks what a file is, without its content.
     pub(super) fn metadata(&self, url: &Url) -> Result<Metadata, Failure> {
-        let mut walk = Walk::new(self, url);
+        let mut redirects = Redirects::new(self, url);
         let (mut commit, mut etag, mut size) = (None, None, None);
         let etag = loop {
-            let response = self.ask(Method::Head, &walk, 0)?;
+            let response = self.send(Method::Head, &redirects, 0)?;
             let header = |name| text(&response, name);
             commit = commit.or(header("x-repo-commit"));
             etag = etag.or(header("x-linked-etag"));
             size = size.or(header("x-linked-size").and_then(|size| size.parse().ok()));
-            match walk.redirect(&response)? {
+            match redirects.redirect(&response)? {
                 // To where the content is; what it is, only the hub can say.
-                Some(next) if commit.is_some() && next.origin() != walk.url.origin() => {
+                Some(next) if commit.is_some() && next.origin() != redirects.url.origin() => {
                     break etag.or(header("etag"));
                 }
-                Some(next) => walk.follow(next)?,
+                Some(next) => redirects.follow(next)?,
                 None => {
-                    walk.refuse_page(&response)?;
+                    redirects.refuse_page(&response)?;
                     let length = header("content-length").filter(|_| !is_encoded(&response));
                     size = size.or(length.and_then(|length| length.parse().ok()));
                     break etag.or(header("etag"));
@@ -159,31 +159,31 @@ impl<'a> Client<'a> {
             }
         };
         let Some(commit) = commit else {
-            return Err(walk.refused(
+            return Err(redirects.refused(
                 "does not say a commit (X-Repo-Commit), so it is no Hugging Face hub; check HF_ENDPOINT and the proxy",
             ));
         };
         let commit = Commit::parse(&commit)
-            .ok_or_else(|| walk.refused("answers an invalid commit (X-Repo-Commit)"))?;
-        let etag = etag.ok_or_else(|| walk.refused("does not say an ETag"))?;
-        let etag = Etag::parse(&etag).ok_or_else(|| walk.refused("answers an invalid ETag"))?;
+            .ok_or_else(|| redirects.refused("answers an invalid commit (X-Repo-Commit)"))?;
+        let etag = etag.ok_or_else(|| redirects.refused("does not say an ETag"))?;
+        let etag = Etag::parse(&etag).ok_or_else(|| redirects.refused("answers an invalid ETag"))?;
         Ok(Metadata { commit, etag, size })
     }
 
     /// The content from `start` on, or all of it, if the server prefers.
     pub(super) fn content(&self, url: &Url, start: u64) -> Result<Content, Failure> {
-        let mut walk = Walk::new(self, url);
+        let mut redirects = Redirects::new(self, url);
         loop {
-            let response = self.ask(Method::Get, &walk, start)?;
-            if let Some(next) = walk.redirect(&response)? {
-                walk.follow(next)?;
+            let response = self.send(Method::Get, &redirects, start)?;
+            if let Some(next) = redirects.redirect(&response)? {
+                redirects.follow(next)?;
                 continue;
             }
-            walk.refuse_page(&response)?;
+            redirects.refuse_page(&response)?;
             let length = text(&response, "content-length").and_then(|length| length.parse().ok());
             let (from, total) = match (response.status().as_u16(), text(&response, "content-range")) {
-                (206, Some(range)) => parse_range(&range).ok_or_else(|| walk.wrong_range())?,
-                (206, None) => return Err(walk.wrong_range()),
+                (206, Some(range)) => parse_range(&range).ok_or_else(|| redirects.wrong_range())?,
+                (206, None) => return Err(redirects.wrong_range()),
                 _ => (0, None),
             };
             let encoding = text(&response, "content-encoding").filter(|_| is_encoded(&response));
@@ -195,43 +195,43 @@ impl<'a> Client<'a> {
                     let reader = Box::new(flate2::read::MultiGzDecoder::new(reader));
                     Ok(Content { from, total: None, length: None, reader })
                 }
-                Some("gzip") => Err(walk.wrong_range()),
-                Some(_) => Err(walk.refused("compresses the file in a way that was not asked for")),
+                Some("gzip") => Err(redirects.wrong_range()),
+                Some(_) => Err(redirects.refused("compresses the file in a way that was not asked for")),
             };
         }
     }
 
-    fn ask(&self, method: Method, walk: &Walk, start: u64) -> Result<Response<Body>, Failure> {
+    fn send(&self, method: Method, redirects: &Redirects, start: u64) -> Result<Response<Body>, Failure> {
         let request = match method {
-            Method::Head => self.agent.head(walk.url.as_str()),
-            Method::Get => self.agent.get(walk.url.as_str()),
+            Method::Head => self.agent.head(redirects.url.as_str()),
+            Method::Get => self.agent.get(redirects.url.as_str()),
         };
         let mut request = request.header(header::ACCEPT_ENCODING, "identity");
-        if let (Some(token), true) = (&self.token, walk.with_token) {
+        if let (Some(token), true) = (&self.token, redirects.with_token) {
             request = request.header(header::AUTHORIZATION, token);
         }
         if start > 0 {
             request = request.header(header::RANGE, format!("bytes={start}-"));
         }
-        let response = request.call().map_err(|error| self.broken(&walk.url, error))?;
+        let response = request.call().map_err(|error| self.broken(&redirects.url, error))?;
         self.reached.set(true);
         let status = response.status();
-        let trouble = match status.as_u16() {
+        let kind = match status.as_u16() {
             200 | 206 | 301 | 302 | 303 | 307 | 308 => return Ok(response),
             // Elsewhere it is a signature that has run out.
-            401 | 403 if walk.url.origin() == self.endpoint.origin() => Trouble::Denied,
-            404 => Trouble::Missing,
+            401 | 403 if redirects.url.origin() == self.endpoint.origin() => FailureKind::Denied,
+            404 => FailureKind::NotFound,
             408 | 429 | 500..=599 => {
                 let pause = text(&response, "retry-after");
                 let retry_after = pause.and_then(|pause| retry_after(&pause, SystemTime::now()));
-                Trouble::Passing { retry_after }
+                FailureKind::Transient { retry_after }
             }
             // The file has no bytes from there on: it is another one than before.
-            416 if start > 0 => return Err(walk.wrong_range()),
-            _ => Trouble::Lasting,
+            416 if start > 0 => return Err(redirects.wrong_range()),
+            _ => FailureKind::Permanent,
         };
-        let what = format!("{} answers with status {status}", host(&walk.url));
-        Err(Failure { what, trouble, tries: 1 })
+        let what = format!("{} answers with status {status}", host(&redirects.url));
+        Err(Failure { what, kind, tries: 1 })
     }
 
     fn broken(&self, url: &Url, error: ureq::Error) -> Failure {
@@ -242,7 +242,7 @@ impl<'a> Client<'a> {
             }
             error => format!("{}: {error}", host(url)),
         };
-        let lasting = match &error {
+        let permanent = match &error {
             Error::Timeout(Timeout::Resolve | Timeout::Connect)
             | Error::HostNotFound
             | Error::ConnectionFailed => !self.reached.get(),
@@ -260,12 +260,12 @@ impl<'a> Client<'a> {
             },
             _ => true,
         };
-        if lasting { Failure::lasting(what) } else { Failure::passing(what) }
+        if permanent { Failure::permanent(what) } else { Failure::transient(what) }
     }
 }
 
 /// From hop to hop.
-struct Walk {
+struct Redirects {
     url: Url,
     /// Nothing but the hub itself was visited.
     with_token: bool,
@@ -274,7 +274,7 @@ struct Walk {
 
 const MAX_HOPS: u32 = 10;
 
-impl Walk {
+impl Redirects {
     fn new(client: &Client, url: &Url) -> Self {
         Self { url: url.clone(), with_token: url.origin() == client.endpoint.origin(), hops: 0 }
     }
@@ -295,7 +295,7 @@ impl Walk {
         if self.url.scheme() == "https" && next.scheme() == "http" {
             return Err(self.refused("redirects from https to http, which anybody could read and change"));
         }
-        plain(&mut next);
+        strip_credentials(&mut next);
         Ok(Some(next))
     }
 
@@ -321,17 +321,17 @@ impl Walk {
     }
 
     fn refused(&self, what: &str) -> Failure {
-        Failure::lasting(format!("{} {what}", host(&self.url)))
+        Failure::permanent(format!("{} {what}", host(&self.url)))
     }
 
     fn wrong_range(&self) -> Failure {
         let what = format!("{} answers with another range than was asked for", host(&self.url));
-        Failure { what, trouble: Trouble::Range, tries: 1 }
+        Failure { what, kind: FailureKind::Range, tries: 1 }
     }
 }
 
 /// Without what must neither be sent nor shown.
-fn plain(url: &mut Url) {
+fn strip_credentials(url: &mut Url) {
     // Both fail only for addresses without a host.
     let _ = url.set_username("");
     let _ = url.set_password(None);

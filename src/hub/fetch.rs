@@ -13,7 +13,7 @@ use super::{
     backoff::Retries,
     bar,
     cache::RepoCache,
-    client::{Client, Failure, Metadata, Trouble},
+    client::{Client, Failure, FailureKind, Metadata},
     hash,
     name::{Commit, Etag, Repo},
 };
@@ -44,7 +44,7 @@ impl<'a> Fetch<'a> {
     pub(super) fn get(&mut self, file: &'a str, limit: u64) -> Result<bool, Failure> {
         let Some((url, metadata)) = self.metadata(file)? else { return Ok(false) };
         if let Some(size) = metadata.size.filter(|size| *size > limit) {
-            return Err(Failure::lasting(format!(
+            return Err(Failure::permanent(format!(
                 "{} announces {size} bytes, and more than {limit} are not taken",
                 self.client.host()
             )));
@@ -69,7 +69,7 @@ impl<'a> Fetch<'a> {
 
     /// Gives what was fetched its place in the snapshot, and the revision its commit. The snapshot's folder.
     pub(super) fn finish(self) -> Result<PathBuf, Failure> {
-        let Some(commit) = self.commit else { return Err(Failure::lasting("nothing was fetched")) };
+        let Some(commit) = self.commit else { return Err(Failure::permanent("nothing was fetched")) };
         let snapshot = self.cache.snapshot(&commit);
         for (etag, file) in self.links.iter().rev() {
             let linked = self.cache.link(etag, &commit, file);
@@ -87,13 +87,13 @@ impl<'a> Fetch<'a> {
         let metadata = loop {
             match self.client.metadata(&url) {
                 Ok(metadata) => break metadata,
-                Err(failure) if failure.trouble == Trouble::Missing => return Ok(None),
+                Err(failure) if failure.kind == FailureKind::NotFound => return Ok(None),
                 Err(failure) => retries.after(failure)?,
             }
         };
         let wanted = self.commit.clone().or_else(|| Commit::parse(self.repo.revision));
         if wanted.is_some_and(|wanted| wanted != metadata.commit) {
-            return Err(Failure::lasting(format!(
+            return Err(Failure::permanent(format!(
                 "{} answers with a file of another commit than was asked for",
                 self.client.host()
             )));
@@ -140,7 +140,7 @@ impl Blob<'_> {
             let Some(fault) = self.fault(&self.part)? else { break };
             self.remove(&self.part)?;
             if !resumed {
-                return Err(Failure::lasting(format!(
+                return Err(Failure::permanent(format!(
                     "what {} sent is damaged: {fault}. It was removed",
                     self.client.host()
                 )));
@@ -174,7 +174,7 @@ impl Blob<'_> {
         loop {
             let mut part = Part::open(&self.part)?;
             if !resume || part.length > self.limit {
-                part = self.anew()?;
+                part = self.restart()?;
             }
             if self.metadata.size == Some(part.length) {
                 return Ok(());
@@ -183,11 +183,11 @@ impl Blob<'_> {
             match self.receive(&mut part, &bar) {
                 Ok(()) => return Ok(()),
                 // That the hub has it, it has said.
-                Err(failure) if failure.trouble == Trouble::Missing => {
-                    return Err(Failure::lasting(failure.what));
+                Err(failure) if failure.kind == FailureKind::NotFound => {
+                    return Err(Failure::permanent(failure.what));
                 }
                 Err(failure) => {
-                    resume &= failure.trouble != Trouble::Range;
+                    resume &= failure.kind != FailureKind::Range;
                     if part.length >= before + PROGRESS {
                         retries.progressed();
                     }
@@ -201,17 +201,17 @@ impl Blob<'_> {
         let host = self.client.host();
         let mut content = self.client.content(&self.url, part.length)?;
         if content.from == 0 && part.length > 0 {
-            *part = self.anew()?;
+            *part = self.restart()?;
         }
         let of_another = |size| content.total.is_some_and(|total| total != size);
         if content.from != part.length || self.metadata.size.is_some_and(of_another) {
             let what = format!("{host} answers with another range than was asked for");
-            return Err(Failure { what, trouble: Trouble::Range, tries: 1 });
+            return Err(Failure { what, kind: FailureKind::Range, tries: 1 });
         }
         if let (Some(size), Some(length)) = (self.metadata.size, content.length)
             && length != size - part.length
         {
-            return Err(Failure::lasting(format!(
+            return Err(Failure::permanent(format!(
                 "{host} announces {size} bytes and sends {}",
                 part.length.saturating_add(length)
             )));
@@ -222,7 +222,7 @@ impl Blob<'_> {
             let read = match content.reader.read(&mut buffer) {
                 Ok(read) => read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(Failure::passing(format!("{host}: {error}"))),
+                Err(error) => return Err(Failure::transient(format!("{host}: {error}"))),
             };
             if read == 0 {
                 break;
@@ -230,21 +230,21 @@ impl Blob<'_> {
             if part.length + read as u64 > self.limit {
                 self.remove(&self.part)?;
                 let limit = self.limit;
-                return Err(Failure::lasting(format!("{host} sends more than {limit} bytes")));
+                return Err(Failure::permanent(format!("{host} sends more than {limit} bytes")));
             }
             part.write(&buffer[..read]).map_err(|error| disk("write", &self.part, &error))?;
             bar.inc(read as u64);
         }
         match self.metadata.size {
             Some(size) if part.length < size => {
-                Err(Failure::passing(format!("{host} sent {} of {size} bytes", part.length)))
+                Err(Failure::transient(format!("{host} sent {} of {size} bytes", part.length)))
             }
             _ => Ok(()),
         }
     }
 
     /// An empty part. The old file is removed rather than cut: where locks do not work, it may be a blob by now.
-    fn anew(&self) -> Result<Part, Failure> {
+    fn restart(&self) -> Result<Part, Failure> {
         self.remove(&self.part)?;
         Part::open(&self.part)
     }
@@ -281,7 +281,7 @@ impl Part {
 }
 
 fn disk(what: &str, path: &Path, error: &io::Error) -> Failure {
-    Failure::lasting(format!(
+    Failure::permanent(format!(
         "cannot {what} {}: {error} (HF_HOME can name a folder on another disk)",
         path.display()
     ))

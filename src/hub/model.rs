@@ -8,7 +8,7 @@ use std::{
 use super::{
     HubSettings, Token,
     cache::RepoCache,
-    client::{Client, Failure, Trouble},
+    client::{Client, Failure, FailureKind},
     fetch::Fetch,
     name::{MODEL, Repo},
 };
@@ -152,8 +152,8 @@ impl HubModel<'_> {
     }
 
     fn failed(&self, file: &str, failure: &Failure) -> Error {
-        match failure.trouble {
-            Trouble::Denied => Error::data(format!(
+        match failure.kind {
+            FailureKind::Denied => Error::data(format!(
                 "{} does not hand out {}: {failure}, asked for {file}. Check the spelling; for a private or gated \
                  model set HF_TOKEN to a token that may read it.",
                 self.hub.endpoint, self.repo.id

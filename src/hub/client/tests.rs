@@ -28,9 +28,9 @@ fn an_endpoint_is_an_address_of_the_web() {
 
 fn redirect(from: &str, location: &str) -> Result<Option<Url>, Failure> {
     let network = Network::default();
-    let walk = Walk::new(&client(from, &network), &Url::parse(from).unwrap());
+    let redirects = Redirects::new(&client(from, &network), &Url::parse(from).unwrap());
     let response = Response::builder().status(302).header("location", location);
-    walk.redirect(&response.body(Body::builder().data("")).unwrap())
+    redirects.redirect(&response.body(Body::builder().data("")).unwrap())
 }
 
 #[test]
@@ -64,11 +64,11 @@ fn the_token_is_for_one_scheme_host_and_port_and_never_comes_back() {
         ("https://hub.evil/b", false),
         ("https://HUB/b", true),
     ] {
-        let mut walk = Walk::new(&client("https://hub", &network), &hub);
-        walk.follow(Url::parse(next).unwrap()).unwrap();
-        assert_eq!(walk.with_token, with_token, "{next}");
-        walk.follow(hub.clone()).unwrap();
-        assert_eq!(walk.with_token, with_token, "{next} and back");
+        let mut redirects = Redirects::new(&client("https://hub", &network), &hub);
+        redirects.follow(Url::parse(next).unwrap()).unwrap();
+        assert_eq!(redirects.with_token, with_token, "{next}");
+        redirects.follow(hub.clone()).unwrap();
+        assert_eq!(redirects.with_token, with_token, "{next} and back");
     }
 }
 
