@@ -8,7 +8,7 @@ use tokenizers::AddedToken;
 
 /// As a Hugging Face file describes such a token.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Hash)]
-pub(super) struct Described {
+pub(super) struct AddedTokenSpec {
     pub content: String,
     #[serde(default)]
     pub single_word: bool,
@@ -28,7 +28,7 @@ fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<boo
     bool::deserialize(deserializer).map(Some)
 }
 
-impl Described {
+impl AddedTokenSpec {
     /// A token of `added_tokens.json`, which has no flags.
     pub fn plain(content: &str, special: bool) -> Self {
         let content = content.to_owned();
@@ -56,18 +56,18 @@ impl Described {
 
 /// A special token's name in a config: the bare text, or with flags.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Named {
+pub(super) enum SpecialToken {
     Text(String),
-    Described(Described),
+    WithFlags(AddedTokenSpec),
 }
 
-impl Named {
+impl SpecialToken {
     /// `None` for a value that is neither.
     pub fn of(value: &Value) -> Option<Self> {
         match value {
             Value::String(text) => Some(Self::Text(text.clone())),
             Value::Object(object) if object.get("__type") == Some(&json!("AddedToken")) => {
-                serde_json::from_value(value.clone()).ok().map(Self::Described)
+                serde_json::from_value(value.clone()).ok().map(Self::WithFlags)
             }
             _ => None,
         }
@@ -76,39 +76,39 @@ impl Named {
     pub fn content(&self) -> &str {
         match self {
             Self::Text(text) => text,
-            Self::Described(token) => &token.content,
+            Self::WithFlags(token) => &token.content,
         }
     }
 }
 
 /// The tokens that transformers adds to a tokenizer that has those of `existing`: first the described ones in their
 /// order, then the named and the extra ones that are not among them.
-pub(super) fn to_add(
+pub(super) fn tokens_to_add(
     existing: &[AddedToken],
-    described: &[Described],
-    named: &[Named],
-    extra: &[Named],
+    described: &[AddedTokenSpec],
+    named: &[SpecialToken],
+    extra: &[SpecialToken],
 ) -> Vec<AddedToken> {
     let existing: HashMap<&str, &AddedToken> =
         existing.iter().map(|token| (token.content.as_str(), token)).collect();
     let mut known: HashSet<&str> = existing.keys().copied().collect();
-    let mut add: Vec<Named> = Vec::new();
+    let mut add: Vec<SpecialToken> = Vec::new();
     for token in described {
         if existing.get(token.content.as_str()) != Some(&&token.clone().token()) {
-            add.push(Named::Described(token.clone()));
+            add.push(SpecialToken::WithFlags(token.clone()));
             known.insert(&token.content);
         }
     }
-    let mut seen: HashSet<Named> = add.iter().cloned().collect();
+    let mut seen: HashSet<SpecialToken> = add.iter().cloned().collect();
     for token in named.iter().chain(extra) {
         if !known.contains(token.content()) && seen.insert(token.clone()) {
             add.push(token.clone());
         }
     }
-    let names: HashSet<&str> = named.iter().map(Named::content).collect();
-    let token = |named: Named| match named {
-        Named::Text(text) => AddedToken::from(text, true),
-        Named::Described(mut token) => {
+    let names: HashSet<&str> = named.iter().map(SpecialToken::content).collect();
+    let token = |named: SpecialToken| match named {
+        SpecialToken::Text(text) => AddedToken::from(text, true),
+        SpecialToken::WithFlags(mut token) => {
             token.special |= names.contains(token.content.as_str());
             token.token()
         }

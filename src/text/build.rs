@@ -9,10 +9,10 @@ use tokenizers::processors::bert::BertProcessing;
 use tokenizers::{AddedToken, Model};
 
 use super::SpecialIds;
-use super::added::to_add;
+use super::added::tokens_to_add;
 use super::class::Class;
 use super::files::{CONFIG, Files, JSON, SPECIAL_MAP, VOCAB};
-use super::growth::{MOST, growth};
+use super::growth::{MAX_GROWTH, max_growth};
 use super::settings::{Case, Settings};
 use crate::error::{Error, Result};
 
@@ -59,7 +59,7 @@ pub(super) fn build(files: &Files, settings: &Settings) -> Result<Built> {
         inner.with_post_processor(Some(BertProcessing::new(sep.clone(), cls.clone())));
     }
     let existing: Vec<AddedToken> = inner.get_added_tokens_decoder().into_values().collect();
-    let add = to_add(&existing, &settings.described, &settings.named(), &settings.extra);
+    let add = tokens_to_add(&existing, &settings.described, &settings.named(), &settings.extra);
     inner.add_tokens(add).map_err(|error| files.damaged(name, &error.to_string()))?;
     inner.set_encode_special_tokens(settings.split_special);
 
@@ -105,9 +105,9 @@ fn checked_fast(files: &Files, tokenizer: tokenizers::Tokenizer) -> Result<token
         }
         _ => {
             let rules = json!([tokenizer.get_normalizer(), tokenizer.get_pre_tokenizer()]);
-            match growth(&rules[0]) * growth(&rules[1]) {
-                factor if factor > MOST => unsupported(format!(
-                    "its normalizer and pre_tokenizer can make a text {factor:.0e} times as long, and {MOST} times is the \
+            match max_growth(&rules[0]) * max_growth(&rules[1]) {
+                factor if factor > MAX_GROWTH => unsupported(format!(
+                    "its normalizer and pre_tokenizer can make a text {factor:.0e} times as long, and {MAX_GROWTH} times is the \
                      limit"
                 )),
                 _ => Ok(tokenizer),

@@ -9,13 +9,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::sync::Once;
 
 thread_local! {
-    /// How many guarded calls this thread is in.
+    /// How many calls of [`catch_panic`] this thread is in.
     static DEPTH: Cell<u32> = const { Cell::new(0) };
 }
 
 /// Runs `work` on this thread; the message of its panic if it panics, which is not printed then. What `work` changes must
 /// not be used after a panic.
-pub(super) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+pub(super) fn catch_panic<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     silence();
     DEPTH.set(DEPTH.get() + 1);
     let outcome = catch_unwind(AssertUnwindSafe(work));
@@ -47,17 +47,20 @@ mod tests {
 
     #[test]
     fn a_panic_is_an_error_with_its_message() {
-        assert_eq!(guarded(|| 3), Ok(3));
+        assert_eq!(catch_panic(|| 3), Ok(3));
         let index = std::hint::black_box(7);
-        let error = guarded(|| [1, 2][index]).unwrap_err();
+        let error = catch_panic(|| [1, 2][index]).unwrap_err();
         assert!(error.contains("the tokenizers library stopped: index out of bounds"), "{error}");
-        assert_eq!(guarded(|| panic!("plain")), Err::<(), _>("the tokenizers library stopped: plain".into()));
+        assert_eq!(
+            catch_panic(|| panic!("plain")),
+            Err::<(), _>("the tokenizers library stopped: plain".into())
+        );
         assert_eq!(DEPTH.get(), 0);
     }
 
     #[test]
     fn a_guarded_call_may_lie_in_another() {
-        let inner = guarded(|| guarded(|| panic!("inner")).map_err(|_: String| DEPTH.get()));
+        let inner = catch_panic(|| catch_panic(|| panic!("inner")).map_err(|_: String| DEPTH.get()));
         assert_eq!(inner, Ok(Err::<(), _>(1)));
         assert_eq!(DEPTH.get(), 0);
     }

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokenizers::normalizers::BertNormalizer;
 
-use super::added::{Described, Named};
+use super::added::{AddedTokenSpec, SpecialToken};
 use super::class::{Class, class};
 use super::files::{ADDED, CONFIG, Files, JSON, SPECIAL_MAP};
 use crate::error::{Error, Result};
@@ -55,10 +55,10 @@ pub(super) struct Settings {
     pub class: Class,
     pub case: Case,
     /// Special tokens by key.
-    pub names: Vec<(String, Named)>,
+    pub names: Vec<(String, SpecialToken)>,
     /// Added tokens with their flags, by ascending id. The id itself does not count in transformers 5.
-    pub described: Vec<Described>,
-    pub extra: Vec<Named>,
+    pub described: Vec<AddedTokenSpec>,
+    pub extra: Vec<SpecialToken>,
     /// Whether a text that is too long loses its beginning.
     pub cut_left: bool,
     /// Whether a special token in a text is split like other words.
@@ -70,17 +70,17 @@ pub(super) struct Settings {
 /// What else counts of `tokenizer.json`.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Rest {
-    added_tokens: Vec<WithId>,
+struct TokenizerJson {
+    added_tokens: Vec<TokenWithId>,
     truncation: Option<Truncation>,
     padding: Option<Padding>,
 }
 
 #[derive(Deserialize)]
-struct WithId {
+struct TokenWithId {
     id: i64,
     #[serde(flatten)]
-    token: Described,
+    token: AddedTokenSpec,
 }
 
 #[derive(Deserialize)]
@@ -101,9 +101,9 @@ impl Settings {
         let mut config = files.object(CONFIG)?;
         let class = class(files, &config)?;
         refuse_unsupported(files, &config)?;
-        let rest: Rest = match files.get(JSON).map(serde_json::from_slice) {
+        let json: TokenizerJson = match files.get(JSON).map(serde_json::from_slice) {
             Some(read) => read.map_err(|error| files.damaged(JSON, &error.to_string()))?,
-            None => Rest::default(),
+            None => TokenizerJson::default(),
         };
         if !truthy(config.get("extra_special_tokens"))
             && let Some(tokens) = config.shift_remove("additional_special_tokens")
@@ -115,32 +115,32 @@ impl Settings {
             Some(decoder) => decoder_of_config(files, decoder)?,
             None => {
                 merge_special_map(files, &mut config, &mut own)?;
-                decoder_of_files(files, &config, rest.added_tokens)?
+                decoder_of_files(files, &config, json.added_tokens)?
             }
         };
         if class == Class::Fast
-            && let Some(padding) = rest.padding
+            && let Some(padding) = json.padding
             && !config.contains_key("pad_token")
         {
             config.insert("pad_token".into(), padding.pad_token.into());
         }
         let names = names(files, class, &config, own, &by_content)?;
         let extra = extra(files, &config)?;
-        let key = Key { files, config: &config };
+        let keys = ConfigKeys { files, config: &config };
         let case = match class {
-            Class::Bert | Class::DistilBert => key.case()?,
+            Class::Bert | Class::DistilBert => keys.case()?,
             Class::Fast => Case::default(),
         };
-        let direction = rest.truncation.map(|truncation| truncation.direction);
+        let direction = json.truncation.map(|truncation| truncation.direction);
         Ok(Self {
             class,
             case,
             names,
             described,
             extra,
-            cut_left: key.cut_left()?.unwrap_or(direction.as_deref() == Some("Left")),
-            split_special: key.truth("split_special_tokens", false)?,
-            segments: key.segments()?.unwrap_or(class != Class::DistilBert),
+            cut_left: keys.cut_left()?.unwrap_or(direction.as_deref() == Some("Left")),
+            split_special: keys.bool("split_special_tokens", false)?,
+            segments: keys.segments()?.unwrap_or(class != Class::DistilBert),
         })
     }
 
@@ -150,7 +150,7 @@ impl Settings {
     }
 
     /// The values of [`Self::names`].
-    pub fn named(&self) -> Vec<Named> {
+    pub fn named(&self) -> Vec<SpecialToken> {
         self.names.iter().map(|(_, token)| token.clone()).collect()
     }
 }
@@ -209,7 +209,7 @@ fn take_named_extra(config: &mut Map<String, Value>, own: &mut Map<String, Value
     }
 }
 
-type Decoder = (Vec<Described>, HashMap<String, Described>);
+type Decoder = (Vec<AddedTokenSpec>, HashMap<String, AddedTokenSpec>);
 
 fn decoder_of_config(files: &Files, decoder: Value) -> Result<Decoder> {
     let bad = |what: &str| files.damaged(CONFIG, &format!("added_tokens_decoder {what}"));
@@ -217,7 +217,7 @@ fn decoder_of_config(files: &Files, decoder: Value) -> Result<Decoder> {
     let (mut by_id, mut by_content) = (BTreeMap::new(), HashMap::new());
     for (id, token) in decoder {
         let id: i64 = id.trim().parse().map_err(|_| bad(&format!("has the id {id:?}")))?;
-        let token: Described =
+        let token: AddedTokenSpec =
             serde_json::from_value(token).map_err(|error| bad(&format!("of id {id}: {error}")))?;
         by_content.insert(token.content.clone(), token.clone());
         by_id.insert(id, token);
@@ -263,8 +263,12 @@ fn special(value: Value) -> Value {
     }
 }
 
-fn decoder_of_files(files: &Files, config: &Map<String, Value>, of_json: Vec<WithId>) -> Result<Decoder> {
-    let content = |value: &Value| Named::of(value).map(|token| token.content().to_owned());
+fn decoder_of_files(
+    files: &Files,
+    config: &Map<String, Value>,
+    of_json: Vec<TokenWithId>,
+) -> Result<Decoder> {
+    let content = |value: &Value| SpecialToken::of(value).map(|token| token.content().to_owned());
     let extra = config.get("extra_special_tokens").and_then(Value::as_array);
     let special: HashSet<String> = NAMES
         .iter()
@@ -273,15 +277,15 @@ fn decoder_of_files(files: &Files, config: &Map<String, Value>, of_json: Vec<Wit
         .filter_map(content)
         .collect();
     let (mut by_id, mut by_content) = (BTreeMap::new(), HashMap::new());
-    let mut insert = |id: i64, token: Described| {
+    let mut insert = |id: i64, token: AddedTokenSpec| {
         by_content.insert(token.content.clone(), token.clone());
         by_id.insert(id, token);
     };
     for (content, id) in files.object(ADDED)? {
         let bad = || files.damaged(ADDED, &format!("the id of {content:?} is {id}, not a whole number"));
-        insert(id.as_i64().ok_or_else(bad)?, Described::plain(&content, special.contains(&content)));
+        insert(id.as_i64().ok_or_else(bad)?, AddedTokenSpec::plain(&content, special.contains(&content)));
     }
-    of_json.into_iter().for_each(|WithId { id, token }| insert(id, token));
+    of_json.into_iter().for_each(|TokenWithId { id, token }| insert(id, token));
     Ok((by_id.into_values().collect(), by_content))
 }
 
@@ -291,42 +295,43 @@ fn names(
     class: Class,
     config: &Map<String, Value>,
     own: Map<String, Value>,
-    by_content: &HashMap<String, Described>,
-) -> Result<Vec<(String, Named)>> {
-    let mut names: Vec<(String, Named)> = Vec::new();
+    by_content: &HashMap<String, AddedTokenSpec>,
+) -> Result<Vec<(String, SpecialToken)>> {
+    let mut names: Vec<(String, SpecialToken)> = Vec::new();
     for key in NAMES {
         let default = DEFAULTS.iter().find(|(name, _)| *name == key && class != Class::Fast);
         match config.get(key) {
-            None => names
-                .extend(default.map(|(key, token)| ((*key).to_owned(), Named::Text((*token).to_owned())))),
+            None => names.extend(
+                default.map(|(key, token)| ((*key).to_owned(), SpecialToken::Text((*token).to_owned()))),
+            ),
             Some(Value::Null) => {}
             Some(value) => {
-                let token = Named::of(value).ok_or_else(|| neither(files, key))?;
-                let described = by_content.get(token.content()).cloned().map(Named::Described);
+                let token = SpecialToken::of(value).ok_or_else(|| neither(files, key))?;
+                let described = by_content.get(token.content()).cloned().map(SpecialToken::WithFlags);
                 names.push((key.to_owned(), described.unwrap_or(token)));
             }
         }
     }
     let mut others: Map<String, Value> = Map::new();
     for (key, value) in config {
-        if key.ends_with("_token") && !NAMES.contains(&key.as_str()) && Named::of(value).is_some() {
+        if key.ends_with("_token") && !NAMES.contains(&key.as_str()) && SpecialToken::of(value).is_some() {
             others.insert(key.clone(), value.clone());
         }
     }
     others.extend(own);
     for (key, value) in others {
-        let token = Named::of(&value).ok_or_else(|| neither(files, &key))?;
+        let token = SpecialToken::of(&value).ok_or_else(|| neither(files, &key))?;
         names.push((key, token));
     }
     Ok(names)
 }
 
-fn extra(files: &Files, config: &Map<String, Value>) -> Result<Vec<Named>> {
+fn extra(files: &Files, config: &Map<String, Value>) -> Result<Vec<SpecialToken>> {
     let of = |key| config.get(key).map(|value| (key, value));
     match of("extra_special_tokens").or_else(|| of("additional_special_tokens")) {
         None | Some((_, Value::Null)) => Ok(Vec::new()),
         Some((key, Value::Array(list))) => {
-            list.iter().map(|token| Named::of(token).ok_or_else(|| neither(files, key))).collect()
+            list.iter().map(|token| SpecialToken::of(token).ok_or_else(|| neither(files, key))).collect()
         }
         Some((key, _)) => Err(neither(files, key)),
     }
@@ -341,17 +346,17 @@ fn neither(files: &Files, key: &str) -> Error {
 }
 
 /// Reads single keys of the config.
-struct Key<'a> {
+struct ConfigKeys<'a> {
     files: &'a Files,
     config: &'a Map<String, Value>,
 }
 
-impl Key<'_> {
+impl ConfigKeys<'_> {
     fn wrong(&self, key: &str, what: &str) -> Error {
         self.files.damaged(CONFIG, &format!("{key} is {what}"))
     }
 
-    fn truth(&self, key: &str, default: bool) -> Result<bool> {
+    fn bool(&self, key: &str, default: bool) -> Result<bool> {
         match self.config.get(key) {
             None => Ok(default),
             Some(Value::Bool(value)) => Ok(*value),
@@ -362,12 +367,12 @@ impl Key<'_> {
     fn case(&self) -> Result<Case> {
         let strip_accents = match self.config.get("strip_accents") {
             Some(Value::Null) | None => None,
-            Some(_) => Some(self.truth("strip_accents", false)?),
+            Some(_) => Some(self.bool("strip_accents", false)?),
         };
         let Case { do_lower_case, tokenize_chinese_chars, .. } = Case::default();
         Ok(Case {
-            do_lower_case: self.truth("do_lower_case", do_lower_case)?,
-            tokenize_chinese_chars: self.truth("tokenize_chinese_chars", tokenize_chinese_chars)?,
+            do_lower_case: self.bool("do_lower_case", do_lower_case)?,
+            tokenize_chinese_chars: self.bool("tokenize_chinese_chars", tokenize_chinese_chars)?,
             strip_accents,
         })
     }

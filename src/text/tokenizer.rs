@@ -7,7 +7,7 @@ use tokenizers::{NormalizedString, Normalizer, TruncationDirection, TruncationPa
 
 use super::build::{build, not_bert};
 use super::files::{Files, JSON, VOCAB};
-use super::guard::guarded;
+use super::guard::catch_panic;
 use super::identity::hash;
 use super::settings::Settings;
 use crate::cores;
@@ -81,7 +81,7 @@ impl Tokenizer {
             let hash = hash(&files, &settings, &built);
             Ok((built, hash))
         };
-        let (built, hash) = guarded(read).map_err(|panic| files.damaged(name, &panic))??;
+        let (built, hash) = catch_panic(read).map_err(|panic| files.damaged(name, &panic))??;
         let tokenizer = Self {
             inner: built.inner,
             special: built.special,
@@ -117,7 +117,7 @@ impl Tokenizer {
 
     /// The ids of a text by itself, neither framed nor cut.
     pub(super) fn ids_of(&self, text: &str) -> Result<Vec<u32>> {
-        self.guarded(|| Ok(self.inner.encode_fast(text, false)?.get_ids().to_vec()))
+        self.catch_panic(|| Ok(self.inner.encode_fast(text, false)?.get_ids().to_vec()))
     }
 
     /// One more than the largest id that the files give a token, so the smallest embedding table that serves. A text with
@@ -145,7 +145,7 @@ impl Tokenizer {
     pub(super) fn keeps_upper_case(&self) -> bool {
         let Some(normalizer) = self.inner.get_normalizer() else { return true };
         let mut text = NormalizedString::from("Aa");
-        matches!(guarded(|| normalizer.normalize(&mut text)), Ok(Ok(()))) && text.get().contains('A')
+        matches!(catch_panic(|| normalizer.normalize(&mut text)), Ok(Ok(()))) && text.get().contains('A')
     }
 
     /// Whether at least one word of a hundred in the vocabulary has upper case.
@@ -178,7 +178,7 @@ impl Tokenizer {
         let special = if second.is_some() { 3 } else { 2 };
         let room = room(max_length, special)?;
         let direction = if self.cut_left { TruncationDirection::Left } else { TruncationDirection::Right };
-        self.guarded(|| {
+        self.catch_panic(|| {
             let tokens = |text: &str| self.inner.encode_fast(text, false);
             let params = TruncationParams { max_length: room, direction, ..Default::default() };
             let (first, second) =
@@ -192,8 +192,8 @@ impl Tokenizer {
     }
 
     /// A failure of the library, whether an error or a panic, is one of the file.
-    fn guarded<T>(&self, work: impl FnOnce() -> tokenizers::Result<T>) -> Result<T> {
-        let outcome = guarded(work).and_then(|done| done.map_err(|error| error.to_string()));
+    fn catch_panic<T>(&self, work: impl FnOnce() -> tokenizers::Result<T>) -> Result<T> {
+        let outcome = catch_panic(work).and_then(|done| done.map_err(|error| error.to_string()));
         outcome.map_err(|what| {
             Error::data(format!(
                 "{}: it cannot be used on this text: {what}. Restore the file from the model's repository.",
