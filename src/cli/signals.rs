@@ -24,7 +24,7 @@ fn unheard(signal: i32) -> bool {
     if signal != consts::SIGHUP {
         return false;
     }
-    // SAFETY: of zeros the structure is a valid one, and the call only fills it.
+    // SAFETY: all fields of the structure may be zero, and without a new action the call only writes the present one to it.
     unsafe {
         let mut now: libc::sigaction = std::mem::zeroed();
         libc::sigaction(signal, std::ptr::null(), &raw mut now) == 0 && now.sa_sigaction == libc::SIG_IGN

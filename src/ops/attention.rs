@@ -7,7 +7,7 @@
 use super::{
     Format, Shared,
     dropout::DropoutPlan,
-    product::{View, matmul_here},
+    product::{View, matmul_serial},
     simd::{dot, exp, max, sum},
 };
 use crate::dispatch;
@@ -158,13 +158,14 @@ pub fn forward(
         let block = Block::new(task, shape);
         let (m, t) = (block.queries, block.keys);
         let (q, k, v) = (block.of_query(q), block.of_key(k), block.of_key(v));
-        // SAFETY: the rows of a (sequence, head) belong to one task and, by `check`, are inside.
+        // SAFETY: `check` saw room for the statistics of all (sequence, head) pairs; each pair is one task, and its 2 · m
+        // numbers begin where those of the pairs before it end.
         let statistics = unsafe { std::slice::from_raw_parts_mut(statistics.at(block.statistics), 2 * m) };
         SCRATCH.with_borrow_mut(|[p, dropped, _]| {
             let p = super::fit(p, m * t);
             // S = Q Kᵀ: (m, d) · (d, t)
-            // SAFETY: the scratch belongs to this thread.
-            unsafe { matmul_here(format, (m, t, d), q, k.t(), p.as_mut_ptr(), t) };
+            // SAFETY: `p` is m × t elements of a buffer that this thread has borrowed exclusively.
+            unsafe { matmul_serial(format, (m, t, d), q, k.t(), p.as_mut_ptr(), t) };
             softmax_rows(p, t, scale, statistics);
             let mask = dropout
                 .and_then(|(plan, layer)| plan.attention(layer, shape.heads[task.head], task.sequence));
@@ -179,8 +180,9 @@ pub fn forward(
             };
             let to = out.at(block.query_row * stride + block.column);
             // C = P̃ V: (m, t) · (t, d)
-            // SAFETY: the context's block belongs to this task and, by `check`, is inside.
-            unsafe { matmul_here(format, (m, d, t), View::rows(kept, t), v, to, stride) };
+            // SAFETY: `check` saw that these rows and columns are inside the context, and no other task has this head's
+            // columns of this sequence's rows.
+            unsafe { matmul_serial(format, (m, d, t), View::rows(kept, t), v, to, stride) };
         });
     });
 }
@@ -280,12 +282,12 @@ pub fn backward(
         SCRATCH.with_borrow_mut(|[p, dropped, dp]| {
             let (p, dp) = (super::fit(p, m * t), super::fit(dp, m * t));
             // S = Q Kᵀ: (m, d) · (d, t)
-            // SAFETY: the scratch belongs to this thread.
-            unsafe { matmul_here(format, (m, t, d), q, k.t(), p.as_mut_ptr(), t) };
+            // SAFETY: `p` is m × t elements of a buffer that this thread has borrowed exclusively.
+            unsafe { matmul_serial(format, (m, t, d), q, k.t(), p.as_mut_ptr(), t) };
             softmax_rows_again(p, t, scale, statistics);
             // dP = dC Vᵀ: (m, d) · (d, t)
-            // SAFETY: the scratch belongs to this thread.
-            unsafe { matmul_here(format, (m, t, d), d_out, v.t(), dp.as_mut_ptr(), t) };
+            // SAFETY: `dp` is m × t elements of a buffer that this thread has borrowed exclusively.
+            unsafe { matmul_serial(format, (m, t, d), d_out, v.t(), dp.as_mut_ptr(), t) };
             let kept = match mask {
                 None => &*p,
                 Some(mask) => {
@@ -304,11 +306,12 @@ pub fn backward(
                 to.at(dv + block.key_row * v_stride + block.column),
             );
             // dV = P̃ᵀ dC: (t, m) · (m, d); dQ = dS K: (m, t) · (t, d); dK = dSᵀ Q: (t, m) · (m, d)
-            // SAFETY: each task writes its own head's columns of its own sequence's rows, by `check` inside `data`.
+            // SAFETY: `check` saw that these rows and columns are inside `data`, and no other task has this head's columns of
+            // this sequence's rows in any of the three.
             unsafe {
-                matmul_here(format, (t, d, m), kept.t(), d_out, to_v, v_stride);
-                matmul_here(format, (m, d, t), ds, k, to_q, q_stride);
-                matmul_here(format, (t, d, m), ds.t(), q, to_k, k_stride);
+                matmul_serial(format, (t, d, m), kept.t(), d_out, to_v, v_stride);
+                matmul_serial(format, (m, d, t), ds, k, to_q, q_stride);
+                matmul_serial(format, (t, d, m), ds.t(), q, to_k, k_stride);
             }
         });
     });

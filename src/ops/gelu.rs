@@ -2,7 +2,7 @@
 
 use super::{
     Format, Shared,
-    product::{Part, View, With, Write, matmul},
+    product::{Part, ProductOptions, View, Write, matmul},
     simd::exp,
 };
 use crate::dispatch;
@@ -73,7 +73,8 @@ dispatch! {
         let mut spare = [0f32; SPARE];
         for (row, h) in part.rows() {
             if let Some(a) = a {
-                // SAFETY: `a` has the shape of the product whose part this is, and the same part of it is this task's.
+                // SAFETY: `linear_forward` borrows `a` exclusively and checked that it has the n × f elements of the
+                // product; parts of a product do not overlap, so no other task has these columns of this row.
                 forward_row(h, bias, unsafe { std::slice::from_raw_parts_mut(a.at(row * f + column), columns) });
                 continue;
             }
@@ -90,7 +91,8 @@ dispatch! {
     fn backward_part(part: &mut Part, h: Shared, f: usize) {
         let (column, columns) = (part.column, part.columns);
         for (row, d) in part.rows() {
-            // SAFETY: as in `forward_part`.
+            // SAFETY: `linear_backward` borrows `h` exclusively and checked that it has the n × f elements of the product;
+            // parts of a product do not overlap, so no other task has these columns of this row.
             backward_row(unsafe { std::slice::from_raw_parts_mut(h.at(row * f + column), columns) }, d);
         }
     }
@@ -113,9 +115,9 @@ pub fn linear_forward(
 ) {
     assert!(bias.len() == o && a.as_ref().is_none_or(|a| a.len() >= n * o));
     let to = a.map(|a| Shared(a.as_mut_ptr()));
-    let finish = |mut part: Part| forward_part(&mut part, bias, to);
-    let with = With { write: Write::Replace, finish: Some(&finish), row_sums: None };
-    matmul(format, (n, o, i), View::rows(x, i), View::rows(w, i).t(), h, o, with);
+    let epilogue = |mut part: Part| forward_part(&mut part, bias, to);
+    let options = ProductOptions { write: Write::Replace, epilogue: Some(&epilogue), row_sums: None };
+    matmul(format, (n, o, i), View::rows(x, i), View::rows(w, i).t(), h, o, options);
 }
 
 /// dh ← (dy W) ⊙ gelu'(h), dy W being the gradient by a of a linear layer that reads it: (n, o) · (o, i) → (n, i).
@@ -131,9 +133,9 @@ pub fn linear_backward(
 ) {
     assert!(h.len() >= n * i);
     let h = Shared(h.as_mut_ptr());
-    let finish = |mut part: Part| backward_part(&mut part, h, i);
-    let with = With { write: Write::Replace, finish: Some(&finish), row_sums: None };
-    matmul(format, (n, i, o), View::rows(dy, o), View::rows(w, i), dh, i, with);
+    let epilogue = |mut part: Part| backward_part(&mut part, h, i);
+    let options = ProductOptions { write: Write::Replace, epilogue: Some(&epilogue), row_sums: None };
+    matmul(format, (n, i, o), View::rows(dy, o), View::rows(w, i), dh, i, options);
 }
 
 /// da (T, F) becomes dh in place, and h gelu(h).

@@ -2,7 +2,7 @@
 
 use super::{
     Format,
-    product::{Part, View, With, Write, matmul},
+    product::{Part, ProductOptions, View, Write, matmul},
 };
 
 /// y ← x Wᵀ + b: (n, i) · (i, o) → (n, o), W as (o, i). Without a bias the next kernel adds it.
@@ -21,9 +21,9 @@ pub fn forward(
         }
     };
     let add = bias.map(|bias| move |part: Part| add(bias, part));
-    let finish = add.as_ref().map(|add| add as &(dyn Fn(Part) + Sync));
-    let with = With { write: Write::Replace, finish, row_sums: None };
-    matmul(format, (n, o, i), View::rows(x, i), View::rows(w, i).t(), y, o, with);
+    let epilogue = add.as_ref().map(|add| add as &(dyn Fn(Part) + Sync));
+    let options = ProductOptions { write: Write::Replace, epilogue, row_sums: None };
+    matmul(format, (n, o, i), View::rows(x, i), View::rows(w, i).t(), y, o, options);
 }
 
 /// dx ← dy W, or dx += dy W: (n, o) · (o, i) → (n, i).
@@ -47,8 +47,8 @@ pub fn backward_weight(
     dw: &mut [f32],
     db: &mut [f32],
 ) {
-    let with = With { write: Write::Add, finish: None, row_sums: Some(db) };
-    matmul(format, (o, i, n), View::rows(dy, o).t(), View::rows(x, i), dw, i, with);
+    let options = ProductOptions { write: Write::Add, epilogue: None, row_sums: Some(db) };
+    matmul(format, (o, i, n), View::rows(dy, o).t(), View::rows(x, i), dw, i, options);
 }
 
 #[cfg(test)]

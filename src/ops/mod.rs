@@ -39,9 +39,10 @@ pub fn fit(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
 #[derive(Clone, Copy)]
 struct Shared(*mut f32);
 
-// SAFETY: only used inside kernels that borrow the buffer exclusively and whose tasks write disjoint parts of it.
+// SAFETY: sending the pointer does not touch the memory. Each `unsafe` block that does argues that its task has those
+// elements to itself, in a buffer that the kernel has borrowed exclusively.
 unsafe impl Send for Shared {}
-// SAFETY: as above.
+// SAFETY: as for `Send`; the pointer itself never changes.
 unsafe impl Sync for Shared {}
 
 impl Shared {

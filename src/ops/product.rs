@@ -21,6 +21,7 @@ use crate::dispatch;
 #[cfg(target_arch = "x86_64")]
 use kernel::Rounded;
 use rayon::prelude::*;
+use std::{marker::PhantomData, ops::Range};
 
 /// A matrix in memory: element (i, j) lies at `i · row_stride + j · column_stride`.
 #[derive(Clone, Copy)]
@@ -59,53 +60,65 @@ pub enum Write {
     Add,
 }
 
-/// What a product does besides.
-pub struct With<'a> {
+/// What a product does besides multiplying.
+pub struct ProductOptions<'a> {
     pub write: Write,
-    /// Called for each part of `c` as soon as it is complete, by the thread that computed it.
-    pub finish: Option<&'a (dyn Fn(Part) + Sync)>,
+    /// Called for each part of `c` as soon as it is complete, by the thread that computed it. It may itself multiply and
+    /// use rayon: the product holds no lock and no borrow while it is called.
+    pub epilogue: Option<&'a (dyn Fn(Part) + Sync)>,
     /// (m): the sum of each row of `a` is added to it.
     pub row_sums: Option<&'a mut [f32]>,
 }
 
-impl From<Write> for With<'_> {
+impl From<Write> for ProductOptions<'_> {
     fn from(write: Write) -> Self {
-        Self { write, finish: None, row_sums: None }
+        Self { write, epilogue: None, row_sums: None }
     }
 }
 
-/// Where a product goes, in terms of the memory.
+/// Where a product goes in memory.
 struct Destination<'a> {
     at: Shared,
     stride: usize,
     write: Write,
-    finish: Option<&'a (dyn Fn(Part) + Sync)>,
+    epilogue: Option<&'a (dyn Fn(Part) + Sync)>,
     row_sums: Option<Shared>,
 }
 
-/// A part of a product that is complete and still in a cache.
-pub struct Part {
+/// A part of a product that is complete and still in a cache: `rows` × `columns` elements of the destination, borrowed
+/// exclusively for the time of the callback.
+pub struct Part<'a> {
     at: *mut f32,
     stride: usize,
     rows: usize,
+    destination: PhantomData<&'a mut [f32]>,
     /// Its first row and column in the product, and its width.
     pub row: usize,
     pub column: usize,
     pub columns: usize,
 }
 
-impl Part {
+impl Part<'_> {
+    /// # Safety
+    /// The rows must lie inside memory that is exclusively borrowed for the lifetime, and must not overlap.
+    unsafe fn new(at: *mut f32, stride: usize, rows: Range<usize>, columns: Range<usize>) -> Self {
+        let (row, column) = (rows.start, columns.start);
+        let (rows, columns) = (rows.len(), columns.len());
+        Self { at, stride, rows, destination: PhantomData, row, column, columns }
+    }
+
     /// Each row's number in the product, with the columns that belong to this part.
     pub fn rows(&mut self) -> impl Iterator<Item = (usize, &mut [f32])> {
         (0..self.rows).map(|r| {
-            // SAFETY: a part is given to one task alone and lies inside the destination; rows do not overlap.
+            // SAFETY: `new` was promised memory that is borrowed exclusively for the part's lifetime and rows that do not
+            // overlap; `self` is borrowed as long as the slices are, so no row is handed out twice at a time.
             let row = unsafe { std::slice::from_raw_parts_mut(self.at.add(r * self.stride), self.columns) };
             (self.row + r, row)
         })
     }
 }
 
-/// What computes products.
+/// The implementations of a product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 enum Kernels {
@@ -139,18 +152,19 @@ pub fn matmul<'a>(
     b: View,
     c: &mut [f32],
     stride: usize,
-    with: impl Into<With<'a>>,
+    options: impl Into<ProductOptions<'a>>,
 ) {
     let place = (c.as_mut_ptr(), c.len(), stride);
-    // SAFETY: the length is the slice's, and the slice is borrowed exclusively.
-    unsafe { product(Kernels::of(format), shape, a, b, place, with.into(), true) }
+    // SAFETY: pointer and length are those of a slice that is borrowed exclusively until this returns, and `Kernels::of`
+    // chooses only what the processor was found to have.
+    unsafe { product(Kernels::of(format), shape, a, b, place, options.into(), true) }
 }
 
 /// c ← a · b on the calling thread alone, for small matrices.
 ///
 /// # Safety
 /// `c` must have `(m - 1) · stride + n` elements, the first `n` of each `stride` touched by nobody else.
-pub unsafe fn matmul_here(
+pub unsafe fn matmul_serial(
     format: Format,
     shape: (usize, usize, usize),
     a: View,
@@ -158,7 +172,8 @@ pub unsafe fn matmul_here(
     c: *mut f32,
     stride: usize,
 ) {
-    // SAFETY: passed on from the caller.
+    // SAFETY: the caller grants the elements of an m × n matrix at `c`, so the length need not be checked again;
+    // `Kernels::of` chooses only what the processor was found to have.
     unsafe {
         product(Kernels::of(format), shape, a, b, (c, usize::MAX, stride), Write::Replace.into(), false)
     }
@@ -173,7 +188,7 @@ unsafe fn product(
     a: View,
     b: View,
     (c, len, stride): (*mut f32, usize, usize),
-    with: With,
+    options: ProductOptions,
     parallel: bool,
 ) {
     if m == 0 {
@@ -181,8 +196,8 @@ unsafe fn product(
     }
     assert!(a.reach(m, k) <= a.data.len() && b.reach(k, n) <= b.data.len());
     assert!(n == 0 || n <= stride && (m - 1).saturating_mul(stride).saturating_add(n) <= len);
-    assert!(with.row_sums.as_ref().is_none_or(|sums| sums.len() == m));
-    let With { write, finish, row_sums } = with;
+    assert!(options.row_sums.as_ref().is_none_or(|sums| sums.len() == m));
+    let ProductOptions { write, epilogue, row_sums } = options;
     let own = kernels != Kernels::Library && n > 0 && k > 0;
     let row_sums = match row_sums {
         Some(sums) if own => Some(Shared(sums.as_mut_ptr())),
@@ -192,18 +207,20 @@ unsafe fn product(
         }
         None => None,
     };
-    let c = Destination { at: Shared(c), stride, write, finish, row_sums };
+    let c = Destination { at: Shared(c), stride, write, epilogue, row_sums };
     if n == 0 || k == 0 {
-        let mut all = Part { at: c.at.0, stride, row: 0, rows: m, column: 0, columns: n };
+        // SAFETY: the caller grants all of `c`, which nothing else uses from here on.
+        let mut all = unsafe { Part::new(c.at.0, stride, 0..m, 0..n) };
         if write == Write::Replace {
             all.rows().for_each(|(_, row)| row.fill(0.0));
         }
-        if let Some(finish) = finish {
-            finish(all);
+        if let Some(epilogue) = epilogue {
+            epilogue(all);
         }
         return;
     }
-    // SAFETY: passed on from the caller; the assertions keep every access inside.
+    // SAFETY: the assertions above keep all of `a` and `b`, and of `c` where its length is known, inside their memory; the
+    // caller grants `c` exclusively and the processor's support.
     unsafe {
         match kernels {
             #[cfg(target_arch = "x86_64")]
@@ -252,12 +269,12 @@ unsafe fn blocked<K: kernel::Kernel>(
     c: Destination,
     parallel: bool,
 ) {
-    // SAFETY: passed on from the caller.
+    // SAFETY: the caller promises what either function needs.
     unsafe {
         if parallel {
             blocked::matmul::<K>(shape, a, b, c)
         } else {
-            blocked::matmul_here::<K>(shape, a, b, c)
+            blocked::matmul_serial::<K>(shape, a, b, c)
         }
     }
 }
@@ -269,7 +286,7 @@ unsafe fn blocked<K: kernel::Kernel>(
 unsafe fn library((m, n, k): (usize, usize, usize), a: View, b: View, c: Destination, parallel: bool) {
     let threads = if parallel { rayon::current_num_threads() } else { 1 };
     let parallelism = if threads > 1 { gemm::Parallelism::Rayon(threads) } else { gemm::Parallelism::None };
-    // SAFETY: passed on from the caller; `c` is borrowed exclusively.
+    // SAFETY: the strides and sizes describe matrices that the caller promises to lie inside their memory, `c` exclusively.
     unsafe {
         gemm::gemm(
             m,
@@ -293,11 +310,12 @@ unsafe fn library((m, n, k): (usize, usize, usize), a: View, b: View, c: Destina
             parallelism,
         );
     }
-    if let Some(finish) = c.finish {
+    if let Some(epilogue) = c.epilogue {
         (0..m.div_ceil(ROWS_PER_TASK)).into_par_iter().for_each(|task| {
             let row = task * ROWS_PER_TASK;
-            let (at, rows) = (c.at.at(row * c.stride), ROWS_PER_TASK.min(m - row));
-            finish(Part { at, stride: c.stride, row, rows, column: 0, columns: n });
+            let rows = row..m.min(row + ROWS_PER_TASK);
+            // SAFETY: the caller grants all of `c`, and each task has rows of its own.
+            epilogue(unsafe { Part::new(c.at.at(row * c.stride), c.stride, rows, 0..n) });
         });
     }
 }

@@ -114,9 +114,9 @@ macro_rules! dispatch {
                 #[allow(clippy::too_many_arguments)]
                 fn avx2($($arg: $ty),*) $(-> $ret)? { body($($arg),*) }
                 match $crate::ops::simd::level() {
-                    // SAFETY: `level` returns these values only after the processor reported the features.
+                    // SAFETY: `level` returns this only where the processor reported every feature of the function.
                     $crate::ops::simd::Level::Avx512 => return unsafe { avx512($($arg),*) },
-                    // SAFETY: as above.
+                    // SAFETY: as for AVX-512.
                     $crate::ops::simd::Level::Avx2 => return unsafe { avx2($($arg),*) },
                     $crate::ops::simd::Level::Base => {}
                 }

@@ -16,17 +16,17 @@ impl Kernel for Avx2 {
     const STEPS: usize = 1;
 
     unsafe fn pack_rows(lines: Lines, len: usize, out: *mut f32) {
-        // SAFETY: passed on from the caller.
+        // SAFETY: the caller promises the same.
         unsafe { pack_f32::<MR>(lines, len, out) }
     }
 
     unsafe fn pack_columns(lines: Lines, len: usize, out: *mut f32) {
-        // SAFETY: passed on from the caller.
+        // SAFETY: the caller promises the same.
         unsafe { pack_f32::<NR>(lines, len, out) }
     }
 
     unsafe fn tile(len: usize, a: *const f32, b: *const f32, tile: Tile, add: bool) {
-        // SAFETY: passed on from the caller.
+        // SAFETY: the caller promises the same.
         unsafe { tile_product(len, a, b, tile, add) }
     }
 }
@@ -71,7 +71,7 @@ unsafe fn write(sums: [[__m256; 2]; MR], tile: Tile, add: bool) {
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 unsafe fn step(a: *const f32, b: *const f32, sums: &mut [[__m256; 2]; MR]) {
-    // SAFETY: passed on from the caller.
+    // SAFETY: the caller promises the same.
     unsafe {
         let (left, right) = (_mm256_loadu_ps(b), _mm256_loadu_ps(b.add(8)));
         for (i, sum) in sums.iter_mut().enumerate() {

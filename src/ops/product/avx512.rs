@@ -19,17 +19,17 @@ impl Kernel for Avx512 {
     const STEPS: usize = 1;
 
     unsafe fn pack_rows(lines: Lines, len: usize, out: *mut f32) {
-        // SAFETY: passed on from the caller.
+        // SAFETY: the caller promises the same.
         unsafe { pack_f32::<MR>(lines, len, out) }
     }
 
     unsafe fn pack_columns(lines: Lines, len: usize, out: *mut f32) {
-        // SAFETY: passed on from the caller.
+        // SAFETY: the caller promises the same.
         unsafe { pack_f32::<NR>(lines, len, out) }
     }
 
     unsafe fn tile(len: usize, a: *const f32, b: *const f32, tile: Tile, add: bool) {
-        // SAFETY: passed on from the caller.
+        // SAFETY: the caller promises the same.
         unsafe { tile_f32(len, a, b, tile, add) }
     }
 }
@@ -44,17 +44,17 @@ impl Kernel for Avx512Bf16 {
     const STEPS: usize = 2;
 
     unsafe fn pack_rows(lines: Lines, len: usize, out: *mut f32) {
-        // SAFETY: passed on from the caller.
+        // SAFETY: the caller promises the same.
         unsafe { pack_bf16::<MR>(lines, len, out) }
     }
 
     unsafe fn pack_columns(lines: Lines, len: usize, out: *mut f32) {
-        // SAFETY: passed on from the caller.
+        // SAFETY: the caller promises the same.
         unsafe { pack_bf16::<NR>(lines, len, out) }
     }
 
     unsafe fn tile(len: usize, a: *const f32, b: *const f32, tile: Tile, add: bool) {
-        // SAFETY: passed on from the caller.
+        // SAFETY: the caller promises the same.
         unsafe { tile_bf16(len, a, b, tile, add) }
     }
 }
@@ -63,7 +63,7 @@ impl Kernel for Avx512Bf16 {
 /// As for [`pack_pairs`]. AVX-512 is required.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
 unsafe fn pack_bf16<const W: usize>(lines: Lines, len: usize, out: *mut f32) {
-    // SAFETY: passed on from the caller.
+    // SAFETY: the caller promises the same.
     unsafe { pack_pairs::<W>(lines, len, out) }
 }
 
@@ -75,7 +75,7 @@ macro_rules! step {
         #[inline]
         #[target_feature(enable = $features)]
         unsafe fn $name(a: *const f32, b: *const f32, sums: &mut [[__m512; 2]; MR]) {
-            // SAFETY: passed on from the caller.
+            // SAFETY: the caller promises the same.
             unsafe {
                 let b = [_mm512_loadu_ps(b), _mm512_loadu_ps(b.add(16))];
                 for (i, sums) in sums.iter_mut().enumerate() {
@@ -92,7 +92,7 @@ macro_rules! step {
 
 step!(step_f32, "avx512f", |x, y, sum| _mm512_fmadd_ps(x, y, sum));
 step!(step_bf16, "avx512f,avx512bf16", |x, y, sum| {
-    // SAFETY: the registers hold pairs of bf16; all bit patterns are values of both types.
+    // SAFETY: both types are 512 bits, and every bit pattern is a value of either.
     _mm512_dpbf16_ps(
         sum,
         std::mem::transmute::<__m512, __m512bh>(x),

@@ -11,7 +11,7 @@ use super::{
 use crate::ops::{Shared, fit};
 use rayon::prelude::*;
 use std::{
-    cell::RefCell,
+    cell::Cell,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -20,21 +20,23 @@ use std::{
 const CHUNK: usize = 384;
 /// Columns that are finished at a time: of a block's rows they are still in the second-level cache, and long enough
 /// for the processor to fetch ahead.
-const FINISHED: usize = 128;
+const EPILOGUE_COLUMNS: usize = 128;
 /// Most elements of `b` packed at a time (8 MiB), so that they stay in the last-level cache.
 const PACKED: usize = 1 << 21;
 
+// Buffers are taken out while they are used, and put back. So an epilogue that multiplies, or that enters rayon and there
+// takes up another task of the same product, finds none and makes its own.
 thread_local! {
     /// A thread's packed block of `a`.
-    static STRIPS: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+    static STRIPS: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
     /// The packed `b` of a product that this thread computes alone.
-    static HERE: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+    static SERIAL_PANELS: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
 }
 
-/// The packed `b` of the last product, which any thread may have called. Of products at the same time one uses it.
+/// The packed `b` of the last product, of any thread. Of products that run at the same time, one reuses it.
 static PANELS: Mutex<Vec<f32>> = Mutex::new(Vec::new());
 
-fn panels_kept() -> MutexGuard<'static, Vec<f32>> {
+fn kept_panels() -> MutexGuard<'static, Vec<f32>> {
     PANELS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -90,7 +92,7 @@ pub(super) unsafe fn matmul<K: Kernel>((m, n, k): (usize, usize, usize), a: View
     // Chunks of `b` packed at a time.
     let slab = (PACKED / (row * all[0].packed)).max(1);
     let cut = Cut::new::<K>(m, panels, rayon::current_num_threads());
-    let mut packed = std::mem::take(&mut *panels_kept());
+    let mut packed = std::mem::take(&mut *kept_panels());
     for chunks in all.chunks(slab) {
         let first = chunks[0].at;
         let depth: usize = chunks.iter().map(|c| c.packed).sum();
@@ -98,54 +100,55 @@ pub(super) unsafe fn matmul<K: Kernel>((m, n, k): (usize, usize, usize), a: View
         let panel_at = |c: &Chunk, j: usize| place.at((c.at - first) * row + j * c.packed * K::COLUMNS);
         (0..panels).into_par_iter().with_min_len(4).for_each(|j| {
             for chunk in chunks {
-                // SAFETY: panel j of a chunk has elements of its own.
+                // SAFETY: the buffer has `panels` panels for each chunk, and no other task has the j-th; `b` lies inside its
+                // slice.
                 unsafe { pack_panel::<K>(b, n, j, chunk, panel_at(chunk, j)) };
             }
         });
         (0..cut.row_tasks * cut.column_tasks).into_par_iter().for_each(|task| {
             let (i, j) = (task / cut.column_tasks * cut.rows, task % cut.column_tasks * cut.panels);
             let (rows, ends) = (cut.rows.min(m - i), panels.min(j + cut.panels));
-            STRIPS.with_borrow_mut(|strips| {
-                for chunk in chunks {
-                    let block = Block { chunk, rows: i..i + rows, panels: j..ends, n, last: k };
-                    // SAFETY: passed on from the caller; tasks write disjoint parts of `c`.
-                    unsafe { block.product::<K>(a, |j| panel_at(chunk, j), strips, &c) };
-                }
-            });
+            let mut strips = STRIPS.take();
+            for chunk in chunks {
+                let block = Block { chunk, rows: i..i + rows, panels: j..ends, n, last: k };
+                // SAFETY: the caller grants `c`, of which each task has rows and columns of its own; the panels of this
+                // chunk were packed above.
+                unsafe { block.product::<K>(a, |j| panel_at(chunk, j), &mut strips, &c) };
+            }
+            STRIPS.set(strips);
         });
     }
-    *panels_kept() = packed;
+    *kept_panels() = packed;
 }
 
 /// The same on the calling thread alone, for small matrices.
 ///
 /// # Safety
 /// As for [`matmul`].
-pub(super) unsafe fn matmul_here<K: Kernel>(
+pub(super) unsafe fn matmul_serial<K: Kernel>(
     (m, n, k): (usize, usize, usize),
     a: View,
     b: View,
     c: Destination,
 ) {
     let panels = n.div_ceil(K::COLUMNS);
-    HERE.with_borrow_mut(|packed| {
-        STRIPS.with_borrow_mut(|strips| {
-            for chunk in chunks::<K>(k) {
-                let panel = chunk.packed * K::COLUMNS;
-                let place = fit(packed, panels * panel).as_mut_ptr();
-                for j in 0..panels {
-                    // SAFETY: the buffer has this panel.
-                    unsafe { pack_panel::<K>(b, n, j, &chunk, place.add(j * panel)) };
-                }
-                for i in (0..m).step_by(K::BLOCK) {
-                    let rows = i..m.min(i + K::BLOCK);
-                    let block = Block { chunk: &chunk, rows, panels: 0..panels, n, last: k };
-                    // SAFETY: passed on from the caller.
-                    unsafe { block.product::<K>(a, |j| place.wrapping_add(j * panel), strips, &c) };
-                }
-            }
-        });
-    });
+    let (mut packed, mut strips) = (SERIAL_PANELS.take(), STRIPS.take());
+    for chunk in chunks::<K>(k) {
+        let panel = chunk.packed * K::COLUMNS;
+        let place = fit(&mut packed, panels * panel).as_mut_ptr();
+        for j in 0..panels {
+            // SAFETY: the buffer has `panels` panels, the j-th at this offset; `b` lies inside its slice.
+            unsafe { pack_panel::<K>(b, n, j, &chunk, place.add(j * panel)) };
+        }
+        for i in (0..m).step_by(K::BLOCK) {
+            let rows = i..m.min(i + K::BLOCK);
+            let block = Block { chunk: &chunk, rows, panels: 0..panels, n, last: k };
+            // SAFETY: the caller grants `c`, and nothing else here uses it meanwhile; all panels are packed.
+            unsafe { block.product::<K>(a, |j| place.wrapping_add(j * panel), &mut strips, &c) };
+        }
+    }
+    SERIAL_PANELS.set(packed);
+    STRIPS.set(strips);
 }
 
 /// Packs panel `j` of the `n` columns of `b`, over one chunk.
@@ -155,7 +158,8 @@ pub(super) unsafe fn matmul_here<K: Kernel>(
 unsafe fn pack_panel<K: Kernel>(b: View, n: usize, j: usize, chunk: &Chunk, out: *mut f32) {
     let first = j * K::COLUMNS;
     let lines = Lines::of(b.t(), first, chunk.from, K::COLUMNS.min(n - first));
-    // SAFETY: passed on from the caller; the lines are columns of `b`.
+    // SAFETY: the caller promises room for the panel and the instructions; the lines are columns of `b`, over steps that it
+    // has.
     unsafe { K::pack_columns(lines, chunk.len, out) };
 }
 
@@ -183,7 +187,8 @@ impl Block<'_> {
         let Chunk { from, len, packed, .. } = *self.chunk;
         let rows = self.rows.len();
         if let Some(sums) = c.row_sums.filter(|_| self.panels.start == 0) {
-            // SAFETY: the first panels' blocks have disjoint rows.
+            // SAFETY: there is a sum for each of the m rows, and of the tasks of these rows only the first in its row of
+            // tasks gets here.
             let sums = unsafe { std::slice::from_raw_parts_mut(sums.at(self.rows.start), rows) };
             let skipped = self.rows.start * a.row_stride + from * a.column_stride;
             add_row_sums(View { data: &a.data[skipped..], ..a }, len, sums);
@@ -195,7 +200,7 @@ impl Block<'_> {
             unsafe { K::pack_rows(lines, len, strips.add(strip * packed)) };
         }
         let add = c.write == Write::Add || from > 0;
-        let finish = c.finish.filter(|_| from + len == self.last);
+        let epilogue = c.epilogue.filter(|_| from + len == self.last);
         for j in self.panels.clone() {
             let (right, column) = (panel(j), j * K::COLUMNS);
             for strip in (0..rows).step_by(K::ROWS) {
@@ -208,13 +213,17 @@ impl Block<'_> {
                 // SAFETY: both packed operands have these steps; the tile is inside this block of `c`.
                 unsafe { K::tile(packed, strips.add(strip * packed), right, tile, add) };
             }
-            let group = FINISHED / K::COLUMNS;
+            let group = EPILOGUE_COLUMNS / K::COLUMNS;
             let done = j + 1 - self.panels.start;
-            if let Some(finish) = finish.filter(|_| done.is_multiple_of(group) || j + 1 == self.panels.end) {
+            if let Some(epilogue) =
+                epilogue.filter(|_| done.is_multiple_of(group) || j + 1 == self.panels.end)
+            {
                 let column = (j - (done - 1) % group) * K::COLUMNS;
-                let columns = self.n.min((j + 1) * K::COLUMNS) - column;
+                let columns = column..self.n.min((j + 1) * K::COLUMNS);
                 let at = c.at.at(self.rows.start * c.stride + column);
-                finish(Part { at, stride: c.stride, row: self.rows.start, rows, column, columns });
+                // SAFETY: the caller grants this block of `c`; no other task touches it, and this one is done with these
+                // columns.
+                epilogue(unsafe { Part::new(at, c.stride, self.rows.clone(), columns) });
             }
         }
     }

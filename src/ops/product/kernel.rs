@@ -125,7 +125,7 @@ impl<K: Kernel> Kernel for Rounded<K> {
     const STEPS: usize = K::STEPS;
 
     unsafe fn pack_rows(lines: Lines, len: usize, out: *mut f32) {
-        // SAFETY: passed on from the caller; what was packed is `ROWS · len` f32.
+        // SAFETY: the caller promises what `K` needs; it has then written ROWS · len f32 there.
         unsafe {
             K::pack_rows(lines, len, out);
             round_all(std::slice::from_raw_parts_mut(out, K::ROWS * len));
@@ -133,7 +133,7 @@ impl<K: Kernel> Kernel for Rounded<K> {
     }
 
     unsafe fn pack_columns(lines: Lines, len: usize, out: *mut f32) {
-        // SAFETY: passed on from the caller; what was packed is `COLUMNS · len` f32.
+        // SAFETY: the caller promises what `K` needs; it has then written COLUMNS · len f32 there.
         unsafe {
             K::pack_columns(lines, len, out);
             round_all(std::slice::from_raw_parts_mut(out, K::COLUMNS * len));
@@ -141,7 +141,7 @@ impl<K: Kernel> Kernel for Rounded<K> {
     }
 
     unsafe fn tile(len: usize, a: *const f32, b: *const f32, tile: Tile, add: bool) {
-        // SAFETY: passed on from the caller.
+        // SAFETY: the caller promises the same.
         unsafe { K::tile(len, a, b, tile, add) }
     }
 }
@@ -185,7 +185,7 @@ pub(super) unsafe fn pack_f32<const W: usize>(lines: Lines, len: usize, out: *mu
 #[target_feature(enable = "avx")]
 pub(super) unsafe fn transpose_four_steps<const W: usize>(from: *const f32, line: usize, out: *mut f32) {
     use std::arch::x86_64::*;
-    // SAFETY: passed on from the caller.
+    // SAFETY: the caller promises the same.
     unsafe {
         for l in (0..W / 4 * 4).step_by(4) {
             let r = std::array::from_fn::<_, 4, _>(|i| _mm_loadu_ps(from.add((l + i) * line)));

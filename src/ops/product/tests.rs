@@ -25,7 +25,7 @@ const SHAPES: [(usize, usize, usize); 14] = [
     (25, 70, 2),
 ];
 
-/// All that this processor can run.
+/// All kernels that this processor can run.
 fn all() -> Vec<Kernels> {
     let mut all = vec![Kernels::Library];
     #[cfg(target_arch = "x86_64")]
@@ -53,8 +53,8 @@ fn has_avx512(part: &str) -> bool {
     }
 }
 
-/// The operand as these kernels see it.
-fn seen(kernels: Kernels, x: f32) -> f64 {
+/// The value that these kernels compute with.
+fn as_operand(kernels: Kernels, x: f32) -> f64 {
     match kernels {
         Kernels::Library | Kernels::Avx2 | Kernels::Avx512 => f64::from(x),
         _ => bf16::from_f32(x).to_f64(),
@@ -81,7 +81,7 @@ fn run(
     write: Write,
     parallel: bool,
 ) {
-    // SAFETY: the length is the slice's, and the processor has the kernels.
+    // SAFETY: pointer and length are an exclusively borrowed slice's, and `all` lists what the processor has.
     unsafe { product(kernels, shape, a, b, (c.as_mut_ptr(), c.len(), stride), write.into(), parallel) }
 }
 
@@ -90,7 +90,7 @@ fn products_agree_with_f64_over_odd_shapes_and_every_orientation() {
     for (kernels, (m, n, k)) in all().into_iter().flat_map(|k| SHAPES.map(|shape| (k, shape))) {
         let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
         let (a_t, b_t) = (transposed(&a, m, k), transposed(&b, k, n));
-        let [left, right] = [&a, &b].map(|x| x.iter().map(|v| seen(kernels, *v)).collect::<Vec<f64>>());
+        let [left, right] = [&a, &b].map(|x| x.iter().map(|v| as_operand(kernels, *v)).collect::<Vec<f64>>());
         let exact: Vec<f64> =
             (0..m * n).map(|at| (0..k).map(|p| left[at / n * k + p] * right[p * n + at % n]).sum()).collect();
         let stride = n + 3;
@@ -149,7 +149,7 @@ fn every_element_is_finished_once_when_it_is_complete() {
         let mut plain = vec![0.0; m * n];
         run(kernels, (m, n, k), a, b, (&mut plain, n), Write::Replace, true);
         let found = Mutex::new(vec![(0, 0f32); m * n]);
-        let finish = |mut part: Part| {
+        let epilogue = |mut part: Part| {
             let (mut found, column) = (found.lock().unwrap(), part.column);
             for (row, values) in part.rows() {
                 for (j, v) in values.iter_mut().enumerate() {
@@ -160,10 +160,10 @@ fn every_element_is_finished_once_when_it_is_complete() {
             }
         };
         let mut c = vec![0.0; m * n];
-        // SAFETY: the length is the slice's, and the processor has the kernels.
+        // SAFETY: pointer and length are an exclusively borrowed slice's, and `all` lists what the processor has.
         unsafe {
-            let with = With { write: Write::Replace, finish: Some(&finish), row_sums: None };
-            product(kernels, (m, n, k), a, b, (c.as_mut_ptr(), m * n, n), with, true);
+            let options = ProductOptions { write: Write::Replace, epilogue: Some(&epilogue), row_sums: None };
+            product(kernels, (m, n, k), a, b, (c.as_mut_ptr(), m * n, n), options, true);
         }
         assert!(c.iter().all(|v| *v == -1.0), "{kernels:?}, {m} × {n} × {k}");
         let expected: Vec<(i32, f32)> = plain.into_iter().map(|v| (1, v)).collect();
@@ -178,10 +178,18 @@ fn rows_of_the_left_operand_are_summed_in_passing() {
         let a_t = transposed(&a, m, k);
         for left in [View::rows(&a, k), View::rows(&a_t, m).t()] {
             let (mut c, mut sums) = (vec![0.0; m * n], vec![0.5; m]);
-            let with = With { write: Write::Add, finish: None, row_sums: Some(&mut sums) };
-            // SAFETY: the length is the slice's, and the processor has the kernels.
+            let options = ProductOptions { write: Write::Add, epilogue: None, row_sums: Some(&mut sums) };
+            // SAFETY: pointer and length are an exclusively borrowed slice's, and `all` lists what the processor has.
             unsafe {
-                product(kernels, (m, n, k), left, View::rows(&b, n), (c.as_mut_ptr(), m * n, n), with, true);
+                product(
+                    kernels,
+                    (m, n, k),
+                    left,
+                    View::rows(&b, n),
+                    (c.as_mut_ptr(), m * n, n),
+                    options,
+                    true,
+                );
             }
             for (i, found) in sums.iter().enumerate() {
                 let exact: f64 = (0..k).map(|p| f64::from(a[i * k + p])).sum::<f64>() + 0.5;
@@ -189,5 +197,42 @@ fn rows_of_the_left_operand_are_summed_in_passing() {
                 assert!(error < 2e-5, "{kernels:?}, {m} × {n} × {k}: row {i} is off by {error:e}");
             }
         }
+    }
+}
+
+#[test]
+fn an_epilogue_may_multiply_and_enter_rayon() {
+    let (m, n, k) = (150, 700, 40);
+    let (inner_m, inner_n, inner_k) = (20, 70, 30);
+    let (a, b) = (numbers(m * k, 10), numbers(k * n, 11));
+    let (small_a, small_b) = (numbers(inner_m * inner_k, 12), numbers(inner_k * inner_n, 13));
+    let inner = |kernels, parallel| {
+        let mut c = vec![0.0; inner_m * inner_n];
+        let (a, b) = (View::rows(&small_a, inner_k), View::rows(&small_b, inner_n));
+        let shape = (inner_m, inner_n, inner_k);
+        run(kernels, shape, a, b, (&mut c, inner_n), Write::Replace, parallel);
+        c
+    };
+    for (kernels, threads) in all().into_iter().flat_map(|k| [1, 2, 3].map(|threads| (k, threads))) {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let (c, plain) = pool.install(|| {
+            let (a, b) = (View::rows(&a, k), View::rows(&b, n));
+            let mut plain = vec![0.0; m * n];
+            run(kernels, (m, n, k), a, b, (&mut plain, n), Write::Replace, true);
+            let small = inner(kernels, false);
+            let epilogue = |mut part: Part| {
+                // While it waits for these, this thread may take up another task of the product around it.
+                let found: Vec<Vec<f32>> =
+                    (0..4).into_par_iter().map(|i| inner(kernels, i % 2 == 0)).collect();
+                assert!(found.iter().all(|found| *found == small));
+                part.rows().for_each(|(_, row)| row.iter_mut().for_each(|v| *v += 1.0));
+            };
+            let mut c = vec![0.0; m * n];
+            let options = ProductOptions { write: Write::Replace, epilogue: Some(&epilogue), row_sums: None };
+            // SAFETY: pointer and length are an exclusively borrowed slice's, and `all` lists what the processor has.
+            unsafe { product(kernels, (m, n, k), a, b, (c.as_mut_ptr(), m * n, n), options, true) };
+            (c, plain)
+        });
+        assert!(c.iter().zip(&plain).all(|(c, plain)| *c == plain + 1.0), "{kernels:?} on {threads} threads");
     }
 }
