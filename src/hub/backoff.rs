@@ -7,7 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::client::{Failure, FailureKind};
+use super::failure::{Failure, FailureKind};
 
 /// How patient the client is.
 #[derive(Clone)]

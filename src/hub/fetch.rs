@@ -13,7 +13,8 @@ use super::{
     backoff::Retries,
     bar,
     cache::RepoCache,
-    client::{Client, Failure, FailureKind, Metadata},
+    client::{Client, Metadata},
+    failure::{Failure, FailureKind},
     hash,
     name::{Commit, Etag, Repo},
 };

@@ -9,6 +9,7 @@ mod bar;
 mod cache;
 mod client;
 mod env;
+mod failure;
 mod fetch;
 mod hash;
 mod lock;

@@ -8,7 +8,8 @@ use std::{
 use super::{
     HubSettings, Token,
     cache::RepoCache,
-    client::{Client, Failure, FailureKind},
+    client::Client,
+    failure::{Failure, FailureKind},
     fetch::Fetch,
     name::{MODEL, Repo},
 };

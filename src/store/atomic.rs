@@ -48,6 +48,14 @@ fn write(path: &Path, parent: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Re
     sync_folder(parent)
 }
 
+/// Removes a file; one that is gone already is no error.
+pub(super) fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io(path, "remove", &e)),
+        _ => Ok(()),
+    }
+}
+
 /// Makes renames and removals in this folder lasting, where the file system can: some have no such thing for folders,
 /// and a folder may be one to write and not to read.
 pub(super) fn sync_folder(dir: &Path) -> io::Result<()> {

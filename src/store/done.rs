@@ -10,8 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     HashKind, Hashes, StageId,
-    atomic::{atomic_write, sync_folder},
-    gc::remove,
+    atomic::{atomic_write, remove, sync_folder},
     hashes,
     manifest::{self, MANIFEST, OTHERS, REMOVED},
     regular,

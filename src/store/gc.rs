@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::{
     Keep, Lease, Lock, Store,
-    atomic::TEMPORARY,
+    atomic::{TEMPORARY, remove},
     lease,
     links::{STAGES, link_on_the_way},
 };
@@ -211,13 +211,5 @@ pub(super) fn size(path: &Path) -> Result<Option<u64>> {
         Ok(file) => Ok((!file.is_dir()).then_some(file.len())),
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
         Err(e) => Err(Error::io(path, "read", &e)),
-    }
-}
-
-/// Removes a file; that it is gone already is as good.
-pub(super) fn remove(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
-        Err(e) if e.kind() != ErrorKind::NotFound => Err(Error::io(path, "remove", &e)),
-        _ => Ok(()),
     }
 }

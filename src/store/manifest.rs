@@ -5,11 +5,14 @@
 
 use serde_json::{Map, Value};
 
-use super::{FORMAT_VERSION, StageId, canonical::canonical, is_name, writer::CHECKPOINT};
+use super::{FORMAT_VERSION, StageId, canonical::canonical, is_name};
 use crate::error::excerpt;
 
 /// Written last: a folder without it is no finished stage.
 pub(super) const MANIFEST: &str = "stage.json";
+
+/// The folder with the state of a stage that can be resumed; no file of a finished one.
+pub(super) const CHECKPOINT: &str = "checkpoint";
 
 /// A file's key when it was removed to save room. The mark is written before the file goes, and goes after the file
 /// has come back: a file that is there in spite of it may be whole or not.

@@ -205,7 +205,7 @@ impl StageHandle {
     fn clear_leftover(&self) {
         let whole = |done: &Done| !done.files().iter().any(|name| done.is_removed(name));
         if !is_link(&self.dir)
-            && self.dir.join(writer::CHECKPOINT).exists()
+            && self.dir.join(manifest::CHECKPOINT).exists()
             && let Ok(Some(_lock)) = Lock::at(&self.lock).and_then(|mut lock| lock.take())
             && self.look().is_ok_and(|done| done.is_some_and(|done| whole(&done)))
         {

@@ -104,7 +104,7 @@ impl Restore {
 
     /// Where the computation keeps its state, as that of any stage.
     pub fn checkpoint_dir(&self) -> PathBuf {
-        self.done.dir().join(writer::CHECKPOINT)
+        self.done.dir().join(manifest::CHECKPOINT)
     }
 
     /// Whether this program is known to compute other bits.

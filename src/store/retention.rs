@@ -11,7 +11,7 @@ use super::{
     atomic::TEMPORARY,
     gc::{names, size},
     links::{STAGES, is_link},
-    writer::CHECKPOINT,
+    manifest::CHECKPOINT,
 };
 use crate::error::Result;
 

@@ -13,12 +13,10 @@ use super::{
     atomic::{TEMPORARY, atomic_write, atomic_write_with, sync},
     hashes,
     links::refuse_link,
-    manifest::{self, MANIFEST, is_file_name},
+    manifest::{self, CHECKPOINT, MANIFEST, is_file_name},
     regular,
 };
 use crate::error::{Error, Result};
-
-pub(super) const CHECKPOINT: &str = "checkpoint";
 
 /// The right to fill a stage's folder. Dropped without [`finish`](Self::finish), the stage stays to be done.
 #[derive(Debug)]

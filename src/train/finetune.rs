@@ -3,7 +3,7 @@
 use super::{
     checkpoint::Checkpoints,
     dataset::{Dataset, input},
-    log::Summary,
+    log::{PendingStep, Summary},
     optimize::{Objective, PendingStep, Recipe, optimize},
     progress::Progress,
 };

@@ -3,13 +3,12 @@
 use super::{
     checkpoint::{Evaluation, Position},
     event::{Event, TrainingStep},
-    optimize::PendingStep,
     progress::Progress,
 };
 use crate::{
     engine::StepStats,
     error::{Error, Result},
-    ops::pending::Queue,
+    ops::pending::{Pending, Queue},
 };
 use std::time::Instant;
 
@@ -26,6 +25,14 @@ pub struct Summary {
     pub evaluations: Vec<Evaluation>,
     /// Versions and kernels of the processes that took the steps.
     pub computed_by: Vec<String>,
+}
+
+/// A step that the engine has been asked for.
+pub struct PendingStep {
+    pub outcome: Pending<StepStats>,
+    /// The number of predictions: examples, or masked tokens.
+    pub predictions: usize,
+    pub tokens: usize,
 }
 
 /// A step whose outcome is to come.

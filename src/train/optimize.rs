@@ -4,7 +4,7 @@
 use super::{
     checkpoint::{Checkpoints, Evaluation, Position},
     event::Event,
-    log::{Log, Summary},
+    log::{Log, PendingStep, Summary},
     progress::Progress,
     schedule::Linear,
 };
@@ -41,14 +41,6 @@ pub struct Recipe {
     /// Seeds of the data's order and of the dropout masks.
     pub order_seed: u64,
     pub dropout_seed: u64,
-}
-
-/// A step that was asked for.
-pub struct PendingStep {
-    pub outcome: Pending<StepStats>,
-    /// How many predictions that were: examples, or masked tokens.
-    pub predictions: usize,
-    pub tokens: usize,
 }
 
 /// What training minimises, and on what.

@@ -3,7 +3,7 @@
 use super::{
     checkpoint::{Checkpoints, Evaluation},
     dataset::input,
-    log::Summary,
+    log::{PendingStep, Summary},
     optimize::{Objective, PendingStep, Recipe, optimize},
     progress::Progress,
 };

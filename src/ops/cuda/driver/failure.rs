@@ -2,10 +2,7 @@
 
 use cudarc::driver::sys::CUresult;
 
-use super::{
-    COMPILER,
-    library::{cuda_result, gib},
-};
+use super::library::{COMPILER, cuda_result, gib};
 use crate::error::{Error, Result};
 
 /// A call's outcome; `device` and `what` name who failed at what.

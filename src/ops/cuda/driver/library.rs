@@ -8,10 +8,11 @@ use std::{
 
 use cudarc::driver::sys::{self, CUdevice_attribute as Attribute, CUresult};
 
-use super::COMPILER;
-
 /// What a library reports; the error says what is missing and what helps.
 pub type Probe<T> = std::result::Result<T, String>;
+
+/// The version of CUDA whose compiler made the kernels.
+pub const COMPILER: &str = env!("LOTTERY_NVCC");
 
 /// The oldest driver that can be used, as `cuDriverGetVersion` counts.
 const OLDEST_DRIVER: c_int = 12_000;

@@ -22,11 +22,8 @@ use crate::{
     ops::pending::Pending,
 };
 
-pub use library::{check_kernels, device_count, devices};
+pub use library::{COMPILER, check_kernels, device_count, devices};
 pub use lt::cublas;
-
-/// The version of CUDA whose compiler made the kernels.
-pub const COMPILER: &str = env!("LOTTERY_NVCC");
 
 /// One device. All that is asked of it is done by one stream, in order.
 pub struct Driver {
