@@ -7,21 +7,9 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::tsv::parse;
-use super::{Example, TaskId, TaskSpec, demo};
+use super::{TaskData, TaskId, TaskSpec, demo};
 use crate::content::read_file;
 use crate::error::{Error, Result, dangling, excerpt};
-
-/// The labelled splits of one task.
-#[derive(Clone, Debug)]
-pub struct TaskData {
-    pub train: Vec<Example>,
-    /// The dev split; for MNLI the matched one.
-    pub dev: Vec<Example>,
-    /// MNLI only.
-    pub dev_mismatched: Option<Vec<Example>>,
-    /// File name → SHA-256 (hex) of the bytes that were read; of the demo task, split → that of its examples.
-    pub sha256: BTreeMap<String, String>,
-}
 
 /// Reads `<data_dir>/<folder>/train.tsv` and the task's dev files; the demo task is generated and reads nothing.
 ///

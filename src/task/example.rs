@@ -1,4 +1,6 @@
-//! One labelled row of a task.
+//! The labelled examples of a task.
+
+use std::collections::BTreeMap;
 
 /// What the model is to predict: a class index into the task's label names, or a similarity score.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,4 +33,16 @@ pub struct Example {
     pub first: String,
     pub second: Option<String>,
     pub label: Label,
+}
+
+/// The labelled splits of one task.
+#[derive(Clone, Debug)]
+pub struct TaskData {
+    pub train: Vec<Example>,
+    /// The dev split; for MNLI the matched one.
+    pub dev: Vec<Example>,
+    /// MNLI only.
+    pub dev_mismatched: Option<Vec<Example>>,
+    /// File name → SHA-256 (hex) of the bytes that were read; of the demo task, split → that of its examples.
+    pub sha256: BTreeMap<String, String>,
 }

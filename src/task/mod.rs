@@ -8,10 +8,10 @@ mod glue;
 mod metrics;
 mod tsv;
 
-pub use data::{TaskData, hashes, load};
+pub use data::{hashes, load};
 pub use demo::corpus as demo_corpus;
 pub use evaluate::{argmax, evaluate, majority_baseline};
-pub use example::{Example, Label};
+pub use example::{Example, Label, TaskData};
 pub use glue::{Columns, Labels, TaskId, TaskSpec};
 pub use metrics::{MetricId, Predictions, compute};
 pub use tsv::read_tsv;

@@ -61,7 +61,7 @@ fn rows(spec: &TaskSpec, path: &Path, bytes: &[u8]) -> Result<Vec<Example>> {
             first: row[places.first].to_owned(),
             second: places.second.map(|place| row[place].to_owned()),
             label: label(spec, row[places.label])
-                .ok_or_else(|| refusal::label(spec, path, number, &row, &places))?,
+                .ok_or_else(|| refusal::label(spec, path, number, &row, (places.label, places.width)))?,
         });
     }
 

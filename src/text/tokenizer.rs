@@ -10,6 +10,7 @@ use super::files::{Files, JSON, VOCAB};
 use super::guard::catch_panic;
 use super::identity::hash;
 use super::settings::Settings;
+use super::special_ids::SpecialIds;
 use crate::cores;
 use crate::error::{Error, Result};
 use crate::task::Example;
@@ -21,22 +22,6 @@ pub struct Encoded {
     pub ids: Vec<u32>,
     /// 0 for the first sentence with its `[CLS]` and `[SEP]`, 1 for the second with its `[SEP]`, (L).
     pub segments: Vec<u8>,
-}
-
-/// The ids of BERT's special tokens; a tokenizer may lack the two that fine-tuning does not need.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SpecialIds {
-    pub pad: Option<u32>,
-    pub unk: u32,
-    pub cls: u32,
-    pub sep: u32,
-    pub mask: Option<u32>,
-}
-
-impl SpecialIds {
-    pub(super) fn contain(&self, id: u32) -> bool {
-        [self.unk, self.cls, self.sep].contains(&id) || [self.pad, self.mask].contains(&Some(id))
-    }
 }
 
 /// A WordPiece tokenizer without padding or a truncation of its own.

@@ -1,7 +1,8 @@
-//! Packing operands as bf16: f32 rounded to the nearest, ties to even.
+//! Operands in bf16: f32 rounded to the nearest, ties to even.
 
-use super::kernel::{Lines, transpose_four_steps};
+use super::kernel::{Kernel, Lines, Tile, transpose_four_steps};
 use crate::dispatch;
+use std::marker::PhantomData;
 
 /// Steps that are converted at a time, before they are packed.
 const STRETCH: usize = 64;
@@ -71,7 +72,7 @@ pub(super) unsafe fn pack_pairs<const W: usize>(lines: Lines, len: usize, out: *
 
 dispatch! {
     /// Each becomes the nearest value of bf16.
-    pub(super) fn round_all(values: &mut [f32]) {
+    fn round_all(values: &mut [f32]) {
         for v in values { *v = f32::from_bits(round(*v) << 16); }
     }
 }
@@ -93,5 +94,37 @@ mod tests {
                 );
             }
         }
+    }
+}
+
+/// What bf16 operands give, on a processor that has no instruction for them: those of an f32 kernel, rounded when they
+/// are packed.
+pub(super) struct Rounded<K>(PhantomData<K>);
+
+impl<K: Kernel> Kernel for Rounded<K> {
+    const ROWS: usize = K::ROWS;
+    const COLUMNS: usize = K::COLUMNS;
+    const BLOCK: usize = K::BLOCK;
+    const STEPS: usize = K::STEPS;
+
+    unsafe fn pack_rows(lines: Lines, len: usize, out: *mut f32) {
+        // SAFETY: the caller promises what `K` needs; it has then written ROWS · len f32 there.
+        unsafe {
+            K::pack_rows(lines, len, out);
+            round_all(std::slice::from_raw_parts_mut(out, K::ROWS * len));
+        }
+    }
+
+    unsafe fn pack_columns(lines: Lines, len: usize, out: *mut f32) {
+        // SAFETY: the caller promises what `K` needs; it has then written COLUMNS · len f32 there.
+        unsafe {
+            K::pack_columns(lines, len, out);
+            round_all(std::slice::from_raw_parts_mut(out, K::COLUMNS * len));
+        }
+    }
+
+    unsafe fn tile(len: usize, a: *const f32, b: *const f32, tile: Tile, add: bool) {
+        // SAFETY: the caller promises the same.
+        unsafe { K::tile(len, a, b, tile, add) }
     }
 }

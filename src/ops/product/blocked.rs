@@ -5,8 +5,8 @@
 //! neighbours, changes no bit.
 
 use super::{
-    Destination, Part, View, Write, add_row_sums,
     kernel::{Kernel, Lines, Tile},
+    matrix::{Destination, Part, View, Write, add_row_sums},
 };
 use crate::ops::{Shared, fit};
 use rayon::prelude::*;

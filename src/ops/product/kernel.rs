@@ -1,10 +1,7 @@
 //! What the blocked product asks of a processor, and what its micro-kernels share.
 
-use super::{View, bf16::round_all};
-use std::{
-    arch::x86_64::{_MM_HINT_T0, _mm_prefetch},
-    marker::PhantomData,
-};
+use super::matrix::View;
+use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 
 /// A micro-kernel: it keeps ROWS × COLUMNS sums in registers while it runs over packed operands.
 ///
@@ -113,38 +110,6 @@ macro_rules! tile {
     };
 }
 pub(super) use tile;
-
-/// What bf16 operands give, on a processor that has no instruction for them: those of an f32 kernel, rounded when they
-/// are packed.
-pub(super) struct Rounded<K>(PhantomData<K>);
-
-impl<K: Kernel> Kernel for Rounded<K> {
-    const ROWS: usize = K::ROWS;
-    const COLUMNS: usize = K::COLUMNS;
-    const BLOCK: usize = K::BLOCK;
-    const STEPS: usize = K::STEPS;
-
-    unsafe fn pack_rows(lines: Lines, len: usize, out: *mut f32) {
-        // SAFETY: the caller promises what `K` needs; it has then written ROWS · len f32 there.
-        unsafe {
-            K::pack_rows(lines, len, out);
-            round_all(std::slice::from_raw_parts_mut(out, K::ROWS * len));
-        }
-    }
-
-    unsafe fn pack_columns(lines: Lines, len: usize, out: *mut f32) {
-        // SAFETY: the caller promises what `K` needs; it has then written COLUMNS · len f32 there.
-        unsafe {
-            K::pack_columns(lines, len, out);
-            round_all(std::slice::from_raw_parts_mut(out, K::COLUMNS * len));
-        }
-    }
-
-    unsafe fn tile(len: usize, a: *const f32, b: *const f32, tile: Tile, add: bool) {
-        // SAFETY: the caller promises the same.
-        unsafe { K::tile(len, a, b, tile, add) }
-    }
-}
 
 /// Packs `W` lines of f32.
 ///

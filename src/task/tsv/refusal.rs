@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use super::Places;
 use crate::{
     content::what_is,
     error::{Error, Result, excerpt},
@@ -106,13 +105,20 @@ fn is_odd(cell: &str) -> bool {
     cell.matches('"').count() % 2 == 1
 }
 
-pub fn label(spec: &TaskSpec, path: &Path, number: usize, row: &[&str], places: &Places) -> Error {
-    let (word, path) = (row[places.label], path.display());
+/// `place` is the label's column, of `width` that a row should have.
+pub fn label(
+    spec: &TaskSpec,
+    path: &Path,
+    number: usize,
+    row: &[&str],
+    (place, width): (usize, usize),
+) -> Error {
+    let (word, path) = (row[place], path.display());
     if spec.id == TaskId::Mnli && word == "-" {
         return Error::data(format!(
             "{path}:{number}: the label is \"-\": the annotators of this pair did not agree. Raw MultiNLI and SNLI \
              files have such rows, GLUE's do not. Take them out, for example with awk -F'\\t' '${} != \"-\"'.",
-            places.label + 1
+            place + 1
         ));
     }
     let allowed = match spec.labels {
@@ -123,7 +129,7 @@ pub fn label(spec: &TaskSpec, path: &Path, number: usize, row: &[&str], places: 
         "{path}:{number}: unknown label \"{}\"; {} allows {allowed}. {}",
         excerpt(word),
         spec.folder,
-        cause(spec, word, row.len() > places.width)
+        cause(spec, word, row.len() > width)
     ))
 }
 
