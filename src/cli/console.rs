@@ -1,9 +1,10 @@
 //! Progress for people, on stderr: bars on a terminal, a line for each finished stage elsewhere.
 
-use crate::{error::printable, train::Progress};
+use super::output::to_stderr;
+use crate::{cores::Share, train::Progress};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
-    io::{IsTerminal, Write},
+    io::IsTerminal,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -22,11 +23,6 @@ impl Console {
     pub fn new(quiet: bool, stop: Arc<AtomicBool>) -> Self {
         Self { quiet, stop, bar: ProgressBar::hidden() }
     }
-}
-
-/// One line, or several. What is in it of others' words does nothing to the terminal. stderr may be a pipe that its reader closed: then nobody listens, and the run goes on.
-pub fn to_stderr(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{}", printable(line));
 }
 
 impl Progress for Console {
@@ -66,5 +62,12 @@ impl Progress for Console {
 
     fn stop_wanted(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
+    }
+}
+
+/// Reports that other processes leave this one only a share of the cores, unless a number of threads was asked for.
+pub fn report_share(requested: Option<usize>, share: Share, progress: &mut dyn Progress) {
+    if requested.is_none() && share.others > 0 {
+        progress.note(&format!("computing on {share}"));
     }
 }

@@ -1,6 +1,9 @@
 //! `lottery gc`: makes room in a store.
 
-use super::{args, console::to_stderr, run::print};
+use super::{
+    options,
+    output::{print, to_stderr},
+};
 use crate::{
     error::{Error, Result},
     store::{Collector, Count, Store},
@@ -60,8 +63,8 @@ pub struct GcArgs {
 }
 
 pub fn run(arguments: &GcArgs) -> Result<()> {
-    let keep = args::keep(arguments.keep.as_deref())?;
-    let store = Store::at(&args::store_folder(arguments.store.as_deref()))?;
+    let keep = options::keep(arguments.keep.as_deref())?;
+    let store = Store::at(&options::store_folder(arguments.store.as_deref(), options::variable))?;
     let gc = collect(&store, keep, !arguments.dry_run)?;
     if arguments.json {
         let document = json!({

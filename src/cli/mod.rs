@@ -7,8 +7,11 @@ mod contents;
 mod doctor;
 mod gc;
 mod means;
+mod options;
+mod output;
 mod pretrain;
 mod run;
+mod run_args;
 mod signals;
 mod slurm;
 mod status;
@@ -27,15 +30,50 @@ use crate::{
     error::{Error, excerpt, message},
     ops::simd,
 };
-use args::{Cli, Verb};
-use clap::Parser;
+use clap::{Parser, Subcommand};
+use gc::GcArgs;
+use output::to_stderr;
+use pretrain::PretrainArgs;
+use run_args::RunArgs;
+use status::StatusArgs;
+use sweep::SweepArgs;
+use worker::WorkerArgs;
 
-/// Parses, dispatches, tells the error; the process's exit code.
+/// Does this subnetwork of a pre-trained BERT, rewound to its pre-trained weights, still learn this task?
+#[derive(Debug, Parser)]
+#[command(
+    name = "lottery",
+    version,
+    propagate_version = true,
+    after_help = "Results go to stdout, progress and messages to stderr. Exit codes: 0 success, 1 internal error, 2 usage \
+                  or configuration, 3 data or model file, 4 stopped by a signal (run the same command to resume), 5 some \
+                  runs of a sweep failed.",
+    arg_required_else_help = true
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    // Its help is that of `RunArgs`; a doc comment here would hide the long form.
+    Run(Box<RunArgs>),
+    Sweep(Box<SweepArgs>),
+    Worker(WorkerArgs),
+    Status(StatusArgs),
+    Gc(GcArgs),
+    Pretrain(Box<PretrainArgs>),
+    /// What this machine offers: devices, kernels, threads
+    Doctor,
+}
+
+/// Parses the command line, runs the verb, and reports its error. Returns the exit code of the process.
 pub fn main() -> i32 {
     signals::survive_large_files();
     let verb = match Cli::try_parse() {
         Ok(cli) => cli.verb,
-        Err(error) => return misspelt(&error),
+        Err(error) => return usage_error(&error),
     };
     let outcome = simd::limit().and_then(|_| match verb {
         Verb::Run(arguments) => run::run(&arguments),
@@ -46,30 +84,30 @@ pub fn main() -> i32 {
         Verb::Pretrain(arguments) => pretrain::run(&arguments),
         Verb::Doctor => doctor::run(),
     });
-    // Nothing is destroyed at the end of a process.
+    // Statics are not dropped at the end of a process.
     cores::release();
     let Err(error) = outcome else { return 0 };
     match &error {
-        Error::Stopped(_) => console::to_stderr(&format!("{error}. To go on: {}", typed())),
-        _ => console::to_stderr(&format!("error: {error}")),
+        Error::Stopped(_) => to_stderr(&format!("{error}. To resume: {}", typed())),
+        _ => to_stderr(&format!("error: {error}")),
     }
     error.exit_code()
 }
 
-/// Shows the help that was asked for, or what is wrong with the command line; the exit code.
-fn misspelt(error: &clap::Error) -> i32 {
-    // It repeats arguments, which are not to reach a terminal as they are.
-    let harmful = |word: &str| excerpt(word) != word;
-    if error.use_stderr() && std::env::args_os().any(|word| harmful(&word.to_string_lossy())) {
-        console::to_stderr(message(&error.render().to_string()).trim_end());
+/// Shows the help that was asked for, or what is wrong with the command line. Returns the exit code.
+fn usage_error(error: &clap::Error) -> i32 {
+    // The message repeats arguments, whose control characters must not reach the terminal.
+    let needs_escaping = |word: &str| excerpt(word) != word;
+    if error.use_stderr() && std::env::args_os().any(|word| needs_escaping(&word.to_string_lossy())) {
+        to_stderr(message(&error.render().to_string()).trim_end());
     } else {
-        // Nobody may be there to read it.
+        // stdout or stderr may be closed.
         let _ = error.print();
     }
     error.exit_code()
 }
 
-/// The command line of this process, as a shell takes it.
+/// The command line of this process, quoted for a shell.
 fn typed() -> String {
     let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
     shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| "the same command".to_owned())

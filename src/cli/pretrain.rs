@@ -1,9 +1,9 @@
 //! `lottery pretrain`: masked-LM pre-training and continuation.
 
 use super::{
-    args::store_folder,
-    console::Console,
-    run::{print, report_share},
+    console::{Console, report_share},
+    options::{store_folder, variable},
+    output::print,
     signals,
 };
 use crate::{
@@ -235,7 +235,7 @@ pub fn run(arguments: &PretrainArgs) -> Result<()> {
     if let Some(out) = &arguments.out {
         check_out(out, &pretraining.id(), arguments.half)?;
     }
-    let store = Store::open(&store_folder(arguments.store.as_deref()))?;
+    let store = Store::open(&store_folder(arguments.store.as_deref(), variable))?;
     let (record, done) = pretraining::run(&machine, &pretraining, &store, every, &mut console)?;
     let folder = match &arguments.out {
         Some(out) => {

@@ -1,14 +1,15 @@
 //! `lottery run`: one task × mode × seed.
 
 use super::{
-    args::{RunArgs, RunOptions},
-    console::Console,
+    console::{Console, report_share},
+    output::print,
+    run_args::{RunArgs, RunOptions},
     signals,
     telemetry::{Telemetry, not_written},
 };
 use crate::{
     config::{EMBEDDED_MODEL, ExperimentConfig},
-    cores::{self, Share},
+    cores,
     engine::Machine,
     error::{Error, Result, printable},
     events::{Lines, TensorBoard, lines},
@@ -22,7 +23,6 @@ use indicatif::DecimalBytes;
 use serde_json::json;
 use std::{
     collections::BTreeSet,
-    io::Write,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -148,23 +148,6 @@ fn what_next() -> String {
          {own} run --task rte --model google-bert/bert-base-uncased --data GLUE  # the real thing\n\
          {own} run --help"
     )
-}
-
-/// Says why not all cores are used, where they were not told to be left.
-pub fn report_share(asked: Option<usize>, share: Share, progress: &mut dyn Progress) {
-    if asked.is_none() && share.others > 0 {
-        progress.note(&format!("computing on {share}"));
-    }
-}
-
-/// stdout may be a pipe that its reader closed: that is no failure of the run.
-pub fn print(text: &str) -> Result<()> {
-    match std::io::stdout().write_all(text.as_bytes()) {
-        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Error::data(format!("cannot write to stdout: {e}. The record is in the store.")))
-        }
-        _ => Ok(()),
-    }
 }
 
 fn summary(record: &Record, path: &Path) -> String {

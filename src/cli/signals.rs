@@ -1,7 +1,7 @@
 //! The first SIGINT, SIGTERM, SIGHUP (the terminal is gone) or SIGUSR1 (what Slurm can send before its time limit) asks the
 //! work to stop where it can be taken up again; another one ends the process at once.
 
-use super::console::to_stderr;
+use super::output::to_stderr;
 use crate::error::{Error, Result};
 use signal_hook::{consts, flag};
 use std::{

@@ -1,6 +1,9 @@
 //! `lottery sweep --executor slurm` and `lottery sweep cancel`.
 
-use super::{args, console::to_stderr, run::print};
+use super::{
+    options,
+    output::{print, to_stderr},
+};
 use crate::{
     error::{Error, Result, printable},
     store::Store,
@@ -275,7 +278,7 @@ pub struct CancelArgs {
 }
 
 pub fn cancel(arguments: &CancelArgs) -> Result<()> {
-    let store = Store::at(&args::store_folder(arguments.store.as_deref()))?;
+    let store = Store::at(&options::store_folder(arguments.store.as_deref(), options::variable))?;
     let sweep = Sweep::find(&arguments.id, &store)?;
     let submissions = slurm::all(&sweep.dir)?;
     if submissions.is_empty() {

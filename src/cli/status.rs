@@ -1,6 +1,10 @@
 //! `lottery status`: how the sweeps and records of a store stand.
 
-use super::{args, console::to_stderr, means, run::print, sweep::duration};
+use super::{
+    means, options,
+    output::{print, to_stderr},
+    sweep::duration,
+};
 use crate::{
     error::{Error, Result, message, printable},
     store::Store,
@@ -43,7 +47,7 @@ pub struct StatusArgs {
 }
 
 pub fn run(arguments: &StatusArgs) -> Result<()> {
-    let store = Store::at(&args::store_folder(arguments.store.as_deref()))?;
+    let store = Store::at(&options::store_folder(arguments.store.as_deref(), options::variable))?;
     let mut slurm = SlurmCounts::default();
     loop {
         let mut overview = overview(&store)?;

@@ -1,8 +1,8 @@
 //! `lottery worker`: one of many processes that carry out a sweep together.
 
 use super::{
-    args::numbers,
-    run::print,
+    options::numbers,
+    output::print,
     sweep::{ExecutionArgs, carry_out, count, document, some_failed},
 };
 use crate::{

@@ -2,7 +2,7 @@
 
 use super::show::{duration, label};
 use crate::{
-    cli::console::to_stderr,
+    cli::output::to_stderr,
     error::Result,
     sweep::{
         Run, Sweep,

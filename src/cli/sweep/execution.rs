@@ -2,7 +2,7 @@
 
 use crate::{
     cli::{
-        args::{self, numbers},
+        options::{self, numbers},
         slurm::SubmitOptions,
     },
     error::{Error, Result},
@@ -56,7 +56,7 @@ pub struct ExecutionArgs {
 
 impl ExecutionArgs {
     pub fn store(&self) -> PathBuf {
-        args::store_folder(self.store.as_deref())
+        options::store_folder(self.store.as_deref(), options::variable)
     }
 
     /// For Slurm, when that is wanted. Usage errors: what means something to processes of this machine alone.
@@ -112,7 +112,7 @@ impl ExecutionArgs {
             until: None,
             gpus: self.gpus.clone(),
             tensorboard: self.tensorboard.as_ref().map(absolute).transpose()?,
-            keep: args::keep(self.keep.as_deref())?,
+            keep: options::keep(self.keep.as_deref())?,
         })
     }
 }

@@ -13,6 +13,9 @@ use super::{
     choice::{one_of, presets},
     console::to_stderr,
     run::print,
+    options::{self, add_environment, numbers},
+    output::{print, to_stderr},
+    run_args::RunArgs,
     signals,
     slurm::{self as cluster, CancelArgs, SlurmArgs, SubmitOptions},
 };
@@ -223,8 +226,7 @@ impl SweepArgs {
             ..RunArgs::default()
         };
         let base = shared.layers(Some((&table, &origin)))?;
-        let mut runs =
-            grid.runs(&base, |layers| args::below(layers, |name| std::env::var(name).ok()).map(drop))?;
+        let mut runs = grid.runs(&base, |layers| add_environment(layers, options::variable).map(drop))?;
         let settled = runs.iter_mut().map(|config| Machine::settle(config.run.device, &mut config.run.dtype));
         let note = settled.fold(None, |first, next| first.or(next));
         let stem = self.file.as_ref().and_then(|path| path.file_stem()).map(|stem| stem.to_string_lossy());

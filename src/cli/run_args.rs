@@ -1,4 +1,4 @@
-//! What can be typed, and what it means.
+//! The flags of `lottery run`, and the settings that they make up.
 
 use std::path::{Path, PathBuf};
 
@@ -13,6 +13,7 @@ use super::{
     sweep::SweepArgs,
     worker::WorkerArgs,
 };
+use super::options::{add_environment, keep, numbers, store_folder, variable};
 use crate::{
     config::{ExperimentConfig, Layers},
     engine::Machine,
@@ -22,71 +23,45 @@ use crate::{
     store::Keep,
     task::TaskId,
 };
+use clap::Args;
+use std::path::PathBuf;
+use toml::Table;
 
-/// Does this subnetwork of a pre-trained BERT, rewound to its pre-trained weights, still learn this task?
-#[derive(Debug, Parser)]
-#[command(
-    name = "lottery",
-    version,
-    propagate_version = true,
-    after_help = "stdout is data, stderr is talk. Exit codes: 0 done, 1 internal error, 2 usage or configuration, \
-                  3 data or model file, 4 stopped by a signal (the same command goes on), 5 some runs of a sweep \
-                  failed.",
-    arg_required_else_help = true
-)]
-pub struct Cli {
-    #[command(subcommand)]
-    pub verb: Verb,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum Verb {
-    // The about is the one of `RunArgs`; a doc comment here would hide its long form.
-    Run(Box<RunArgs>),
-    Sweep(Box<SweepArgs>),
-    Worker(WorkerArgs),
-    Status(StatusArgs),
-    Gc(GcArgs),
-    Pretrain(Box<PretrainArgs>),
-    /// What this machine offers: device, kernels, threads
-    Doctor,
-}
-
-const RUN_ABOUT: &str = "\
+const ABOUT: &str = "\
 One task × mode × seed: the whole experiment.
 
 Fine-tunes the model on the task, scores every attention head and FFN by the gradient of its gate, prunes the least \
-important ones while the score stays at 90 % of the full model's, evaluates what is left (pruned), rewinds it to the \
-pre-trained weights and fine-tunes it again (retrained). The outcome is a record, a JSON file below the store.
+important ones as long as the score stays at 90 % of the full model's, evaluates what is left (pruned), rewinds it to the \
+pre-trained weights and fine-tunes it again (retrained). The result is a record, a JSON file in the store.
 
-Stages that are already in the store are loaded: the same command again trains nothing, and another mode of the same \
-seed shares the fine-tuned model and the search. A training that was stopped or killed goes on from its last \
-checkpoint, with the same outcome.";
+Stages that are already in the store are loaded: running the same command again trains nothing, and another mode with \
+the same seed shares the fine-tuned model and the search. Training that was stopped or killed resumes from its last \
+checkpoint, with the same result.";
 
-const RUN_EXAMPLES: &str = "\
+const EXAMPLES: &str = "\
 Examples:
-  A first look, in about a minute, without any files: a generated task on a tiny model
+  A first look, in about a minute and without any files: a generated task on a tiny model
     lottery run
 
   The good subnetwork of RTE, as in Prasanna et al. 2020:
     lottery run --task rte --model google-bert/bert-base-uncased --data glue
 
-  Its controls share everything up to the search:
+  Its controls, which share everything up to the search:
     lottery run --task rte --model google-bert/bert-base-uncased --data glue --mode bad
     lottery run --task rte --model google-bert/bert-base-uncased --data glue --mode random
 
-  A smaller model from a folder, another recipe, less data, and only the plan:
+  A smaller model from a folder, another recipe and less data; show the plan only:
     lottery run --task sst2 --model models/MiniLM --data glue \\
         --preset small --set data.train_limit=10000 --dry-run
 
-Settings, each over the one before: defaults, preset, --config file, flags, --set.";
+Settings, each overriding those before it: defaults, preset, --config file, flags, --set.";
 
-/// `lottery run`, as typed.
+/// The flags of `lottery run`.
 #[derive(Args, Clone, Debug, Default)]
 #[command(
     about = "One experiment: fine-tune, score, search the ticket, prune, rewind, retrain, write the record"
 )]
-#[command(long_about = RUN_ABOUT, after_help = RUN_EXAMPLES)]
+#[command(long_about = ABOUT, after_help = EXAMPLES)]
 pub struct RunArgs {
     /// The task
     ///
@@ -96,11 +71,21 @@ pub struct RunArgs {
 
     /// Which subnetwork to retrain [default: good]
     #[arg(long, value_name = "MODE", value_parser = one_of::<Mode>(), help_heading = "What to run")]
+    /// GLUE's own spellings (SST-2, STS-B) are accepted. demo is generated and needs no data folder; it runs when neither
+    /// task, model nor data are given.
+    #[arg(long, value_name = "TASK", help_heading = "What to run")]
+    pub task: Option<String>,
+
+    /// Which subnetwork to retrain: good, bad, random, inverse or full [default: good]
+    ///
+    /// good: the units that survive the search. bad: equally many, taken from the pruned ones first. random: equally
+    /// many, drawn by the seed. inverse: all pruned units. full: the whole model, trained a second time.
+    #[arg(long, value_name = "MODE", help_heading = "What to run")]
     pub mode: Option<String>,
 
-    /// Decides the order of the examples, the first weights of the classifier and dropout [default: 1337]
+    /// Seed of the order of the examples, the classifier's initial weights and dropout [default: 1337]
     ///
-    /// The paper's seeds are 1337, 42, 86, 71 and 166. --set seeds.order=N, seeds.init=N and seeds.dropout=N change
+    /// The paper's seeds are 1337, 42, 86, 71 and 166. --set seeds.order=N, seeds.init=N or seeds.dropout=N changes
     /// one of the three.
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = numbers(0..), help_heading = "What to run")]
     pub seed: Option<u64>,
@@ -111,8 +96,9 @@ pub struct RunArgs {
 
     /// A model folder, a name on the Hugging Face hub (owner/name or owner/name@revision), or tiny
     ///
-    /// tiny comes with the program and is what the demo task runs on; a folder of that name is ./tiny. A folder holds config.json, model.safetensors and tokenizer.json or vocab.txt. A hub model is looked up in the
-    /// cache first; HF_HOME, HF_ENDPOINT, HF_HUB_OFFLINE and HF_TOKEN are honoured. Without the flag: LOTTERY_MODEL.
+    /// tiny is built into the program and is the demo task's model; write ./tiny for a folder of that name. A folder
+    /// holds config.json, model.safetensors, and tokenizer.json or vocab.txt. A hub model is looked up in the cache
+    /// first; HF_HOME, HF_ENDPOINT, HF_HUB_OFFLINE and HF_TOKEN are honoured. Without the flag: LOTTERY_MODEL.
     #[arg(long, value_name = "DIR|OWNER/NAME|tiny", help_heading = "What to run")]
     pub model: Option<String>,
 
@@ -124,15 +110,21 @@ pub struct RunArgs {
 
     /// The recipe [default: prasanna2020, and tiny for the model tiny]
     #[arg(long, value_name = "NAME", value_parser = presets(), help_heading = "Settings")]
+    /// The recipe: prasanna2020, prasanna2020-code, small or tiny [default: prasanna2020]
+    ///
+    /// prasanna2020: the paper's protocol with its importance formula. prasanna2020-code: what its published code
+    /// computes. small: a training recipe for models of MiniLM's size. tiny: the recipe for the model tiny on the demo
+    /// task, and its default.
+    #[arg(long, value_name = "NAME", help_heading = "Settings")]
     pub preset: Option<String>,
 
-    /// A TOML file of settings, over the preset and below the flags
+    /// A TOML file of settings; overrides the preset, and flags override it
     #[arg(long, value_name = "FILE.toml", help_heading = "Settings")]
     pub config: Option<PathBuf>,
 
-    /// One setting by its dotted key, such as train.epochs=5 or importance.split=heldout:0.1; repeatable
+    /// A setting by its dotted key, such as train.epochs=5 or importance.split=heldout:0.1; repeatable
     ///
-    /// --dry-run shows every key with its value.
+    /// --dry-run shows all keys with their values.
     #[arg(long, value_name = "KEY=VALUE", help_heading = "Settings")]
     pub set: Vec<String>,
 
@@ -146,57 +138,55 @@ pub struct RunArgs {
 
     /// The format of the matrix products [default: f32]
     #[arg(long, value_name = "DTYPE", value_parser = one_of::<Format>(), help_heading = "Where and how")]
+    /// Format of matrix products: f32, bf16 (weights and sums stay f32), or tf32 on CUDA [default: f32]
+    #[arg(long, value_name = "DTYPE", help_heading = "Where and how")]
     pub dtype: Option<String>,
 
-    /// CPU threads; the result does not depend on it [default: one per core, less what other runs use]
+    /// CPU threads; the result does not depend on them [default: one per core, less those that other runs use]
     ///
-    /// Runs on one machine that are not told a number share its cores, and take all of them again when the others have
-    /// ended. A number is kept to exactly, and the others leave so many cores.
+    /// Runs on one machine share its cores, and a run takes all of them again once the others have ended. A run that is
+    /// given a number uses exactly that many threads, and the others leave it as many cores.
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = numbers(1..=1024), help_heading = "Where and how")]
     pub threads: Option<u64>,
 
-    /// What stays once the record is there: models (everything), tickets (no weights) or none (no predictions either) [default: models]
+    /// What to keep once the record is written: models (everything), tickets (no weights) or none (no predictions either) [default: models]
     ///
-    /// Records, tickets and metrics always stay, and the same run again computes nothing. Weights that are wanted again,
-    /// by another search, are trained again. `lottery gc` does the same for a whole store.
+    /// Records, tickets and metrics are always kept, and repeating the run computes nothing. Weights that another search
+    /// needs later are restored by training. `lottery gc` applies the same policy to a whole store.
     #[arg(long, value_name = "POLICY", help_heading = "Where and how")]
     pub keep: Option<String>,
-    /// Scalars for TensorBoard into a folder of this run below DIR: losses, rates, search, scores
+
+    /// Write scalars for TensorBoard (losses, learning rates, search, scores) to a folder of this run in DIR
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     pub tensorboard: Option<PathBuf>,
 
-    /// Print the record, and nothing else, on stdout; with --dry-run, settings and plan
+    /// Print the record as JSON on stdout, and nothing else; with --dry-run, the settings and the plan
     #[arg(long, help_heading = "Output")]
     pub json: bool,
 
-    /// Print the resolved configuration and the plan, compute nothing
+    /// Print the resolved configuration and the plan without computing anything
     #[arg(long, help_heading = "Output")]
     pub dry_run: bool,
 
-    /// No progress and no talk; errors are still told
+    /// Print no progress and no notes, only errors
     #[arg(long, short, help_heading = "Output")]
     pub quiet: bool,
 
-    /// Keeps in this file which stage the run is in, and how far
-    // How a sweep looks into its runs; nobody types it.
+    /// Keep the run's stage and progress in this file
+    // A sweep reads it to follow its runs.
     #[arg(long, value_name = "FILE", hide = true)]
     pub report: Option<PathBuf>,
 
-    /// CPU threads where other processes of this machine cannot be counted, without --threads
+    /// Without --threads: CPU threads where other processes on this machine cannot be counted
     #[arg(long, hide = true)]
     pub threads_alone: Option<usize>,
 
-    /// With --keep: leaves the fine-tuned model, which other runs of the sweep may want
+    /// With --keep: leave the fine-tuned model, which other runs of the sweep may need
     #[arg(long, hide = true)]
     pub leave_shared: bool,
 }
 
-/// Whole numbers in this range; the message for another one, also a negative one, names it.
-pub fn numbers(range: impl std::ops::RangeBounds<i64>) -> RangedI64ValueParser<u64> {
-    RangedI64ValueParser::new().range(range)
-}
-
-/// What `run` does beside the experiment itself.
+/// The options of `lottery run` that are no settings of the experiment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunOptions {
     pub store: PathBuf,
@@ -205,25 +195,26 @@ pub struct RunOptions {
     pub dry_run: bool,
     pub quiet: bool,
     pub keep: Keep,
-    /// What is worth telling about how the settings came about.
+    /// Notes on how the settings came about, for the user.
     pub notes: Vec<String>,
 }
 
 impl RunArgs {
-    /// The validated configuration of the run, with the environment's help.
+    /// The validated configuration and options of the run, with the environment taken into account.
     ///
-    /// Usage errors name the key or flag, where its value came from, and the remedy.
+    /// # Errors
+    /// Usage: they name the key or flag, where its value came from, and the remedy.
     pub fn resolve(&self) -> Result<(ExperimentConfig, RunOptions)> {
-        self.resolve_in(|name| std::env::var(name).ok())
+        self.resolve_in(variable)
     }
 
     fn resolve_in(&self, env: impl Fn(&str) -> Option<String>) -> Result<(ExperimentConfig, RunOptions)> {
         let mut layers = self.layers(None)?;
-        let mut notes = below(&mut layers, &env)?;
+        let mut notes = add_environment(&mut layers, &env)?;
         let mut config = layers.resolve()?;
         notes.extend(Machine::settle(config.run.device, &mut config.run.dtype));
         let options = RunOptions {
-            store: store_folder_in(self.store.as_deref(), &env),
+            store: store_folder(self.store.as_deref(), &env),
             tensorboard: self.tensorboard.clone(),
             json: self.json,
             dry_run: self.dry_run,
@@ -234,7 +225,7 @@ impl RunArgs {
         Ok((config, options))
     }
 
-    /// The configuration file and the flags over it; between them `middle`, with where it came from.
+    /// The configuration file with the flags over it, and between them `middle` with its origin.
     pub(super) fn layers(&self, middle: Option<(&Table, &str)>) -> Result<Layers> {
         let mut layers = Layers::new();
         if let Some(path) = &self.config {
@@ -260,7 +251,7 @@ impl RunArgs {
         for (key, flag, value) in [("seed", "--seed", self.seed), ("run.threads", "--threads", self.threads)]
         {
             if let Some(value) = value {
-                // Both were held to a range within i64 when they were read.
+                // The parser of either flag keeps to a range within i64.
                 layers.value(key, i64::try_from(value).unwrap_or(-1), flag)?;
             }
         }
@@ -271,41 +262,9 @@ impl RunArgs {
     }
 }
 
-/// The environment lies below the file: a file says what one experiment is, the environment what is usual here. What
-/// is usual is of no use to the demo that runs when nothing is asked for; that is returned as notes.
-pub(super) fn below(layers: &mut Layers, env: impl Fn(&str) -> Option<String>) -> Result<Vec<String>> {
-    let nothing = layers.asks_for_nothing();
-    let mut notes = Vec::new();
-    for (key, name) in [("model", "LOTTERY_MODEL"), ("data.dir", "LOTTERY_DATA")] {
-        match env(name).filter(|value| !value.is_empty()) {
-            Some(_) if nothing => notes.push(format!(
-                "no task is named, so the demo runs, and {name} is not used; --task names one"
-            )),
-            Some(value) => layers.value_below(key, value, name)?,
-            None => {}
-        }
-    }
-    Ok(notes)
-}
-
-/// What was typed behind --keep.
-pub(super) fn keep(typed: Option<&str>) -> Result<Keep> {
-    typed.map_or(Ok(Keep::default()), str::parse)
-}
-
-/// What was typed, else `LOTTERY_STORE`, else `runs`.
-pub(super) fn store_folder(typed: Option<&Path>) -> PathBuf {
-    store_folder_in(typed, |name| std::env::var(name).ok())
-}
-
-fn store_folder_in(typed: Option<&Path>, env: impl Fn(&str) -> Option<String>) -> PathBuf {
-    let usual = || env("LOTTERY_STORE").filter(|dir| !dir.is_empty()).map(PathBuf::from);
-    typed.map(Path::to_owned).or_else(usual).unwrap_or_else(|| "runs".into())
-}
-
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::{CommandFactory, Parser};
 
     use super::*;
     use crate::{
@@ -313,6 +272,9 @@ mod tests {
         config::{DEFAULT_PRESET, presets},
         engine::Device,
     };
+    use crate::cli::{Cli, Verb};
+    use crate::config::{DEFAULT_PRESET, Device, METHODS, MODES, TASKS, presets};
+    use crate::ops::Format;
 
     fn typed(line: &str) -> RunArgs {
         let cli = Cli::try_parse_from(line.split_whitespace()).unwrap();
