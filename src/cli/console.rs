@@ -1,4 +1,4 @@
-//! Progress for people, on stderr: bars on a terminal, a line for each finished stage elsewhere.
+//! Progress for people, on stderr: bars on a terminal, otherwise a line for each finished stage.
 
 use super::output::to_stderr;
 use crate::{cores::Share, train::Progress};

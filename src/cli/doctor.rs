@@ -12,12 +12,12 @@ pub fn run() -> Result<()> {
         threads(),
         cuda()
     );
-    // A reader that closed the pipe has seen enough.
+    // A reader that has closed the pipe is no error.
     let _ = std::io::stdout().write_all(text.as_bytes());
     Ok(())
 }
 
-/// As many as a run would have that began now.
+/// The threads of a run that would start now.
 fn threads() -> String {
     let (share, can_count) = cores::current_share();
     match can_count {
@@ -29,10 +29,10 @@ fn threads() -> String {
 
 #[cfg(not(feature = "cuda"))]
 fn cuda() -> String {
-    "cuda      this program was built without it; cargo build --release --features cuda\n".into()
+    "cuda      not in this build; cargo build --release --features cuda\n".into()
 }
 
-/// The devices, or why there is none, and whether there is what they need.
+/// The devices, or why there is none, and the driver and cuBLAS that they need.
 #[cfg(feature = "cuda")]
 fn cuda() -> String {
     use crate::ops::cuda::driver;

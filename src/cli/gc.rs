@@ -1,4 +1,4 @@
-//! `lottery gc`: makes room in a store.
+//! `lottery gc`: frees disk space in a store.
 
 use super::{
     options,
@@ -16,48 +16,48 @@ use serde_json::json;
 use std::path::PathBuf;
 
 const ABOUT: &str = "\
-Makes room in a store.
+Frees disk space in a store.
 
-Records, tickets and metrics always stay, and so do the models of `lottery pretrain`. A finished stage stays finished: \
-the same run again computes nothing. Weights that another search wants are trained again, and must come out as they \
-were, bit for bit.
+Records, tickets and metrics are always kept, and so are the models of `lottery pretrain`. A finished stage stays \
+finished: repeating the run computes nothing. Weights that another search needs later are restored by training, and \
+must match the removed ones bit for bit.
 
---keep models removes what nobody will read: temporary files of killed processes, checkpoints of finished stages, the \
-remains of stages that have no checkpoint, what sweeps gave their processes, and locks of stages that are gone. \
---keep tickets also removes the weights of fine-tuned and retrained models, and the checkpoints of interrupted \
-trainings, which then begin anew. --keep none also removes predictions, encoded texts, and logs and events of runs \
-that are done.
+--keep models removes what is no longer used: temporary files of killed processes, checkpoints of finished stages, the \
+remains of stages that have no checkpoint, files that sweeps wrote for their processes, and locks of stages that are \
+gone. --keep tickets also removes the weights of fine-tuned and retrained models, and the checkpoints of interrupted \
+training runs, which then start over. --keep none also removes predictions, encoded texts, and the logs and events of \
+finished runs.
 
-What a process holds is left as it is. May be killed and repeated at any time.";
+Files in use are left alone. The command may be interrupted and repeated at any time.";
 
 const EXAMPLES: &str = "\
 Examples:
-  What could go, without removing it:
+  Show what would be removed, without removing it:
     lottery gc --keep tickets --dry-run
 
-  All weights of another store:
+  Remove all weights from another store:
     lottery gc --store /scratch/runs --keep tickets
 
-  Let a sweep take no more room than its running processes need:
+  Keep a sweep's disk use down to what its running processes need:
     lottery sweep study.toml --keep tickets";
 
-/// `lottery gc`, as typed.
+/// The flags of `lottery gc`.
 #[derive(Args, Debug)]
-#[command(about = "Makes room in a store; records, tickets and metrics stay", long_about = ABOUT, after_help = EXAMPLES)]
+#[command(about = "Free disk space in a store; records, tickets and metrics are kept", long_about = ABOUT, after_help = EXAMPLES)]
 pub struct GcArgs {
     /// The store [default: LOTTERY_STORE, else runs]
     #[arg(long, value_name = "DIR")]
     store: Option<PathBuf>,
 
-    /// What stays beside records, tickets and metrics: models, tickets or none [default: models]
+    /// What to keep besides records, tickets and metrics: models, tickets or none [default: models]
     #[arg(long, value_name = "POLICY")]
     keep: Option<String>,
 
-    /// Only tell what would be removed
+    /// Show what would be removed without removing it
     #[arg(long)]
     dry_run: bool,
 
-    /// What was removed as one JSON document
+    /// Print what was removed as one JSON document
     #[arg(long)]
     json: bool,
 }
@@ -82,9 +82,9 @@ pub fn run(arguments: &GcArgs) -> Result<()> {
     }
     print(&table(&gc, if arguments.dry_run { "would be removed" } else { "removed" }))?;
     if !gc.in_use.is_empty() {
-        to_stderr(&format!("in use and left as they are: {}", gc.in_use.join(", ")));
+        to_stderr(&format!("in use, not removed: {}", gc.in_use.join(", ")));
     }
-    gc.damaged.iter().for_each(|what| to_stderr(&format!("warning: left as it is: {what}")));
+    gc.damaged.iter().for_each(|what| to_stderr(&format!("warning: not removed: {what}")));
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! The table of a store's records: means over seeds, of equal settings alone.
+//! The table of a store's records: means over seeds, for equal settings only.
 
 use super::contents::{data_labels, model_labels};
 use crate::{
@@ -11,13 +11,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 type Settings = BTreeMap<String, String>;
 
-/// Task, method, mode, metric, and the settings that not all records share.
+/// Task, method, mode, metric, and the settings in which records differ.
 type Group<'a> = ([&'a str; 4], String);
 
 /// The settings whose values differ among these.
 fn differing(all: &[Settings]) -> BTreeSet<&str> {
     let mut differing = BTreeSet::new();
-    // Nearly all are like the first one.
+    // Nearly all equal the first one.
     for settings in all.iter().filter(|settings| **settings != all[0]) {
         let keys = settings.keys().chain(all[0].keys());
         differing.extend(keys.filter(|key| settings.get(*key) != all[0].get(*key)).map(String::as_str));
@@ -36,7 +36,7 @@ fn mean(values: &[f64]) -> String {
     format!("{mean:.4} ± {:.4}", (squares / (n - 1.0)).sqrt())
 }
 
-/// What the records warn of, without the numbers behind it; by its letter.
+/// The kinds of warnings in the records, without their numbers, each with a letter.
 fn kinds<'a>(summaries: &[&'a Summary]) -> BTreeMap<&'a str, String> {
     let all: BTreeSet<&str> =
         summaries.iter().flat_map(|summary| summary.warnings.iter()).map(|text| kind(text)).collect();
@@ -47,7 +47,7 @@ fn kind(warning: &str) -> &str {
     warning.split_once([':', ';']).map_or(warning, |(kind, _)| kind)
 }
 
-/// `a, b (3)`: all of these records warn of a, three of b.
+/// `a, b (3)`: all of these records have warning a, three have warning b.
 fn warned(group: &[&Summary], kinds: &BTreeMap<&str, String>) -> String {
     let counted = kinds.iter().filter_map(|(wanted, letter)| {
         let n =

@@ -1,4 +1,4 @@
-//! The command line: one file for each verb. Nothing below this folder knows clap.
+//! The command line: one file for each verb. Nothing outside this folder knows clap.
 
 pub mod args;
 mod choice;
@@ -19,7 +19,7 @@ mod sweep;
 mod telemetry;
 mod worker;
 
-// For the mutation test, which is outside the crate.
+// For the mutation tests, which are outside the crate.
 #[doc(hidden)]
 pub use status::shown;
 #[doc(hidden)]

@@ -67,7 +67,7 @@ pub fn run(arguments: &RunArgs) -> Result<()> {
     Ok(())
 }
 
-/// Removes what is not to be kept of the run's stages. The record is there: what cannot be removed only takes room.
+/// Applies the retention policy to the run's stages. The record is written, so a failure costs only disk space.
 fn trim(
     record: &Record,
     store: &Store,
@@ -93,7 +93,7 @@ fn trim(
     }
 }
 
-/// Has the events of this run written down from here on, the first of them what the run is.
+/// Starts to record the events of this run; the first one describes the run.
 fn record_events(
     config: &ExperimentConfig,
     options: &RunOptions,
@@ -101,7 +101,7 @@ fn record_events(
     telemetry: &mut Telemetry,
 ) -> Result<()> {
     let run = experiment::run_name(config)?;
-    // What was asked for has to work; the events are kept unasked.
+    // TensorBoard was asked for and must work; the other events are recorded without being asked for.
     if let Some(dir) = &options.tensorboard {
         telemetry.add_recorder(Box::new(TensorBoard::create(dir, &run)?));
     }
@@ -131,11 +131,13 @@ fn compute(
     let (record, path) = experiment::run(&experiment, store, progress)?;
     // The others were told when the texts were read.
     let new = record.warnings.iter().filter(|warning| !experiment.inputs.warnings.contains(warning));
+    // The others were reported when the texts were read.
+    let new = record.warnings.iter().filter(|warning| !experiment.warnings.contains(warning));
     new.for_each(|warning| progress.warn(warning));
     Ok((record, path))
 }
 
-/// Where a newcomer may go from a run of the embedded model, typed as this one was.
+/// Suggestions for what to run after the embedded model, as command lines.
 fn what_next() -> String {
     let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
     let (own, rest) = words.split_at(1);
@@ -143,8 +145,8 @@ fn what_next() -> String {
     let rest = shlex::try_join(rest.iter().map(String::as_str)).unwrap_or_else(|_| "run".to_owned());
     format!(
         "next:\n\
-         {own} {rest} --mode random  # as many units, drawn by chance\n\
-         {own} {rest} --mode bad     # as many, the unimportant ones; both share this fine-tuning and search\n\
+         {own} {rest} --mode random  # equally many units, drawn at random\n\
+         {own} {rest} --mode bad     # equally many, the unimportant ones; both share this fine-tuning and search\n\
          {own} run --task rte --model google-bert/bert-base-uncased --data GLUE  # the real thing\n\
          {own} run --help"
     )

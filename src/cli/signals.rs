@@ -1,5 +1,5 @@
-//! The first SIGINT, SIGTERM, SIGHUP (the terminal is gone) or SIGUSR1 (what Slurm can send before its time limit) asks the
-//! work to stop where it can be taken up again; another one ends the process at once.
+//! The first SIGINT, SIGTERM, SIGHUP (terminal closed) or SIGUSR1 (which Slurm can send before its time limit) asks the work
+//! to stop where it can be resumed; a second one ends the process at once.
 
 use super::output::to_stderr;
 use crate::error::{Error, Result};
@@ -18,9 +18,9 @@ const SIGNALS: &[i32] = &[consts::SIGINT, consts::SIGTERM, consts::SIGUSR1, cons
 #[cfg(not(unix))]
 const SIGNALS: &[i32] = &[consts::SIGINT, consts::SIGTERM];
 
-/// Whether nobody wants to hear of a terminal that is gone: `nohup` has SIGHUP ignored, and so it stays.
+/// Whether this is SIGHUP and the parent has set it to be ignored, as `nohup` does: it stays ignored.
 #[cfg(unix)]
-fn unheard(signal: i32) -> bool {
+fn is_ignored(signal: i32) -> bool {
     if signal != consts::SIGHUP {
         return false;
     }
@@ -32,39 +32,40 @@ fn unheard(signal: i32) -> bool {
 }
 
 #[cfg(not(unix))]
-fn unheard(_: i32) -> bool {
+fn is_ignored(_: i32) -> bool {
     false
 }
 
-/// A file that grows beyond `ulimit -f` is told by the write that fails, as a full disk is, instead of killing the
-/// process.
+/// Makes a write beyond `ulimit -f` fail like one to a full disk, instead of killing the process.
 pub fn survive_large_files() {
     #[cfg(unix)]
     {
-        // Where that cannot be asked for, all is as it would have been.
+        // If the handler cannot be installed, the default behaviour stays.
         let _ = flag::register(libc::SIGXFSZ, Arc::new(AtomicBool::new(false)));
     }
 }
 
-/// Signals this soon after the first are one request: `timeout` sends its signal to the process and to its group.
+/// Signals within this time of the first one count as the same request: `timeout` signals both the process and its group.
 const ONE_REQUEST: Duration = Duration::from_secs(1);
 
-/// A flag that the first signal sets.
+/// A flag that is set by the first signal.
 pub fn stop_flag() -> Result<Arc<AtomicBool>> {
-    let (wanted, urgent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-    for &signal in SIGNALS.iter().filter(|signal| !unheard(**signal)) {
+    let (stop, urgent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    for &signal in SIGNALS.iter().filter(|signal| !is_ignored(**signal)) {
         flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&urgent))
-            .and_then(|_| flag::register(signal, Arc::clone(&wanted)))
-            .map_err(|e| Error::internal(format!("cannot listen to signal {signal}: {e}")))?;
+            .and_then(|_| flag::register(signal, Arc::clone(&stop)))
+            .map_err(|e| Error::internal(format!("cannot handle signal {signal}: {e}")))?;
     }
-    let flag = Arc::clone(&wanted);
+    let flag = Arc::clone(&stop);
     thread::spawn(move || {
         while !flag.load(Ordering::Relaxed) {
             thread::sleep(Duration::from_millis(50));
         }
         thread::sleep(ONE_REQUEST);
         urgent.store(true, Ordering::Relaxed);
-        to_stderr("stopping where the work can be taken up again; another signal ends it at once");
+        to_stderr(
+            "stopping at the next point from which the work can resume; another signal stops it at once",
+        );
     });
-    Ok(wanted)
+    Ok(stop)
 }

@@ -19,38 +19,38 @@ use std::path::PathBuf;
 
 const HEADING: &str = "Slurm (with --executor slurm; or in FILE.toml under [slurm])";
 
-/// What carries the runs out.
+/// Where runs are executed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Executor {
     /// Processes on this machine
     #[default]
     Local,
-    /// Workers in a Slurm job array; the command ends when they are submitted
+    /// Workers in a Slurm job array; the command returns once they are submitted
     Slurm,
 }
 
-/// What Slurm is asked for, as typed.
+/// The flags that concern Slurm.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = HEADING)]
 pub struct SlurmArgs {
-    /// What carries the runs out
+    /// Where to execute the runs
     #[arg(long, value_enum, default_value_t, help_heading = "Execution")]
     executor: Executor,
 
-    /// Array elements; each does one run after the other [default: as many as there are runs to do]
+    /// Array elements; each executes one run after another [default: one per pending run]
     #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..))]
     workers: Option<u64>,
 
-    #[arg(long, value_name = "NAME", help = "The partition")]
+    #[arg(long, value_name = "NAME", help = "Partition")]
     partition: Option<String>,
 
-    #[arg(long, value_name = "NAME", help = "The account that is charged")]
+    #[arg(long, value_name = "NAME", help = "Account to charge")]
     account: Option<String>,
 
-    #[arg(long, value_name = "NAME", help = "The quality of service")]
+    #[arg(long, value_name = "NAME", help = "Quality of service")]
     qos: Option<String>,
 
-    /// The time limit of an element, as in sbatch; one that reaches it goes back into the queue and goes on
+    /// Time limit of an element, as for sbatch; an element that reaches it is requeued and resumes
     #[arg(long, value_name = "LIMIT")]
     time: Option<String>,
 
@@ -74,19 +74,19 @@ pub struct SlurmArgs {
     #[arg(long, value_name = "LIST")]
     constraint: Option<String>,
 
-    /// Elements that run at a time
+    /// Elements that run at the same time
     #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..))]
     throttle: Option<u64>,
 
-    /// Seconds before the time limit at which a worker keeps a checkpoint and stops [default: 120, at most a quarter]
+    /// Seconds before the time limit at which a worker writes a checkpoint and stops [default: 120, at most a quarter of the limit]
     #[arg(long, value_name = "SECONDS", value_parser = value_parser!(u64).range(1..=65535))]
     stop_before: Option<u64>,
 
-    /// A further argument of sbatch, such as --sbatch-arg=--mail-type=END; repeatable
+    /// An additional argument for sbatch, such as --sbatch-arg=--mail-type=END; repeatable
     #[arg(long = "sbatch-arg", value_name = "ARG", allow_hyphen_values = true)]
     sbatch_args: Vec<String>,
 
-    /// A line of the script before the worker begins, such as 'module load cuda'; repeatable
+    /// A line of the job script before the worker starts, such as 'module load cuda'; repeatable
     #[arg(long, value_name = "LINE", allow_hyphen_values = true)]
     setup: Vec<String>,
 
@@ -96,8 +96,11 @@ pub struct SlurmArgs {
 }
 
 impl SlurmArgs {
-    /// Whether Slurm is wanted. Usage error: what Slurm alone understands, for another executor.
-    pub fn wanted(&self) -> Result<bool> {
+    /// Whether Slurm executes the runs.
+    ///
+    /// # Errors
+    /// Usage: a flag for Slurm with another executor.
+    pub fn is_selected(&self) -> Result<bool> {
         let flags = [
             ("--workers", self.workers.is_some()),
             ("--partition", self.partition.is_some()),
@@ -119,7 +122,7 @@ impl SlurmArgs {
             (Executor::Slurm, _) => Ok(true),
             (Executor::Local, None) => Ok(false),
             (Executor::Local, Some((flag, _))) => Err(Error::usage(format!(
-                "{flag} means something to Slurm alone. Add --executor slurm, or take {flag} out."
+                "{flag} only applies to Slurm. Add --executor slurm, or drop {flag}."
             ))),
         }
     }
@@ -145,21 +148,21 @@ impl SlurmArgs {
     }
 }
 
-/// How a submission is made and told.
+/// How to submit, and what to print.
 #[derive(Clone, Debug)]
 pub struct SubmitOptions {
-    /// Processes of each worker; without a number one, or one for each of its GPUs.
+    /// Processes of each worker; by default one, or one for each of its GPUs.
     pub jobs: Option<usize>,
-    /// Further arguments of each worker.
+    /// Additional arguments for each worker.
     pub more: Vec<String>,
     pub dry_run: bool,
-    /// Failed runs once more.
+    /// Repeat failed runs.
     pub retry: bool,
     pub json: bool,
     pub quiet: bool,
 }
 
-/// Submits workers for what is to be done and returns; `below` are the options of the sweep's file.
+/// Submits workers for the pending runs and returns; `below` are the options in the sweep's file, which flags override.
 pub fn submit(
     sweep: &Sweep,
     store: &Store,
@@ -180,7 +183,7 @@ pub fn submit(
     let options = arguments.options().over(below);
     let counts = format!("sweep {}: {} runs, {} done", sweep.id, fates.len(), of(Status::Done).count());
     if left == 0 {
-        // What was typed is held to account all the same.
+        // Invalid flags are an error even so.
         options.check("")?;
         let retry = if failed > 0 { format!("; lottery sweep retry {}", sweep.id) } else { String::new() };
         say(&format!("{counts}, {failed} failed: nothing to submit{retry}"));
@@ -189,15 +192,15 @@ pub fn submit(
     let unused = slurm::unused_options();
     if !unused.is_empty() {
         say(&format!(
-            "not used for the submission: {}. Options come from flags such as --partition, from --sbatch-arg, or from \
-             [slurm] of the sweep's file",
+            "ignored for this submission: {}. Give options as flags such as --partition, by --sbatch-arg, or under [slurm] in \
+             the sweep's file",
             unused.join(", ")
         ));
     }
     let plan = Plan::new(sweep, store, options, submit.jobs, submit.more, left)?;
     if submit.dry_run {
         let scripts = plan.scripts()?;
-        say(&format!("{counts}, {left} to go: {}; nothing is submitted", amount(&plan)));
+        say(&format!("{counts}, {left} to go: {}; nothing submitted", amount(&plan)));
         return print(&if submit.json {
             let arrays: Vec<Value> = std::iter::zip(&plan.arrays, &scripts)
                 .map(|((elements, _), script)| json!({ "elements": elements, "script": script }))
@@ -221,7 +224,7 @@ pub fn submit(
     say(&format!("{counts}, {left} to go: {}", amount(&plan)));
     let at = quoted(store);
     say(&format!(
-        "lottery status --store {at} tells how it stands; lottery sweep cancel {} --store {at}",
+        "to follow it: lottery status --store {at}; to cancel it: lottery sweep cancel {} --store {at}",
         sweep.id
     ));
     print(&if submit.json {
@@ -240,14 +243,14 @@ fn amount(plan: &Plan) -> String {
     format!("{} in {}", plural(plan.elements(), "element"), plural(plan.arrays.len(), "array"))
 }
 
-/// Workers of an earlier submission do the same runs.
+/// Refuses to submit beside workers of an earlier submission, which execute the same runs.
 fn refuse_beside(sweep: &Sweep, submissions: &[Submission], say: impl Fn(&str)) -> Result<()> {
     match slurm::standing(submissions) {
         Ok(Standing { queued: 0, running: 0 }) => Ok(()),
         Ok(Standing { queued, running }) => Err(Error::usage(format!(
-            "an earlier submission of the sweep {} is still there: {queued} elements are queued and {running} run. \
-             They take up whatever is to be done; --add-workers submits more beside them, lottery sweep cancel {} \
-             takes them back.",
+            "an earlier submission of sweep {} is still active: {queued} elements are queued, {running} are running. They \
+             execute all pending runs; --add-workers submits more workers beside them, lottery sweep cancel {} cancels \
+             them.",
             sweep.id, sweep.id
         ))),
         Err(why) => {
@@ -258,17 +261,16 @@ fn refuse_beside(sweep: &Sweep, submissions: &[Submission], say: impl Fn(&str)) 
 }
 
 const CANCEL_ABOUT: &str = "\
-Takes back what a sweep has in Slurm's queue and ends what runs, each with a checkpoint.
+Cancels a sweep's queued elements in Slurm and stops the running ones, each with a checkpoint.
 
-It works from anywhere that sees the store: where Slurm's scancel is missing, the elements find a file in the store \
-and end by themselves, those that run within seconds. The runs stay as they are, and the sweep's command goes on with \
-them.";
+It works from any machine that sees the store: where Slurm's scancel is missing, the elements find a file in the store \
+and end on their own, running ones within seconds. The sweep's command resumes the runs.";
 
-/// `lottery sweep cancel`, as typed.
+/// The flags of `lottery sweep cancel`.
 #[derive(Args, Debug)]
-#[command(about = "Takes back what a sweep has in Slurm's queue, and ends what runs", long_about = CANCEL_ABOUT)]
+#[command(about = "Cancel a sweep's queued elements in Slurm and stop the running ones", long_about = CANCEL_ABOUT)]
 pub struct CancelArgs {
-    /// The beginning of the sweep's name, as `lottery status` shows it; not needed where the store has one sweep
+    /// The start of the sweep's name, as shown by `lottery status`; optional if the store has only one sweep
     #[arg(value_name = "SWEEP", default_value = "", hide_default_value = true)]
     id: String,
 
@@ -283,14 +285,14 @@ pub fn cancel(arguments: &CancelArgs) -> Result<()> {
     let submissions = slurm::all(&sweep.dir)?;
     if submissions.is_empty() {
         return Err(Error::usage(format!(
-            "the sweep {} was never submitted to Slurm. One that runs on a machine is stopped there: by Ctrl-C in its \
-             terminal, or by SIGTERM to its process; the same command goes on with it.",
+            "sweep {} was never submitted to Slurm. Stop a sweep that runs on a machine there: by Ctrl-C in its terminal, or \
+             by SIGTERM to its process; running the same command resumes it.",
             sweep.id
         )));
     }
     let cancelled = slurm::cancel(&submissions)?;
     let lines: String = cancelled.iter().map(line).collect();
-    // What Slurm's commands say is in them.
+    // The lines contain output of Slurm's commands.
     print(&if lines.is_empty() {
         format!("sweep {}: nothing was queued or running\n", sweep.id)
     } else {
@@ -306,8 +308,8 @@ fn line(one: &Cancelled) -> String {
     match &one.refusal {
         None => format!("cancelled job {}: {standing}\n", one.array.job),
         Some(why) => format!(
-            "job {}: {standing}; {why}, so its elements end by themselves: those that run within seconds, the others \
-             when they begin\n",
+            "job {}: {standing}; {why}, so its elements end on their own: running ones within seconds, the others when \
+             they start\n",
             one.array.job
         ),
     }
@@ -323,7 +325,7 @@ fn document(value: &Value) -> Result<String> {
     Ok(format!("{text}\n"))
 }
 
-/// The store's folder as a shell takes it.
+/// The store's folder, quoted for a shell.
 fn quoted(store: &Store) -> String {
     let dir = store.dir().to_string_lossy();
     shlex::try_quote(&dir).map_or_else(|_| dir.to_string(), |word| word.into_owned())

@@ -1,4 +1,4 @@
-//! `lottery status`: how the sweeps and records of a store stand.
+//! `lottery status`: the state of the sweeps and records of a store.
 
 use super::{
     means, options,
@@ -24,24 +24,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How often `--watch` looks.
+/// How often `--watch` refreshes.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(2);
-/// How often it asks Slurm, whose controller has others to serve.
+/// How often it asks Slurm, whose controller serves others too.
 const SLURM_INTERVAL: Duration = Duration::from_secs(20);
 
-/// `lottery status`, as typed.
+/// The flags of `lottery status`.
 #[derive(Args, Debug)]
-#[command(about = "How the sweeps and records of a store stand")]
+#[command(about = "Show the state of the sweeps and records of a store")]
 pub struct StatusArgs {
     /// The store [default: LOTTERY_STORE, else runs]
     #[arg(long, value_name = "DIR")]
     store: Option<PathBuf>,
 
-    /// Look again every two seconds, until nothing runs
+    /// Refresh every two seconds until nothing is running
     #[arg(long, conflicts_with = "json")]
     watch: bool,
 
-    /// Every sweep, run and record as one JSON document
+    /// Print every sweep, run and record as one JSON document
     #[arg(long)]
     json: bool,
 }
@@ -66,7 +66,7 @@ pub fn run(arguments: &StatusArgs) -> Result<()> {
     }
 }
 
-/// Files that lie among the records and are not counted, the first few by name.
+/// Warns of files among the records that are not counted, the first few by name.
 fn warn_of(ignored: &[Ignored]) {
     const SHOWN: usize = 10;
     for Ignored { path, why } in ignored.iter().take(SHOWN) {
@@ -105,13 +105,13 @@ impl SlurmCounts {
     }
 }
 
-/// Nothing of it runs, nor waits in a queue.
+/// Whether nothing of the sweep is running or queued.
 fn is_over(sweep: &SweepStatus) -> bool {
     let elements = |slurm: &SlurmStatus| slurm.queued.unwrap_or(0) + slurm.running.unwrap_or(0);
     sweep.count(Status::Running) == 0 && sweep.slurm.as_ref().is_none_or(|slurm| elements(slurm) == 0)
 }
 
-/// What people see.
+/// The overview as text.
 pub fn shown(overview: &Overview) -> String {
     let sweeps: String = overview.sweeps.iter().map(sweep).collect();
     format!("{sweeps}{}", means::table(overview))
@@ -129,10 +129,11 @@ fn sweep(sweep: &SweepStatus) -> String {
         text += &format!("  slurm: {}\n", submitted(slurm));
     }
     for run in sweep.of(Status::Running) {
-        text += &format!("  running {}: {}\n", run.state.run, run.live.as_ref().map_or("begins".into(), at));
+        text +=
+            &format!("  running {}: {}\n", run.state.run, run.live.as_ref().map_or("starting".into(), at));
     }
     for run in sweep.of(Status::Failed) {
-        let error = message(run.state.error.as_deref().unwrap_or("no reason is known"));
+        let error = message(run.state.error.as_deref().unwrap_or("unknown reason"));
         text += &format!("  failed  {}: {error}\n          log: {}\n", run.state.run, run.log.display());
     }
     text

@@ -1,4 +1,4 @@
-//! Everybody who listens to a run: the talk on stderr, the sweep that began it, and what is written down.
+//! Where the progress of a run goes: the console, the sweep that started it, and the recorders of its events.
 
 use super::console::Console;
 use crate::{
@@ -8,18 +8,18 @@ use crate::{
 };
 use std::{io, path::Path};
 
-/// Tells all of them.
+/// Passes progress and events on to all of them.
 pub struct Telemetry {
     console: Console,
     report: Option<Report>,
     recorders: Vec<Sink>,
-    /// The one that is being computed.
+    /// The stage that is being computed.
     stage: Option<String>,
 }
 
 struct Sink {
     recorder: Box<dyn Recorder>,
-    /// That it cannot write was said.
+    /// The failure to write was reported, which is done once.
     warned: bool,
 }
 
@@ -28,15 +28,18 @@ impl Telemetry {
         Self { console, report, recorders: Vec::new(), stage: None }
     }
 
-    /// From here on it is written down there too.
-    pub fn record_to(&mut self, recorder: Box<dyn Recorder>) {
+    /// Sends every event from here on to this recorder too.
+    pub fn add_recorder(&mut self, recorder: Box<dyn Recorder>) {
         self.recorders.push(Sink { recorder, warned: false });
     }
 }
 
-/// A run without events is better than none.
+/// The warning that events are lost. A run without events is better than no run.
 pub fn not_written(path: &Path, error: &io::Error) -> String {
-    format!("warning: events cannot be written to {}: {error}. The run goes on without them", path.display())
+    format!(
+        "warning: events cannot be written to {}: {error}. The run continues without them",
+        path.display()
+    )
 }
 
 impl Progress for Telemetry {

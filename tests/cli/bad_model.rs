@@ -216,7 +216,7 @@ fn a_sweep_sees_weights_that_do_not_fit_before_a_run_begins() {
     let grid = ["--tasks", "sst2", "--seeds", "1", "--dry-run"];
     let output = crate::sweep::sweep(&bench, "runs", &grid).output().unwrap();
     let told = crate::fixture::stderr(&output);
-    assert!(told.contains("1 of 1 runs cannot begin here: ") && told.contains("encoder.layer.2."), "{told}");
+    assert!(told.contains("1 of 1 runs cannot start here: ") && told.contains("encoder.layer.2."), "{told}");
 }
 
 #[test]

@@ -116,7 +116,7 @@ fn a_signal_ends_the_run_with_code_4_and_the_command_that_goes_on() {
     assert_eq!(output.status.code(), Some(4), "{said}");
     assert!(output.stdout.is_empty());
     for wanted in
-        ["stopped after step ", "of 240", "To go on: ", " run --task sst2 ", "run.checkpoint_every=0"]
+        ["stopped after step ", "of 240", "To resume: ", " run --task sst2 ", "run.checkpoint_every=0"]
     {
         assert!(said.contains(wanted), "{wanted:?} is not in {said}");
     }

@@ -124,7 +124,7 @@ fn every_option_is_a_line_of_the_script_from_flags_as_from_the_file() {
     let output = mock.submit("runs", &arguments);
     let (script, said) = (stdout(&output), stderr(&output));
     assert_eq!(output.status.code(), Some(0), "{said}");
-    assert!(said.contains("6 to go: 3 elements in 1 array; nothing is submitted"), "{said}");
+    assert!(said.contains("6 to go: 3 elements in 1 array; nothing submitted"), "{said}");
     let root = fs::canonicalize(mock.bench.root.path()).unwrap();
     let root = root.to_string_lossy();
     let id = script.lines().find_map(|line| line.strip_prefix("sweep=")).unwrap();
@@ -175,7 +175,7 @@ fn every_option_is_a_line_of_the_script_from_flags_as_from_the_file() {
     assert!(script.contains("\nmore=()\n"), "{script}");
     // Where the file is executed here, what it says of Slurm says nothing.
     let here = mock.run(sweep(&mock.bench, "runs", &["grid.toml", "--dry-run"]));
-    assert!(stdout(&here).contains("6 runs, 0 done already"), "{}", stderr(&here));
+    assert!(stdout(&here).contains("6 runs, 0 already done"), "{}", stderr(&here));
     mock.bench.write("slip.toml", "task = 'sst2'\n[slurm]\npartitoin = 'x'\n");
     let slip = mock.run(sweep(&mock.bench, "runs", &["slip.toml", "--dry-run"]));
     refusal(&slip, 2, &["slip.toml", "Did you mean slurm.partition?"]);
@@ -278,7 +278,7 @@ fn what_slurm_or_its_absence_refuses_is_told_and_leaves_nothing() {
 
     let here = ["--tasks", "sst2", "--seeds", "1"];
     for (arguments, wanted) in [
-        (&["--partition", "a"][..], &["--partition means something to Slurm alone", "--executor slurm"][..]),
+        (&["--partition", "a"][..], &["--partition only applies to Slurm", "--executor slurm"][..]),
         (&["--add-workers"], &["--add-workers"]),
         (&["--executor", "slurm", "--fail-fast"], &["--fail-fast"]),
         (&["--executor", "slurm", "--gpus", "0,1"], &["--gpus", "--gpus-per-task"]),

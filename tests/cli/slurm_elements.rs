@@ -114,7 +114,7 @@ fn an_element_that_is_ended_or_cancelled_stops_and_does_not_come_back() {
     let output = plain(&mock.bench, &words).env("PATH", "/nowhere").output().unwrap();
     let told = stdout(&output);
     assert!(output.status.success(), "{}", stderr(&output));
-    assert!(told.contains("no scancel on PATH") && told.contains("end by themselves"), "{told}");
+    assert!(told.contains("no scancel on PATH") && told.contains("end on their own"), "{told}");
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
     assert_eq!(mock.calls(), Vec::<String>::new());

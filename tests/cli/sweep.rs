@@ -233,7 +233,7 @@ fn a_file_with_a_grid_excludes_and_includes_is_planned_without_a_trace() {
     bench.record("sst2", &["--preset", "small", "--seed", "1"]);
     let output = sweep(&bench, "runs", &["study.toml", "--dry-run"]).output().unwrap();
     let table = String::from_utf8(output.stdout).unwrap();
-    for wanted in ["8 runs, 1 done already, 7 to go", "time: about", "without 2 runs", "search.threshold"] {
+    for wanted in ["8 runs, 1 already done, 7 to go", "time: about", "without 2 runs", "search.threshold"] {
         assert!(table.contains(wanted), "{wanted}: {table}");
     }
     assert!(!bench.path("runs/sweeps").exists());
@@ -305,7 +305,7 @@ fn runs_that_cannot_begin_are_told_before_any_begins() {
             .collect::<Vec<_>>()
     };
     assert_eq!(told(&["--tasks", "sst2"]), Vec::<String>::new());
-    let cannot = |n: usize, of: usize| format!("warning: {n} of {of} runs cannot begin here: ");
+    let cannot = |n: usize, of: usize| format!("warning: {n} of {of} runs cannot start here: ");
     let found = told(&["--tasks", "sst2,rte"]);
     assert!(found.len() == 1 && found[0].starts_with(&cannot(2, 4)), "{found:?}");
     assert!(found[0].contains("no folder glue/RTE") && found[0].contains("--data"), "{found:?}");
@@ -324,5 +324,5 @@ fn runs_that_cannot_begin_are_told_before_any_begins() {
     bench.remove("glue/SST-2/train.tsv");
     let output = sweep(&bench, "runs", &["--tasks", "sst2", "--modes", "full,good"]).output().unwrap();
     assert_eq!(output.status.code(), Some(5));
-    assert!(stderr(&output).contains("warning: 1 of 2 runs cannot begin here: "), "{}", stderr(&output));
+    assert!(stderr(&output).contains("warning: 1 of 2 runs cannot start here: "), "{}", stderr(&output));
 }

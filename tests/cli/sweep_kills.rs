@@ -85,7 +85,7 @@ fn a_sweep_that_was_stopped_goes_on_with_the_same_command_to_the_same_records() 
         let output = child.wait_with_output().unwrap();
         let said = stderr(&output);
         assert_eq!(output.status.code(), Some(4), "{said}");
-        assert!(said.contains("with 4 of 4 runs to go") && said.contains("To go on: "), "{said}");
+        assert!(said.contains("with 4 of 4 runs left") && said.contains("To resume: "), "{said}");
         assert!(said.contains("lottery sweep --model model"), "{said}");
         // Its runs are not left behind, and have written where they are.
         assert_eq!(processes_of(&dir), Vec::<i32>::new());
@@ -151,7 +151,7 @@ fn a_run_that_others_kill_is_failed_and_one_that_they_stop_is_pending() {
     let bench = Bench::new("SST-2");
     for (sent, code, wanted) in [
         (libc::SIGKILL, 5, "its process was killed by signal 9"),
-        (libc::SIGTERM, 4, "stopped by others with 1 of 2 runs to go"),
+        (libc::SIGTERM, 4, "stopped by other processes with 1 of 2 runs left"),
     ] {
         let store = format!("sent-{sent}");
         let dir = bench.path(&store);

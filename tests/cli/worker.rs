@@ -104,7 +104,7 @@ fn a_worker_whose_time_is_up_stops_where_the_work_can_be_taken_up_again() {
     let output = worker(&bench, "late", &id, &["--time-limit", "1"]).output().unwrap();
     assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
     assert!(began.elapsed() < Duration::from_secs(20));
-    assert!(stderr(&output).contains("with 1 of 1 runs to go"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("with 1 of 1 runs left"), "{}", stderr(&output));
     assert!(has(&bench.path("late"), "finetune", Some("checkpoint")));
     // So does one that is asked to.
     let mut child = worker(&bench, "late", &id, &[]).spawn().unwrap();
@@ -157,7 +157,7 @@ fn a_worker_of_no_sweep_and_a_wrong_time_are_refused() {
     refused(&["x", "--store", "elsewhere"], "has no sweep");
     let output = worker(&bench, "some", &id, &["--time-limit", "soon"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("write a number of seconds"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("expected a number of seconds"), "{}", stderr(&output));
     refused(&[&id, "--store=some", "--gpus=0,"], "--gpus");
     let output = worker(&bench, "some", &id, &[]).env("LOTTERY_LEASE", "never").output().unwrap();
     refusal(&output, 2, &["LOTTERY_LEASE"]);

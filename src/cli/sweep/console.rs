@@ -20,7 +20,7 @@ use std::{
     },
 };
 
-/// A bar on a terminal, a line for each ended run elsewhere.
+/// A bar on a terminal, otherwise a line for each run that has ended.
 pub struct SweepConsole {
     quiet: bool,
     stop: Arc<AtomicBool>,
@@ -48,7 +48,7 @@ impl Watcher for SweepConsole {
         if !self.quiet {
             to_stderr(&format!("sweep {}: {total} runs, {done} done, {failed} failed earlier", self.id));
         }
-        // What was there took no time, and says nothing about the rest.
+        // Runs that were done before took no time and would distort the estimate.
         self.bar.set_position((done + failed) as u64);
         self.bar.reset_eta();
     }
@@ -56,7 +56,7 @@ impl Watcher for SweepConsole {
     fn tick(&mut self, counts: Counts) {
         let Counts { done, failed, running, .. } = counts;
         self.bar.set_position((done + failed) as u64);
-        // Nothing is known before the first run has ended.
+        // There is no estimate before the first run has ended.
         let eta = Some(self.bar.eta().as_secs_f64()).filter(|eta| *eta > 0.0);
         let eta = eta.map(|eta| format!(", ETA {}", duration(eta))).unwrap_or_default();
         self.bar.set_message(format!("{done} done, {failed} failed, {running} running{eta}"));

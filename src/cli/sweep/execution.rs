@@ -1,4 +1,4 @@
-//! How a sweep is carried out, as typed.
+//! The flags for how a sweep is executed.
 
 use crate::{
     cli::{
@@ -12,14 +12,14 @@ use crate::{
 use clap::Args;
 use std::path::PathBuf;
 
-/// How a sweep is carried out, whatever its runs are.
+/// How a sweep is executed, whatever its runs are.
 #[derive(Args, Debug)]
 pub struct ExecutionArgs {
-    /// Processes at a time [default: one, or one for each of --gpus]
+    /// Processes at the same time [default: one, or one for each of --gpus]
     #[arg(long, short, value_name = "N", allow_negative_numbers = true, value_parser = numbers(1..=1024), help_heading = "Execution")]
     jobs: Option<u64>,
 
-    /// The GPUs to share out, one for each process in turn, as CUDA_VISIBLE_DEVICES names them
+    /// GPUs to assign to the processes in turn, named as for CUDA_VISIBLE_DEVICES
     #[arg(long, value_delimiter = ',', value_name = "N,…", help_heading = "Execution")]
     gpus: Vec<String>,
 
@@ -31,9 +31,10 @@ pub struct ExecutionArgs {
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = numbers(1..), help_heading = "Execution")]
     max_failures: Option<u64>,
 
-    /// What stays of ended runs: models (everything), tickets (no weights) or none (no predictions either) [default: models]
+    /// What to keep of finished runs: models (everything), tickets (no weights) or none (no predictions either) [default: models]
     ///
-    /// A fine-tuned model goes when no pending run of the sweep needs it. Records, tickets and metrics always stay.
+    /// A fine-tuned model is removed once no pending run of the sweep needs it. Records, tickets and metrics are always
+    /// kept.
     #[arg(long, value_name = "POLICY", help_heading = "Execution")]
     keep: Option<String>,
 
@@ -41,15 +42,15 @@ pub struct ExecutionArgs {
     #[arg(long, value_name = "DIR", help_heading = "Execution")]
     store: Option<PathBuf>,
 
-    /// Scalars for TensorBoard into a folder for each run below DIR
+    /// Write scalars for TensorBoard to a folder for each run in DIR
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     tensorboard: Option<PathBuf>,
 
-    /// Print all runs with status, paths and scores as one JSON document on stdout
+    /// Print all runs with status, paths and scores as one JSON document
     #[arg(long, help_heading = "Output")]
     pub json: bool,
 
-    /// No progress and no talk; errors are still told
+    /// Print no progress and no notes, only errors
     #[arg(long, short, help_heading = "Output")]
     pub quiet: bool,
 }
@@ -59,7 +60,10 @@ impl ExecutionArgs {
         options::store_folder(self.store.as_deref(), options::variable)
     }
 
-    /// For Slurm, when that is wanted. Usage errors: what means something to processes of this machine alone.
+    /// The options for a submission, if Slurm is selected.
+    ///
+    /// # Errors
+    /// Usage: a flag that only applies to processes on this machine, with Slurm.
     pub fn submit_options(&self, to_slurm: bool) -> Result<Option<SubmitOptions>> {
         let here = [
             ("--fail-fast", self.fail_fast),
@@ -68,8 +72,8 @@ impl ExecutionArgs {
         ];
         match here.iter().find(|(_, given)| *given) {
             Some((flag, _)) if to_slurm => Err(Error::usage(format!(
-                "{flag} is for processes of this machine. Take it out; Slurm hands out GPUs by --gpus-per-task or \
-                 --gres, and lottery sweep cancel ends what it runs."
+                "{flag} only applies to processes on this machine. Drop it; Slurm assigns GPUs by --gpus-per-task or --gres, \
+                 and lottery sweep cancel stops its workers."
             ))),
             _ if !to_slurm => Ok(None),
             _ => Ok(Some(SubmitOptions {
@@ -83,7 +87,7 @@ impl ExecutionArgs {
         }
     }
 
-    /// What workers elsewhere are told too.
+    /// The flags that are passed on to workers.
     fn for_workers(&self) -> Result<Vec<String>> {
         let Options { keep, tensorboard, .. } = self.options()?;
         let mut words = Vec::new();
@@ -98,7 +102,9 @@ impl ExecutionArgs {
 
     pub fn options(&self) -> Result<Options> {
         if let Some(wrong) = self.gpus.iter().find(|gpu| gpu.trim().is_empty()) {
-            return Err(Error::usage(format!("{wrong:?} (--gpus) names no GPU. Write --gpus 0,1.")));
+            return Err(Error::usage(format!(
+                "--gpus: {wrong:?} is not the name of a GPU. Write --gpus 0,1."
+            )));
         }
         let jobs = self.jobs.map_or(self.gpus.len().max(1), |jobs| jobs as usize);
         let most = self.max_failures.map(|most| most as usize);

@@ -45,36 +45,36 @@ use std::{collections::BTreeMap, path::PathBuf};
 const ABOUT: &str = "\
 Many runs: every combination of the given tasks, modes, methods, models, seeds and settings.
 
-Each run is a process of its own, and what it says goes to a log below the store. Runs that share a fine-tuned model \
-or a search begin when that is there. A run that fails is noted and the others go on.
+Each run is a process of its own, with a log in the store. Runs that share a fine-tuned model or a search start once that \
+is computed. If a run fails, the others continue.
 
-Runs whose record is in the store are done and are not begun again: the same command goes on with a sweep that was \
-stopped or killed. Failed runs are begun again by `lottery sweep retry`.";
+Runs whose record is in the store are done and are not repeated: running the same command resumes a sweep that was \
+stopped or killed. `lottery sweep retry` repeats failed runs.";
 
 const EXAMPLES: &str = "\
 Examples:
   The demo task with three seeds and three modes, two processes at a time:
     lottery sweep --tasks demo --modes good,bad,random --seeds 1337,42,86 --jobs 2
 
-  Sparsity levels: a comma list behind --set is a part of the grid
+  Sparsity levels: a comma-separated list in --set adds an axis to the grid
     lottery sweep --tasks rte,mrpc --model MODEL --data GLUE --set search.threshold=0.95,0.9,0.8
 
-  From a file; only the list, what is done, and what the rest will take:
+  From a file; only list the runs, what is done and what the rest will take:
     lottery sweep configs/sweeps/prasanna2020.toml --data GLUE --dry-run
 
   A thousand runs whose weights would not fit on the disk:
     lottery sweep study.toml --jobs 4 --keep tickets
 
-  Failed runs once more:
+  Repeat failed runs:
     lottery sweep retry
 
-  On a Slurm cluster, by 20 workers with a GPU each, 8 at a time:
+  On a Slurm cluster, with 20 workers of one GPU each, 8 at a time:
     lottery sweep configs/sweeps/prasanna2020.toml --data GLUE --executor slurm \\
         --workers 20 --throttle 8 --time 4:00:00 --gpus-per-task 1
 
-Exit codes: 0 all done, 4 stopped by a signal (the same command goes on), 5 some runs failed.";
+Exit codes: 0 all done, 4 stopped by a signal (run the same command to resume), 5 some runs failed.";
 
-/// `lottery sweep`, as typed.
+/// The flags of `lottery sweep`.
 #[derive(Args, Debug)]
 #[command(
     about = "Many runs: a grid of tasks, modes, methods, models, seeds and settings",
@@ -87,12 +87,14 @@ pub struct SweepArgs {
     #[command(subcommand)]
     verb: Option<SweepVerb>,
 
-    /// A TOML file: settings that all runs share, [grid] with lists of values, [[include]] and [[exclude]] entries
+    /// A TOML file: settings shared by all runs, [grid] with lists of values, [[include]] and [[exclude]] entries
     #[arg(value_name = "FILE.toml")]
     file: Option<PathBuf>,
 
     /// Tasks
     #[arg(long, alias = "task", value_delimiter = ',', value_name = "TASK,…", value_parser = one_of::<TaskId>(), help_heading = "Grid")]
+    /// Tasks, as for --task of `lottery run`
+    #[arg(long, alias = "task", value_delimiter = ',', value_name = "TASK,…", help_heading = "Grid")]
     tasks: Vec<String>,
 
     /// Subnetworks
@@ -111,7 +113,7 @@ pub struct SweepArgs {
     #[arg(long, alias = "seed", value_delimiter = ',', value_name = "N,…", help_heading = "Grid")]
     seeds: Vec<String>,
 
-    /// One setting by its dotted key; a comma list is a part of the grid; repeatable
+    /// A setting by its dotted key; a comma-separated list adds an axis to the grid; repeatable
     #[arg(long, value_name = "KEY=VALUE,…", help_heading = "Grid")]
     set: Vec<String>,
 
@@ -123,7 +125,7 @@ pub struct SweepArgs {
     #[arg(long, value_name = "NAME", value_parser = presets(), help_heading = "Settings of all runs")]
     preset: Option<String>,
 
-    /// A TOML file of settings, over the preset and below FILE.toml
+    /// A TOML file of settings; overrides the preset, and FILE.toml overrides it
     #[arg(long, value_name = "FILE.toml", help_heading = "Settings of all runs")]
     config: Option<PathBuf>,
 
@@ -135,7 +137,7 @@ pub struct SweepArgs {
     #[arg(long, value_name = "DTYPE", value_parser = one_of::<Format>(), help_heading = "Settings of all runs")]
     dtype: Option<String>,
 
-    /// CPU threads of each process [default: the cores, shared with all that computes here]
+    /// CPU threads of each process [default: a share of the cores]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = numbers(1..=1024), help_heading = "Settings of all runs")]
     threads: Option<u64>,
 
@@ -145,25 +147,25 @@ pub struct SweepArgs {
     #[command(flatten)]
     slurm: SlurmArgs,
 
-    /// List the runs, what is done already, and what the rest will take; with --executor slurm print the script; begin nothing
+    /// List the runs, what is done and what the rest will take, without starting anything; with --executor slurm, print the job script
     #[arg(long, help_heading = "Output")]
     dry_run: bool,
 
-    /// Write the sweep down for `lottery worker`, print its name, begin nothing
+    /// Save the sweep for `lottery worker` and print its name, without starting anything
     #[arg(long, conflicts_with_all = ["dry_run", "executor"], help_heading = "Output")]
     plan: bool,
 }
 
 #[derive(Debug, Subcommand)]
 enum SweepVerb {
-    /// Failed runs of a sweep once more, and what is still pending
+    /// Repeat the failed runs of a sweep, and execute the pending ones
     Retry(Box<RetryArgs>),
     Cancel(CancelArgs),
 }
 
 #[derive(Args, Debug)]
 struct RetryArgs {
-    /// The beginning of the sweep's name, as `lottery status` shows it; not needed where the store has one sweep
+    /// The start of the sweep's name, as shown by `lottery status`; optional if the store has only one sweep
     #[arg(value_name = "SWEEP", default_value = "", hide_default_value = true)]
     id: String,
 
@@ -175,7 +177,7 @@ struct RetryArgs {
 }
 
 impl SweepArgs {
-    /// The sweep that was typed, what its file asks Slurm for, and what there is to say about it.
+    /// The sweep that flags and file describe, the file's options for Slurm, and a note for the user, if any.
     fn sweep(&self, store: &Store) -> Result<(Sweep, slurm::Options, Option<String>)> {
         let (mut grid, mut table) = match &self.file {
             Some(path) => Grid::read(path)?,
@@ -186,7 +188,7 @@ impl SweepArgs {
             Some(toml::Value::Table(table)) => slurm::Options::of_table(&table, &origin)?,
             Some(_) => {
                 return Err(Error::usage(format!(
-                    "slurm ({origin}) is no table. Write [slurm], and below it lines such as partition = \"gpu\"."
+                    "slurm ({origin}) is not a table. Write [slurm], and below it lines such as partition = \"gpu\"."
                 )));
             }
             None => slurm::Options::default(),
@@ -242,14 +244,14 @@ pub fn run(arguments: &SweepArgs) -> Result<()> {
     }
     let execution = &arguments.execution;
     let local = execution.options()?;
-    let to_slurm = arguments.slurm.wanted()?;
-    // What was typed is held to account before a store is created.
+    let to_slurm = arguments.slurm.is_selected()?;
+    // Invalid flags are reported before a store is created.
     let store = Store::at(&execution.store())?;
     let (sweep, options, note) = arguments.sweep(&store)?;
     if let Some(note) = note {
         to_stderr(&note);
     }
-    tell_obstacles(&sweep, &store)?;
+    warn_of_obstacles(&sweep, &store)?;
     let submit = execution.submit_options(to_slurm)?;
     if arguments.dry_run {
         return match submit {
@@ -272,9 +274,9 @@ pub fn run(arguments: &SweepArgs) -> Result<()> {
     }
 }
 
-/// What will keep runs from beginning, hours before they do. On a cluster their machines may see other files, so it is said
-/// and no more.
-fn tell_obstacles(sweep: &Sweep, store: &Store) -> Result<()> {
+/// Warns of what will keep runs from starting, which may be hours from now. Only a warning: the machines of a cluster may see
+/// other files.
+fn warn_of_obstacles(sweep: &Sweep, store: &Store) -> Result<()> {
     let (mut preflight, mut obstacles) = (Preflight::default(), BTreeMap::<String, usize>::new());
     for (run, fate) in sweep.runs.iter().zip(fate::standing(sweep, store)?) {
         if fate.state.status != Status::Done
@@ -284,7 +286,7 @@ fn tell_obstacles(sweep: &Sweep, store: &Store) -> Result<()> {
         }
     }
     for (why, n) in obstacles {
-        to_stderr(&format!("warning: {n} of {} runs cannot begin here: {why}", sweep.runs.len()));
+        to_stderr(&format!("warning: {n} of {} runs cannot start here: {why}", sweep.runs.len()));
     }
     Ok(())
 }
@@ -292,7 +294,7 @@ fn tell_obstacles(sweep: &Sweep, store: &Store) -> Result<()> {
 fn retry(arguments: &RetryArgs) -> Result<()> {
     let execution = &arguments.execution;
     let local = Options { retry: true, ..execution.options()? };
-    let submit = execution.submit_options(arguments.slurm.wanted()?)?;
+    let submit = execution.submit_options(arguments.slurm.is_selected()?)?;
     let sweep = Sweep::find(&arguments.id, &Store::at(&execution.store())?)?;
     let store = Store::open(&execution.store())?;
     match submit {
@@ -306,23 +308,26 @@ fn retry(arguments: &RetryArgs) -> Result<()> {
 
 fn execute(sweep: &Sweep, store: &Store, execution: &ExecutionArgs, options: &Options) -> Result<()> {
     sweep.save()?;
-    let (fates, stopped) = carry_out(sweep, store, execution, options)?;
+    let (fates, stopped) = execute_runs(sweep, store, execution, options)?;
     print(&if execution.json { document(sweep, store, &fates, None)? } else { table(sweep, &fates)? })?;
     let (failed, pending) = (count(&fates, Status::Failed), count(&fates, Status::Pending));
     if stopped && pending > 0 {
-        return Err(Error::stopped(&format!("with {pending} of {} runs to go", fates.len())));
+        return Err(Error::stopped(&format!("with {pending} of {} runs left", fates.len())));
     }
     if failed > 0 {
         return Err(some_failed(sweep, store, &fates));
     }
     if pending > 0 {
-        return Err(Error::stopped(&format!("by others with {pending} of {} runs to go", fates.len())));
+        return Err(Error::stopped(&format!(
+            "by other processes with {pending} of {} runs left",
+            fates.len()
+        )));
     }
     Ok(())
 }
 
-/// How every run stands in the end, and whether a signal asked to stop.
-pub(super) fn carry_out(
+/// Executes the sweep; the final state of every run, and whether a signal asked to stop.
+pub(super) fn execute_runs(
     sweep: &Sweep,
     store: &Store,
     execution: &ExecutionArgs,
@@ -344,7 +349,7 @@ fn dry_run(sweep: &Sweep, store: &Store, execution: &ExecutionArgs, options: &Op
     let mut contents = Contents::new(&sweep.directory, store);
     let estimate = estimate::estimate(&runs, &records, store, &mut contents)?;
     let left = runs.iter().filter(|(_, done)| !done).count();
-    // A process has a fine-tuned and a retrained model; more do not stay.
+    // With this policy a process keeps a fine-tuned and a retrained model at most.
     let at_a_time = 2 * options.jobs as u64 * estimate.largest;
     let bytes = if options.keep == Keep::Models { estimate.bytes } else { estimate.bytes.min(at_a_time) };
     if execution.json {
@@ -358,18 +363,21 @@ fn dry_run(sweep: &Sweep, store: &Store, execution: &ExecutionArgs, options: &Op
         return print(&document(sweep, store, &fates, Some(estimate))?);
     }
     let but =
-        |n: usize| if n > 0 { format!(", without {n} runs that nothing is known of") } else { String::new() };
+        |n: usize| if n > 0 { format!(", not counting {n} runs without an estimate") } else { String::new() };
     let time = if estimate.without_time == left && left > 0 {
-        "unknown: no record of these tasks and this model in the store yet".to_owned()
+        "unknown: the store has no record of these tasks and this model yet".to_owned()
     } else {
         let of = duration(estimate.seconds);
-        format!("about {of} of one process, by the records in the store{}", but(estimate.without_time))
+        format!(
+            "about {of} for one process, estimated from the records in the store{}",
+            but(estimate.without_time)
+        )
     };
     let disk = if estimate.without_size == left && left > 0 {
-        "unknown: the model is no folder, and no record in the store is of it".to_owned()
+        "unknown: the model is not a folder, and the store has no record of it".to_owned()
     } else {
         format!("at most {:.1} MB of weights{}", bytes as f64 / 1e6, but(estimate.without_size))
     };
-    let counts = format!("{} runs, {} done already, {left} to go", runs.len(), runs.len() - left);
+    let counts = format!("{} runs, {} already done, {left} to go", runs.len(), runs.len() - left);
     print(&format!("{}sweep {}: {counts}\ntime: {time}\ndisk: {disk}\n", table(sweep, &fates)?, sweep.id))
 }

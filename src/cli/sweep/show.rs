@@ -1,4 +1,4 @@
-//! What is said of a sweep and its runs.
+//! A sweep and its runs as text and JSON.
 
 use crate::{
     error::{Error, Result, excerpt, message, printable},
@@ -16,7 +16,7 @@ pub fn some_failed(sweep: &Sweep, store: &Store, fates: &[Fate]) -> Error {
     let pending = count(fates, Status::Pending);
     let rest = if pending > 0 { format!(" and {pending} were not finished") } else { String::new() };
     Error::SomeFailed(format!(
-        "{} of {} runs failed{rest}; their logs are in {}. Mend the cause, then: lottery sweep retry {} --store {}",
+        "{} of {} runs failed{rest}; their logs are in {}. Fix the cause, then run: lottery sweep retry {} --store {}",
         count(fates, Status::Failed),
         fates.len(),
         sweep.dir.join("logs").display(),
@@ -82,7 +82,7 @@ pub fn document(sweep: &Sweep, store: &Store, fates: &[Fate], estimate: Option<V
     Ok(format!("{text}\n"))
 }
 
-/// A run as people call it.
+/// A short description of a run.
 pub fn label(run: &Run, varying: &[String]) -> Result<String> {
     let config = &run.config;
     let mut label = format!("{} {} seed {}", config.task, config.mode, config.seed);
@@ -94,12 +94,12 @@ pub fn label(run: &Run, varying: &[String]) -> Result<String> {
     Ok(label)
 }
 
-/// A text without its quotes.
+/// A TOML value; text without its quotes.
 fn plain(value: &toml::Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// As a shell takes it.
+/// A word, quoted for a shell.
 fn quoted(word: &str) -> String {
     shlex::try_quote(word).map_or_else(|_| word.to_owned(), |word| word.into_owned())
 }
