@@ -26,68 +26,68 @@ use std::{
 };
 
 const ABOUT: &str = "\
-Masked-LM pre-training: from random weights (--config), or going on from a model (--model).
+Masked-LM pre-training: from random weights (--config), or continued from a model (--model).
 
-Hides 15 % of the words of running text (of those, 80 % become [MASK], 10 % another word, 10 % stay) and trains the \
-model to find them again, as Devlin et al. 2019 do, without their next-sentence task. Held-out text, masked alike \
-every time, is scored before the first step, on the way and after the last: perplexity and accuracy.
+Selects 15 % of the tokens of running text (of these, 80 % are replaced by [MASK], 10 % by another token, 10 % are kept) and \
+trains the model to predict them, as in Devlin et al. 2019, without the next-sentence task. Held-out text, always masked in \
+the same way, is scored before the first step, during training and after the last step: perplexity and accuracy.
 
-The outcome is a stage of the store, a folder that BertForMaskedLM.from_pretrained and --model load. The same command \
-again trains nothing; one that was stopped or killed goes on from its last checkpoint.";
+The result is a stage in the store: a folder that BertForMaskedLM.from_pretrained and --model can load. Running the same \
+command again trains nothing; training that was stopped or killed resumes from its last checkpoint.";
 
 const EXAMPLES: &str = "\
 Examples:
-  Go on with a model on the text of a domain, and put the outcome into a folder:
+  Continue a model's pre-training on text of a domain, and copy the result to a folder:
     lottery pretrain --model google-bert/bert-base-uncased --text corpus.txt.zst --out domain-bert
 
-  From nothing, with a vocabulary of its own:
+  From scratch, with a vocabulary trained on the text:
     lottery pretrain --config config.json --vocab-size 8000 --text a.txt --text b.txt.gz --epochs 10";
 
-/// `lottery pretrain`, as typed.
+/// The flags of `lottery pretrain`.
 #[derive(Args, Clone, Debug)]
-#[command(about = "Masked-LM pre-training from random weights, or going on from a model")]
+#[command(about = "Masked-LM pre-training from random weights, or continued from a model")]
 #[command(long_about = ABOUT, after_help = EXAMPLES)]
 #[command(group(ArgGroup::new("start").required(true).args(["model", "config"])))]
 pub struct PretrainArgs {
-    /// UTF-8 text to learn from, .gz and .zst too; repeatable. demo: pairs of sentences of the demo task's grammar
+    /// UTF-8 text to train on, also .gz or .zst; repeatable. demo: pairs of sentences from the demo task's grammar
     #[arg(long, value_name = "FILE|demo", required = true, help_heading = "Text")]
     text: Vec<String>,
 
-    /// Text to score on [default: some of the training text's lines, which are then not trained on]
+    /// Held-out text for scoring [default: a part of the training text's lines, which is then not trained on]
     #[arg(long, value_name = "FILE", help_heading = "Text")]
     heldout: Option<String>,
 
-    /// The part of the lines to hold out where there is no --heldout; the same lines, however they are trained on
-    #[arg(long, value_name = "PART", default_value_t = 0.05, help_heading = "Text")]
+    /// Without --heldout: the fraction of lines to hold out; always the same lines, whatever the other settings
+    #[arg(long, value_name = "FRACTION", default_value_t = 0.05, help_heading = "Text")]
     heldout_fraction: f64,
 
-    /// What a sequence is cut from: file (all lines joined), or line (each by itself)
+    /// What sequences are cut from: file (all lines joined) or line (each line separately)
     #[arg(long, value_name = "UNIT", default_value = "file", help_heading = "Text")]
     unit: String,
 
-    /// Tokens of a sequence, [CLS] and [SEP] included [default: 128, or as many as the model has positions]
+    /// Tokens per sequence, including [CLS] and [SEP] [default: 128, or the model's number of positions]
     #[arg(long, value_name = "N", help_heading = "Text")]
     max_length: Option<usize>,
 
-    /// Pairs of sentences that --text demo writes
+    /// Pairs of sentences to generate for --text demo
     #[arg(long, value_name = "N", default_value_t = 50_000, value_parser = value_parser!(u64).range(2..=1_000_000), help_heading = "Text")]
     demo_pairs: u64,
 
-    /// Begin with this model: a folder, owner/name on the Hugging Face hub, or tiny
+    /// Start from this model: a folder, owner/name on the Hugging Face hub, or tiny
     ///
-    /// Its masked-LM head is used when it has one, else drawn from the seed.
+    /// Its masked-LM head is used if it has one, otherwise initialised from the seed.
     #[arg(long, value_name = "DIR|OWNER/NAME|tiny", help_heading = "Model")]
     model: Option<String>,
 
-    /// Begin with random weights of the shape in this config.json
+    /// Start from random weights, with the architecture in this config.json
     #[arg(long, value_name = "config.json", help_heading = "Model")]
     config: Option<String>,
 
-    /// Draw the masked-LM head anew although the model has one
+    /// Initialise the masked-LM head from the seed even if the model has one
     #[arg(long, requires = "model", help_heading = "Model")]
     fresh_head: bool,
 
-    /// With --config: make a lower-cased WordPiece vocabulary of N tokens from the training text
+    /// With --config: train a lower-case WordPiece vocabulary of N tokens on the training text
     #[arg(long, value_name = "N", conflicts_with = "tokenizer", help_heading = "Model")]
     vocab_size: Option<usize>,
 
@@ -95,24 +95,24 @@ pub struct PretrainArgs {
     #[arg(long, value_name = "DIR", help_heading = "Model")]
     tokenizer: Option<String>,
 
-    /// Times through the text
+    /// Passes over the text
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = value_parser!(u64).range(1..=1_000_000), help_heading = "Training")]
     epochs: u64,
 
-    /// Stop after this many steps if they are fewer; warm-up and decay are planned for them. 0: the first weights
+    /// Stop after N steps if the epochs have more; the learning-rate schedule ends there. 0: save the initial weights
     #[arg(long, value_name = "N", help_heading = "Training")]
     steps: Option<u64>,
 
-    /// Sequences of a step
+    /// Sequences per step
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = value_parser!(u64).range(1..=65_536), help_heading = "Training")]
     batch_size: u64,
 
-    /// The peak learning rate; decays linearly to 0
+    /// Peak learning rate, which decays linearly to 0
     #[arg(long, value_name = "RATE", default_value_t = 1e-4, help_heading = "Training")]
     learning_rate: f64,
 
-    /// The part of the steps in which the learning rate rises
-    #[arg(long, value_name = "PART", default_value_t = 0.06, help_heading = "Training")]
+    /// Fraction of the steps in which the learning rate rises
+    #[arg(long, value_name = "FRACTION", default_value_t = 0.06, help_heading = "Training")]
     warmup: f64,
 
     #[arg(
@@ -120,27 +120,27 @@ pub struct PretrainArgs {
         value_name = "DECAY",
         default_value_t = 0.01,
         help_heading = "Training",
-        help = "Of AdamW; not for biases and LayerNorms"
+        help = "AdamW's weight decay; not applied to biases and LayerNorms"
     )]
     weight_decay: f64,
 
-    /// On hidden states and attention probabilities, whatever config.json says
+    /// Dropout on hidden states and attention probabilities; overrides config.json
     #[arg(long, value_name = "RATE", default_value_t = 0.1, help_heading = "Training")]
     dropout: f64,
 
-    /// Of the first weights, the order, the masks and dropout
+    /// Seed of the initial weights, the order of sequences, the masks and dropout
     #[arg(long, value_name = "N", default_value_t = 1337, help_heading = "Training")]
     seed: u64,
 
-    /// Steps from one score on held-out text to the next [default: a tenth of them]
+    /// Steps between evaluations on held-out text [default: a tenth of all steps]
     #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..), help_heading = "Training")]
     evaluate_every: Option<u64>,
 
-    /// Put the model's files into this folder too
+    /// Also copy the model's files to this folder
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     out: Option<PathBuf>,
 
-    /// With --out: the weights as 16-bit floats
+    /// With --out: save the weights as 16-bit floats
     #[arg(long, requires = "out", help_heading = "Output")]
     half: bool,
 
@@ -148,7 +148,7 @@ pub struct PretrainArgs {
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     store: Option<PathBuf>,
 
-    /// Seconds between checkpoints; 0 asks for one after every step
+    /// Seconds between checkpoints; 0 writes one after every step
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0, help_heading = "Output")]
     checkpoint_every: f64,
 
@@ -156,19 +156,19 @@ pub struct PretrainArgs {
     #[arg(long, value_name = "DEVICE", default_value = "auto", help_heading = "Output")]
     device: Device,
 
-    /// The format of the matrix products: f32, bf16 with f32 weights and sums, or on CUDA tf32
+    /// Format of matrix products: f32, bf16 (weights and sums stay f32), or tf32 on CUDA
     #[arg(long, value_name = "TYPE", default_value = "f32", help_heading = "Training")]
     dtype: Format,
 
-    /// CPU threads; the result does not depend on it [default: one per core, less what other runs use]
+    /// CPU threads; the result does not depend on them [default: one per core, less those that other runs use]
     #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=1024), help_heading = "Output")]
     threads: Option<u64>,
 
-    /// Print the record, and nothing else, on stdout
+    /// Print the record as JSON on stdout, and nothing else
     #[arg(long, help_heading = "Output")]
     json: bool,
 
-    /// No progress and no talk; errors are still told
+    /// Print no progress and no notes, only errors
     #[arg(long, short, help_heading = "Output")]
     quiet: bool,
 }
@@ -215,7 +215,7 @@ impl PretrainArgs {
 pub fn run(arguments: &PretrainArgs) -> Result<()> {
     let every = Duration::try_from_secs_f64(arguments.checkpoint_every).map_err(|_| {
         Error::usage(format!(
-            "--checkpoint-every {}: expected seconds, 0 or more; 60 is usual.",
+            "--checkpoint-every {}: expected seconds, 0 or more, such as 60.",
             arguments.checkpoint_every
         ))
     })?;

@@ -1,4 +1,4 @@
-//! `<store>/events/<run>.jsonl`: a line for each event, by every process that had the run.
+//! `<store>/events/<run>.jsonl`: a line for each event, from all processes that executed the run.
 
 use super::{Recorder, host, is_kept, now};
 use crate::{store::regular, train::Event};
@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Of the lines; the first one of every process has it.
+/// Version of the format; the first line of every process has it.
 pub const FORMAT_VERSION: u32 = 1;
 
 /// The file of one run, open at its end.
@@ -17,7 +17,7 @@ pub struct Lines {
     path: PathBuf,
     file: File,
     host: String,
-    /// The last line may be without its end.
+    /// The last line may lack its end.
     cut: bool,
 }
 
@@ -37,8 +37,8 @@ impl Lines {
     pub fn open(path: &Path) -> io::Result<Self> {
         path.parent().map_or(Ok(()), fs::create_dir_all)?;
         let mut file = regular::append(path)?;
-        // A full disk, or a machine that stopped, may have cut the last line. Nothing is removed: another process may
-        // write at this moment.
+        // A full disk or a crashed machine may have cut off the last line. It is not removed, since another process may be
+        // writing at this moment.
         let mut last = [b'\n'];
         if file.seek(SeekFrom::End(0))? > 0 {
             file.seek(SeekFrom::End(-1))?;
@@ -64,11 +64,11 @@ impl Recorder for Lines {
         let mut bytes = if self.cut { vec![b'\n'] } else { Vec::new() };
         serde_json::to_writer(&mut bytes, &line)?;
         bytes.push(b'\n');
-        // One write to a file that is only appended to: lines of several processes do not mix, and a kill cuts none.
+        // A single write in append mode: lines of several processes do not mix, and killing one cuts no line.
         self.cut = true;
         let written = self.file.write(&bytes)?;
         if written < bytes.len() {
-            return Err(io::Error::new(io::ErrorKind::StorageFull, "only a part of a line could be written"));
+            return Err(io::Error::new(io::ErrorKind::StorageFull, "only a part of a line was written"));
         }
         self.cut = false;
         Ok(())

@@ -1,4 +1,4 @@
-//! Where the events of a run are kept: JSON lines in the store, and TensorBoard's files on request.
+//! Recording the events of a run: JSON lines in the store, and event files for TensorBoard on request.
 
 pub mod lines;
 pub mod tensorboard;
@@ -13,19 +13,19 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-/// Steps, and epochs, of one training that are kept, about: a file is as small after weeks as after minutes.
+/// About this many steps, and epochs, of a training run are recorded, so that the files of long runs stay small.
 const KEPT: u64 = 500;
 
-/// Writes down what happens. An error is for whoever listens to tell; the work goes on without the line.
+/// Records events. After an error the work continues without the event; the caller reports it.
 pub trait Recorder {
-    /// `stage` is the one that the event is about, or that it happened in.
+    /// `stage` is the stage that the event is about, or in which it happened.
     fn record(&mut self, stage: Option<&str>, event: &Event) -> io::Result<()>;
 
     fn path(&self) -> &Path;
 }
 
-/// Whether the `n`th of `total` steps or epochs is written down: evenly many, the first and the last among them. It
-/// is the same ones in every process.
+/// Whether the `n`th of `total` steps or epochs is recorded: the first, the last and evenly spaced ones, the same in every
+/// process.
 fn is_kept(n: u64, total: u64) -> bool {
     n == 1 || n == total || n.is_multiple_of(total.div_ceil(KEPT).max(1))
 }

@@ -1,8 +1,8 @@
-//! A training run between two steps, on disk: what a stopped or killed run goes on from.
+//! Checkpoints: the state of a training run between two steps, from which a stopped or killed run resumes.
 //!
-//! A file has a magic, the length of a JSON header (u64), the header, the weights and both moments (f32 each), all
-//! little endian, and the BLAKE3 of everything before. It is written beside the one before, read back, and only then
-//! is the older one removed.
+//! A file consists of a magic number, the length of a JSON header (u64), the header, the weights and both moments (f32
+//! each), all little endian, and the BLAKE3 hash of everything before it. It is written beside its predecessor and read
+//! back, and only then is the predecessor removed.
 
 use super::progress::Progress;
 use crate::{
@@ -21,38 +21,38 @@ use std::{
 const MAGIC: &[u8; 8] = b"LTRAIN02";
 const DIGEST: u64 = blake3::OUT_LEN as u64;
 const PREFIX: &str = "step-";
-/// What a killed process was writing.
+/// Prefix of files that a killed process was writing.
 const TEMPORARY: &str = ".tmp-";
 
-/// Many times what a header takes.
+/// Far more than any header takes.
 const LARGEST_HEADER: u64 = 64 << 20;
 
-/// Writing takes at most this part of the time, however slow the disk is.
+/// Writing takes at most one part in this many of the time, however slow the disk is.
 const SHARE: u32 = 50;
 
 /// A masked-LM score on held-out text.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
     pub step: u64,
-    /// Masked tokens that were to be found.
+    /// Masked tokens that were to be predicted.
     pub predictions: u64,
-    /// Mean over them, in nats.
+    /// Mean cross-entropy over them, in nats.
     pub loss: f64,
-    /// exp(loss), and the largest finite number where that is none
+    /// exp(loss), at most the largest finite number.
     pub perplexity: f64,
-    /// Part of them for which no word was likelier than the right one.
+    /// Fraction of them for which no token was likelier than the right one.
     pub accuracy: f64,
 }
 
 impl Evaluation {
-    /// The perplexity as people read it.
+    /// The perplexity with a readable number of digits.
     pub fn perplexity_text(&self) -> String {
         let Self { perplexity, .. } = *self;
         if perplexity < 1e6 { format!("{perplexity:.2}") } else { format!("{perplexity:.2e}") }
     }
 }
 
-/// How far a run has come; weights and moments apart.
+/// The progress of a run: its state except for weights and moments.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Position {
     /// Steps taken.
@@ -62,19 +62,20 @@ pub struct Position {
     pub seconds: f64,
     /// Mean training loss of every finished epoch.
     pub epoch_losses: Vec<f64>,
-    /// Sum of the losses of the predictions made in the present epoch, and how many they were.
+    /// Sum of the losses of the predictions in the current epoch, and their number.
     pub epoch_loss: f64,
     pub epoch_predictions: u64,
     /// Scores on held-out data so far.
     pub evaluations: Vec<Evaluation>,
-    /// The smoothed loss that is shown.
+    /// The smoothed loss, for display.
     pub recent: Option<f64>,
-    /// Versions and kernels of the processes that took the steps: more than one, and the outcome has bits of its own.
+    /// Versions and kernels of the processes that took the steps. With more than one, the result need not match, bit for bit,
+    /// that of either.
     pub computed_by: Vec<String>,
 }
 
 impl Position {
-    /// Whether a run of so many steps, over so many of an epoch each, can stand there.
+    /// Whether this can be a position in a run of `total` steps and `epochs` epochs.
     pub fn is_of(&self, total: u64, epochs: usize, steps_per_epoch: u64) -> bool {
         let finished = self.epoch_losses.len();
         let before = (finished as u64).checked_mul(steps_per_epoch);
@@ -82,7 +83,7 @@ impl Position {
         finished <= epochs && self.step <= total && within.is_some_and(|steps| steps <= steps_per_epoch)
     }
 
-    /// Whether its numbers can be those of any run.
+    /// Whether the numbers are plausible for any run.
     fn is_possible(&self) -> bool {
         let most = 1 << 60;
         self.tokens <= most && self.epoch_predictions <= most && (0.0..=1e12).contains(&self.seconds)
@@ -104,23 +105,23 @@ pub struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// `every`: time between two, lengthened where writing is slow; zero asks for one after every step.
+    /// `every`: the time between checkpoints, extended where writing is slow; zero writes one after every step.
     pub fn new(dir: PathBuf, every: Duration) -> Self {
         Self { dir, every, last: Instant::now(), cost: Duration::ZERO }
     }
 
-    /// Whether it is time for the next one.
+    /// Whether the next checkpoint is due.
     pub fn due(&self) -> bool {
         let pause = if self.every.is_zero() { Duration::ZERO } else { self.every.max(self.cost * SHARE) };
         self.last.elapsed() >= pause
     }
 
-    /// Begins the pause anew.
+    /// Restarts the interval.
     pub fn postpone(&mut self) {
         self.last = Instant::now();
     }
 
-    /// Writes one, reads it back, and removes all others.
+    /// Writes a checkpoint, reads it back, and removes all others.
     pub fn save(&mut self, position: &Position, weights: &[f32], moments: &Moments) -> Result<()> {
         let started = Instant::now();
         let header = Header { position: position.clone(), moment_steps: moments.steps };
@@ -144,12 +145,11 @@ impl Checkpoints {
         if !whole.map_err(|e| Error::io(&path, "read", &e))? {
             let _ = fs::remove_file(&path);
             return Err(Error::data(format!(
-                "{} reads back otherwise than it was written. Check the disk, or name a folder on another one with \
-                 --store.",
+                "{} does not read back as it was written. Check the disk, or choose a store on another disk with --store.",
                 path.display()
             )));
         }
-        // Older checkpoints and damaged ones. What cannot be removed only takes room.
+        // Older checkpoints and damaged ones. A failure to remove one costs only disk space.
         for other in self.files()?.into_iter().filter(|other| *other != path) {
             let _ = fs::remove_file(&other);
         }
@@ -157,8 +157,8 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// Fills weights and moments from the newest checkpoint that is whole and at a position that `fits` the run; tells
-    /// of those that are not.
+    /// Fills weights and moments from the newest intact checkpoint whose position `fits` the run, and warns about the others.
+    /// `None` if there is no such checkpoint.
     pub fn restore(
         &self,
         weights: &mut [f32],
@@ -166,14 +166,14 @@ impl Checkpoints {
         fits: &dyn Fn(&Position) -> bool,
         progress: &mut dyn Progress,
     ) -> Result<Option<Position>> {
-        // A link leads out of the stage, and what lies there is not this run's to replace.
+        // A link leads out of the stage, where nothing belongs to this run.
         if is_link(&self.dir) {
             fs::remove_file(&self.dir).map_err(|e| Error::io(&self.dir, "remove", &e))?;
         }
         let (checkpoints, rest): (Vec<_>, Vec<_>) = self.files()?.into_iter().partition(|path| {
             path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(PREFIX))
         });
-        // What a killed process was writing.
+        // Left by a killed process.
         for path in rest {
             let _ = fs::remove_file(path);
         }
@@ -186,7 +186,7 @@ impl Checkpoints {
                         ErrorKind::InvalidData | ErrorKind::InvalidInput | ErrorKind::UnexpectedEof
                     ) =>
                 {
-                    progress.warn(&format!("{} is damaged and is passed over", path.display()));
+                    progress.warn(&format!("{} is damaged and is ignored", path.display()));
                 }
                 Err(e) => return Err(Error::io(path, "read", &e)),
             }
@@ -194,7 +194,7 @@ impl Checkpoints {
         Ok(None)
     }
 
-    /// Checkpoints, older before newer ones, and temporary files. What else lies there nobody here has written.
+    /// Checkpoints, older ones first, and temporary files. Other files in the folder are none of ours.
     fn files(&self) -> Result<Vec<PathBuf>> {
         let failed = |e: io::Error| Error::io(&self.dir, "list", &e);
         let entries = match fs::read_dir(&self.dir) {
@@ -214,7 +214,7 @@ impl Checkpoints {
     }
 }
 
-/// Writes and hashes what passes through.
+/// A writer that hashes what passes through it.
 struct Hashed<'a> {
     out: &'a mut dyn Write,
     hasher: blake3::Hasher,
@@ -227,7 +227,7 @@ impl Hashed<'_> {
     }
 }
 
-/// Whether the file's end is the hash of what comes before.
+/// Whether the file ends with the hash of what comes before.
 fn is_whole(file: &mut File) -> io::Result<bool> {
     let Some(body) = file.metadata()?.len().checked_sub(DIGEST) else { return Ok(false) };
     let mut hasher = blake3::Hasher::new();
@@ -237,7 +237,7 @@ fn is_whole(file: &mut File) -> io::Result<bool> {
     Ok(hasher.finalize() == digest)
 }
 
-/// Nothing is filled unless all of it can be.
+/// Fills weights and moments. Nothing is changed unless the whole file is intact and fits.
 fn read(
     file: &mut File,
     weights: &mut [f32],

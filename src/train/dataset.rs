@@ -45,7 +45,7 @@ impl Dataset {
         self.encoded.iter().map(|e| e.ids.len()).sum()
     }
 
-    /// How many examples have so many tokens.
+    /// The number of examples with exactly this many tokens.
     pub fn of_length(&self, tokens: usize) -> usize {
         self.encoded.iter().filter(|e| e.ids.len() == tokens).count()
     }
@@ -58,16 +58,7 @@ impl Dataset {
         }
     }
 
-    /// The first `n` examples, or all.
-    pub fn truncated(mut self, n: Option<usize>) -> Self {
-        if let Some(n) = n {
-            self.encoded.truncate(n);
-            self.labels.truncate(n);
-        }
-        self
-    }
-
-    /// A random choice of `n` examples and the rest, both in file order.
+    /// The indices of `n` randomly chosen examples, and of the rest, both in file order.
     pub fn choose(&self, n: usize, seed: u64) -> (Vec<usize>, Vec<usize>) {
         let mut order: Vec<usize> = (0..self.len()).collect();
         Stream::new(seed, Purpose::Split, 0).shuffle(&mut order);
@@ -88,7 +79,7 @@ impl Dataset {
     }
 }
 
-/// A packed batch as the model takes it.
+/// A packed batch as the model's input.
 pub fn input(batch: &Batch) -> Input<'_> {
     Input { ids: &batch.ids, positions: &batch.positions, segments: &batch.segments, offsets: &batch.offsets }
 }

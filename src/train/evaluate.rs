@@ -3,7 +3,7 @@
 use super::dataset::{Dataset, input};
 use crate::{engine::Engine, error::Result, ops::pending::pipelined};
 
-/// Examples that are packed together: it changes nothing but speed and memory.
+/// Examples per batch, which only affects speed and memory.
 pub const BATCH: usize = 32;
 
 /// (examples, labels), in the dataset's order.

@@ -1,41 +1,41 @@
-//! What long work tells programs, beside the words for people.
+//! Events of a run, for programs.
 
 use serde::Serialize;
 use serde_json::Value;
 use std::{collections::BTreeMap, path::Path};
 
-/// One thing that happened. Names of variants and fields are fixed: `schemas/event.schema.json` describes them.
+/// An event. The names of variants and fields are fixed: `schemas/event.schema.json` describes them.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event<'a> {
-    /// A process begins with a run, or goes on with it.
+    /// A process starts or resumes a run.
     RunBegins {
         format_version: u32,
         lottery_version: &'a str,
         run: &'a str,
         config: &'a Value,
     },
-    /// This process computes the stage from here on.
+    /// This process starts to compute the stage.
     StageBegins {
         #[serde(skip)]
         stage: &'a str,
     },
-    /// The stage was in the store already.
+    /// The stage was found in the store.
     StageFound {
         #[serde(skip)]
         stage: &'a str,
     },
-    /// Another process computes the stage.
+    /// Another process computes the stage, and this one waits.
     StageWaits {
         #[serde(skip)]
         stage: &'a str,
     },
-    /// The stage goes on from a checkpoint.
+    /// The stage resumes from a checkpoint.
     StageResumes {
         step: u64,
         total: u64,
     },
-    /// The stage is done; `seconds` are those of all processes that computed it.
+    /// The stage is done; `seconds` is the total over all processes that computed it.
     StageEnds {
         #[serde(skip)]
         stage: &'a str,
@@ -51,7 +51,7 @@ pub enum Event<'a> {
         loss: f64,
     },
     SearchPass(SearchPass<'a>),
-    /// Scores on the development set of the `full`, the `pruned` or the `retrained` model.
+    /// Scores of the `full`, `pruned` or `retrained` model on the development set.
     Scores {
         model: &'static str,
         metrics: &'a BTreeMap<String, f64>,
@@ -62,7 +62,7 @@ pub enum Event<'a> {
     RecordWritten {
         path: &'a Path,
     },
-    /// The run was asked to stop; the same command goes on with it.
+    /// The run was asked to stop; running the same command resumes it.
     Stopped {
         message: String,
     },
@@ -80,19 +80,19 @@ pub struct TrainingStep {
     pub total: u64,
     /// Counted from 1.
     pub epoch: usize,
-    /// Of this batch.
+    /// Mean loss of this batch.
     pub loss: f64,
     pub learning_rate: f64,
-    /// Before clipping.
+    /// Global norm of the gradient before clipping.
     pub gradient_norm: f64,
-    /// Since the first step, by all processes.
+    /// Average since the first step, over all processes.
     pub tokens_per_s: f64,
 }
 
-/// One pass of the search over its scoring data.
+/// One pass of the search over the data that it scores on.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SearchPass<'a> {
-    /// Counted from 1, which is the whole model.
+    /// Counted from 1; the first pass scores the full model.
     pub pass: usize,
     pub phase: &'static str,
     /// [layer, head], pruned for this pass.
@@ -103,13 +103,13 @@ pub struct SearchPass<'a> {
     pub heads_kept: usize,
     pub ffns_kept: usize,
     pub score: f64,
-    /// What the score had to reach.
+    /// The score that had to be reached.
     pub threshold: f64,
     pub accepted: bool,
 }
 
 impl Event<'_> {
-    /// The stage that this is about, where the event itself says so.
+    /// The stage that the event names, if it names one.
     pub fn stage(&self) -> Option<&str> {
         match self {
             Self::StageBegins { stage }

@@ -42,7 +42,7 @@ impl Objective for Labelled<'_> {
     }
 }
 
-/// Trains the classifier and all below it; see [`optimize`].
+/// Trains the classifier and the layers below it; see [`optimize`].
 pub fn finetune(
     machine: &Machine,
     bert: Bert,

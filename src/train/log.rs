@@ -1,4 +1,4 @@
-//! What becomes known of a training run's steps, which may be a few behind those that were asked for.
+//! The log of a training run's steps. It may be a few steps behind those that the device has been given.
 
 use super::{
     checkpoint::{Evaluation, Position},
@@ -12,15 +12,15 @@ use crate::{
 };
 use std::time::Instant;
 
-/// What a training run was like.
+/// A finished training run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Summary {
     pub steps: u64,
     pub seconds: f64,
-    /// Those of them that earlier processes spent.
+    /// The part of `seconds` that earlier processes spent.
     pub seconds_before: f64,
     pub tokens: u64,
-    /// Mean training loss of every epoch that was finished.
+    /// Mean training loss of every finished epoch.
     pub epoch_losses: Vec<f64>,
     pub evaluations: Vec<Evaluation>,
     /// Versions and kernels of the processes that took the steps.
@@ -35,7 +35,7 @@ pub struct PendingStep {
     pub tokens: usize,
 }
 
-/// A step whose outcome is to come.
+/// A step whose loss is not known yet.
 struct Step {
     /// Counted from 0.
     number: u64,
@@ -45,19 +45,20 @@ struct Step {
     tokens: usize,
 }
 
+/// The steps so far, and those whose loss is pending.
 pub struct Log {
-    /// Behind the last step that is known.
+    /// The position after the last step whose loss is known.
     pub at: Position,
     steps: Queue<Step, StepStats>,
     total: u64,
-    /// What to type when training diverged.
+    /// What to change if training diverges, for the error.
     remedy: String,
     started: Instant,
     seconds_before: f64,
 }
 
 impl Log {
-    /// Of a run that goes on from this position, in a process that began with it at `started`.
+    /// A log that continues from this position, in a process that started the run at `started`.
     pub fn new(at: Position, total: u64, remedy: String, started: Instant) -> Self {
         let seconds_before = at.seconds;
         Self { at, steps: Queue::default(), total, remedy, started, seconds_before }
@@ -68,7 +69,7 @@ impl Log {
         self.at.step + self.steps.len() as u64
     }
 
-    /// Takes in the next step, and tells what is known by now.
+    /// Adds the next step, and reports the steps that are known by now.
     ///
     /// # Errors
     /// As [`Self::catch_up`].
@@ -88,7 +89,7 @@ impl Log {
         Ok(())
     }
 
-    /// Waits for all steps, and tells of them.
+    /// Waits for all pending steps and reports them.
     ///
     /// # Errors
     /// When a loss or gradient is not finite.
@@ -101,7 +102,7 @@ impl Log {
 
     fn report(&mut self, step: &Step, outcome: StepStats, progress: &mut dyn Progress) -> Result<()> {
         let StepStats { loss, norm } = outcome;
-        for (what, value) in [("loss", loss), ("gradient's norm", norm)] {
+        for (what, value) in [("loss", loss), ("gradient norm", norm)] {
             if !value.is_finite() {
                 return Err(self.diverged(what, step.number, step.learning_rate));
             }
@@ -128,7 +129,7 @@ impl Log {
         Ok(())
     }
 
-    /// Waits for all steps; they were the last of this epoch, counted from 0.
+    /// Waits for all pending steps, and closes this epoch, counted from 0.
     ///
     /// # Errors
     /// As [`Self::catch_up`].
@@ -142,7 +143,7 @@ impl Log {
         Ok(())
     }
 
-    /// `step` is counted from 0.
+    /// The error for a value that is not finite; `step` is counted from 0.
     pub fn diverged(&self, what: &str, step: u64, learning_rate: f64) -> Error {
         Error::internal(format!(
             "the {what} is not a finite number at step {} of {} (learning rate {learning_rate:.3e}): training \
@@ -153,7 +154,7 @@ impl Log {
         ))
     }
 
-    /// Of all steps that are known.
+    /// The summary of all known steps.
     pub fn summary(self) -> Summary {
         let Position { step, tokens, epoch_losses, evaluations, computed_by, .. } = self.at;
         let seconds = self.seconds_before + self.started.elapsed().as_secs_f64();

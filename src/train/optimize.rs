@@ -1,5 +1,5 @@
-//! The training loop: epochs of shuffled packed batches, AdamW, global clip, linear schedule; the last weights are
-//! kept. What is minimised is an [`Objective`].
+//! The training loop: epochs of shuffled packed batches, AdamW, global clipping, a linear schedule; the last weights are
+//! kept. It minimises an [`Objective`].
 
 use super::{
     checkpoint::{Checkpoints, Evaluation, Position},
@@ -28,7 +28,7 @@ pub struct Recipe {
     pub learning_rate: f64,
     pub batch_size: usize,
     pub epochs: usize,
-    /// Ends within an epoch when these are fewer.
+    /// Ends training early, possibly within an epoch.
     pub max_steps: Option<u64>,
     /// Fraction of all steps that warms up.
     pub warmup: f64,
@@ -58,15 +58,15 @@ pub trait Objective {
         update: &Update,
     ) -> Result<PendingStep>;
 
-    /// What to type when training diverged; `lower` is a peak learning rate to try.
+    /// What to change if training diverges; `lower` is a peak learning rate to try.
     fn remedy(&self, lower: f64) -> String;
 
-    /// Whether the weights behind so many steps, 0 too, are scored on held-out data.
+    /// Whether the weights after `step` steps, 0 included, are scored on held-out data.
     fn scored_at(&self, _step: u64, _total: u64) -> bool {
         false
     }
 
-    /// Their score.
+    /// The score of the current weights.
     fn evaluate(&mut self, _engine: &mut dyn Engine, _step: u64) -> Result<Option<Evaluation>> {
         Ok(None)
     }
@@ -87,12 +87,12 @@ impl Recipe {
     }
 }
 
-/// Trains `bert`, from the last checkpoint when there is one: the outcome has the same bits then.
+/// Trains `bert`, resuming from the last checkpoint if there is one; the result has the same bits either way.
 ///
 /// # Errors
-/// A loss or gradient that is not finite stops the run and names the step and the learning rate; nothing is kept of the
-/// steps that the device was given after it. `Error::Stopped` when `progress` asks for it, after the present step and a
-/// checkpoint.
+/// A loss or gradient that is not finite stops the run; the error names the step and the learning rate, and nothing is kept
+/// of the steps that the device was given after it. `Error::Stopped` if `progress` asks to stop, after the current step and
+/// a checkpoint.
 pub fn optimize(
     machine: &Machine,
     mut bert: Bert,
@@ -113,7 +113,9 @@ pub fn optimize(
     let mut engine = machine.trainer(bert, moments)?;
     let remedy = objective.remedy(recipe.learning_rate / 2.0);
     if at.step == 0 && !evaluate(objective, &mut *engine, &mut at, total, progress)? {
-        return Err(Error::data("the first weights give a held-out loss that is not a finite number."));
+        return Err(Error::data(
+            "the held-out loss of the initial weights is not a finite number. Check the model's weights.",
+        ));
     }
     let mut log = Log::new(at, total, remedy, started);
     'epochs: for epoch in log.at.epoch_losses.len()..recipe.epochs {
@@ -133,7 +135,7 @@ pub fn optimize(
             let update = Update { optimizer: &recipe.optimizer, learning_rate, clip: recipe.clip };
             let step_taken = objective.step(&mut *engine, indices, epoch, &plan, &update)?;
             log.add(step_taken, epoch, learning_rate, progress)?;
-            // The device has the next step already, unless somebody wants to see the weights behind this one.
+            // The device continues with the next step unless the weights after this one are needed.
             let scored = objective.scored_at(step + 1, total);
             if !(scored || progress.stop_wanted() || checkpoints.due()) {
                 continue;
@@ -155,7 +157,7 @@ pub fn optimize(
         log.end_epoch(epoch, recipe.epochs, progress)?;
     }
     log.catch_up(progress)?;
-    // The last update has no loss after it.
+    // No loss is computed after the last update.
     let last = total.saturating_sub(1);
     let bert = engine.finish()?;
     if !cores::compute(|| adamw::norm(&bert.params.data)).is_finite() {
@@ -165,7 +167,7 @@ pub fn optimize(
     Ok((bert, log.summary()))
 }
 
-/// Keeps and tells the score on held-out data, when one is due; whether it is a number.
+/// Records and reports the score on held-out data if one is due. Returns whether it is finite.
 fn evaluate(
     objective: &mut dyn Objective,
     engine: &mut dyn Engine,
@@ -188,35 +190,35 @@ fn evaluate(
     Ok(found.loss.is_finite())
 }
 
-/// The last checkpoint, or the first step.
+/// The position of the last checkpoint, or of the first step.
 fn begin(
     weights: &mut [f32],
     moments: &mut Moments,
     checkpoints: &Checkpoints,
     total: u64,
     fits: &dyn Fn(&Position) -> bool,
-    own: String,
+    program: String,
     progress: &mut dyn Progress,
 ) -> Result<Position> {
     let found = checkpoints.restore(weights, moments, fits, progress)?;
     if let Some(at) = &found {
-        progress.note(&format!("goes on after step {} of {total}", at.step));
+        progress.note(&format!("resuming after step {} of {total}", at.step));
         progress.event(&Event::StageResumes { step: at.step, total });
     }
     let mut at = found.unwrap_or_default();
-    if at.computed_by.last() != Some(&own) {
+    if at.computed_by.last() != Some(&program) {
         if let Some(other) = at.computed_by.last() {
             progress.warn(&format!(
-                "the steps so far were computed by {other}, the rest will be by {own}: the outcome will not \
-                 be bit for bit that of either"
+                "the steps so far were computed by {other}, the rest will be computed by {program}: the result will not match \
+                 either bit for bit"
             ));
         }
-        at.computed_by.push(own);
+        at.computed_by.push(program);
     }
     Ok(at)
 }
 
-/// A run without checkpoints is better than none.
+/// A run without checkpoints is better than no run, so a failure is only a warning.
 fn save_if_possible(
     checkpoints: &mut Checkpoints,
     at: &Position,

@@ -1,4 +1,4 @@
-//! Masked-LM pre-training (Devlin et al. 2019, section 3.1): words hidden in running text are to be found again.
+//! Masked-LM pre-training (Devlin et al. 2019, section 3.1): masked tokens of running text are predicted.
 
 use super::{
     checkpoint::{Checkpoints, Evaluation},
@@ -15,24 +15,24 @@ use crate::{
     text::{Batch, Encoded, Masking},
 };
 
-/// Held-out text is always masked alike, whatever the seed of the run, so that scores can be compared.
+/// Held-out text is always masked in the same way, whatever the seed of the run, so that scores can be compared.
 const HELDOUT_SEED: u64 = 0;
 
-/// Held-out sequences that are packed together: it changes nothing but speed and memory.
+/// Held-out sequences per batch, which only affects speed and memory.
 const BATCH: usize = 32;
 
-/// Sequences to learn from, others to score on, and how words are hidden.
+/// Sequences to train on, held-out sequences to score on, and the masking rule.
 pub struct MaskedText<'a> {
     pub train: &'a [Encoded],
     pub heldout: &'a [Encoded],
     pub masking: &'a Masking,
-    /// Of the masks of the training text, which differ from epoch to epoch.
+    /// Seed of the masks of the training text, which differ from epoch to epoch.
     pub seed: u64,
-    /// Steps from one score to the next; the first model and the last one are always scored.
+    /// Steps between evaluations; the initial and the final weights are always scored.
     pub evaluate_every: u64,
 }
 
-/// A packed batch with some words hidden: their rows, ascending, and what they were.
+/// A packed batch with masked tokens: their rows, ascending, and their original ids.
 struct Masked {
     batch: Batch,
     rows: Vec<usize>,
@@ -57,9 +57,9 @@ impl Masked {
     }
 }
 
-struct FindWords<'a>(&'a MaskedText<'a>);
+struct MaskedLm<'a>(&'a MaskedText<'a>);
 
-impl Objective for FindWords<'_> {
+impl Objective for MaskedLm<'_> {
     fn examples(&self) -> usize {
         self.0.train.len()
     }
@@ -93,7 +93,7 @@ impl Objective for FindWords<'_> {
     }
 }
 
-/// Dropout off.
+/// The score on held-out text, without dropout.
 fn score(engine: &mut dyn Engine, heldout: &[Encoded], masking: &Masking, step: u64) -> Result<Evaluation> {
     let all: Vec<usize> = (0..heldout.len()).collect();
     let mut found = Vec::new();
@@ -125,5 +125,5 @@ pub fn pretrain(
     checkpoints: &mut Checkpoints,
     progress: &mut dyn Progress,
 ) -> Result<(Bert, Summary)> {
-    optimize(machine, bert, &mut FindWords(text), recipe, checkpoints, progress)
+    optimize(machine, bert, &mut MaskedLm(text), recipe, checkpoints, progress)
 }

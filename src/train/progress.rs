@@ -1,33 +1,33 @@
-//! What long work tells whoever watches, and what it asks them.
+//! How long-running work reports its progress and is asked to stop.
 
 use super::event::Event;
 use crate::error::message;
 
-/// A listener of stages and steps. Talk never goes to stdout.
+/// Receives the progress of stages and steps. Nothing of it goes to stdout.
 pub trait Progress {
-    /// A stage of `total` steps begins.
+    /// A stage of `total` steps begins; 0 where the number is unknown.
     fn begin(&mut self, stage: &str, total: u64);
-    /// `done` steps are behind; `detail` says how it stands.
+    /// `done` steps are done; `detail` is a short status.
     fn step(&mut self, done: u64, detail: &str);
-    /// The stage is over; `summary` is worth keeping.
+    /// The stage is over; `summary` is its last line.
     fn end(&mut self, summary: &str);
-    /// A line worth reading.
+    /// A line of information.
     fn note(&mut self, line: &str);
-    /// The same and more, for programs.
+    /// An event, for programs.
     fn event(&mut self, _event: &Event) {}
-    /// A line that should be read, and an event.
+    /// A warning, as a line and as an event.
     fn warn(&mut self, warning: &str) {
         let text = &message(warning);
         self.note(&format!("warning: {text}"));
         self.event(&Event::Warning { text });
     }
-    /// Whether the work shall stop where it can be taken up again.
+    /// Whether the work has been asked to stop at the next point from which it can resume.
     fn stop_wanted(&self) -> bool {
         false
     }
 }
 
-/// Listens to nothing.
+/// Ignores all progress.
 pub struct Silent;
 
 impl Progress for Silent {

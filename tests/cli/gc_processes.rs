@@ -96,7 +96,10 @@ fn weights_that_were_being_trained_again_go_on_from_their_checkpoint() {
     gc(&store, &[]);
     let output = plain(&bench, &bench.arguments("runs", "sst2", &other)).output().unwrap();
     let said = stderr(&output);
-    assert!(output.status.success() && said.contains("goes on after step ") && said.contains(BACK), "{said}");
+    assert!(
+        output.status.success() && said.contains("resuming after step ") && said.contains(BACK),
+        "{said}"
+    );
     assert!(bench.stage_file("runs", &record, "finetune", "model.safetensors") == weights);
     assert!(!has(&store, "finetune", Some("checkpoint")));
 }

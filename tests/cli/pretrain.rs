@@ -231,7 +231,7 @@ fn a_pre_training_that_is_killed_and_stopped_ends_as_if_it_had_not_been() {
             child.kill().unwrap();
         }
         let output = child.wait_with_output().unwrap();
-        went_on += stderr(&output).matches("goes on after step ").count();
+        went_on += stderr(&output).matches("resuming after step ").count();
         if !alive {
             break output;
         }

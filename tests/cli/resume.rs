@@ -94,7 +94,7 @@ fn ends_as_if_it_had_not_been_sent(sent: i32) {
         }
         let output = end(child);
         let said = stderr(&output);
-        went_on += said.matches("goes on after step ").count();
+        went_on += said.matches("resuming after step ").count();
         if output.status.success() {
             break serde_json::from_slice(&output.stdout).unwrap();
         }
@@ -122,7 +122,7 @@ fn a_signal_ends_the_run_with_code_4_and_the_command_that_goes_on() {
     }
     assert_eq!(checkpoints(&bench, "stopped").len(), 1);
     let (record, said) = again(&bench, "stopped");
-    assert!(said.contains("goes on after step "), "{said}");
+    assert!(said.contains("resuming after step "), "{said}");
     assert_same_outcome(&bench, "stopped", &record, &whole);
     assert_eq!(checkpoints(&bench, "stopped").len(), 0);
 }
@@ -153,8 +153,8 @@ fn a_damaged_checkpoint_is_named_and_not_used() {
     fs::write(path, bytes).unwrap();
     let (record, said) = again(&bench, "damaged");
     let name = path.file_name().unwrap().to_string_lossy();
-    assert!(said.contains(&format!("{name} is damaged and is passed over")), "{said}");
-    assert!(!said.contains("goes on after step"), "{said}");
+    assert!(said.contains(&format!("{name} is damaged and is ignored")), "{said}");
+    assert!(!said.contains("resuming after step"), "{said}");
     assert_same_outcome(&bench, "damaged", &record, &whole);
 }
 

@@ -94,7 +94,7 @@ fn an_element_whose_time_is_up_goes_back_into_the_queue_and_goes_on_there() {
     let output = mock.element(&script, &[("SLURM_RESTART_COUNT", "1")]).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert!(stdout(&output).contains("begins, for the 2. time"), "{}", stdout(&output));
-    assert!(crate::sweep::logs(&mock.bench.path("runs")).contains("goes on after step"));
+    assert!(crate::sweep::logs(&mock.bench.path("runs")).contains("resuming after step"));
     assert_eq!(outcomes(&mock.bench.path("runs")).len(), 1);
     assert_eq!(mock.calls(), Vec::<String>::new());
 }

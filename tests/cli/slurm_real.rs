@@ -183,7 +183,7 @@ fn an_element_at_its_time_limit_is_told_goes_back_into_the_queue_and_goes_on() {
     assert!(said.contains("Slurm says that the time is up: back into the queue"), "{said}");
     assert!(said.contains("begins, for the 2. time"), "{said}");
     assert_eq!(attempts[0] as usize, said.matches("begins").count(), "{said}");
-    assert!(logs(&bench.path(STORE)).contains("goes on after step"));
+    assert!(logs(&bench.path(STORE)).contains("resuming after step"));
     assert_each_stage_computed_once(&bench.path(STORE));
     wait_for_equal_outcomes(&bench, locally);
 }
@@ -205,7 +205,7 @@ fn an_element_that_somebody_puts_back_into_the_queue_goes_on_once() {
     let said = said(&bench);
     // By Slurm, and not once more by the element.
     assert!(said.contains("begins, for the 2. time") && !said.contains("back into the queue"), "{said}");
-    assert!(logs(&bench.path(STORE)).contains("goes on after step"));
+    assert!(logs(&bench.path(STORE)).contains("resuming after step"));
     assert_each_stage_computed_once(&bench.path(STORE));
     wait_for_equal_outcomes(&bench, locally);
 }
@@ -269,7 +269,7 @@ fn a_node_that_dies_with_all_its_processes_and_comes_back_finishes_the_sweep() {
     node("revive");
     assert_eq!(wait_for_all(&bench, 120, 2), [2, 2]);
     assert!(said(&bench).contains("begins, for the 2. time"));
-    assert_eq!(logs(&dir).matches("goes on after step").count(), 2);
+    assert_eq!(logs(&dir).matches("resuming after step").count(), 2);
     assert_each_stage_computed_once(&dir);
     wait_for_equal_outcomes(&bench, start_locally(&bench, &[&grid[..], &["--jobs", "2"]].concat()));
 }

@@ -93,7 +93,7 @@ fn a_sweep_that_was_stopped_goes_on_with_the_same_command_to_the_same_records() 
     }
     all_done(&bench, "stopped", GRID);
     let logs = crate::sweep::logs(&dir);
-    assert!(logs.contains("goes on after step"), "{logs}");
+    assert!(logs.contains("resuming after step"), "{logs}");
     assert_eq!(outcomes(&dir), outcomes(&bench.path("whole")));
     assert_no_temporary_file(&dir.join("sweeps"));
 }

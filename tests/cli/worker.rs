@@ -108,7 +108,9 @@ fn a_worker_whose_time_is_up_stops_where_the_work_can_be_taken_up_again() {
     assert!(has(&bench.path("late"), "finetune", Some("checkpoint")));
     // So does one that is asked to.
     let mut child = worker(&bench, "late", &id, &[]).spawn().unwrap();
-    assert!(wait_until(&mut child, || crate::sweep::logs(&bench.path("late")).contains("goes on after step")));
+    assert!(
+        wait_until(&mut child, || crate::sweep::logs(&bench.path("late")).contains("resuming after step"))
+    );
     signal(&child, libc::SIGUSR1);
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));

@@ -1,4 +1,4 @@
-//! `<dir>/<run>/events.out.tfevents.<time>.<host>.<pid>`: scalars for TensorBoard, a file for each process of a run.
+//! `<dir>/<run>/events.out.tfevents.<time>.<host>.<pid>`: scalars for TensorBoard, one file for each process of a run.
 
 pub mod proto;
 pub mod record;
@@ -17,10 +17,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// In every name of an event file; TensorBoard looks for it.
+/// Part of every event file's name; TensorBoard looks for it.
 const MARK: &str = "tfevents";
 
-/// A process of a run writes some hundred kilobytes.
+/// Far more than the few hundred kilobytes that a process writes.
 const LARGEST: u64 = 1 << 30;
 
 /// What the steps 0, 1 and 2 of `eval/…` are.
@@ -31,9 +31,8 @@ pub struct TensorBoard {
     path: PathBuf,
     file: File,
     size: u64,
-    /// Points in the files of earlier processes, by tag and step. A run that goes on from a checkpoint takes some
-    /// steps once more, with the same outcome: those are not written again, for not every reader of event files
-    /// knows what to do with a step that is there twice.
+    /// Points in the files of earlier processes, by tag and step. A run that resumes from a checkpoint repeats some steps,
+    /// with the same values; these are not written again, since not every reader of event files can handle duplicates.
     earlier: HashMap<(String, i64), f32>,
 }
 
@@ -42,8 +41,7 @@ impl TensorBoard {
     pub fn create(dir: &Path, run: &str) -> Result<Self> {
         let refused = |path: &Path, error: io::Error| {
             Error::data(format!(
-                "cannot write {} for TensorBoard: {error}. Name a folder that can be written with --tensorboard, or \
-                 leave the flag out.",
+                "cannot write {} for TensorBoard: {error}. Give --tensorboard a writable folder, or drop the flag.",
                 path.display()
             ))
         };
@@ -62,7 +60,7 @@ impl TensorBoard {
         Ok(own)
     }
 
-    /// These values at this step, unless an earlier process wrote them. How fast it was does not matter for that.
+    /// Writes these values at this step, unless an earlier process has written the same. Speed may differ.
     fn scalars(&mut self, step: u64, scalars: Vec<Value>) -> io::Result<()> {
         let step = step as i64;
         let mut lasting = scalars.iter().filter(|value| !value.tag.ends_with(RATE));
@@ -75,13 +73,13 @@ impl TensorBoard {
         self.write(&proto::Event { wall_time: now(), step, file_version: None, summary })
     }
 
-    /// In one piece: a reader may look at any time.
+    /// Writes a record at once, since a reader may be following the file.
     fn write(&mut self, event: &proto::Event) -> io::Result<()> {
         let bytes = record::framed(event);
         let written = self.file.write_all(&bytes);
         match &written {
             Ok(()) => self.size += bytes.len() as u64,
-            // Behind a part of a record nothing could be read.
+            // Nothing after a partial record could be read.
             Err(_) => drop(self.file.set_len(self.size)),
         }
         written
@@ -115,7 +113,7 @@ impl Recorder for TensorBoard {
     }
 }
 
-/// The one scalar that a repeated step does not have the same of.
+/// The one scalar that differs when a step is repeated.
 const RATE: &str = "tokens_per_s";
 
 fn training(group: &str, step: &TrainingStep) -> Vec<Value> {

@@ -3,19 +3,19 @@
 use super::proto::Event;
 use prost::Message;
 
-/// CRC-32C, turned and shifted so that a checksum of data that has checksums in it is a good one.
+/// TensorFlow's masked CRC-32C, which stays a good checksum for data that contains checksums.
 fn masked(bytes: &[u8]) -> [u8; 4] {
     crc32c::crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8).to_le_bytes()
 }
 
-/// The event as it stands in a file.
+/// The event framed as a record.
 pub fn framed(event: &Event) -> Vec<u8> {
     let message = event.encode_to_vec();
     let length = (message.len() as u64).to_le_bytes();
     [&length[..], &masked(&length), &message, &masked(&message)].concat()
 }
 
-/// The events of a file, up to the first that is cut off or damaged.
+/// The events of a file, up to the first record that is cut off or damaged.
 pub fn events(mut bytes: &[u8]) -> Vec<Event> {
     let mut found = Vec::new();
     while let Some((event, rest)) = first(bytes) {
