@@ -3,7 +3,7 @@
 use std::{
     cell::Cell,
     io::{self, Read},
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
 use ureq::{

@@ -51,7 +51,6 @@ pub enum Purpose {
     Initialisation = 16,
     DataOrder = 17,
     Split = 18,
-    Control = 19,
     DemoTask = 20,
     Masking = 21,
 }

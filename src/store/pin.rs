@@ -8,7 +8,7 @@ use std::{fs::File, path::PathBuf, thread};
 
 use super::{
     Done, Lease, Lock, POLL_INTERVAL, StageHandle, StageId, Store, atomic_write, links::refuse_link, locks,
-    writer,
+    manifest, writer,
 };
 use crate::error::{Error, Result};
 
@@ -213,7 +213,7 @@ mod tests {
         let checkpoint = restore.checkpoint_dir();
         std::fs::create_dir_all(&checkpoint).unwrap();
         std::fs::write(checkpoint.join("step-1"), "1").unwrap();
-        drop(again);
+        drop(restore);
         assert!(matches!(store.begin(&id, &mut |_| Ok(())).unwrap(), Begin::Done(_)));
         Collector::new(&store, Keep::Models, true).stage(&store, &id).unwrap();
         assert!(checkpoint.join("step-1").exists());

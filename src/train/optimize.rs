@@ -10,13 +10,12 @@ use super::{
 };
 use crate::{
     cores,
-    engine::{Engine, Machine, StepStats, Update},
+    engine::{Engine, Machine, Update},
     error::{Error, Result},
     model::Bert,
     ops::{
         adamw::{self, AdamW, Moments},
         dropout::DropoutPlan,
-        pending::Pending,
         rng::{Purpose, Stream},
     },
 };

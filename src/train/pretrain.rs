@@ -4,7 +4,7 @@ use super::{
     checkpoint::{Checkpoints, Evaluation},
     dataset::input,
     log::{PendingStep, Summary},
-    optimize::{Objective, PendingStep, Recipe, optimize},
+    optimize::{Objective, Recipe, optimize},
     progress::Progress,
 };
 use crate::{
