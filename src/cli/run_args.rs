@@ -83,7 +83,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "MODE", help_heading = "What to run")]
     pub mode: Option<String>,
 
-    /// Seed of the order of the examples, the classifier's initial weights and dropout [default: 1337]
+    /// Seed of example order, classifier initialisation and dropout [default: 1337]
     ///
     /// The paper's seeds are 1337, 42, 86, 71 and 166. --set seeds.order=N, seeds.init=N or seeds.dropout=N changes
     /// one of the three.
@@ -139,6 +139,7 @@ pub struct RunArgs {
     /// The format of the matrix products [default: f32]
     #[arg(long, value_name = "DTYPE", value_parser = one_of::<Format>(), help_heading = "Where and how")]
     /// Format of matrix products: f32, bf16 (weights and sums stay f32), or tf32 on CUDA [default: f32]
+    /// Matrix products in f32, bf16 with f32 weights and sums, or tf32 on CUDA [default: f32]
     #[arg(long, value_name = "DTYPE", help_heading = "Where and how")]
     pub dtype: Option<String>,
 

@@ -77,26 +77,6 @@ dispatch! {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rounding_is_that_of_the_half_crate_for_every_pattern_of_the_upper_bits() {
-        for high in 0..=u16::MAX {
-            for low in [0u32, 1, 0x7FFF, 0x8000, 0x8001, 0xFFFF] {
-                let x = f32::from_bits(u32::from(high) << 16 | low);
-                let expected = half::bf16::from_f32(x);
-                let found = half::bf16::from_bits(round(x) as u16);
-                assert!(
-                    found.to_bits() == expected.to_bits() || found.is_nan() && expected.is_nan(),
-                    "{x:e}: {found} and {expected}"
-                );
-            }
-        }
-    }
-}
-
 /// What bf16 operands give, on a processor that has no instruction for them: those of an f32 kernel, rounded when they
 /// are packed.
 pub(super) struct Rounded<K>(PhantomData<K>);
@@ -126,5 +106,25 @@ impl<K: Kernel> Kernel for Rounded<K> {
     unsafe fn tile(len: usize, a: *const f32, b: *const f32, tile: Tile, add: bool) {
         // SAFETY: the caller promises the same.
         unsafe { K::tile(len, a, b, tile, add) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounding_is_that_of_the_half_crate_for_every_pattern_of_the_upper_bits() {
+        for high in 0..=u16::MAX {
+            for low in [0u32, 1, 0x7FFF, 0x8000, 0x8001, 0xFFFF] {
+                let x = f32::from_bits(u32::from(high) << 16 | low);
+                let expected = half::bf16::from_f32(x);
+                let found = half::bf16::from_bits(round(x) as u16);
+                assert!(
+                    found.to_bits() == expected.to_bits() || found.is_nan() && expected.is_nan(),
+                    "{x:e}: {found} and {expected}"
+                );
+            }
+        }
     }
 }
