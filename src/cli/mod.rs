@@ -1,6 +1,5 @@
 //! The command line: one file for each verb. Nothing outside this folder knows clap.
 
-pub mod args;
 mod choice;
 mod console;
 mod contents;

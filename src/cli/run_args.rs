@@ -1,19 +1,9 @@
 //! The flags of `lottery run`, and the settings that they make up.
 
-use std::path::{Path, PathBuf};
-
-use clap::{Args, Parser, Subcommand, builder::RangedI64ValueParser};
-use toml::Table;
-
 use super::{
     choice::{one_of, presets},
-    gc::GcArgs,
-    pretrain::PretrainArgs,
-    status::StatusArgs,
-    sweep::SweepArgs,
-    worker::WorkerArgs,
+    options::{add_environment, keep, numbers, store_folder, variable},
 };
-use super::options::{add_environment, keep, numbers, store_folder, variable};
 use crate::{
     config::{ExperimentConfig, Layers},
     engine::Machine,
@@ -65,22 +55,12 @@ Settings, each overriding those before it: defaults, preset, --config file, flag
 pub struct RunArgs {
     /// The task
     ///
-    /// GLUE's own spellings (SST-2, STS-B) are accepted. demo is what runs when neither a task, a model nor data are named.
+    /// GLUE's own spellings (SST-2, STS-B) are accepted. demo runs when neither task, model nor data are given.
     #[arg(long, value_name = "TASK", value_parser = one_of::<TaskId>(), help_heading = "What to run")]
     pub task: Option<String>,
 
     /// Which subnetwork to retrain [default: good]
     #[arg(long, value_name = "MODE", value_parser = one_of::<Mode>(), help_heading = "What to run")]
-    /// GLUE's own spellings (SST-2, STS-B) are accepted. demo is generated and needs no data folder; it runs when neither
-    /// task, model nor data are given.
-    #[arg(long, value_name = "TASK", help_heading = "What to run")]
-    pub task: Option<String>,
-
-    /// Which subnetwork to retrain: good, bad, random, inverse or full [default: good]
-    ///
-    /// good: the units that survive the search. bad: equally many, taken from the pruned ones first. random: equally
-    /// many, drawn by the seed. inverse: all pruned units. full: the whole model, trained a second time.
-    #[arg(long, value_name = "MODE", help_heading = "What to run")]
     pub mode: Option<String>,
 
     /// Seed of example order, classifier initialisation and dropout [default: 1337]
@@ -110,12 +90,6 @@ pub struct RunArgs {
 
     /// The recipe [default: prasanna2020, and tiny for the model tiny]
     #[arg(long, value_name = "NAME", value_parser = presets(), help_heading = "Settings")]
-    /// The recipe: prasanna2020, prasanna2020-code, small or tiny [default: prasanna2020]
-    ///
-    /// prasanna2020: the paper's protocol with its importance formula. prasanna2020-code: what its published code
-    /// computes. small: a training recipe for models of MiniLM's size. tiny: the recipe for the model tiny on the demo
-    /// task, and its default.
-    #[arg(long, value_name = "NAME", help_heading = "Settings")]
     pub preset: Option<String>,
 
     /// A TOML file of settings; overrides the preset, and flags override it
@@ -138,9 +112,6 @@ pub struct RunArgs {
 
     /// The format of the matrix products [default: f32]
     #[arg(long, value_name = "DTYPE", value_parser = one_of::<Format>(), help_heading = "Where and how")]
-    /// Format of matrix products: f32, bf16 (weights and sums stay f32), or tf32 on CUDA [default: f32]
-    /// Matrix products in f32, bf16 with f32 weights and sums, or tf32 on CUDA [default: f32]
-    #[arg(long, value_name = "DTYPE", help_heading = "Where and how")]
     pub dtype: Option<String>,
 
     /// CPU threads; the result does not depend on them [default: one per core, less those that other runs use]
@@ -270,12 +241,10 @@ mod tests {
     use super::*;
     use crate::{
         choice::Choice,
+        cli::{Cli, Verb},
         config::{DEFAULT_PRESET, presets},
         engine::Device,
     };
-    use crate::cli::{Cli, Verb};
-    use crate::config::{DEFAULT_PRESET, Device, METHODS, MODES, TASKS, presets};
-    use crate::ops::Format;
 
     fn typed(line: &str) -> RunArgs {
         let cli = Cli::try_parse_from(line.split_whitespace()).unwrap();

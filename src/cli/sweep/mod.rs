@@ -9,10 +9,7 @@ pub use execution::ExecutionArgs;
 pub use show::{count, document, duration, some_failed};
 
 use super::{
-    args::{self, RunArgs, numbers},
     choice::{one_of, presets},
-    console::to_stderr,
-    run::print,
     options::{self, add_environment, numbers},
     output::{print, to_stderr},
     run_args::RunArgs,
@@ -93,8 +90,6 @@ pub struct SweepArgs {
 
     /// Tasks
     #[arg(long, alias = "task", value_delimiter = ',', value_name = "TASK,…", value_parser = one_of::<TaskId>(), help_heading = "Grid")]
-    /// Tasks, as for --task of `lottery run`
-    #[arg(long, alias = "task", value_delimiter = ',', value_name = "TASK,…", help_heading = "Grid")]
     tasks: Vec<String>,
 
     /// Subnetworks
