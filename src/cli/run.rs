@@ -129,10 +129,8 @@ fn compute(
         cores::feed_gpu();
     }
     let (record, path) = experiment::run(&experiment, store, progress)?;
-    // The others were told when the texts were read.
-    let new = record.warnings.iter().filter(|warning| !experiment.inputs.warnings.contains(warning));
     // The others were reported when the texts were read.
-    let new = record.warnings.iter().filter(|warning| !experiment.warnings.contains(warning));
+    let new = record.warnings.iter().filter(|warning| !experiment.inputs.warnings.contains(warning));
     new.for_each(|warning| progress.warn(warning));
     Ok((record, path))
 }

@@ -12,7 +12,7 @@ use crate::{
     cores,
     engine::Machine,
     error::{Error, Result},
-    store::{Begin, Done, Held, StageId, StageWriter, Store, WEIGHTS},
+    store::{Begin, Done, Pinned, StageId, StageWriter, Store, WEIGHTS},
     train::{Event, Progress},
 };
 use serde_json::{Value, json};
@@ -31,7 +31,7 @@ pub fn execute(
     progress: &mut dyn Progress,
 ) -> Result<Outcomes> {
     let mut done = Outcomes::new();
-    let mut pins: BTreeMap<&str, Option<Held>> = BTreeMap::new();
+    let mut pins: BTreeMap<&str, Option<Pinned>> = BTreeMap::new();
     for (index, node) in graph.nodes().iter().enumerate() {
         let stage = &*node.stage;
         let identity = stage.identity(&Known::of(inputs.hashes(), &done))?.ok_or_else(|| early(node.name))?;
@@ -57,7 +57,7 @@ pub fn execute(
         }
         pins.retain(|name, _| graph.loads_later(index, name));
         if graph.loads_later(index, node.name) {
-            pins.insert(node.name, store.hold(&id, WEIGHTS)?);
+            pins.insert(node.name, store.pin(&id, WEIGHTS)?);
         }
         done.insert(node.name, found);
     }
@@ -79,9 +79,9 @@ pub(super) fn once(
         if progress.stop_wanted() {
             return Err(Error::stopped(&format!("while another process computes {id}")));
         }
-        cores::leave();
+        cores::release();
         if !announced {
-            progress.say(&format!("{id}: another process computes it; waiting"));
+            progress.note(&format!("{id}: another process computes it; waiting"));
             progress.event(&Event::StageWaits { stage });
         }
         announced = true;
@@ -89,7 +89,7 @@ pub(super) fn once(
     })?;
     match begun {
         Begin::Done(done) => {
-            progress.say(&format!("{id}: found in the store, nothing computed"));
+            progress.note(&format!("{id}: found in the store, nothing computed"));
             progress.event(&Event::StageFound { stage });
             Ok(done)
         }

@@ -67,7 +67,7 @@ impl Inputs {
         cache: Option<&Path>,
         progress: &mut dyn Progress,
     ) -> Result<Self> {
-        let machine = Machine::open(device, sources.dtype, &mut |why| progress.say(why))?;
+        let machine = Machine::open(device, sources.dtype, &mut |why| progress.note(why))?;
         let task = sources.task.spec();
         let folder = model_folder(&sources.model, progress)?;
         let model = Pretrained::load(&folder.dir)?;

@@ -4,7 +4,7 @@ use super::{graph::Node, stage::Given};
 use crate::{
     cores,
     error::{Error, Result},
-    store::{Again, Done, Held, Store, WEIGHTS, Wanted},
+    store::{Availability, Done, Pinned, Restore, Store, WEIGHTS},
     train::{Event, Progress},
 };
 
@@ -14,47 +14,47 @@ pub(super) fn weights_for(
     given: &Given,
     store: &Store,
     progress: &mut dyn Progress,
-) -> Result<Held> {
+) -> Result<Pinned> {
     let id = given.outcome(node.name)?.id();
     let mut announced = false;
     loop {
-        let wanted = store.want(id, WEIGHTS, &mut |id| {
+        let wanted = store.pin_or_restore(id, WEIGHTS, &mut |id| {
             if progress.stop_wanted() {
                 return Err(Error::stopped(&format!("while another process computes the weights of {id}")));
             }
-            cores::leave();
+            cores::release();
             if !announced {
-                progress.say(&format!("{id}: another process computes its weights; waiting"));
+                progress.note(&format!("{id}: another process computes its weights; waiting"));
                 progress.event(&Event::StageWaits { stage: id.as_str() });
             }
             announced = true;
             Ok(())
         })?;
         match wanted {
-            Wanted::There(held) => return Ok(held),
-            Wanted::Removed(_) if progress.stop_wanted() => {
+            Availability::Pinned(pinned) => return Ok(pinned),
+            Availability::Removed(_) if progress.stop_wanted() => {
                 return Err(Error::stopped(&format!("before the weights of {id}")));
             }
-            Wanted::Removed(again) => retrain(node, given, again, progress)?,
+            Availability::Removed(restore) => retrain(node, given, restore, progress)?,
         }
     }
 }
 
 /// Scores and tickets in the store belong to the bits that were removed: other bits are refused.
-fn retrain(node: &Node, given: &Given, again: Again, progress: &mut dyn Progress) -> Result<()> {
-    let (done, own) = (again.done().clone(), given.inputs.machine.program());
+fn retrain(node: &Node, given: &Given, restore: Restore, progress: &mut dyn Progress) -> Result<()> {
+    let (done, own) = (restore.done().clone(), given.inputs.machine.program());
     let id = done.id();
     let by: Vec<&str> =
         done.info()["computed_by"].as_array().into_iter().flatten().filter_map(|by| by.as_str()).collect();
     let kernels = |program: &str| program.rsplit(' ').next().map(str::to_owned);
-    if again.was_other(&own) || by.iter().any(|program| kernels(program) != kernels(&own)) {
+    if restore.is_known_to_differ(&own) || by.iter().any(|program| kernels(program) != kernels(&own)) {
         return Err(other_bits(&done, &by, &own));
     }
-    progress.say(&format!("{id}: its weights were removed to save room; training them again"));
+    progress.note(&format!("{id}: its weights were removed to save room; training them again"));
     progress.event(&Event::StageBegins { stage: id.as_str() });
     let given = Given { id, ..*given };
-    let (bert, summary) = node.stage.retrain(&given, again.checkpoint_dir(), progress)?;
-    if !again.finish(&bert.to_safetensors()?, &own)? {
+    let (bert, summary) = node.stage.retrain(&given, restore.checkpoint_dir(), progress)?;
+    if !restore.finish(&bert.to_safetensors()?, &own)? {
         return Err(other_bits(&done, &by, &own));
     }
     progress.end(&format!(

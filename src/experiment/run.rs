@@ -40,7 +40,7 @@ impl Experiment {
         let inputs = Inputs::load(&Sources::new(&config), config.run.device, cache, progress)?;
         let hidden = ("--set train.dropout=", config.train.dropout);
         let attention = ("--set train.attention_dropout=", config.train.attention_dropout);
-        other_dropouts(&inputs.model.config, hidden, attention).iter().for_each(|note| progress.say(note));
+        other_dropouts(&inputs.model.config, hidden, attention).iter().for_each(|note| progress.note(note));
         let experiment = Self { config, inputs, protocol, graph };
         experiment.scoring_data()?;
         experiment.describe(progress);
@@ -63,7 +63,7 @@ impl Experiment {
     fn describe(&self, progress: &mut dyn Progress) {
         let Inputs { task, dev, model, model_name, .. } = &self.inputs;
         let train = self.training_data();
-        progress.say(&format!(
+        progress.note(&format!(
             "{}: {} training and {} development examples, {:.1} tokens on average; {model_name}: {} layers × {} heads, \
              hidden size {}",
             task.folder,
@@ -77,7 +77,7 @@ impl Experiment {
         let longest = self.config.data.max_length;
         let [in_train, in_dev] = [&*train, dev].map(|data| data.of_length(longest));
         if in_train + in_dev > 0 {
-            progress.say(&format!(
+            progress.note(&format!(
                 "{in_train} training and {in_dev} development examples have {longest} tokens: longer ones are cut there \
                  (data.max_length)"
             ));
@@ -105,7 +105,7 @@ pub fn run(experiment: &Experiment, store: &Store, progress: &mut dyn Progress) 
     let path = experiment.record_path(store);
     let text = serde_json::to_string_pretty(&record).map_err(|e| Error::internal(e.to_string()))?;
     if let Some(moved) = store.write_record(&path, &format!("{text}\n"))? {
-        progress.say(&format!("the earlier record, of other settings, is now {}", moved.display()));
+        progress.note(&format!("the earlier record, of other settings, is now {}", moved.display()));
     }
     progress.event(&Event::RecordWritten { path: &path });
     Ok((record, path))

@@ -5,7 +5,7 @@ use crate::{
     engine::Machine,
     error::{Error, Result},
     model::{Bert, GateGradients, Gates},
-    ops::later::in_turn,
+    ops::pending::pipelined,
     task::{self, TaskSpec},
     train::{Dataset, Progress, dataset::input, evaluate::BATCH},
 };
@@ -47,12 +47,12 @@ impl ModelScorer<'_, '_> {
         let mut logits = Vec::new();
         let mut engine = self.machine.reader(bert)?;
         let all: Vec<usize> = (0..self.data.len()).collect();
-        let asked = all.chunks(BATCH).map(|indices| {
+        let requests = all.chunks(BATCH).map(|indices| {
             let (batch, labels) = self.data.batch(indices);
             let found = engine.gate_gradients(&input(&batch), labels.targets(), gates)?;
             Ok((batch.offsets, found))
         });
-        in_turn(asked, |offsets, (of_batch, gradients)| {
+        pipelined(requests, |offsets, (of_batch, gradients)| {
             logits.extend(of_batch);
             for sequence in 0..offsets.len() - 1 {
                 sums.collect(bert, &gradients, &offsets, sequence);

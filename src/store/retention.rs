@@ -6,8 +6,7 @@ use std::{
 };
 
 use super::{
-    Broom, Done, Keep, Kind, StageId, StageKind, Store, Weights,
-    Collector, Done, FileKind, Keep, StageId, Store,
+    Collector, Done, FileKind, Keep, StageId, StageKind, Store, Weights,
     atomic::TEMPORARY,
     gc::{names, size},
     links::{STAGES, is_link},

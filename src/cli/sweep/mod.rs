@@ -334,10 +334,8 @@ pub(super) fn execute_runs(
     Ok((fates, console.stop_wanted()))
 }
 
-fn dry_run(sweep: &Sweep, store: &Store, how: &How, options: &Options) -> Result<()> {
-    let fates = fate::standing(sweep, store)?;
 fn dry_run(sweep: &Sweep, store: &Store, execution: &ExecutionArgs, options: &Options) -> Result<()> {
-    let fates = local::standing(sweep, store)?;
+    let fates = fate::standing(sweep, store)?;
     let done = |fate: &Fate| fate.state.status == Status::Done;
     let runs: Vec<(&Run, bool)> = sweep.runs.iter().zip(fates.iter().map(done)).collect();
     let records: Vec<_> = records::all(store)?.found.into_iter().map(|(_, summary)| summary).collect();

@@ -65,8 +65,10 @@ impl Pretraining {
                 let tokenizer = match &settings.vocabulary {
                     Vocabulary::Trained(size) => {
                         let lines: Vec<&str> = train.iter().flat_map(Text::lines).collect();
-                        progress
-                            .say(&format!("making a vocabulary of {size} tokens from {} lines", lines.len()));
+                        progress.note(&format!(
+                            "making a vocabulary of {size} tokens from {} lines",
+                            lines.len()
+                        ));
                         let trained = train_vocabulary(&lines, *size, true)?;
                         let dir = tempfile::tempdir()
                             .map_err(|e| Error::data(format!("cannot create a temporary folder: {e}")))?;
@@ -88,7 +90,7 @@ impl Pretraining {
         settings.max_length = Some(max_length);
         check(&settings, max_length, config, &tokenizer, &name)?;
         let dropout = ("--dropout ", settings.dropout);
-        other_dropouts(config, dropout, dropout).iter().for_each(|note| progress.say(note));
+        other_dropouts(config, dropout, dropout).iter().for_each(|note| progress.note(note));
 
         let encode = |texts: &[Text]| -> Result<Vec<Encoded>> {
             let mut all = Vec::new();
@@ -119,7 +121,7 @@ impl Pretraining {
             tokenizer.unknown_warning(text, encoded).iter().for_each(|warning| progress.warn(warning));
         }
         let tokens = |all: &[Encoded]| all.iter().map(|sequence| sequence.ids.len()).sum::<usize>();
-        progress.say(&format!(
+        progress.note(&format!(
             "{} sequences to train on ({} tokens), {} held out ({} tokens); {name}: {} layers × {} heads, hidden size \
              {}, {} words",
             train.len(),

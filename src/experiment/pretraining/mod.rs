@@ -53,7 +53,7 @@ pub fn run(
     let id = pretraining.id();
     let done = once(machine, store, &id, &inputs, progress, |writer, progress| {
         let (bert, notes) = pretraining.first_weights()?;
-        notes.iter().for_each(|note| progress.say(note));
+        notes.iter().for_each(|note| progress.note(note));
         let recipe = pretraining.settings.recipe();
         let total = recipe.steps(pretraining.train.len());
         progress.begin(PRETRAIN.name, total);

@@ -53,7 +53,7 @@ impl Stage for Evaluate {
         let mask = self.subnetwork.units(given)?;
         let bert = files::load_model(given.inputs, given.outcome(self.finetune)?)?;
         let metrics = files::evaluate(given.inputs, &bert.shrunk(&mask.layer_shapes()), out)?;
-        progress.say(&format!("{}: {}", given.id, files::deciding(given.inputs, &metrics)));
+        progress.note(&format!("{}: {}", given.id, files::deciding(given.inputs, &metrics)));
         Ok(json!({}))
     }
 }

@@ -161,7 +161,7 @@ impl Stage for Train {
         let mask = self.subnetwork.units(given)?;
         let mut pretrained = inputs.model.clone();
         let whole = pretrained.build(inputs.head(), self.seeds.init, true)?;
-        pretrained.notes.iter().for_each(|note| progress.say(note));
+        pretrained.notes.iter().for_each(|note| progress.note(note));
         let bert = whole.shrunk(&mask.layer_shapes());
         drop(whole);
         let train = HeldOut::rest(self.heldout.as_ref(), &inputs.train);
