@@ -8,7 +8,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     store::Store,
-    sweep::{Sweep, fate::standing, local::Options, state::Status},
+    sweep::{Options, Sweep, fate::standing, state::Status},
 };
 use clap::Args;
 use std::time::{Duration, Instant};

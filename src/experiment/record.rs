@@ -1,8 +1,9 @@
 //! The record of one run. Field names are fixed: other programs read them.
 
 use super::{
-    Experiment, Inputs,
+    Inputs,
     devices::Devices,
+    split::{scoring_data, training_data},
     stage::Outcomes,
     stages::{self, Metrics},
     ticket::Ticket,
@@ -69,8 +70,12 @@ pub struct Subject {
 
 impl Record {
     /// From the stages of a run, all of them done.
-    pub fn new(experiment: &Experiment, done: &Outcomes, subject: Subject) -> Result<Self> {
-        let Experiment { config, inputs, .. } = experiment;
+    pub fn new(
+        config: &ExperimentConfig,
+        inputs: &Inputs,
+        done: &Outcomes,
+        subject: Subject,
+    ) -> Result<Self> {
         let Subject { mask, found, nodes } = subject;
         let [full, pruned, retrained] = nodes.map(|node| &done[node]);
         let of = |stage| -> Result<Scores> {
@@ -81,7 +86,7 @@ impl Record {
         whole.baseline = Some(baseline);
         let devices = Devices::of(done);
         let found = found.as_ref();
-        let mut warnings = warnings(experiment, &whole.metrics, &after.metrics, baseline, found, &mask);
+        let mut warnings = warnings(config, inputs, &whole.metrics, &after.metrics, baseline, found, &mask);
         warnings.extend(devices.mixture());
         Ok(Self {
             format_version: 1,
@@ -89,7 +94,7 @@ impl Record {
             task: inputs.task.name,
             metric: inputs.task.metric.name(),
             model: model(inputs)?,
-            data: data(experiment)?,
+            data: data(config, inputs)?,
             method: config.method,
             mode: config.mode,
             seed: config.seed,
@@ -140,8 +145,7 @@ fn model(inputs: &Inputs) -> Result<Value> {
 }
 
 /// The part of the record that describes the examples. Those as long as an example may be were cut, most of them.
-fn data(experiment: &Experiment) -> Result<Value> {
-    let Experiment { config, inputs, .. } = experiment;
+fn data(config: &ExperimentConfig, inputs: &Inputs) -> Result<Value> {
     let longest = config.data.max_length;
     let of = |data: &Dataset| {
         json!({
@@ -151,10 +155,10 @@ fn data(experiment: &Experiment) -> Result<Value> {
         })
     };
     Ok(json!({
-        "train": of(&experiment.training_data()),
+        "train": of(&training_data(config, inputs)),
         "dev": of(&inputs.dev),
         "dev_mismatched": inputs.dev_mismatched.as_ref().map(of),
-        "scoring": experiment.scoring_data()?.as_deref().map(of),
+        "scoring": scoring_data(config, inputs)?.as_deref().map(of),
         "sha256": inputs.data_hashes,
     }))
 }

@@ -7,18 +7,17 @@ use super::{
     graph::Graph,
     inputs::Sources,
     protocol::{self, Protocol},
-    split::{HeldOut, scoring},
+    split::{scoring_data, training_data},
     stage::{Known, Outcomes},
 };
 use crate::{
     choice::Choice,
-    config::{ExperimentConfig, Split},
+    config::ExperimentConfig,
     error::{Error, Result},
     store::{Done, Store, WEIGHTS},
-    train::{Dataset, Event, Progress},
+    train::{Event, Progress},
 };
 use std::{
-    borrow::Cow,
     collections::BTreeMap,
     path::{Path, PathBuf},
     time::Duration,
@@ -41,28 +40,15 @@ impl Experiment {
         let hidden = ("--set train.dropout=", config.train.dropout);
         let attention = ("--set train.attention_dropout=", config.train.attention_dropout);
         other_dropouts(&inputs.model.config, hidden, attention).iter().for_each(|note| progress.note(note));
+        scoring_data(&config, &inputs)?;
         let experiment = Self { config, inputs, protocol, graph };
-        experiment.scoring_data()?;
         experiment.describe(progress);
         Ok(experiment)
     }
 
-    /// What the model is trained on.
-    pub fn training_data(&self) -> Cow<'_, Dataset> {
-        HeldOut::rest(HeldOut::new(&self.config).as_ref(), &self.inputs.train)
-    }
-
-    /// What scores units and stops the search, when it is not the development set.
-    pub fn scoring_data(&self) -> Result<Option<Cow<'_, Dataset>>> {
-        match self.config.importance.split {
-            Split::Dev => Ok(None),
-            split => scoring(&self.inputs, split, Some(self.config.seed)).map(Some),
-        }
-    }
-
     fn describe(&self, progress: &mut dyn Progress) {
         let Inputs { task, dev, model, model_name, .. } = &self.inputs;
-        let train = self.training_data();
+        let train = training_data(&self.config, &self.inputs);
         progress.note(&format!(
             "{}: {} training and {} development examples, {:.1} tokens on average; {model_name}: {} layers × {} heads, \
              hidden size {}",
@@ -101,7 +87,7 @@ pub fn run(experiment: &Experiment, store: &Store, progress: &mut dyn Progress) 
     let every = Duration::try_from_secs_f64(config.run.checkpoint_every).unwrap_or(Duration::MAX);
     let done = execute(graph, inputs, every, store, progress)?;
     still_there(done.values(), store)?;
-    let record = protocol.record(experiment, &done)?;
+    let record = protocol.record(config, inputs, &done)?;
     let path = experiment.record_path(store);
     let text = serde_json::to_string_pretty(&record).map_err(|e| Error::internal(e.to_string()))?;
     if let Some(moved) = store.write_record(&path, &format!("{text}\n"))? {

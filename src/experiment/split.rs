@@ -37,6 +37,19 @@ impl HeldOut {
     }
 }
 
+/// The examples that train a model with these settings.
+pub fn training_data<'a>(config: &ExperimentConfig, inputs: &'a Inputs) -> Cow<'a, Dataset> {
+    HeldOut::rest(HeldOut::new(config).as_ref(), &inputs.train)
+}
+
+/// The examples that score units and stop the search; `None` for the development set.
+pub fn scoring_data<'a>(config: &ExperimentConfig, inputs: &'a Inputs) -> Result<Option<Cow<'a, Dataset>>> {
+    match config.importance.split {
+        Split::Dev => Ok(None),
+        split => scoring(inputs, split, Some(config.seed)).map(Some),
+    }
+}
+
 /// The examples that score units. `seed` is that of the choice; `dev` needs none.
 ///
 /// # Errors

@@ -1,12 +1,16 @@
 //! What a reader of the record must know before believing it.
 
-use super::{Experiment, stages::Metrics, ticket::Ticket};
-use crate::{config::Split, prune::Mask, task::MetricId};
+use super::{Inputs, stages::Metrics, ticket::Ticket};
+use crate::{
+    config::{ExperimentConfig, Split},
+    prune::Mask,
+    task::MetricId,
+};
 
 /// Whether a score is within one standard error of what the commonest class gives.
-fn at_baseline(experiment: &Experiment, score: f64, baseline: f64) -> bool {
-    let n = experiment.inputs.dev.len() as f64;
-    let error = match experiment.inputs.task.metric {
+fn at_baseline(inputs: &Inputs, score: f64, baseline: f64) -> bool {
+    let n = inputs.dev.len() as f64;
+    let error = match inputs.task.metric {
         MetricId::Accuracy | MetricId::F1 => (baseline * (1.0 - baseline) / n).sqrt(),
         // Of a correlation of unrelated variables.
         MetricId::Matthews | MetricId::Pearson | MetricId::Spearman | MetricId::Corr => 1.0 / n.sqrt(),
@@ -16,24 +20,25 @@ fn at_baseline(experiment: &Experiment, score: f64, baseline: f64) -> bool {
 
 /// The warnings of one run, most general first.
 pub fn warnings(
-    experiment: &Experiment,
+    config: &ExperimentConfig,
+    inputs: &Inputs,
     full: &Metrics,
     retrained: &Metrics,
     baseline: f64,
     ticket: Option<&Ticket>,
     mask: &Mask,
 ) -> Vec<String> {
-    let mut out = experiment.inputs.warnings.clone();
-    let name = experiment.inputs.task.metric.name();
-    if experiment.config.importance.split == Split::Dev && ticket.is_some() {
+    let mut out = inputs.warnings.clone();
+    let name = inputs.task.metric.name();
+    if config.importance.split == Split::Dev && ticket.is_some() {
         out.push("importance and report share the dev split".to_owned());
     }
-    if at_baseline(experiment, full[name], baseline) {
+    if at_baseline(inputs, full[name], baseline) {
         out.push(format!(
             "the full model is at the majority baseline: {name} {:.4} against {baseline:.4}; what survives pruning says nothing about the task",
             full[name]
         ));
-    } else if at_baseline(experiment, retrained[name], baseline) {
+    } else if at_baseline(inputs, retrained[name], baseline) {
         out.push(format!(
             "the retrained model is at the majority baseline: {name} {:.4} against {baseline:.4}",
             retrained[name]

@@ -1,6 +1,6 @@
 //! The process of one run.
 
-use super::{Run, Sweep, live::Live, local::Options};
+use super::{Run, Sweep, live::Live, options::Options};
 use crate::{
     error::{Error, Result},
     store::{Lease, Store, atomic_write, regular},

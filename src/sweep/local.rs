@@ -5,6 +5,7 @@ use super::{
     fate::{Fate, fate},
     job::{Job, Launch},
     live::Live,
+    options::Options,
     process::{reason, terminate, was_terminated},
     records::{self, Expected, Summary},
     sharing::Sharing,
@@ -29,28 +30,6 @@ const PAUSE: Duration = Duration::from_millis(5);
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// The exit code of a run that can be taken up again.
 const STOPPED: i32 = 4;
-
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Processes at a time.
-    pub jobs: usize,
-    /// CPU threads of each, where its settings do not say; without a number they share the cores.
-    pub threads: Option<usize>,
-    /// Begin nothing more after so many failures, and stop what runs.
-    pub max_failures: Option<usize>,
-    /// Failed runs once more.
-    pub retry: bool,
-    /// Whether to wait for runs that other processes compute; a worker of many leaves them to those.
-    pub wait_for_others: bool,
-    /// Stop then where the work can be taken up again.
-    pub until: Option<Instant>,
-    /// For each process in turn the GPUs that it may see, as `CUDA_VISIBLE_DEVICES` names them.
-    pub gpus: Vec<String>,
-    /// What stays of the runs that this sweep carried out.
-    pub keep: Keep,
-    /// Where the runs write for TensorBoard; an absolute path, for they begin in another folder.
-    pub tensorboard: Option<PathBuf>,
-}
 
 /// How many runs stand how.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

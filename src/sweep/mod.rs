@@ -18,6 +18,7 @@ pub mod grid;
 mod job;
 pub mod live;
 pub mod local;
+mod options;
 pub mod plan;
 mod process;
 pub mod records;
@@ -27,4 +28,5 @@ pub mod state;
 pub mod status;
 
 pub use grid::Grid;
+pub use options::Options;
 pub use plan::{Run, Sweep};

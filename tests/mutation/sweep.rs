@@ -6,7 +6,7 @@ use lottery::{
     experiment::Contents,
     store::Store,
     sweep::{
-        Run, Sweep,
+        Options, Run, Sweep,
         estimate::estimate,
         fate::{self, Fate},
         gc::collect,
@@ -77,7 +77,7 @@ pub fn use_sweeps(store: &Store, random: &mut Random) {
         }
     }
     if random.chance(30) {
-        let options = local::Options {
+        let options = Options {
             jobs: 1,
             threads: None,
             max_failures: None,

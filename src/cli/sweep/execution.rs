@@ -7,7 +7,7 @@ use crate::{
     },
     error::{Error, Result},
     store::Keep,
-    sweep::local::Options,
+    sweep::Options,
 };
 use clap::Args;
 use std::path::PathBuf;

@@ -24,10 +24,10 @@ use crate::{
     prune::{Method, Mode},
     store::{Keep, Store},
     sweep::{
-        Grid, Run, Sweep, estimate,
+        Grid, Options, Run, Sweep, estimate,
         fate::{self, Fate},
         grid,
-        local::{self, Options, Watcher},
+        local::{self, Watcher},
         records, slurm,
         state::Status,
     },

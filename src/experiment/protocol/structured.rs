@@ -6,7 +6,7 @@ use crate::{
     config::ExperimentConfig,
     error::Result,
     experiment::{
-        Experiment, Record,
+        Inputs, Record,
         graph::Graph,
         record::Subject,
         stage::{Known, Outcomes, early},
@@ -38,11 +38,11 @@ impl Protocol for Structured {
         Ok(graph)
     }
 
-    fn record(&self, experiment: &Experiment, done: &Outcomes) -> Result<Record> {
-        let known = Known::of(experiment.inputs.hashes(), done);
-        let mask = subnetwork(&experiment.config).mask(&known)?.ok_or_else(|| early(SEARCH))?;
+    fn record(&self, config: &ExperimentConfig, inputs: &Inputs, done: &Outcomes) -> Result<Record> {
+        let known = Known::of(inputs.hashes(), done);
+        let mask = subnetwork(config).mask(&known)?.ok_or_else(|| early(SEARCH))?;
         let found = done.get(SEARCH).map(|search| Ticket::read(search, known.hashes.model)).transpose()?;
-        Record::new(experiment, done, Subject { mask, found, nodes: [FINETUNE, EVALUATE, RETRAIN] })
+        Record::new(config, inputs, done, Subject { mask, found, nodes: [FINETUNE, EVALUATE, RETRAIN] })
     }
 }
 
