@@ -6,17 +6,22 @@
 //! from commit a299327), described by the README beside them. Without the variable every test here says that it
 //! was skipped.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf, rc::Rc};
 
-use lottery::error::Result;
-use lottery::prune::control::{bad, bad_from_good, bernoulli, keep_probability};
-use lottery::prune::{
-    Importance, Mask, Method, Mode, Mt19937, Outcome, Phase, PrunedUnits, RandomRule, RawImportance, Scorer,
-    SearchConfig, UnitSizes, control, lowest_heads, normalise, search,
+use lottery::{
+    error::Result,
+    model::{Bert, BertConfig, Head, params::Layout},
+    prune::{
+        ControlRules, Criterion, GateSums, Importance, Kind, Mask, Measurement, Method, Mode, Mt19937, Phase,
+        Probe, PrunedUnits, RandomRule, RawImportance, SearchRules, Site, Ticket, Trace,
+        control::{
+            bad::{bad, bad_from_good},
+            random::{bernoulli, keep_probability},
+        },
+        lowest, normalise,
+    },
 };
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 
 const LAYERS: usize = 12;
 const HEADS: usize = 12;
@@ -45,7 +50,12 @@ fn mask(heads: &str, ffns: &str) -> Mask {
 }
 
 fn raw(heads: Vec<f64>, ffns: Vec<f64>) -> RawImportance {
-    RawImportance { layers: LAYERS, heads_per_layer: HEADS, heads, ffns }
+    RawImportance { heads, ffns }
+}
+
+fn control(mode: Mode, random: RandomRule, good: &Mask, seed: u64) -> Mask {
+    let ticket = Ticket { mask: good, searched: Method::HeadsFfns.kinds() };
+    mode.control(ControlRules { random }).draw(&Mask::full(LAYERS, HEADS), &[ticket], seed).unwrap()
 }
 
 #[derive(Deserialize)]
@@ -144,14 +154,57 @@ struct Published {
     passes: usize,
 }
 
-impl Scorer for Published {
-    fn score(&mut self, _: &Mask) -> Result<(f64, RawImportance)> {
+impl Probe for Published {
+    fn whole(&self) -> Mask {
+        Mask::full(LAYERS, HEADS)
+    }
+
+    fn metric(&mut self, _: &Mask) -> Result<f64> {
         let pass = self.passes;
         self.passes += 1;
-        let kept = |flags: &[bool]| flags.iter().map(|kept| f64::from(u8::from(*kept))).collect();
-        let later = raw(kept(&self.last.heads), kept(&self.last.ffns));
-        let score = if self.rejected.contains(&pass) { 0.89 } else { 1.0 };
-        Ok((score, if pass == 0 { self.first.clone() } else { later }))
+        Ok(if self.rejected.contains(&pass) { 0.89 } else { 1.0 })
+    }
+
+    fn gate_gradients(&mut self, _: &Mask, _: bool, _: &mut dyn FnMut(&GateSums)) -> Result<()> {
+        panic!("the importances were published")
+    }
+
+    fn model(&self) -> &Bert {
+        panic!("the model was not published")
+    }
+}
+
+/// The importances of a [`Published`] search.
+struct Importances {
+    first: Option<RawImportance>,
+    later: RawImportance,
+}
+
+impl Criterion for Importances {
+    fn norm(&self) -> &'static str {
+        "as published"
+    }
+
+    fn measure(&mut self, _: &mut dyn Probe, _: &Mask) -> Result<Rc<dyn Measurement>> {
+        Ok(Rc::new(Measured(self.first.take().unwrap_or_else(|| self.later.clone()))))
+    }
+}
+
+struct Measured(RawImportance);
+
+impl Measurement for Measured {
+    fn importance(&self, mask: &Mask) -> Importance {
+        normalise(&self.0, mask, PrunedUnits::Included)
+    }
+}
+
+impl Published {
+    fn search(mut self, method: Method, stale: bool) -> Trace {
+        let kept = |kind| self.last.flags(kind).into_iter().map(|kept| f64::from(u8::from(kept))).collect();
+        let later = raw(kept(Kind::Heads), kept(Kind::Ffns));
+        let mut criterion = Importances { first: Some(self.first.clone()), later };
+        let rules = SearchRules { stale, ..SearchRules::default() };
+        method.search(rules).run(&mut self, &mut criterion, &mut |_| {}).unwrap()
     }
 }
 
@@ -170,7 +223,7 @@ fn full_model_raw(
     importances.iter().map(|case| ((case.task.clone(), case.seed), of_case(case))).collect()
 }
 
-fn accepted(outcome: &Outcome, phase: Phase) -> usize {
+fn accepted(outcome: &Trace, phase: Phase) -> usize {
     outcome.steps.iter().filter(|step| step.accepted && step.phase == phase).count()
 }
 
@@ -183,17 +236,22 @@ fn the_lowest_heads_are_those_that_the_first_published_step_pruned() {
         let name = format!("{}/{}", case.task, case.seed);
         let before = mask(&case.mask_before, "111111111111");
         assert_eq!(before, Mask::full(LAYERS, HEADS), "{name}");
-        assert_eq!(SearchConfig::default().heads_per_step(before.heads_total()), case.n_to_mask);
-        let importance = Importance { heads: case.importance.clone(), ffns: vec![0.0; LAYERS] };
-        let lowest = lowest_heads(&importance, &before, case.n_to_mask, false).unwrap();
-        assert_eq!(lowest, case.newly_masked, "{name}");
+        assert_eq!(SearchRules::default().heads_per_step(before.heads_total()), case.n_to_mask);
+        let importance = Importance::of_units(&before, &case.importance, &[0.0; LAYERS]);
+        let units = lowest(&importance, &before, Kind::Heads, case.n_to_mask).unwrap();
         let mut after = before;
-        lowest.iter().for_each(|index| after.heads[*index] = false);
-        assert_eq!(after.heads, flags(&case.mask_after), "{name}");
+        units.iter().for_each(|(site, head)| after.prune(site, *head));
+        let place = |(site, head)| match site {
+            Site::Heads(layer) => layer * HEADS + head,
+            other => panic!("{other:?}"),
+        };
+        let lowest: Vec<usize> = units.into_iter().map(place).collect();
+        assert_eq!(lowest, case.newly_masked, "{name}");
+        assert_eq!(after.flags(Kind::Heads), flags(&case.mask_after), "{name}");
         let last = flags(&case.final_mask);
         assert!(lowest.iter().all(|index| !last[*index]), "{name}");
         assert_eq!(last.iter().filter(|kept| **kept).count(), case.heads_left, "{name}");
-        assert_eq!(after.heads == last, case.exact_final, "{name}");
+        assert_eq!(after.flags(Kind::Heads) == last, case.exact_final, "{name}");
     }
 }
 
@@ -210,13 +268,8 @@ fn a_heads_search_takes_the_published_first_step_and_ends_at_the_published_mask(
         assert_eq!(pruned % case.n_to_mask, 0, "{name}");
         let steps = pruned / case.n_to_mask;
         let first = raw(raws[&(case.task.clone(), case.seed)].clone(), vec![1.0; LAYERS]);
-        let mut scorer = Published { first, last: last.clone(), rejected: vec![steps + 1], passes: 0 };
-        let cfg = SearchConfig {
-            method: Method::Heads,
-            pruned_units: PrunedUnits::Included,
-            ..SearchConfig::default()
-        };
-        let outcome = search(&cfg, LAYERS, HEADS, &mut scorer, &mut |_| {}).unwrap();
+        let published = Published { first, last: last.clone(), rejected: vec![steps + 1], passes: 0 };
+        let outcome = published.search(Method::Heads, false);
         let mut first_step: Vec<usize> =
             outcome.steps[0].pruned_heads.iter().map(|[layer, head]| layer * HEADS + head).collect();
         first_step.sort_unstable();
@@ -244,12 +297,10 @@ fn three_phases_with_the_published_step_counts_end_at_the_published_mask() {
         let last = mask(&case.final_head_mask, &case.final_mlp_mask);
         let kept = |flags: &[bool]| flags.iter().map(|kept| f64::from(u8::from(*kept))).collect();
         // FFN importances of the full model were not published: the first pass gives those of the final mask.
-        let first = raw(raws[&(case.task.clone(), case.seed)].clone(), kept(&last.ffns));
+        let first = raw(raws[&(case.task.clone(), case.seed)].clone(), kept(&last.flags(Kind::Ffns)));
         let rejected = vec![a + 1, a + b + 2, a + b + c + 3];
-        let mut scorer = Published { first, last: last.clone(), rejected, passes: 0 };
-        let cfg =
-            SearchConfig { stale: true, pruned_units: PrunedUnits::Included, ..SearchConfig::default() };
-        let outcome = search(&cfg, LAYERS, HEADS, &mut scorer, &mut |_| {}).unwrap();
+        let published = Published { first, last: last.clone(), rejected, passes: 0 };
+        let outcome = published.search(Method::HeadsFfns, true);
         let counts = [Phase::Joint, Phase::Heads, Phase::Ffns].map(|phase| accepted(&outcome, phase));
         assert_eq!(counts, [a, b, c], "{name}");
         assert_eq!(outcome.mask, last, "{name}");
@@ -284,10 +335,10 @@ fn normalisation_gives_the_published_head_importances_back() {
             (case.range * h + case.min) * 3f64.powi(layer - 9)
         });
         // The published masks of these passes do not matter: masked heads were included.
-        let mut pruned = Mask::full(LAYERS, HEADS);
-        pruned.heads.iter_mut().step_by(3).for_each(|kept| *kept = false);
+        let every_third: Vec<bool> = (0..LAYERS * HEADS).map(|head| head % 3 > 0).collect();
+        let pruned = Mask::full(LAYERS, HEADS).with_flags(Kind::Heads, &every_third);
         let ours = normalise(&raw(stretched.collect(), vec![1.0; 12]), &pruned, PrunedUnits::Included);
-        for (ours, published) in ours.heads.iter().zip(&published) {
+        for (ours, published) in ours.values(Kind::Heads).iter().zip(&published) {
             assert!((f64::from(*ours) - published).abs() < 5e-7, "{name}: {ours} {published}");
         }
     }
@@ -299,9 +350,11 @@ fn normalisation_gives_the_published_ffn_importances_back() {
     let Some(cases) = golden::<Vec<FfnImportance>>(test, "mlp_importance.json") else { return };
     assert_eq!(cases.len(), 50);
     for case in &cases {
-        let at = Mask { ffns: flags(&case.mlp_mask), ..Mask::full(LAYERS, HEADS) };
+        let at = Mask::full(LAYERS, HEADS).with_flags(Kind::Ffns, &flags(&case.mlp_mask));
         let published: Vec<f32> = case.mlp_importance.iter().map(|v| *v as f32).collect();
-        let ours = |ffns: Vec<f64>| normalise(&raw(vec![1.0; 144], ffns), &at, PrunedUnits::Included).ffns;
+        let ours = |ffns: Vec<f64>| {
+            normalise(&raw(vec![1.0; 144], ffns), &at, PrunedUnits::Included).values(Kind::Ffns)
+        };
         // Min-max twice is min-max once, and its input's scale and offset do not matter.
         assert_eq!(ours(case.mlp_importance.clone()), published);
         let moved = ours(case.mlp_importance.iter().map(|v| 3e-4 * v + 2e-5).collect());
@@ -327,8 +380,8 @@ fn bernoulli_draws_are_the_published_random_masks_bit_for_bit() {
                 continue;
             };
             let good = mask(&heads.good, &ffns.good);
-            assert_eq!(f64::from(keep_probability(&good.heads)), heads.keep_probability);
-            assert_eq!(f64::from(keep_probability(&good.ffns)), ffns.keep_probability);
+            assert_eq!(f64::from(keep_probability(&good.flags(Kind::Heads))), heads.keep_probability);
+            assert_eq!(f64::from(keep_probability(&good.flags(Kind::Ffns))), ffns.keep_probability);
             assert_eq!(bernoulli(&good, &mut generator), mask(&heads.random, &ffns.random), "{task}/{seed}");
             replayed += 2;
         }
@@ -338,7 +391,7 @@ fn bernoulli_draws_are_the_published_random_masks_bit_for_bit() {
     let first = |kind| cases.iter().find(|c| c.task == "CoLA" && c.seed == 1337 && c.kind == kind).unwrap();
     let (heads, ffns) = (first("head_mask"), first("mlp_mask"));
     assert_eq!(
-        control(Mode::Random, Method::HeadsFfns, &mask(&heads.good, &ffns.good), 13, RandomRule::Bernoulli),
+        control(Mode::Random, RandomRule::Bernoulli, &mask(&heads.good, &ffns.good), 13),
         mask(&heads.random, &ffns.random)
     );
 }
@@ -356,7 +409,7 @@ fn bad_masks_share_with_good_exactly_what_the_published_ones_share() {
         assert_eq!(bad_from_good(good.heads_kept(), good.heads_total()), from_good.0, "{name}");
         assert_eq!(bad_from_good(good.ffns_kept(), good.ffns_total()), from_good.1, "{name}");
         let ours = [
-            control(Mode::Bad, Method::HeadsFfns, &good, case.seed, RandomRule::Exact),
+            control(Mode::Bad, RandomRule::Exact, &good, case.seed),
             bad(&good, &mut Mt19937::new(case.seed as u32)),
         ];
         for bad in ours.iter().chain([&published]) {
@@ -399,8 +452,7 @@ fn the_parameters_left_are_the_published_ones_but_for_the_output_bias_of_empty_l
     let Some(good) = good_masks(test) else { return };
     let Some(supers) = golden::<Vec<SuperMask>>(test, "super_masks.json") else { return };
     let Some(sizes) = golden::<BTreeMap<String, Sizes>>(test, "sizes.json") else { return };
-    let hidden = 768;
-    let units = UnitSizes::new(hidden, hidden / HEADS, 3072);
+    let config = BertConfig::of_shape(LAYERS, 768, HEADS, 3072);
     let mut empty_layers = 0;
     for (key, size) in &sizes {
         let (kind, task) = key.split_once('/').unwrap();
@@ -415,8 +467,13 @@ fn the_parameters_left_are_the_published_ones_but_for_the_output_bias_of_empty_l
             // The published removal drops the output projection's bias with the last head of a layer; here it
             // stays, so that a removed ticket computes what the masked one computes.
             let empty = (0..LAYERS).filter(|layer| ticket.kept_heads(*layer).is_empty()).count();
-            let ours = size.params_full - ticket.pruned_parameters(&units);
-            assert_eq!(ours - empty * hidden, *left, "{key}/{seed}");
+            let head = Head::Classifier { labels: if task == "STS-B" { 1 } else { 2 } };
+            let full = Layout::new(&config, &config.full_shape(), head).parameters();
+            assert_eq!(full, size.params_full, "{key}");
+            let ours = Layout::new(&config, &ticket.layer_shapes(), head).parameters();
+            assert_eq!(ours - empty * config.hidden_size, *left, "{key}/{seed}");
+            // What records say.
+            assert_eq!(ticket.shares(&config, head).unwrap().all, ours as f64 / full as f64);
             empty_layers += empty;
         }
     }

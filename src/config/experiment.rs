@@ -6,7 +6,7 @@ use super::Split;
 use crate::{
     engine::Device,
     ops::Format,
-    prune::{Estimator, Method, Mode, PrunedUnits, RandomRule},
+    prune::{ControlRules, Criterion, CriterionRules, Estimator, Method, Mode, PrunedUnits, SearchRules},
     task::TaskId,
 };
 
@@ -32,9 +32,9 @@ pub struct ExperimentConfig {
     #[serde(default)]
     pub importance: ImportanceConfig,
     #[serde(default)]
-    pub search: SearchConfig,
+    pub search: SearchRules,
     #[serde(default)]
-    pub control: ControlConfig,
+    pub control: ControlRules,
     #[serde(default)]
     pub seeds: SeedsConfig,
     /// How, not what: this section enters no stage's hash.
@@ -55,7 +55,7 @@ impl Section for ImportanceConfig {
     const NAME: &'static str = "importance";
 }
 
-impl Section for SearchConfig {
+impl Section for SearchRules {
     const NAME: &'static str = "search";
 }
 
@@ -105,24 +105,6 @@ pub struct ImportanceConfig {
     pub batch_size: usize,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct SearchConfig {
-    /// Go on while the score is at least this part of the full model's.
-    pub threshold: f64,
-    /// The part of all heads pruned per step.
-    pub head_step: f64,
-    /// Begin a phase with the scores of the mask that was just rejected, as published.
-    pub stale: bool,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ControlConfig {
-    /// How the mode `random` draws.
-    pub random: RandomRule,
-}
-
 /// Seeds that differ from the run's own.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -164,8 +146,8 @@ impl ExperimentConfig {
             data: DataConfig { dir: Some(data_dir.into()), ..DataConfig::default() },
             train: TrainConfig::default(),
             importance: ImportanceConfig::default(),
-            search: SearchConfig::default(),
-            control: ControlConfig::default(),
+            search: SearchRules::default(),
+            control: ControlRules::default(),
             seeds: SeedsConfig::default(),
             run: RunConfig::default(),
         }
@@ -219,15 +201,11 @@ impl Default for ImportanceConfig {
     }
 }
 
-impl Default for SearchConfig {
-    fn default() -> Self {
-        Self { threshold: 0.9, head_step: 0.1, stale: false }
-    }
-}
-
-impl Default for ControlConfig {
-    fn default() -> Self {
-        Self { random: RandomRule::Exact }
+impl ImportanceConfig {
+    /// What scores units; with `stale` for a search that ranks units of one mask by what was measured at another.
+    pub fn criterion(&self, stale: bool) -> Box<dyn Criterion> {
+        let Self { pruned_units, batch_size, .. } = *self;
+        self.estimator.criterion(CriterionRules { pruned_units, batch_size, stale })
     }
 }
 

@@ -11,8 +11,7 @@ mod split;
 
 pub use essential::{essential, essential_section, filled};
 pub use experiment::{
-    ControlConfig, DataConfig, ExperimentConfig, ImportanceConfig, RunConfig, SearchConfig, Section,
-    SeedsConfig, TrainConfig,
+    DataConfig, ExperimentConfig, ImportanceConfig, RunConfig, Section, SeedsConfig, TrainConfig,
 };
 pub use layers::{Layers, canonical, leaves, parse as parse_toml, typed};
 pub use preset::{DEFAULT_PRESET, EMBEDDED_PRESET, Preset, preset, presets};

@@ -101,7 +101,7 @@ impl Record {
             preset: config.preset.clone(),
             warnings,
             full: whole,
-            ticket: ticket(inputs, &mask, found.and(done.get("search")).map(Done::id)),
+            ticket: ticket(inputs, &mask, found.and(done.get("search")).map(Done::id))?,
             pruned,
             retrained: after,
             importance: json!({
@@ -164,23 +164,19 @@ fn data(config: &ExperimentConfig, inputs: &Inputs) -> Result<Value> {
 }
 
 /// The part of the record that describes the subnetwork: its units and the shares of weights that are left.
-fn ticket(inputs: &Inputs, mask: &Mask, search: Option<&StageId>) -> Value {
-    use crate::model::params::Layout;
-    let config = &inputs.model.config;
-    let full = Layout::new(config, &config.full_shape(), inputs.head());
-    let left = Layout::new(config, &mask.layer_shapes(), inputs.head());
-    let share = |a: usize, b: usize| a as f64 / b as f64;
-    json!({
+fn ticket(inputs: &Inputs, mask: &Mask, search: Option<&StageId>) -> Result<Value> {
+    let shares = mask.shares(&inputs.model.config, inputs.head())?;
+    Ok(json!({
         "heads": mask.head_strings(),
         "ffns": mask.ffn_string(),
         "heads_kept": mask.heads_kept(),
         "heads_total": mask.heads_total(),
         "ffns_kept": mask.ffns_kept(),
         "ffns_total": mask.ffns_total(),
-        "encoder_weights_kept": share(left.encoder_parameters(), full.encoder_parameters()),
-        "all_weights_kept": share(left.parameters(), full.parameters()),
+        "encoder_weights_kept": shares.encoder,
+        "all_weights_kept": shares.all,
         "stage": search.map(StageId::as_str),
-    })
+    }))
 }
 
 /// What computes.

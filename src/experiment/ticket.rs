@@ -4,7 +4,7 @@ use crate::{
     config::Split,
     error::Result,
     model::BertConfig,
-    prune::{Estimator, Mask, Method, PrunedUnits, Step},
+    prune::{Estimator, Mask, Method, Step},
     store::Done,
 };
 use serde::{Deserialize, Serialize};
@@ -47,18 +47,10 @@ impl Ticket {
     pub fn read(search: &Done, model: &BertConfig) -> Result<Self> {
         let ticket: Self = search.read_json(TICKET)?;
         let mask = &ticket.mask;
-        let shapes = [mask.layers, mask.heads_per_layer, ticket.layers, ticket.heads_per_layer];
+        let shapes = [mask.layers(), mask.heads_per_layer(), ticket.layers, ticket.heads_per_layer];
         if shapes != [model.num_hidden_layers, model.num_attention_heads].repeat(2)[..] {
             return Err(search.damaged(TICKET, "is of a model of another shape"));
         }
         Ok(ticket)
-    }
-
-    /// The name of the importances' normalisation.
-    pub fn norm(pruned_units: PrunedUnits) -> &'static str {
-        match pruned_units {
-            PrunedUnits::Excluded => "layer-l2+minmax",
-            PrunedUnits::Included => "layer-l2+minmax, pruned units included",
-        }
     }
 }

@@ -29,6 +29,11 @@ impl Entry {
     pub fn decays(&self) -> bool {
         self.shape.len() > 1
     }
+
+    /// Whether it belongs to the encoder's layers.
+    pub fn is_encoder(&self) -> bool {
+        self.name.starts_with("bert.encoder.")
+    }
 }
 
 /// Where the tensors of one layer lie. A removed unit has an empty range.
@@ -160,7 +165,7 @@ impl Layout {
 
     /// Parameters of the encoder's layers: what pruning can remove, with the LayerNorms and biases that stay.
     pub fn encoder_parameters(&self) -> usize {
-        self.entries.iter().filter(|e| e.name.starts_with("bert.encoder.")).map(|e| e.range.len()).sum()
+        self.entries.iter().filter(|e| e.is_encoder()).map(|e| e.range.len()).sum()
     }
 }
 

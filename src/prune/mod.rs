@@ -1,23 +1,23 @@
-//! Structured pruning: what can be removed, how it is scored, how a ticket is searched, what it is compared with.
+//! Pruning: what can be removed, how it is scored, how a ticket is searched, what it is compared with.
 //!
-//! The search knows no model: it asks a [`Scorer`] for a score and for raw importances; [`scorer`] is the real one.
+//! Upwards: `mask` → `probe` (what can be measured on a model) → `criterion` → `search`; `control` knows masks alone. Each
+//! criterion, search and control is a file of its own and a variant of the choice in its folder's `mod.rs`.
 
-pub mod accumulate;
 pub mod control;
-pub mod importance;
-pub mod mask;
-pub mod mt19937;
-pub mod scorer;
-pub mod search;
-pub mod select;
-pub mod unit;
-mod units_of_model;
+mod criterion;
+mod mask;
+mod model_probe;
+mod mt19937;
+mod probe;
+mod search;
 
-pub use accumulate::Accumulator;
-pub use control::{Mode, RandomRule, control};
-pub use importance::{Estimator, Importance, PrunedUnits, RawImportance, normalise};
-pub use mask::Mask;
+pub use control::{Control, ControlRules, Mode, RandomRule, Ticket};
+pub use criterion::{
+    AbsoluteOf, Accumulator, Criterion, CriterionRules, Estimator, Importance, Measurement, PrunedUnits,
+    RawImportance, normalise,
+};
+pub use mask::{Bits, Count, Kind, Mask, MaskText, PACKED, Shares, Site};
+pub use model_probe::ModelProbe;
 pub use mt19937::Mt19937;
-pub use search::{Method, Outcome, Phase, Scorer, SearchConfig, Step, Tried, search};
-pub use select::{lowest_ffns, lowest_heads};
-pub use unit::{Unit, UnitSizes};
+pub use probe::{GateSums, Probe};
+pub use search::{Method, Pass, Phase, Search, SearchRules, Step, Trace, lowest};

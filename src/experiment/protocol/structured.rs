@@ -53,7 +53,7 @@ fn subnetwork(config: &ExperimentConfig) -> Subnetwork {
             mode,
             method: config.method,
             seed: config.seed,
-            random: config.control.random,
+            rules: config.control,
             ticket: SEARCH,
         },
     }

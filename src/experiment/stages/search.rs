@@ -3,7 +3,7 @@
 use super::files;
 use crate::{
     choice::Choice,
-    config::{ExperimentConfig, ImportanceConfig, SearchConfig, Split, essential_section},
+    config::{ExperimentConfig, ImportanceConfig, Split, essential_section},
     error::Result,
     experiment::{
         Inputs,
@@ -11,7 +11,7 @@ use crate::{
         stage::{Given, Identity, Known, Stage},
         ticket::{TICKET, Ticket},
     },
-    prune::{self, Method, PrunedUnits, Tried, scorer::ModelScorer},
+    prune::{Method, ModelProbe, Pass, SearchRules},
     store::{SEARCH, StageWriter},
     train::{Event, Progress, event::SearchPass},
 };
@@ -28,7 +28,7 @@ pub struct Search {
     #[serde(serialize_with = "essential_section")]
     importance: ImportanceConfig,
     #[serde(serialize_with = "essential_section")]
-    search: SearchConfig,
+    search: SearchRules,
     /// Of the choice of scoring examples, where there is one.
     split_seed: Option<u64>,
     /// Told in the ticket; it decides nothing here.
@@ -42,20 +42,9 @@ impl Search {
             finetune,
             method: config.method,
             importance: config.importance.clone(),
-            search: config.search.clone(),
+            search: config.search,
             split_seed: (config.importance.split != Split::Dev).then_some(config.seed),
             run_seed: config.seed,
-        }
-    }
-
-    fn rules(&self) -> prune::SearchConfig {
-        prune::SearchConfig {
-            method: self.method,
-            threshold: self.search.threshold,
-            head_step: self.search.head_step,
-            stale: self.search.stale,
-            pruned_units: self.importance.pruned_units,
-            keep_last_head: false,
         }
     }
 }
@@ -87,65 +76,47 @@ impl Stage for Search {
     fn run(&self, given: &Given, out: &StageWriter, progress: &mut dyn Progress) -> Result<Value> {
         let inputs = given.inputs;
         let bert = files::load_model(inputs, given.outcome(self.finetune)?)?;
-        let (layers, heads) = (bert.config.num_hidden_layers, bert.config.num_attention_heads);
-        let rules = self.rules();
         let data = scoring(inputs, self.importance.split, self.split_seed)?;
         progress.begin(SEARCH.name, 0);
-        // The scorer reports batches, the search passes.
+        // The probe reports batches, the search passes.
         let progress = RefCell::new(progress);
-        let mut scorer = ModelScorer {
-            machine: &inputs.machine,
-            bert: &bert,
-            data: &data,
-            task: inputs.task,
-            estimator: self.importance.estimator,
-            pruned_units: if rules.stale { PrunedUnits::Included } else { rules.pruned_units },
-            batch_size: self.importance.batch_size,
-            progress: &progress,
-            passes: 0,
-        };
-        let outcome = prune::search(&rules, layers, heads, &mut scorer, &mut |tried| {
-            progress.borrow_mut().event(&Event::SearchPass(pass(tried)));
+        let mut probe = ModelProbe::new(&inputs.machine, &bert, &data, inputs.task, &progress);
+        let mut criterion = self.importance.criterion(self.search.stale);
+        let trace = self.method.search(self.search).run(&mut probe, &mut *criterion, &mut |pass| {
+            progress.borrow_mut().event(&Event::SearchPass(reported(pass)));
         })?;
         let metric = inputs.task.metric.name();
         progress.borrow_mut().end(&format!(
-            "{}: {} passes, {} of {} heads and {} of {} FFNs kept, {metric} {:.4} of {:.4}",
-            given.id,
-            outcome.passes,
-            outcome.mask.heads_kept(),
-            outcome.mask.heads_total(),
-            outcome.mask.ffns_kept(),
-            outcome.mask.ffns_total(),
-            outcome.score,
-            outcome.full_score
+            "{}: {} passes, {} kept, {metric} {:.4} of {:.4}",
+            given.id, trace.passes, trace.mask, trace.score, trace.full_score
         ));
-        let passes = outcome.passes;
+        let passes = trace.passes;
         let ticket = Ticket {
             format_version: 1,
             task: inputs.task.name.to_owned(),
             method: self.method,
             seed: self.run_seed,
-            layers,
-            heads_per_layer: heads,
+            layers: trace.mask.layers(),
+            heads_per_layer: trace.mask.heads_per_layer(),
             estimator: self.importance.estimator,
-            norm: Ticket::norm(rules.pruned_units).to_owned(),
+            norm: criterion.norm().to_owned(),
             split: self.importance.split,
             metric: metric.to_owned(),
-            full_score: outcome.full_score,
-            score: outcome.score,
-            threshold: rules.threshold,
-            exhausted: outcome.exhausted,
-            note: outcome.note,
-            mask: outcome.mask,
-            steps: outcome.steps,
+            full_score: trace.full_score,
+            score: trace.score,
+            threshold: self.search.threshold,
+            exhausted: trace.exhausted,
+            note: trace.note,
+            mask: trace.mask,
+            steps: trace.steps,
         };
         files::write_json(out, TICKET, &ticket)?;
         Ok(json!({ "passes": passes }))
     }
 }
 
-fn pass<'a>(tried: &Tried<'a>) -> SearchPass<'a> {
-    let Tried { number, mask, score, threshold, step } = *tried;
+fn reported<'a>(pass: &Pass<'a>) -> SearchPass<'a> {
+    let Pass { number, mask, score, threshold, step } = *pass;
     SearchPass {
         pass: number,
         phase: step.map_or("full", |step| step.phase.name()),

@@ -7,7 +7,7 @@ use crate::{
         stage::{Given, Known, early},
         ticket::Ticket,
     },
-    prune::{Mask, Method, Mode, RandomRule, control},
+    prune::{self, ControlRules, Mask, Method, Mode},
 };
 use serde::Serialize;
 
@@ -18,7 +18,7 @@ pub enum Subnetwork {
     /// Every unit of the pre-trained model.
     Whole,
     /// The control `mode` of the ticket that the node `ticket` has found.
-    Control { mode: Mode, method: Method, seed: u64, random: RandomRule, ticket: &'static str },
+    Control { mode: Mode, method: Method, seed: u64, rules: ControlRules, ticket: &'static str },
 }
 
 impl Subnetwork {
@@ -36,12 +36,14 @@ impl Subnetwork {
     /// When the ticket is damaged.
     pub fn mask(&self, known: &Known) -> Result<Option<Mask>> {
         let model = known.hashes.model;
+        let whole = Mask::full(model.num_hidden_layers, model.num_attention_heads);
         match *self {
-            Self::Whole => Ok(Some(Mask::full(model.num_hidden_layers, model.num_attention_heads))),
-            Self::Control { mode, method, seed, random, ticket } => {
+            Self::Whole => Ok(Some(whole)),
+            Self::Control { mode, method, seed, rules, ticket } => {
                 let Some(search) = known.done.get(ticket) else { return Ok(None) };
                 let good = Ticket::read(search, model)?;
-                Ok(Some(control(mode, method, &good.mask, seed, random)))
+                let good = prune::Ticket { mask: &good.mask, searched: method.kinds() };
+                mode.control(rules).draw(&whole, &[good], seed).map(Some)
             }
         }
     }
@@ -53,7 +55,7 @@ impl Subnetwork {
 
     /// Whether nothing is pruned.
     pub fn is_whole(mask: &Mask) -> bool {
-        mask.heads_kept() == mask.heads_total() && mask.ffns_kept() == mask.ffns_total()
+        mask.is_whole()
     }
 
     /// Its name, for people.

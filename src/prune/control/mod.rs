@@ -1,7 +1,17 @@
-//! The subnetworks a good ticket is compared with, of the same size where that is possible.
+//! The subnetworks that a good ticket is compared with. A control is a file of its own and a variant of [`Mode`].
 
-use super::{mask::Mask, mt19937::Mt19937, search::Method};
+pub mod bad;
+mod draw;
+mod full;
+mod good;
+mod inverse;
+pub mod random;
+
+pub use draw::{Control, Ticket};
+pub use random::RandomRule;
+
 use crate::choice::choices;
+use serde::{Deserialize, Serialize};
 
 choices! {
     /// Which subnetwork of the fine-tuned model is evaluated and retrained.
@@ -19,118 +29,50 @@ choices! {
     }
 }
 
-choices! {
-    /// How [`Mode::Random`] draws its units.
-    pub enum RandomRule ("rule of control.random") {
-        /// as many heads and as many FFNs as the ticket has
-        Exact = "exact",
-        /// each unit by itself with the ticket's share as probability, as published: the size matches on average only
-        Bernoulli = "bernoulli",
+/// How controls are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ControlRules {
+    /// How [`Mode::Random`] draws.
+    pub random: RandomRule,
+}
+
+impl Default for ControlRules {
+    fn default() -> Self {
+        Self { random: RandomRule::Exact }
     }
 }
 
-/// The control of `good`, which `method` found; the same arguments always give the same mask. `rule` matters to `random`
-/// only.
-pub fn control(mode: Mode, method: Method, good: &Mask, seed: u64, rule: RandomRule) -> Mask {
-    match (mode, rule) {
-        (Mode::Good, _) => good.clone(),
-        (Mode::Full, _) => Mask::full(good.layers, good.heads_per_layer),
-        (Mode::Inverse, _) => inverse(method, good),
-        (Mode::Bad, _) => bad(good, &mut generator(seed, 1)),
-        (Mode::Random, RandomRule::Exact) => random(good, &mut generator(seed, 2)),
-        (Mode::Random, RandomRule::Bernoulli) => bernoulli(good, &mut numpy_generator(seed)),
-    }
-}
-
-/// The complement among the units that could be pruned: a search for heads says nothing about FFNs.
-fn inverse(method: Method, good: &Mask) -> Mask {
-    let complement = good.complement();
-    match method {
-        Method::HeadsFfns => complement,
-        Method::Heads => Mask { ffns: good.ffns.clone(), ..complement },
-        Method::Ffns => Mask { heads: good.heads.clone(), ..complement },
-    }
-}
-
-/// Units that a bad mask has to take from the good one, when the pruned ones do not reach its size
-/// (Prasanna et al. 2020, in code): max(0, kept - pruned).
-pub fn bad_from_good(kept: usize, total: usize) -> usize {
-    kept.saturating_sub(total - kept)
-}
-
-/// As many units as `good`, heads and FFNs apart: all pruned ones and a random rest of the good ones, or a
-/// random subset of the pruned ones where these suffice (Prasanna et al. 2020, in code).
-pub fn bad(good: &Mask, generator: &mut Mt19937) -> Mask {
-    draw(good, |flags| {
-        let (kept, pruned): (Vec<usize>, Vec<usize>) = (0..flags.len()).partition(|index| flags[*index]);
-        let from_good = bad_from_good(kept.len(), flags.len());
-        let mut chosen = generator.sample(pruned, kept.len() - from_good);
-        chosen.extend(generator.sample(kept, from_good));
-        flags_of(&chosen, flags.len())
-    })
-}
-
-/// As many heads and as many FFNs as `good`, every such mask equally likely.
-pub fn random(good: &Mask, generator: &mut Mt19937) -> Mask {
-    draw(good, |flags| {
-        let kept = flags.iter().filter(|kept| **kept).count();
-        flags_of(&generator.sample((0..flags.len()).collect(), kept), flags.len())
-    })
-}
-
-/// Each unit independently with the probability kept / total of its kind, heads before FFNs, one uniform
-/// double each (Prasanna et al. 2020, in code).
-pub fn bernoulli(good: &Mask, generator: &mut Mt19937) -> Mask {
-    draw(good, |flags| {
-        let probability = f64::from(keep_probability(flags));
-        flags.iter().map(|_| generator.next_f64() < probability).collect()
-    })
-}
-
-/// Kept / total in single precision, as the mean of a float32 mask is computed by NumPy.
-pub fn keep_probability(flags: &[bool]) -> f32 {
-    flags.iter().filter(|kept| **kept).count() as f32 / flags.len() as f32
-}
-
-/// Draws the heads first, then the FFNs.
-fn draw(good: &Mask, mut kind: impl FnMut(&[bool]) -> Vec<bool>) -> Mask {
-    let heads = kind(&good.heads);
-    let ffns = kind(&good.ffns);
-    Mask { heads, ffns, ..good.clone() }
-}
-
-fn flags_of(chosen: &[usize], total: usize) -> Vec<bool> {
-    let mut flags = vec![false; total];
-    chosen.iter().for_each(|index| flags[*index] = true);
-    flags
-}
-
-/// Streams of one seed that differ by mode, so that bad and random masks are not correlated.
-fn generator(seed: u64, stream: u32) -> Mt19937 {
-    Mt19937::from_key(&[seed as u32, (seed >> 32) as u32, stream])
-}
-
-/// The stream of `numpy.random.seed(seed)`, which takes integers below 2³²; larger ones by their two words.
-fn numpy_generator(seed: u64) -> Mt19937 {
-    match u32::try_from(seed) {
-        Ok(seed) => Mt19937::new(seed),
-        Err(_) => Mt19937::from_key(&[seed as u32, (seed >> 32) as u32]),
+impl Mode {
+    pub fn control(self, rules: ControlRules) -> Box<dyn Control> {
+        match self {
+            Self::Good => Box::new(good::Good),
+            Self::Bad => Box::new(bad::Bad),
+            Self::Random => Box::new(random::Random(rules.random)),
+            Self::Inverse => Box::new(inverse::Inverse),
+            Self::Full => Box::new(full::Full),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::prune::{Kind, Mask, Method};
+
+    fn control(mode: Mode, method: Method, good: &Mask, seed: u64, random: RandomRule) -> Mask {
+        let ticket = Ticket { mask: good, searched: method.kinds() };
+        mode.control(ControlRules { random }).draw(&Mask::full(6, 12), &[ticket], seed).unwrap()
+    }
 
     /// A ticket with the given numbers of survivors, spread over a 6 × 12 network.
     fn ticket(heads_kept: usize, ffns_kept: usize) -> Mask {
-        let mut mask = Mask::full(6, 12);
-        for (i, kept) in mask.heads.iter_mut().enumerate() {
-            *kept = (i * 35) % 72 < heads_kept;
-        }
-        for (i, kept) in mask.ffns.iter_mut().enumerate() {
-            *kept = (i * 5) % 6 < ffns_kept;
-        }
+        let spread = |n: usize, step: usize, kept: usize| -> Vec<bool> {
+            (0..n).map(|i| (i * step) % n < kept).collect()
+        };
+        let mask = Mask::full(6, 12)
+            .with_flags(Kind::Heads, &spread(72, 35, heads_kept))
+            .with_flags(Kind::Ffns, &spread(6, 5, ffns_kept));
         assert_eq!((mask.heads_kept(), mask.ffns_kept()), (heads_kept, ffns_kept));
         mask
     }
@@ -186,10 +128,10 @@ mod tests {
                     for mode in [Mode::Bad, Mode::Random] {
                         let mask = control(mode, Method::HeadsFfns, &good, seed, RandomRule::Exact);
                         assert_eq!((mask.heads_kept(), mask.ffns_kept()), (heads, ffns), "{mode} {seed}");
-                        assert_eq!((mask.heads.len(), mask.ffns.len()), (72, 6));
+                        assert_eq!((mask.heads_total(), mask.ffns_total()), (72, 6));
                     }
                     let mask = control(Mode::Random, Method::HeadsFfns, &good, seed, RandomRule::Bernoulli);
-                    assert_eq!((mask.heads.len(), mask.ffns.len()), (72, 6));
+                    assert_eq!((mask.heads_total(), mask.ffns_total()), (72, 6));
                 }
             }
         }
@@ -232,5 +174,19 @@ mod tests {
         for good in [ticket(72, 6), ticket(0, 0)] {
             assert_eq!(control(Mode::Random, Method::HeadsFfns, &good, 5, RandomRule::Bernoulli), good);
         }
+    }
+
+    #[test]
+    fn a_control_is_drawn_from_as_many_tickets_as_it_needs() {
+        let (whole, good) = (Mask::full(6, 12), ticket(50, 4));
+        let ticket = Ticket { mask: &good, searched: Method::HeadsFfns.kinds() };
+        let rules = ControlRules { random: RandomRule::Exact };
+        for mode in [Mode::Good, Mode::Bad, Mode::Random, Mode::Inverse] {
+            let control = mode.control(rules);
+            assert_eq!(control.tickets(), 1);
+            assert!(control.draw(&whole, &[], 1).is_err() && control.draw(&whole, &[ticket; 2], 1).is_err());
+        }
+        let full = Mode::Full.control(rules);
+        assert_eq!((full.tickets(), full.draw(&whole, &[], 1).unwrap()), (0, whole));
     }
 }

@@ -1,0 +1,44 @@
+//! What searches and criteria may measure on a fine-tuned model.
+
+use super::Mask;
+use crate::{error::Result, model::Bert};
+
+/// A fine-tuned model with the data that scores it, and the deciding metric.
+pub trait Probe {
+    /// The mask that keeps everything.
+    fn whole(&self) -> Mask;
+
+    /// The deciding metric of the network under this mask. Costs nothing for the mask of the last pass over the data.
+    fn metric(&mut self, mask: &Mask) -> Result<f64>;
+
+    /// One pass over the data, example by example in order: the gradients of each example's own loss by the gates of heads
+    /// and FFNs. With `every_unit` those of pruned units too, whose gates are 0 (then they have to be computed); without,
+    /// a pruned unit's are NaN.
+    fn gate_gradients(
+        &mut self,
+        mask: &Mask,
+        every_unit: bool,
+        example: &mut dyn FnMut(&GateSums),
+    ) -> Result<()>;
+
+    /// The fine-tuned model, with all units: for those that look at weights alone.
+    fn model(&self) -> &Bert;
+}
+
+/// One example's gate gradients summed over its tokens, with and without their signs; NaN for units that are gone.
+#[derive(Debug, Clone)]
+pub struct GateSums {
+    /// `layers · heads` values, row-major.
+    pub heads: Vec<f64>,
+    pub heads_abs: Vec<f64>,
+    /// `layers` values.
+    pub ffns: Vec<f64>,
+    pub ffns_abs: Vec<f64>,
+}
+
+impl GateSums {
+    pub fn new(layers: usize, heads_per_layer: usize) -> Self {
+        let (heads, ffns) = (vec![f64::NAN; layers * heads_per_layer], vec![f64::NAN; layers]);
+        Self { heads_abs: heads.clone(), heads, ffns_abs: ffns.clone(), ffns }
+    }
+}

@@ -1,0 +1,48 @@
+//! How a ticket is found. A search is a file of its own and a variant of [`Method`].
+
+mod one_kind;
+mod select;
+mod steps;
+#[cfg(test)]
+mod tests;
+mod three_phase;
+mod trace;
+
+pub use select::lowest;
+pub use trace::{Pass, Phase, Search, SearchRules, Step, Trace};
+
+use super::Kind;
+use crate::choice::choices;
+use one_kind::{FfnsOnly, HeadsOnly};
+use three_phase::ThreePhase;
+
+choices! {
+    /// Which kinds of units a search prunes, and in which order.
+    pub enum Method ("method") {
+        /// three phases: heads and FFNs together, then heads in half steps, then FFNs
+        HeadsFfns = "heads+ffns",
+        /// heads alone
+        Heads = "heads",
+        /// FFNs alone
+        Ffns = "ffns",
+    }
+}
+
+impl Method {
+    pub fn search(self, rules: SearchRules) -> Box<dyn Search> {
+        match self {
+            Self::HeadsFfns => Box::new(ThreePhase(rules)),
+            Self::Heads => Box::new(HeadsOnly(rules)),
+            Self::Ffns => Box::new(FfnsOnly(rules)),
+        }
+    }
+
+    /// What its search may prune.
+    pub fn kinds(self) -> &'static [Kind] {
+        match self {
+            Self::HeadsFfns => &[Kind::Heads, Kind::Ffns],
+            Self::Heads => &[Kind::Heads],
+            Self::Ffns => &[Kind::Ffns],
+        }
+    }
+}
