@@ -1,7 +1,7 @@
 //! The probe of a real model: passes of an engine over the scoring data.
 
 use super::{
-    Mask,
+    Kind, Mask,
     probe::{GateSums, Probe},
 };
 use crate::{
@@ -62,14 +62,17 @@ impl<'a, 'p> ModelProbe<'a, 'p> {
 
     /// The model under a mask whose heads and FFNs have gates.
     fn gated(&self, mask: &Mask) -> Result<(Cow<'a, Bert>, Gates)> {
-        let units = Mask::full(mask.layers(), mask.heads_per_layer());
-        let smaller = mask.union(&units)?;
-        if smaller.layer_shapes() != units.layer_shapes() {
+        let units = [Kind::Heads, Kind::Ffns];
+        let rest = units.iter().fold(mask.clone(), |mask, kind| {
+            let all = vec![true; mask.count(*kind).total];
+            mask.with_flags(*kind, &all)
+        });
+        if rest.count(Kind::Neurons).kept < rest.count(Kind::Neurons).total {
             return Err(Error::internal("gates of pruned units were asked for beside removed FFN neurons"));
         }
-        let bert = match smaller == units {
+        let bert = match rest.is_whole() {
             true => Cow::Borrowed(self.bert),
-            false => Cow::Owned(smaller.apply(self.bert)?),
+            false => Cow::Owned(rest.apply(self.bert)?),
         };
         Ok((bert, mask.gates()))
     }

@@ -12,6 +12,7 @@ mod gradients;
 mod masked_lm_golden;
 mod packing;
 mod plain_bert;
+mod probe;
 mod real_model;
 mod shrinking;
 mod support;

@@ -1,0 +1,144 @@
+//! What searches and criteria measure on a model.
+
+use lottery::{
+    engine::Machine,
+    model::{Bert, Head},
+    prune::{Bits, GateSums, Kind, Mask, ModelProbe, Probe, Site},
+    task::{Label, TaskId},
+    text::Encoded,
+    train::{Dataset, Progress},
+};
+use std::cell::RefCell;
+
+use crate::support::{config, random_bert, stream};
+
+const LAYERS: usize = 2;
+const HEADS: usize = 3;
+const HEAD: Head = Head::Classifier { labels: 2 };
+
+fn model() -> Bert {
+    let config = config(LAYERS, 12, HEADS, 20);
+    let shape = config.full_shape();
+    random_bert(config, shape, 2, 5)
+}
+
+fn data() -> Dataset {
+    let mut draw = stream(8);
+    let mut example = |n: usize| {
+        let ids = (0..3 + n % 9).map(|_| (draw.uniform() * 61.0) as u32).collect::<Vec<_>>();
+        (Encoded { segments: vec![0; ids.len()], ids }, Label::Class(n as u32 % 2))
+    };
+    let (encoded, labels) = (0..45).map(&mut example).unzip();
+    Dataset { encoded, labels }
+}
+
+/// Counts the passes that are reported.
+struct Passes(u64);
+
+impl Progress for Passes {
+    fn begin(&mut self, _: &str, _: u64) {}
+    fn step(&mut self, done: u64, _: &str) {
+        self.0 = done;
+    }
+    fn end(&mut self, _: &str) {}
+    fn note(&mut self, _: &str) {}
+}
+
+/// What `measure` finds with a probe of this model, and the number of passes.
+fn probed<T>(bert: &Bert, measure: impl FnOnce(&mut ModelProbe) -> T) -> (T, u64) {
+    let (machine, data) = (Machine::default(), data());
+    let mut passes = Passes(0);
+    let progress = RefCell::new(&mut passes as &mut dyn Progress);
+    let found = measure(&mut ModelProbe::new(&machine, bert, &data, TaskId::Rte.spec(), &progress));
+    (found, passes.0)
+}
+
+fn gates(probe: &mut ModelProbe, mask: &Mask, every_unit: bool) -> Vec<GateSums> {
+    let mut all = Vec::new();
+    probe.gate_gradients(mask, every_unit, &mut |example| all.push(example.clone())).unwrap();
+    all
+}
+
+/// One head and one FFN are pruned.
+fn smaller() -> Mask {
+    let mut mask = Mask::full(LAYERS, HEADS);
+    mask.prune(&Site::Heads(1), 2);
+    mask.prune(&Site::Ffn(0), 0);
+    mask
+}
+
+/// And half the neurons of the other FFN, and half the weights of a matrix.
+fn smallest() -> Mask {
+    let tensor = "bert.encoder.layer.0.attention.self.value.weight".to_owned();
+    let even = |len: usize| -> Bits { (0..len).map(|at| at % 2 == 0).collect() };
+    smaller().with(Site::Neurons(1), even(20)).with(Site::Weights(tensor), even(144))
+}
+
+#[test]
+fn a_pass_for_gate_gradients_knows_the_metric_too() {
+    let bert = model();
+    for mask in [smaller(), smallest()] {
+        let (alone, passes) = probed(&bert, |probe| probe.metric(&mask).unwrap());
+        assert_eq!(passes, 1);
+        let (both, passes) = probed(&bert, |probe| {
+            let examples = gates(probe, &mask, false);
+            assert_eq!(examples.len(), 45);
+            probe.metric(&mask).unwrap()
+        });
+        assert_eq!((both, passes), (alone, 1));
+        let (_, passes) = probed(&bert, |probe| {
+            gates(probe, &mask, false);
+            probe.metric(&probe.whole()).unwrap()
+        });
+        assert_eq!(passes, 2);
+    }
+}
+
+#[test]
+fn pruned_units_have_gradients_only_when_every_unit_is_measured() {
+    let (bert, mask) = (model(), smaller());
+    let (kept, _) = probed(&bert, |probe| gates(probe, &mask, false));
+    let (all, _) = probed(&bert, |probe| gates(probe, &mask, true));
+    for (kept, all) in kept.iter().zip(&all) {
+        for (kind, some, every) in
+            [(Kind::Heads, &kept.heads, &all.heads), (Kind::Ffns, &kept.ffns, &all.ffns)]
+        {
+            for ((some, every), kept) in some.iter().zip(every).zip(mask.flags(kind)) {
+                assert_eq!(some.is_nan(), !kept);
+                // A gate at 0 and a removed unit leave the same network.
+                assert!(every.is_finite() && (!kept || (some - every).abs() < 1e-4), "{some} {every}");
+            }
+        }
+    }
+}
+
+#[test]
+fn gates_are_those_of_the_network_without_its_pruned_weights() {
+    let (bert, mask) = (model(), smallest());
+    let (found, _) = probed(&bert, |probe| gates(probe, &mask, false));
+    // The same network, its pruned weights overwritten and its neurons cut by hand.
+    let mut zeroed = bert.clone();
+    let mut zero = |name: &str, is_pruned: &dyn Fn(usize) -> bool| {
+        let (entry, _) = zeroed.params.named(name).unwrap();
+        let range = entry.range.clone();
+        let values = &mut zeroed.params.data[range];
+        values.iter_mut().enumerate().for_each(|(at, v)| *v = if is_pruned(at) { 0.0 } else { *v });
+    };
+    zero("bert.encoder.layer.0.attention.self.value.weight", &|at| at % 2 == 1);
+    zero("bert.encoder.layer.1.output.dense.weight", &|at| at % 20 % 2 == 1);
+    let (expected, _) = probed(&zeroed, |probe| gates(probe, &smaller(), false));
+    for (found, expected) in found.iter().zip(&expected) {
+        for (a, b) in found.heads.iter().chain(&found.ffns).zip(expected.heads.iter().chain(&expected.ffns)) {
+            assert!(a.is_nan() && b.is_nan() || (a - b).abs() < 1e-4, "{a} {b}");
+        }
+    }
+    assert_eq!(mask.apply(&bert).unwrap().params.layout.layers[1].up_bias.len(), 10);
+    assert_eq!(bert.head, HEAD);
+}
+
+#[test]
+fn gates_of_pruned_units_beside_removed_neurons_are_refused() {
+    let bert = model();
+    let (refused, _) = probed(&bert, |probe| probe.gate_gradients(&smallest(), true, &mut |_| {}));
+    assert!(refused.unwrap_err().to_string().contains("removed FFN neurons"));
+}
