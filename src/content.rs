@@ -1,10 +1,10 @@
-//! Files that are not what they should be: other kinds of content, and what is no file.
+//! Recognising files that contain something else than they should.
 
 use std::{fs, path::Path};
 
 use crate::error::{Error, Result};
 
-/// Another kind of file, in words for an error: `{path} is {name}. {remedy}`
+/// Another kind of file, described for an error: `{path} is {name}. {remedy}`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Content {
     /// With its article: `a zip archive`.
@@ -15,10 +15,11 @@ pub struct Content {
 
 const LFS_POINTER: &str = "version https://git-lfs.github.com/spec/";
 
-/// Text may begin with a byte-order mark and blanks.
+/// Beginnings of text files, after a byte-order mark and white space.
 const TEXTS: &[(&str, Content)] =
     &[(LFS_POINTER, LFS), ("<!doctype html", HTML), ("<html", HTML), ("<head", HTML), ("<?xml", XML)];
 
+/// Beginnings of binary files.
 const BYTES: &[(&[u8], Content)] = &[
     (b"\x1f\x8b", GZIP),
     (b"PK\x03\x04", ZIP),
@@ -28,7 +29,7 @@ const BYTES: &[(&[u8], Content)] = &[
     (b"PAR1", PARQUET),
     (b"ARROW1", of("an Arrow file", "Convert it first, for example with Python's pyarrow.")),
     (b"\x89HDF\r\n\x1a\n", of("an HDF5 file", "Keras and TensorFlow write these; convert it first.")),
-    (b"%PDF-", of("a PDF document", "Fetch the file itself.")),
+    (b"%PDF-", of("a PDF document", "Download the actual file.")),
     // Protocols 2 to 5 of Python's pickle.
     (b"\x80\x02", PICKLE),
     (b"\x80\x03", PICKLE),
@@ -39,26 +40,26 @@ const BYTES: &[(&[u8], Content)] = &[
 ];
 
 const LFS: Content = of(
-    "a Git LFS pointer, a few lines of text in the place of the file",
-    "Fetch the file itself with git lfs pull in its repository, or download it by itself.",
+    "a Git LFS pointer, a short text in place of the actual file",
+    "Fetch the actual file with git lfs pull in its repository, or download it separately.",
 );
 const HTML: Content = of(
-    "a web page (HTML), which servers send in the place of a file that needs a login or is not there",
-    "Fetch the file again, and look at the page in a browser to see what it says.",
+    "a web page (HTML), which servers send instead of a file that requires a login or does not exist",
+    "Open it in a browser to see what it says, then download the file again.",
 );
-const XML: Content = of("an XML document, as some servers send for an error", "Fetch the file again.");
+const XML: Content = of("an XML document, which some servers send as an error", "Download the file again.");
 const GZIP: Content = of("compressed with gzip", "Decompress it first, for example with gunzip.");
 const ZIP: Content = of(
-    "a zip archive, which torch.save writes too",
-    "Unpack it first; weights of PyTorch have to be saved as safetensors.",
+    "a zip archive, which is also what torch.save writes",
+    "Unpack it first; weights from PyTorch must be saved as safetensors.",
 );
 const PARQUET: Content = of(
-    "a Parquet file, as data sets on the Hugging Face hub are",
-    "Write it as text first, for example with to_csv(sep=\"\\t\") of Python's pandas.",
+    "a Parquet file, the format of data sets on the Hugging Face hub",
+    "Convert it to text first, for example with to_csv(sep=\"\\t\") of Python's pandas.",
 );
 const PICKLE: Content = of(
-    "a pickle of Python, as older versions of torch.save write",
-    "Save the weights as safetensors (save_pretrained of transformers does).",
+    "a Python pickle, which older versions of torch.save write",
+    "Save the weights as safetensors, for example with save_pretrained of transformers.",
 );
 const UTF16: Content =
     of("UTF-16 text", "Convert it to UTF-8 first, for example with iconv -f UTF-16 -t UTF-8.");
@@ -68,10 +69,10 @@ const fn of(name: &'static str, remedy: &'static str) -> Content {
     Content { name, remedy }
 }
 
-/// What these bytes are the beginning of, where that is plain; at most 512 of them count.
+/// The kind of file that begins with these bytes, if it is recognised; only the first 512 bytes count.
 ///
-/// For the error about a file that could not be read as what it should be, not for deciding whether to read it: the
-/// length that a safetensors file begins with may by chance be the mark of another kind.
+/// For the error about a file that could not be read, not for deciding whether to read it: the length at the start of a
+/// safetensors file may happen to look like the mark of another kind.
 pub fn what_is(bytes: &[u8]) -> Option<Content> {
     let bytes = &bytes[..bytes.len().min(512)];
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
@@ -84,7 +85,7 @@ pub fn what_is(bytes: &[u8]) -> Option<Content> {
     text.or_else(binary).or_else(tar)
 }
 
-/// Whether this is what Git has in the place of a large file: text, but never the text that was meant.
+/// Whether this is a Git LFS pointer, which is text but never the text that was meant.
 pub fn is_lfs_pointer(bytes: &[u8]) -> bool {
     bytes.starts_with(LFS_POINTER.as_bytes())
 }

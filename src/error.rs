@@ -6,20 +6,20 @@ pub use text::{excerpt, message, printable};
 
 use std::{fs, path::Path};
 
-/// What went wrong, in one paragraph that names the file or key and the remedy. Whatever words of others are in it, it
-/// is shown as a [`message`].
+/// What went wrong, in one paragraph that names the file or key and the remedy. It is displayed as a [`message`], whatever
+/// text from files it contains.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The command line or the configuration cannot be carried out (exit code 2).
+    /// An invalid command line or configuration (exit code 2).
     #[error("{}", message(.0))]
     Usage(String),
-    /// A data or model file, or the store, cannot be used (exit code 3).
+    /// An unusable data file, model file or store (exit code 3).
     #[error("{}", message(.0))]
     Data(String),
-    /// Stopped on request; the same command goes on (exit code 4).
+    /// Stopped on request; running the same command resumes (exit code 4).
     #[error("{}", message(.0))]
     Stopped(String),
-    /// Some runs of a sweep failed, the others are done (exit code 5).
+    /// Some runs of a sweep failed (exit code 5).
     #[error("{}", message(.0))]
     SomeFailed(String),
     /// Everything else (exit code 1).
@@ -42,9 +42,9 @@ impl Error {
         Self::Internal(message.into())
     }
 
-    /// `what` is what was interrupted, and where.
+    /// `what` completes the sentence "stopped …", such as "after step 3".
     pub fn stopped(what: &str) -> Self {
-        Self::Stopped(format!("stopped {what}; nothing that was finished is lost"))
+        Self::Stopped(format!("stopped {what}; finished work is kept"))
     }
 
     /// A failed file operation: `what` is the verb ("read", "write", "create").
@@ -54,17 +54,17 @@ impl Error {
             && let Some(link) = dangling(path)
         {
             let path = path.display();
-            return Self::Data(format!("cannot {what} {path}: {link}. Mend the link, or name another path."));
+            return Self::Data(format!("cannot {what} {path}: {link}. Fix the link, or give another path."));
         }
         let remedy = match error.kind() {
             NotFound => "Check the spelling of the path and that the file exists.",
             PermissionDenied | ReadOnlyFilesystem => {
-                "Change the permissions, or name a folder that can be written with --store."
+                "Change the permissions, or choose a writable store with --store."
             }
-            StorageFull | QuotaExceeded => "Free some space, or name a folder on another disk with --store.",
+            StorageFull | QuotaExceeded => "Free some space, or choose a store on another disk with --store.",
             FileTooLarge => {
-                "No file may become that large here: raise the limit (ulimit -f unlimited), or name a folder on another \
-                 disk with --store."
+                "The file would exceed a size limit: raise it (ulimit -f unlimited), or choose a store on another disk with \
+                 --store."
             }
             _ => "Check the path and the disk, then run the same command again.",
         };
@@ -83,12 +83,12 @@ impl Error {
     }
 }
 
-/// `X is a link to Y, which is not there`, where that keeps this path from being found.
+/// `X is a link to Y, which does not exist`, if that is why this path is not found.
 pub fn dangling(path: &Path) -> Option<String> {
     path.ancestors().find_map(|link| {
         let target = fs::read_link(link).ok()?;
         (!link.exists())
-            .then(|| format!("{} is a link to {}, which is not there", link.display(), target.display()))
+            .then(|| format!("{} is a link to {}, which does not exist", link.display(), target.display()))
     })
 }
 
@@ -100,9 +100,9 @@ pub fn none_of(word: &str, names: &[&str]) -> Error {
     Error::usage(format!("expected {all}{}", hint.unwrap_or_default()))
 }
 
-/// The candidate most like `word`, when one is near enough to be what was meant.
+/// The candidate most similar to `word`, if one is similar enough to be what was meant.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // No name is that long, and comparing takes time with the length.
+    // No name is that long, and comparing long texts takes time.
     let candidates = candidates.into_iter().filter(|_| word.len() <= 200);
     candidates
         .map(|candidate| (strsim::jaro_winkler(&word.to_lowercase(), candidate), candidate))
@@ -139,7 +139,7 @@ mod tests {
         for path in [link.clone(), link.join("RTE/train.tsv")] {
             let error = Error::io(&path, "read", &fs::read(&path).unwrap_err()).to_string();
             assert!(
-                error.contains(&format!("{} is a link to gone/away, which is not there", link.display()))
+                error.contains(&format!("{} is a link to gone/away, which does not exist", link.display()))
             );
         }
         assert_eq!(dangling(&folder.path().join("nothing")), None);

@@ -1,24 +1,24 @@
-//! Words of others (files, paths, arguments, programs) as they are printed or recorded: no character in them acts on a
-//! terminal or hides, and none of them is too long to read.
+//! Text from outside (files, paths, arguments, programs) made safe to print or record: control and invisible characters are
+//! escaped, and long text is shortened.
 
 use std::borrow::Cow;
 
-/// Characters of a whole message, and of a piece of a file within one.
+/// The most characters of a message, and of an excerpt in it.
 const MESSAGE: usize = 2000;
 const EXCERPT: usize = 80;
 
-/// Line breaks and tabs stay; every other control character, those that turn the direction of writing, and those that
-/// nobody sees are written as Rust writes them: `\r`, `\u{1b}`.
+/// Keeps line breaks and tabs; other control characters, and those that are invisible or change the writing direction, are
+/// escaped as in Rust: `\r`, `\u{1b}`.
 pub fn printable(text: &str) -> Cow<'_, str> {
     escaped(text, |c| acts(c) && c != '\n' && c != '\t')
 }
 
-/// [`printable`], with at most 2000 characters: more are cut out of the middle.
+/// [`printable`], shortened in the middle to at most 2000 characters.
 pub fn message(text: &str) -> Cow<'_, str> {
     shortened(text, MESSAGE, printable)
 }
 
-/// A cell, a name or another piece of a file, on one line and with at most 80 characters.
+/// A cell, a name or another piece of a file, on one line and shortened to at most 80 characters.
 pub fn excerpt(text: &str) -> Cow<'_, str> {
     shortened(text, EXCERPT, |text| escaped(text, acts))
 }
@@ -41,7 +41,7 @@ fn escaped(text: &str, acts: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Cut before it is escaped, for it may be a file of gigabytes, and behind it, for that makes it longer.
+/// Shortened before escaping, since it may be gigabytes, and after, since escaping makes it longer.
 fn shortened<'a>(
     text: &'a str,
     most: usize,
@@ -59,9 +59,9 @@ fn shortened<'a>(
     }
 }
 
-/// The beginning and the end, where it has more characters than these.
+/// The beginning and the end of the text; `None` if it has no more than `most` characters.
 fn cut(text: &str, most: usize) -> Option<String> {
-    // As many bytes are as many characters at most.
+    // There are at most as many characters as bytes.
     if text.len() <= most || text.chars().count() <= most {
         return None;
     }

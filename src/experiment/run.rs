@@ -101,7 +101,7 @@ pub fn run(experiment: &Experiment, store: &Store, progress: &mut dyn Progress) 
 /// computed.
 fn still_there<'a>(stages: impl Iterator<Item = &'a Done>, store: &Store) -> Result<()> {
     for done in stages {
-        let now = store.stage(done.id()).look()?;
+        let now = store.stage(done.id()).load_by_size()?;
         if !now.is_some_and(|now| now.is_same(done)) {
             return Err(Error::data(format!(
                 "stage {} has gone from {} while this run went on, so no record is written that names it. Run the same \

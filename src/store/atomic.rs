@@ -1,4 +1,4 @@
-//! Files that appear whole or not at all, and survive a power cut once they are there.
+//! Atomic, durable writes: a file appears whole or not at all, and survives a power cut.
 
 use std::{
     fs::{self, File},
@@ -8,17 +8,18 @@ use std::{
 
 use crate::error::{Error, Result};
 
-/// Names of temporary files begin with this; no reader takes them for data.
+/// Prefix of the names of temporary files, which no reader takes for data.
 pub(super) const TEMPORARY: &str = ".tmp-";
 
-/// Writes the file, creating its folder: temporary file beside it, fsync, rename, fsync of the folder.
+/// Writes the file, creating its folder if need be: temporary file beside it, fsync, rename, fsync of the folder.
 ///
-/// A failure (a full disk, a missing permission) is a data error, and the old file is still there.
+/// # Errors
+/// Data: a full disk, a missing permission. The old file, if any, is left as it was.
 pub fn atomic_write(path: &Path, bytes: &[u8]) -> Result<()> {
     atomic_write_with(path, |out| out.write_all(bytes))
 }
 
-/// [`atomic_write`] for what is too big to hold in memory as bytes.
+/// [`atomic_write`] for content that is too big to hold in memory.
 pub fn atomic_write_with(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
     let parent = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -31,13 +32,13 @@ pub fn atomic_write_with(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::R
 fn write(path: &Path, parent: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(TEMPORARY);
-    // A temporary file is private by default, and a store is often shared within a group: leave it to the umask.
+    // Temporary files are private by default, but stores are often shared within a group: leave permissions to the umask.
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
         builder.permissions(fs::Permissions::from_mode(0o666));
     }
-    // Removed again on every way out but `persist`.
+    // Removed when dropped, unless `persist` succeeds.
     let temporary = builder.tempfile_in(parent)?;
     let mut out = BufWriter::with_capacity(1 << 20, temporary.as_file());
     fill(&mut out)?;
@@ -56,8 +57,8 @@ pub(super) fn remove(path: &Path) -> Result<()> {
     }
 }
 
-/// Makes renames and removals in this folder lasting, where the file system can: some have no such thing for folders,
-/// and a folder may be one to write and not to read.
+/// Makes renames and removals in this folder durable. Some file systems cannot sync folders, and a folder may be writable but
+/// not readable: neither is an error.
 pub(super) fn sync_folder(dir: &Path) -> io::Result<()> {
     #[cfg(unix)]
     match File::open(dir).and_then(|dir| dir.sync_all()) {
@@ -67,7 +68,7 @@ pub(super) fn sync_folder(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes a file's content lasting, where the file system can.
+/// Makes a file's content durable, where the file system can.
 pub(super) fn sync(file: &File) -> io::Result<()> {
     match file.sync_all() {
         #[cfg(unix)]
@@ -78,8 +79,8 @@ pub(super) fn sync(file: &File) -> io::Result<()> {
     }
 }
 
-/// Of fsync: that there is none, in the words of Linux, of network file systems and of FUSE. Data that could not be
-/// written is told by others (EIO, ENOSPC, EDQUOT).
+/// Whether fsync is merely unsupported, by the error codes of Linux, network file systems and FUSE. Failures to write data
+/// have other codes (EIO, ENOSPC, EDQUOT).
 #[cfg(unix)]
 fn is_only_unsupported(error: &io::Error) -> bool {
     let none =

@@ -1,13 +1,14 @@
-//! One text per JSON value, so that equal inputs have equal hashes.
+//! Canonical JSON: one text for each value, so that equal values have equal hashes.
 
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::error::{Error, Result};
 
-/// The value as JSON without spaces, keys of every object sorted. Non-finite numbers become `null`.
+/// The value as JSON without spaces, with the keys of every object sorted. Non-finite numbers become `null`.
 ///
-/// An internal error for a value that JSON cannot hold (a map whose keys are no texts).
+/// # Errors
+/// Internal: a value that JSON cannot represent (a map whose keys are not strings).
 pub fn canonical_json(value: &impl Serialize) -> Result<String> {
     let value = serde_json::to_value(value)
         .map_err(|error| Error::internal(format!("a value cannot be written as JSON: {error}")))?;

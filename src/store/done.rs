@@ -20,8 +20,8 @@ use crate::error::{Error, Result};
 /// Below this size a file is hashed as fast as its hash is looked up.
 const SMALL: u64 = 1 << 20;
 
-/// A stage whose files are all there, but for those that were removed to save room, with what `stage.json` says about
-/// them.
+/// A finished stage with the contents of its `stage.json`. All its files are there, except those that were removed to save
+/// disk space.
 #[derive(Clone, Debug)]
 pub struct Done {
     id: StageId,
@@ -34,14 +34,15 @@ impl Done {
         Self { id, dir, info }
     }
 
-    /// Its files are compared with what was recorded; with `hashes`, the large ones by more than their size too.
+    /// Loads the stage and verifies its files: small ones by their hash, large ones by their hash if `hashes` is given,
+    /// otherwise by their size.
     pub(super) fn load(id: &StageId, dir: &Path, hashes: Option<&Hashes>) -> Result<Option<Self>> {
         let found = Self::read_manifest(id, dir)?;
         found.as_ref().map_or(Ok(()), |done| done.verify(hashes))?;
         Ok(found)
     }
 
-    /// [`load`](Self::load) without comparing the files.
+    /// [`load`](Self::load) without verifying the files.
     pub(super) fn read_manifest(id: &StageId, dir: &Path) -> Result<Option<Self>> {
         let Some(text) = regular::read_if_there(&dir.join(MANIFEST))? else { return Ok(None) };
         let info: Value = serde_json::from_slice(&text)
@@ -53,8 +54,8 @@ impl Done {
         Ok(Some(Self::new(stage, dir.to_owned(), info)))
     }
 
-    /// The stage whose folder this is, by what it says of itself, without comparing the files; `None` for what is no
-    /// finished stage, or a damaged one.
+    /// The finished stage in this folder, with the id that it names itself, its files not verified; `None` if there is no
+    /// intact `stage.json`.
     pub fn of_folder(dir: &Path) -> Option<Self> {
         let text = regular::read_if_there(&dir.join(MANIFEST)).ok()??;
         let info: Value = serde_json::from_slice(&text).ok()?;
@@ -74,7 +75,7 @@ impl Done {
         &self.info
     }
 
-    /// Whether both have the same files, removed or not.
+    /// Whether both list the same files with the same hashes, removed or not.
     pub fn is_same(&self, other: &Self) -> bool {
         let hashes = |done: &Self| -> Vec<Value> {
             let mut files = done.files();
@@ -84,22 +85,25 @@ impl Done {
         self.id == other.id && hashes(self) == hashes(other)
     }
 
-    /// The names of its files, removed ones too.
+    /// The names of its files, including removed ones.
     pub fn files(&self) -> Vec<String> {
         self.info["files"].as_object().map(|files| files.keys().cloned().collect()).unwrap_or_default()
     }
 
-    /// Whether the file was removed to save room.
+    /// Whether the file was removed to save disk space.
     pub fn is_removed(&self, name: &str) -> bool {
         self.info["files"][name][REMOVED] == true
     }
 
-    /// The path of one of the stage's files; a data error where the stage has none of this name, or no longer.
+    /// The path of one of the stage's files.
+    ///
+    /// # Errors
+    /// Data: the stage has no file of this name, or it was removed.
     pub fn path(&self, name: &str) -> Result<PathBuf> {
         if self.is_removed(name) {
             return Err(Error::data(format!(
-                "{name} of stage {} was removed to save room (`lottery gc` or --keep). To have it again, delete {} and \
-                 run the command again that made the stage.",
+                "{name} of stage {} was removed to save disk space (`lottery gc` or --keep). To restore it, delete {} and repeat \
+                 the command that computed the stage.",
                 self.id,
                 self.dir.display()
             )));
@@ -115,7 +119,7 @@ impl Done {
         }
     }
 
-    /// [`path`](Self::path) of a file whose hash was computed and compared now, however big it is.
+    /// [`path`](Self::path) of a file whose hash has just been verified, whatever its size.
     pub fn verified_path(&self, name: &str) -> Result<PathBuf> {
         let path = self.path(name)?;
         let hash = hash_file(&path);
@@ -129,7 +133,7 @@ impl Done {
         self.info["files"][name]["blake3"] == blake3
     }
 
-    /// Whether the file is there as it was recorded, removed or not.
+    /// Whether the file is there with the recorded hash, even if marked as removed.
     pub(super) fn is_whole(&self, name: &str) -> Result<bool> {
         let path = self.dir.join(name);
         match hash_file(&path) {
@@ -139,12 +143,12 @@ impl Done {
         }
     }
 
-    /// The programs that computed the removed file to other bits.
+    /// The programs that are known to compute different bits for the removed file.
     pub(super) fn others(&self, name: &str) -> impl Iterator<Item = &str> {
         self.info["files"][name][OTHERS].as_array().into_iter().flatten().filter_map(Value::as_str)
     }
 
-    /// Marks the files as removed, and removes them. Under the stage's lock, as everything that changes a stage.
+    /// Marks the files as removed, then removes them. The caller holds the stage's lock, as for every change of a stage.
     pub(super) fn remove(&mut self, names: &[String]) -> Result<()> {
         for name in names {
             self.change(name, |facts| {
@@ -156,7 +160,7 @@ impl Done {
         sync_folder(&self.dir).map_err(|e| Error::io(&self.dir, "write", &e))
     }
 
-    /// The file has come back.
+    /// Unmarks a restored file.
     pub(super) fn unmark(&mut self, name: &str) -> Result<()> {
         self.change(name, |facts| facts.retain(|key, _| key != REMOVED && key != OTHERS));
         self.write_manifest()
@@ -188,15 +192,15 @@ impl Done {
 
     pub fn read_json<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
         serde_json::from_slice(&self.read(name)?)
-            .map_err(|error| self.damaged(name, &format!("does not hold what it should ({error})")))
+            .map_err(|error| self.damaged(name, &format!("has unexpected content ({error})")))
     }
 
-    /// A data error: one of its files is not what it should be.
+    /// The error for a file of the stage that is not as it should be.
     pub fn damaged(&self, name: &str, what: &str) -> Error {
         damaged(&self.dir, name, what)
     }
 
-    /// Compares every file's size and hash with `stage.json`; without `hashes` the size alone of large ones.
+    /// Compares every file's size and hash with `stage.json`; without `hashes`, only the size of large files.
     fn verify(&self, hashes: Option<&Hashes>) -> Result<()> {
         let Some(files) = self.info["files"].as_object() else { return Ok(()) };
         for (name, facts) in files.iter().filter(|(name, _)| !self.is_removed(name)) {
@@ -212,7 +216,7 @@ impl Done {
             let size = file.metadata().map_err(failed)?.len();
             let recorded = &facts["size"];
             if *recorded != size {
-                let what = format!("has {size} bytes where {recorded} were written");
+                let what = format!("has {size} bytes instead of {recorded}");
                 return Err(damaged(&self.dir, name, &what));
             }
             let hash = match hashes {

@@ -1,4 +1,4 @@
-//! Removes files of a store that are not kept, and counts them; without removing, when it is asked what it would do.
+//! The garbage collector: removes files of a store that are not kept, or only counts them.
 
 use std::{
     collections::BTreeMap,
@@ -18,27 +18,27 @@ use super::{
 };
 use crate::error::{Error, Result};
 
-/// What was written an hour ago and lies where nobody takes a lock is in nobody's hands any more.
+/// A file that no lock protects is considered abandoned when it has not been written for this long.
 const LONG: Duration = Duration::from_secs(3600);
 
-/// What a removed file was.
+/// What a removed file contained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FileKind {
     Weights,
-    /// Of trainings that were interrupted, or are done.
+    /// Of interrupted or finished training runs.
     Checkpoints,
     Predictions,
-    /// Of stages that were never finished.
+    /// Files of stages that were never finished.
     Unfinished,
     /// Encoded texts.
     Tokens,
     Logs,
     Events,
-    /// What a sweep gave its runs' processes, and what they told it.
+    /// Files by which a sweep and its processes communicate.
     Sweeps,
     Locks,
-    /// What killed processes were writing.
+    /// Temporary files of killed processes.
     Temporary,
 }
 
@@ -65,33 +65,33 @@ pub struct Count {
     pub bytes: u64,
 }
 
-/// A lock while something is removed; none when nothing is.
+/// Holds a lock while files are removed; no lock when they are only counted.
 pub struct Guard {
     _lease: Option<Lease>,
 }
 
-/// Goes over a store.
+/// Collects the garbage of a store.
 #[derive(Debug)]
 pub struct Collector {
     root: PathBuf,
     pub keep: Keep,
     pub(super) delete: bool,
     pub removed: BTreeMap<FileKind, Count>,
-    /// What some process is using, left as it is.
+    /// What is in use by some process and was not removed.
     pub in_use: Vec<String>,
-    /// Why something else was left.
+    /// Why other things were not removed.
     pub damaged: Vec<String>,
 }
 
 impl Collector {
-    /// Without `delete`, counts alone.
+    /// Without `delete`, files are only counted.
     pub fn new(store: &Store, keep: Keep, delete: bool) -> Self {
         let root = store.dir().to_owned();
         Self { root, keep, delete, removed: BTreeMap::new(), in_use: Vec::new(), damaged: Vec::new() }
     }
 
-    /// Whether a symbolic link leads to this path, which is noted: nothing is removed through one. The store's `stages`
-    /// may be one.
+    /// Whether a symbolic link leads to this path, which is recorded, since nothing is removed through one. The store's
+    /// `stages` may be a link.
     pub(super) fn is_behind_a_link(&mut self, path: &Path) -> bool {
         let link = link_on_the_way(&self.root, path, STAGES);
         if let Some(link) = &link {
@@ -113,14 +113,14 @@ impl Collector {
         })
     }
 
-    /// `None` while a process holds it, which is noted under this name.
+    /// Takes a lock. `None` while a process holds it, which is recorded under this name.
     pub fn lock(&mut self, path: &Path, name: &str) -> Result<Option<Guard>> {
         if self.is_behind_a_link(path) {
             return Ok(None);
         }
         for path in [path, &lease::lease_path(path)] {
             if fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
-                self.leave(&format!("{} is in the place of a lock and is none. Remove it", path.display()));
+                self.leave(&format!("{} should be a lock file but is not a file. Remove it", path.display()));
                 return Ok(None);
             }
         }
@@ -147,7 +147,7 @@ impl Collector {
         Ok(())
     }
 
-    /// A file that no lock guards, when nobody has written it for long.
+    /// Removes a file that no lock protects if it is considered abandoned.
     pub fn old_file(&mut self, kind: FileKind, path: &Path) -> Result<()> {
         let modified = fs::symlink_metadata(path).and_then(|file| file.modified());
         let age = modified.ok().and_then(|at| SystemTime::now().duration_since(at).ok());
@@ -162,7 +162,7 @@ impl Collector {
         Ok(())
     }
 
-    /// A folder with everything in it, or a file.
+    /// Removes a folder with everything in it, or a file.
     pub(super) fn tree(&mut self, kind: FileKind, path: &Path) -> Result<()> {
         let is_dir = fs::symlink_metadata(path).is_ok_and(|found| found.is_dir());
         if !is_dir {
@@ -174,7 +174,7 @@ impl Collector {
         self.folder(path)
     }
 
-    /// An empty folder. One that is not empty has something in it that came since.
+    /// Removes an empty folder. If it is not empty, something was added since, and it stays.
     pub(super) fn folder(&mut self, dir: &Path) -> Result<()> {
         if self.is_behind_a_link(dir) {
             return Ok(());
@@ -193,7 +193,7 @@ impl Collector {
     }
 }
 
-/// The names in a folder, sorted; none where there is no folder. What is no text is no name of a store's file.
+/// The names in a folder, sorted; none if there is no folder. Names that are not UTF-8 are none of a store's.
 pub fn names(dir: &Path) -> Result<Vec<String>> {
     let entries = match fs::read_dir(dir) {
         Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(Vec::new()),
@@ -205,7 +205,7 @@ pub fn names(dir: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// `None` where there is no file, or another process has just removed it.
+/// The size of a file; `None` if there is none, or another process has just removed it.
 pub(super) fn size(path: &Path) -> Result<Option<u64>> {
     match fs::symlink_metadata(path) {
         Ok(file) => Ok((!file.is_dir()).then_some(file.len())),

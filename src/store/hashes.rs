@@ -1,14 +1,13 @@
-//! Hashes of files, each computed once for as long as the file stays as it is.
+//! A cache of file hashes: each is computed once for as long as the file does not change.
 //!
-//! A hash is remembered with the file's device, inode, size, modification and change time. The change time is the
-//! system's own: a program that restores the modification time after it has changed the content is noticed too. A
-//! file that was changed less than two seconds ago is hashed and not remembered, since the next change may get the same
-//! times (the "racy" files of git). Damage that changes no time, such as a bit that the disk itself has lost, is not
-//! noticed while the hash is remembered.
+//! A hash is cached with the file's device, inode, size, modification and change time. The change time is set by the system,
+//! so a program that restores the modification time after changing the content is detected too. A file changed less than
+//! two seconds ago is hashed but not cached, since the next change may get the same times (git's "racy" files). Damage that
+//! changes no time, such as a bit lost by the disk, is not detected while the hash is cached.
 //!
-//! Small files are remembered by the process alone, for they are read as fast as they are looked up; large ones also in
-//! `<store>/cache/hashes.json`. That file is worth nothing but time: one that is damaged, or cannot be written, is
-//! passed over, and removing it is always right.
+//! Hashes of small files are cached in memory only, since reading the file is as fast as looking it up; those of large files
+//! also in `<store>/cache/hashes.json`. That file only saves time: if it is damaged or cannot be written it is ignored, and
+//! it can be removed at any time.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -28,28 +27,28 @@ use crate::error::{Error, Result};
 
 const FORMAT_VERSION: u32 = 1;
 
-/// From this size on a file's hash is remembered on the disk.
+/// Hashes of files from this size on are cached on disk.
 const LARGE: u64 = 1 << 20;
 
-/// A file that was changed more recently may change once more without getting other times.
+/// A file changed more recently than this may change again without its times changing.
 const RACY: Duration = Duration::from_secs(2);
 
-/// When there are more, those of files that are gone or changed are forgotten, and then any.
+/// Above this number, entries of files that are gone or changed are dropped, and then any.
 const MOST: usize = 20_000;
 
-/// The file is written at most this often, and at the end.
+/// The file is written at most this often, and when the cache is dropped.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Which hash of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum HashKind {
-    /// Of the files of stages.
+    /// For files of stages.
     Blake3,
-    /// Of models and data, as other tools print it.
+    /// For models and data, as other tools print it.
     Sha256,
 }
 
-/// Remembers hashes of files. Shared by the threads of a process; processes share the file.
+/// The cache. Threads of a process share it; processes share its file.
 #[derive(Debug)]
 pub struct Hashes {
     path: PathBuf,
@@ -58,7 +57,7 @@ pub struct Hashes {
     known: Mutex<Option<Known>>,
 }
 
-/// A place for one hash. Whoever computes it holds the lock, so that it is computed once.
+/// One hash. It is locked while it is computed, so that it is computed only once.
 type Slot = Arc<Mutex<Option<Entry>>>;
 
 #[derive(Debug)]
@@ -69,7 +68,7 @@ struct Known {
     written: Option<Instant>,
 }
 
-/// When one of these is another, the content may be.
+/// If any of these differs, the content may differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stamp {
     inode: u64,
@@ -95,12 +94,12 @@ struct Saved {
 }
 
 impl Hashes {
-    /// Those in this file, if there is one, and further ones, which are added to it.
+    /// The cache in this file, to which new hashes are added.
     pub fn open(file: &Path) -> Self {
         Self { path: file.to_owned(), writes: true, known: Mutex::new(None) }
     }
 
-    /// Those in this file, which stays as it is.
+    /// The cache in this file, which is not written.
     pub fn read_only(file: &Path) -> Self {
         Self { path: file.to_owned(), writes: false, known: Mutex::new(None) }
     }
@@ -115,14 +114,17 @@ impl Hashes {
         self.file_hash(HashKind::Sha256, path)
     }
 
-    /// The hash of a regular file, in hex. Data error: it cannot be read, or is no regular file.
+    /// The hash of a regular file, in hex.
+    ///
+    /// # Errors
+    /// Data: it cannot be read, or is not a regular file.
     pub fn file_hash(&self, kind: HashKind, path: &Path) -> Result<String> {
         let failed = |error: io::Error| Error::io(path, "read", &error);
         let mut file = regular::open(path).map_err(failed)?;
         self.hash_of(kind, path, &mut file).map_err(failed)
     }
 
-    /// The hash of this open file, which lies at `path`.
+    /// The hash of this open file, whose path is `path`.
     pub(super) fn hash_of(&self, kind: HashKind, path: &Path, file: &mut File) -> io::Result<String> {
         let metadata = file.metadata()?;
         let stamp = Stamp::of(&metadata)?;
@@ -133,7 +135,7 @@ impl Hashes {
             return Ok(known.hash.clone());
         }
         let hash = hash(kind, file)?;
-        // What changes while it is read has no hash that lasts.
+        // A file that changes while it is read is not cached.
         if Stamp::of(&file.metadata()?)? == stamp && stamp.is_settled(SystemTime::now()) {
             let entry = Entry { stamp, hash: hash.clone() };
             *slot = Some(entry.clone());
@@ -160,7 +162,7 @@ impl Hashes {
         }
     }
 
-    /// Writes what is new to the file, which also happens from time to time and at the end.
+    /// Writes new hashes to the file, which also happens from time to time and on drop.
     pub fn save(&self) {
         if self.writes
             && let Some(known) = lock(&self.known).as_mut()
@@ -182,8 +184,8 @@ impl Known {
         Self { slots: slots.collect(), new: BTreeMap::new(), written: None }
     }
 
-    /// Beside what other processes have added meanwhile. What two write at the same moment one of them computes
-    /// once more; and a store that cannot be written is no reason to fail.
+    /// Merges new hashes into the file. If two processes write at the same moment, one of them loses its hashes and will
+    /// compute them again; failing to write is no error.
     fn save(&mut self, path: &Path) {
         if self.new.is_empty() {
             return;
@@ -205,7 +207,7 @@ impl Known {
     }
 }
 
-/// The entries of a file; none where it is damaged.
+/// The entries in the file; none if it is damaged.
 fn saved(path: &Path) -> BTreeMap<String, Entry> {
     let bytes = regular::read(path, regular::LARGEST_JSON).unwrap_or_default();
     let saved = serde_json::from_slice::<Saved>(&bytes).ok();
@@ -219,7 +221,8 @@ fn seal(files: &BTreeMap<String, Entry>) -> Result<String> {
     Ok(blake3::hash(canonical_json(&json!(files))?.as_bytes()).to_hex().to_string())
 }
 
-/// A path means different files on the machines that share a store: the device tells them apart. `None`: no text.
+/// The key of an entry; `None` if the path is not UTF-8. The device is part of it, since on machines that share a store the
+/// same path may be different files.
 fn key(kind: HashKind, path: &Path, metadata: &Metadata) -> Option<String> {
     let path = std::path::absolute(path).ok()?;
     let kind = match kind {
@@ -235,7 +238,7 @@ fn is_as_recorded(key: &str, entry: &Entry) -> bool {
     now.is_ok_and(|now| now == entry.stamp)
 }
 
-/// Of what is left to read.
+/// The hash of the rest of the file.
 pub(super) fn hash(kind: HashKind, file: &mut File) -> io::Result<String> {
     match kind {
         HashKind::Blake3 => {
@@ -278,7 +281,7 @@ impl Stamp {
         Ok(Self { inode: 0, size: file.len(), modified, changed: modified })
     }
 
-    /// Whether both times are long enough ago. Those of the future are not.
+    /// Whether both times are long enough ago; times in the future are not.
     fn is_settled(&self, now: SystemTime) -> bool {
         let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let Some(before) = now.checked_sub(RACY) else { return false };
@@ -297,7 +300,7 @@ fn device(_: &Metadata) -> u64 {
     0
 }
 
-/// What a thread that panicked left is whole: every change of it is one assignment.
+/// A poisoned lock is used as it is: every change under it is a single assignment.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! How much of what was computed stays on the disk.
+//! The retention policy: how much of what was computed is kept.
 
 use std::{fmt, str::FromStr};
 
@@ -6,16 +6,16 @@ use serde::Serialize;
 
 use crate::error::{Error, Result, nearest};
 
-/// What is kept beside records, tickets and metrics, which always are. Each keeps less than the one before.
+/// What is kept besides records, tickets and metrics, which always are. Each policy keeps less than the one before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Keep {
-    /// Finished stages whole.
+    /// Everything of finished stages.
     #[default]
     Models,
-    /// All but the weights of fine-tuned and retrained models.
+    /// Everything except the weights of fine-tuned and retrained models.
     Tickets,
-    /// Nothing.
+    /// Nothing else.
     None,
 }
 

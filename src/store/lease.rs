@@ -1,9 +1,9 @@
-//! Locks that hold between processes of one machine and between machines that share a folder.
+//! Locks between processes on one machine and between machines that share a folder.
 //!
-//! On one machine the lock is the system's (`flock`): it dies with its process, whatever kills it. Some shared file
-//! systems keep such locks to each machine, so whoever holds one also keeps a lease beside it: a file with a name of
-//! its own that it writes anew again and again. Another machine takes the lease over when it has watched it for
-//! [`patience`] without a change. Only the watcher's own stopwatch counts; clocks may differ and jump.
+//! On one machine the lock is the system's (`flock`): it dies with its process, however that ends. Some shared file systems
+//! do not see such locks across machines, so the holder also keeps a lease beside the lock: a file with a unique name in it,
+//! which the holder keeps rewriting (its heartbeat). Another machine takes the lease over once it has watched it for
+//! [`patience`] without a change. Only the watcher's monotonic clock counts; wall clocks may differ and jump.
 
 use super::links::is_link;
 use super::{deserialize_name, locks, regular};
@@ -22,18 +22,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Signs of life within [`patience`]: several may be lost.
+/// Heartbeats within [`patience`], so that several may be lost.
 const BEATS: u32 = 6;
 
 const USUAL_PATIENCE: Duration = Duration::from_secs(60);
 const LONGEST_PATIENCE: f64 = 86400.0;
 
-/// A lease is one line; whatever is longer is none.
+/// A lease is one line; a longer file is not a lease.
 const LONGEST_LEASE: u64 = 1 << 16;
 
-/// How long a holder on another machine may give no sign of life: `LOTTERY_LEASE` seconds, or 60.
+/// How long a holder on another machine may go without a heartbeat: `LOTTERY_LEASE` seconds, by default 60.
 ///
-/// Usage error: something else than a number from 1 to 86400.
+/// # Errors
+/// Usage: not a number from 1 to 86400.
 pub fn patience() -> Result<Duration> {
     let Some(typed) = std::env::var_os("LOTTERY_LEASE").filter(|typed| !typed.is_empty()) else {
         return Ok(USUAL_PATIENCE);
@@ -42,24 +43,24 @@ pub fn patience() -> Result<Duration> {
         typed.to_str().and_then(|typed| typed.parse().ok()).filter(|s| (1.0..=LONGEST_PATIENCE).contains(s));
     seconds.map(Duration::from_secs_f64).ok_or_else(|| {
         Error::usage(format!(
-            "LOTTERY_LEASE is {}, no number of seconds from 1 to 86400. Mend it, or unset it for 60.",
+            "LOTTERY_LEASE is {}, not a number of seconds from 1 to 86400. Correct it, or unset it for 60 seconds.",
             typed.display()
         ))
     })
 }
 
-/// Who holds a lease, as its file says.
+/// The holder of a lease, as written in its file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Holder {
-    /// For people.
+    /// For messages.
     pub host: String,
     pub process: u32,
-    /// What tells a running system from others, and from itself before it was started anew.
+    /// Identifies the running system; a reboot changes it.
     machine: String,
-    /// Of this lease alone; part of the names of files beside it.
+    /// Unique to this lease; part of the names of files beside it.
     #[serde(deserialize_with = "deserialize_name")]
     name: String,
-    /// Seconds without a beat after which it may be taken over; the holder's own, wherever it is watched.
+    /// Seconds without a heartbeat after which it may be taken over, as set by the holder.
     patience: f64,
     beat: u64,
 }
@@ -76,41 +77,41 @@ impl Holder {
         }
     }
 
-    /// The holder by the lease beside this lock, if there is a whole one.
+    /// The holder named in the lease beside this lock, if the lease is intact.
     fn of(lock: &Path) -> Option<Self> {
         holder_in(&lease_path(lock))
     }
 
-    /// Whether it is one of another machine, about which the system's own locks need not know, and gave a sign of life
-    /// of late. By the clocks of both machines: good enough to be shown, not to take a lock over.
+    /// Whether the holder is on another machine, whose locks may be invisible here, and had a recent heartbeat. This compares
+    /// the clocks of both machines: good enough for display, not for taking a lock over.
     fn lives_elsewhere(&self, lock: &Path) -> bool {
         let beaten = fs::metadata(lease_path(lock)).and_then(|file| file.modified()).ok();
         let age = beaten.and_then(|at| at.elapsed().ok()).unwrap_or_default();
         self.machine != this_machine() && age <= 2 * self.patience()
     }
 
-    /// As the file says, where that can be.
+    /// The holder's patience, within bounds.
     fn patience(&self) -> Duration {
         Duration::from_secs_f64(self.patience.clamp(0.0, LONGEST_PATIENCE))
     }
 }
 
-/// Whether some process holds or shares this lock, here or, by the clocks of both, on another machine. Nothing is
-/// created.
+/// Whether some process holds or shares this lock, on this or another machine; for display, since it compares their clocks.
+/// Nothing is created.
 pub fn is_held(lock: &Path) -> bool {
     locks::is_held(lock) || Holder::of(lock).is_some_and(|holder| holder.lives_elsewhere(lock))
 }
 
-/// A lock that is wanted.
+/// A lock to be taken.
 #[derive(Debug)]
 pub struct Lock {
     path: PathBuf,
     lease: PathBuf,
     machine: String,
     patience: Duration,
-    /// What another machine's lease said when it last changed, and when that was seen.
+    /// The content of another machine's lease when it last changed, and when that was seen.
     watched: Option<(Vec<u8>, Instant)>,
-    /// Since when another process seems to take it over, and how many died over that.
+    /// Since when another process seems to be taking it over, and how many have died doing so.
     contested: (Option<Instant>, u32),
 }
 
@@ -124,11 +125,11 @@ impl Lock {
         Self { path, lease, machine, patience, watched: None, contested: (None, 0) }
     }
 
-    /// The lease when it can be had now; asked again and again, one that a dead machine left is taken over.
+    /// Takes the lock if it is free. A lease left by a dead machine is taken over after repeated calls.
     pub fn take(&mut self) -> Result<Option<Lease>> {
         let Some(file) = locks::try_exclusive(&self.path)? else { return Ok(None) };
-        // Where the file system has no such locks, the lease alone tells.
-        let told = file.try_lock().is_ok();
+        // On a file system without locks, only the lease counts.
+        let has_locks = file.try_lock().is_ok();
         let found = match regular::read(&self.lease, LONGEST_LEASE) {
             Ok(found) => found,
             Err(e) if e.kind() == ErrorKind::NotFound && !is_link(&self.lease) => {
@@ -142,16 +143,17 @@ impl Lock {
             Err(e) => return Err(no_lease(&self.lease, &e)),
         };
         let earlier: Option<Holder> = serde_json::from_slice(&found).ok();
-        // Whoever of this machine has written here and does not hold the system's lock is dead.
+        // A holder on this machine that does not hold the system's lock is dead.
         let machine = self.machine.clone();
-        let dead_here =
-            |holder: &Option<Holder>| told && holder.as_ref().is_some_and(|holder| holder.machine == machine);
+        let dead_here = |holder: &Option<Holder>| {
+            has_locks && holder.as_ref().is_some_and(|holder| holder.machine == machine)
+        };
         let here = dead_here(&earlier);
         let patience = earlier.as_ref().map_or(self.patience, Holder::patience);
         if !self.watched_for(patience, &found) && !here {
             return Ok(None);
         }
-        // Of all who saw this holder die one places this file; should it die over that too, one places the next.
+        // Of all processes that saw this holder die, one places this token; if that one dies too, one places the next.
         let name = earlier.map_or("nobody".into(), |earlier| earlier.name);
         let token = |n: u32| self.lease.with_extension(format!("after-{name}-{n}"));
         let own = Own::new(&self.lease, Holder::this(&self.machine, self.patience))?;
@@ -165,7 +167,7 @@ impl Lock {
         }
         let unchanged = regular::read(&self.lease, LONGEST_LEASE).ok() == Some(found);
         let taken = if unchanged { own.replace(file, &self.lease).map(Some) } else { Ok(None) };
-        // From now on the lease is another than whoever comes too late has seen.
+        // The lease has changed from what latecomers have seen, so they do not take it over.
         (0..=*dead).for_each(|n| drop(fs::remove_file(token(n))));
         (self.watched, self.contested) = (None, (None, 0));
         taken
@@ -183,7 +185,7 @@ impl Lock {
     }
 }
 
-/// A lease that is written and not yet in its place: whoever sees it there sees it whole.
+/// A lease that is written but not yet in place, so that it appears there whole.
 struct Own {
     path: PathBuf,
     holder: Holder,
@@ -197,11 +199,11 @@ impl Own {
         Ok(Self { path, holder })
     }
 
-    /// Also at this place, unless there is something.
+    /// Links it to this path; false if there is a file already.
     fn place(&self, at: &Path) -> Result<bool> {
         let placed = match fs::hard_link(&self.path, at) {
             Err(e) if matches!(e.kind(), ErrorKind::Unsupported | ErrorKind::PermissionDenied) => {
-                // A file system without links: seen empty for a moment.
+                // A file system without hard links: the file is visible while still empty for a moment.
                 let new = File::options().write(true).create_new(true).open(at);
                 new.and_then(|mut file| write(&mut file, &self.holder))
             }
@@ -219,9 +221,9 @@ impl Own {
         self.begin(file, lease)
     }
 
-    /// From its place, `lease`, on.
+    /// Starts the heartbeat of the lease in its place.
     fn begin(self, file: File, lease: &Path) -> Result<Lease> {
-        // As it was placed: without links that is another file.
+        // Opened anew: without hard links it is another file.
         let placed = regular::open_to_write(lease, false).map_err(|e| Error::io(lease, "write", &e))?;
         Lease::begin(file, placed, lease.to_owned(), self.holder.clone())
     }
@@ -257,8 +259,8 @@ impl Lease {
                         lost.store(true, Ordering::Relaxed);
                         return;
                     }
-                    // Through the file as it was opened: whoever takes over puts another in its place. A beat that
-                    // cannot be written, on a full disk say, is made up for by the next.
+                    // Through the open file: a process that takes over puts another file in its place. If a heartbeat
+                    // cannot be written, on a full disk say, the next one makes up for it.
                     holder.beat += 1;
                     let _ = write(&mut lease, &holder);
                 }
@@ -269,19 +271,19 @@ impl Lease {
         Ok(Self { file, path, name, lost, stop: Some(stop), beats: Some(beats) })
     }
 
-    /// The locked file: whoever has it open keeps the system's lock.
+    /// The locked file, which keeps the system's lock as long as any process has it open.
     pub fn file(&self) -> &File {
         &self.file
     }
 
-    /// A data error when another machine has taken over, because this one gave no sign of life: it was asleep, or cut
-    /// off from the store.
+    /// # Errors
+    /// Data: another machine has taken over because this one had no heartbeat, being suspended or cut off from the store.
     pub fn check(&self) -> Result<()> {
         if self.lost.load(Ordering::Relaxed) || is_of_another(&self.path, &self.name) {
             let by = Holder::of(&self.path.with_extension("")).map_or("another machine".into(), |h| h.host);
             return Err(Error::data(format!(
-                "{by} took over {} while this process gave no sign of life. What it computes is not lost: run the same \
-                 command again to load it.",
+                "{by} took over {} because this process had no heartbeat. The result is not lost: run the same command \
+                 again to load it.",
                 self.path.display()
             )));
         }
@@ -299,17 +301,17 @@ impl Drop for Lease {
     }
 }
 
-/// One line of a fixed length, so that a beat never leaves a part of the one before. A reader that meets it half
-/// written takes it for a change, which it is.
+/// One line of a fixed length, so that a heartbeat overwrites all of the one before. A reader that sees it half written takes
+/// it for a change, which is right.
 fn write(lease: &mut File, holder: &Holder) -> std::io::Result<()> {
     let text = serde_json::to_string(holder)?;
     lease.rewind()?;
     lease.write_all(format!("{text:<400}\n").as_bytes())?;
-    // Not for a power cut, but for other machines to see.
+    // For other machines to see it, not for durability.
     if holder.beat > 0 { lease.sync_data() } else { Ok(()) }
 }
 
-/// Whether a whole lease of another name lies there. One that cannot be read may still be its own.
+/// Whether an intact lease with another name is there. One that cannot be read may still be our own.
 fn is_of_another(path: &Path, name: &str) -> bool {
     holder_in(path).is_some_and(|holder| holder.name != name)
 }
@@ -318,10 +320,10 @@ fn holder_in(path: &Path) -> Option<Holder> {
     serde_json::from_slice(&regular::read(path, LONGEST_LEASE).ok()?).ok()
 }
 
-/// What lies in a lease's place can be no lease, and would be waited for without end.
+/// The error for something in a lease's place that is no lease and would be waited for forever.
 fn no_lease(path: &Path, error: &std::io::Error) -> Error {
     Error::data(format!(
-        "{} is in the place of a lease and cannot be read as one: {error}. Remove it, and run the same command again.",
+        "{} should be a lease but cannot be read as one: {error}. Remove it, and run the same command again.",
         path.display()
     ))
 }
@@ -332,7 +334,7 @@ pub(super) fn lease_path(lock: &Path) -> PathBuf {
     path.into()
 }
 
-/// The running system's own id where there is one (Linux); elsewhere the machine's name.
+/// The id of the running system (Linux), elsewhere the machine's name.
 fn this_machine() -> &'static str {
     static MACHINE: OnceLock<String> = OnceLock::new();
     MACHINE.get_or_init(|| {
@@ -345,7 +347,7 @@ fn hostname() -> String {
     gethostname::gethostname().to_string_lossy().into_owned()
 }
 
-/// A name that no other lease has: the system's randomness, through the hasher that every map is seeded with.
+/// A name unique to a lease, from the system's randomness that seeds the hasher of every map.
 fn nonce() -> String {
     use std::hash::{BuildHasher, RandomState};
     format!("{:016x}", RandomState::new().hash_one((std::process::id(), Instant::now())))

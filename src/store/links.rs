@@ -1,8 +1,8 @@
 //! Symbolic links in a store.
 //!
-//! The folder of a store may be reached by links, and its `stages` may be one: weights are large, and may have a disk
-//! of their own. Other links are followed where something is read. Nothing is removed through them, and no stage or
-//! sweep is written through them: a link is removed itself, or named.
+//! The store's own path may contain links, and its `stages` may be one, since weights are large and may be kept on another
+//! disk. Other links are followed for reading only. Nothing is written or removed through them: the link itself is removed,
+//! or reported.
 
 use std::{
     fs,
@@ -11,28 +11,29 @@ use std::{
 
 use crate::error::{Error, Result};
 
-/// The folder that may be a link.
+/// The one folder in a store that may be a link.
 pub(super) const STAGES: &str = "stages";
 
-/// Whether this path itself is a symbolic link, whatever that points to.
+/// Whether this path itself is a symbolic link, whatever it points to.
 pub fn is_link(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink())
 }
 
-/// Data error: the folder is a symbolic link.
+/// # Errors
+/// Data: the folder is a symbolic link.
 pub fn refuse_link(dir: &Path) -> Result<()> {
     if !is_link(dir) {
         return Ok(());
     }
     Err(Error::data(format!(
-        "{} is a symbolic link, and nothing is written or removed through links inside a store. Remove the link, or put \
-         the folder itself in its place; then run the same command again.",
+        "{} is a symbolic link, and nothing is written or removed through links inside a store. Replace the link by the \
+         folder itself, or remove it; then run the same command again.",
         dir.display()
     )))
 }
 
-/// The first link among the folders that lead from `root` to `path`, which itself may be one; `may_be` is a folder of
-/// the root's that is none. A path outside the root is as bad as a link.
+/// The first link among the folders from `root` down to `path`; `path` itself may be a link, and so may the folder `may_be`
+/// in `root`. A path outside the root counts as a link.
 pub(super) fn link_on_the_way(root: &Path, path: &Path, may_be: &str) -> Option<PathBuf> {
     let Ok(below) = path.strip_prefix(root) else { return Some(path.to_owned()) };
     let mut folder = root.to_owned();

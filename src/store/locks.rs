@@ -1,7 +1,7 @@
-//! Locks on files that die with their process.
+//! File locks, which die with their process.
 //!
-//! Whoever clears a store removes lock files that nobody holds. So a lock counts only when its file is still the one
-//! of that name: else two processes could hold two files that were called the same.
+//! The garbage collector removes lock files that nobody holds. So a lock counts only if its file still has its name: otherwise
+//! two processes could hold locks on two different files of the same name.
 
 use std::{
     fs::{File, TryLockError},
@@ -12,12 +12,12 @@ use std::{
 use super::regular;
 use crate::error::{Error, Result};
 
-/// `None` while another process holds it, or shares it.
+/// Takes the lock; `None` while another process holds or shares it.
 pub(super) fn try_exclusive(path: &Path) -> Result<Option<File>> {
     attempt(path, File::try_lock)
 }
 
-/// `None` while another process holds it alone.
+/// Shares the lock; `None` while another process holds it exclusively.
 pub(super) fn try_shared(path: &Path) -> Result<Option<File>> {
     attempt(path, File::try_lock_shared)
 }
@@ -34,7 +34,7 @@ fn attempt(
 ) -> Result<Option<File>> {
     let failed = |error: &io::Error| Error::io(path, "lock", error);
     loop {
-        // For reading too: a sweep hands a lock to its run's process as stdin.
+        // Readable too: a sweep passes a lock to its run's process as stdin.
         let file = regular::open_to_write(path, true);
         let file = file.map_err(|error| failed(&error))?;
         match lock(&file) {
@@ -42,14 +42,14 @@ fn attempt(
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Interrupted => {}
-            // A file system without such locks: leases alone tell.
+            // A file system without locks: only leases count.
             Err(TryLockError::Error(error)) if has_no_locks(&error) => return Ok(Some(file)),
             Err(TryLockError::Error(error)) => return Err(failed(&error)),
         }
     }
 }
 
-/// Besides those that say so, NFS without its lock service.
+/// Whether the file system has no locks, as NFS without its lock service.
 fn has_no_locks(error: &io::Error) -> bool {
     #[cfg(unix)]
     if error.raw_os_error() == Some(rustix::io::Errno::NOLCK.raw_os_error()) {
@@ -58,7 +58,7 @@ fn has_no_locks(error: &io::Error) -> bool {
     error.kind() == ErrorKind::Unsupported
 }
 
-/// Whether this open file is the one that has this name now.
+/// Whether this open file is still the one with this name.
 #[cfg(unix)]
 fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt;
@@ -70,7 +70,7 @@ fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     }
 }
 
-/// A name is not given anew here while a file of that name is open.
+/// These systems do not reuse a name while a file of that name is open.
 #[cfg(not(unix))]
 fn is_at(_: &File, _: &Path) -> io::Result<bool> {
     Ok(true)

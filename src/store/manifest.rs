@@ -1,7 +1,7 @@
-//! `stage.json`: what it must be like before anything goes by it.
+//! `stage.json`: its keys, and the checks before it is used.
 //!
-//! It carries a hash of itself, its `seal`, over all but the marks of files that were removed to save room. Those that
-//! were written before there were seals have none, and are taken as they are.
+//! It contains a hash of itself, the `seal`, over everything but the marks of removed files. Manifests written before seals
+//! existed have none and are accepted.
 
 use serde_json::{Map, Value};
 
@@ -14,11 +14,11 @@ pub(super) const MANIFEST: &str = "stage.json";
 /// The folder with the state of a stage that can be resumed; no file of a finished one.
 pub(super) const CHECKPOINT: &str = "checkpoint";
 
-/// A file's key when it was removed to save room. The mark is written before the file goes, and goes after the file
-/// has come back: a file that is there in spite of it may be whole or not.
+/// The mark of a file that was removed to save disk space. It is set before the file is removed, and cleared after the file
+/// is restored; so a marked file that exists may be incomplete.
 pub(super) const REMOVED: &str = "removed";
 
-/// A file's key with the programs that computed it to other bits than those that were removed.
+/// The key of a removed file for the programs that are known to compute different bits.
 pub(super) const OTHERS: &str = "others";
 
 const SEAL: &str = "seal";
@@ -28,7 +28,7 @@ pub(super) fn is_file_name(name: &str) -> bool {
     is_name(name) && name != MANIFEST && name != CHECKPOINT
 }
 
-/// Adds the hash.
+/// Adds the seal.
 pub(super) fn seal(manifest: &mut Map<String, Value>) {
     let seal = seal_of(manifest);
     manifest.insert(SEAL.into(), seal.into());
@@ -44,7 +44,7 @@ fn seal_of(manifest: &Map<String, Value>) -> String {
     blake3::hash(canonical(&Value::Object(manifest)).as_bytes()).to_hex().to_string()
 }
 
-/// The stage that this is the `stage.json` of, or what is wrong with it.
+/// The id of the stage whose manifest this is, or what is wrong with it.
 pub(super) fn check(info: &Value) -> Result<StageId, String> {
     let version = &info["format_version"];
     if *version != FORMAT_VERSION {
@@ -54,12 +54,13 @@ pub(super) fn check(info: &Value) -> Result<StageId, String> {
         return Err("lists no files".into());
     };
     let stage = info["stage"].as_str().and_then(StageId::parse);
-    let stage =
-        stage.ok_or_else(|| format!("is of {}, which is no stage", excerpt(&info["stage"].to_string())))?;
+    let stage = stage.ok_or_else(|| {
+        format!("names the stage {}, which is not a valid id", excerpt(&info["stage"].to_string()))
+    })?;
     for (name, facts) in files {
         if !is_file_name(name) {
             return Err(format!(
-                "lists {}, which is no file of a stage",
+                "lists {}, which cannot be a file of a stage",
                 excerpt(&Value::from(name.as_str()).to_string())
             ));
         }
@@ -69,7 +70,7 @@ pub(super) fn check(info: &Value) -> Result<StageId, String> {
             .get(OTHERS)
             .is_none_or(|all| all.as_array().is_some_and(|all| all.iter().all(Value::is_string)));
         if !(facts["size"].is_u64() && hash && removed && others) {
-            return Err(format!("does not say of {name} what it should"));
+            return Err(format!("has invalid facts about {name}"));
         }
     }
     match manifest.get(SEAL) {
@@ -135,7 +136,7 @@ mod tests {
             let mut hostile = manifest();
             hostile["files"] = json!({ name: hostile["files"]["model.safetensors"] });
             let why = check(&hostile).unwrap_err();
-            assert!(why.contains("no file of a stage") && !why.contains('\n'), "{name:?}: {why}");
+            assert!(why.contains("cannot be a file of a stage") && !why.contains('\n'), "{name:?}: {why}");
         }
         type Change = fn(&mut Value);
         let changes: [Change; 12] = [

@@ -3,25 +3,24 @@
 //! ```text
 //! <store>/stages/<kind>-<hash12>/   stage.json is written last and means "done"
 //! <store>/locks/<kind>-<hash12>     held by the process that computes the stage, with its lease beside it
-//! <store>/results/<task>/<method>/<mode>/seed-<n>.json, and seed-<n>.<hash12>.json of other settings
-//! <store>/events/<run>.jsonl        what happened in a run, line by line
+//! <store>/results/<task>/<method>/<mode>/seed-<n>.json, and seed-<n>.<hash12>.json for other settings
+//! <store>/events/<run>.jsonl        the events of a run, one per line
 //! <store>/cache/hashes.json         hashes of large files, by path, device, inode, size and times
 //! ```
 //!
-//! A stage that is done never changes, so reading one takes no lock; but files that can be computed again may be removed
-//! to save room, and brought back, and whoever needs such a file shares the stage's lock ([`Store::pin_or_restore`]).
+//! A finished stage never changes, so reading it takes no lock. Weights, however, may be removed to save disk space and
+//! restored later; a process that needs them shares the stage's lock ([`Store::pin_or_restore`]).
 //!
-//! What "found in the store" promises: `stage.json` is as it was written (it carries a hash of itself, but for the marks
-//! of removed files), it is that of this stage, and every file that it lists, and that was not removed to save room, has
-//! the size and the BLAKE3 hash that were recorded. Hashes of large files are remembered for as long as the file's
-//! device, inode, size and times are the same ([`hashes`]); so what a program changed is always noticed, and what the disk
-//! itself corrupts, when the file is read for its content: weights are hashed once more whenever they are loaded
-//! ([`Done::verified_path`]). Stages that were written before `stage.json` had its hash are accepted without it; their
-//! files are compared all the same.
+//! What "found in the store" guarantees: `stage.json` is as it was written (it contains a hash of itself, except for the
+//! marks of removed files) and belongs to this stage, and every file that it lists and that was not removed has the
+//! recorded size and BLAKE3 hash. Hashes of large files are cached for as long as the file's device, inode, size and times
+//! stay the same ([`hashes`]). So a change by a program is always detected, and corruption by the disk is detected when
+//! the file is read for its content: weights are hashed again whenever they are loaded ([`Done::verified_path`]). Stages
+//! written before `stage.json` had its hash are accepted without it; their files are verified all the same.
 //!
-//! Nothing that is read from a store is trusted to be what this program wrote: names are checked ([`is_name`]), only
-//! regular files are opened, of a size that such a file may have ([`regular`]), and nothing is removed through symbolic
-//! links but that of `stages` ([`refuse_link`]).
+//! Nothing in a store is trusted to have been written by this program: names are checked ([`is_name`]), only regular files
+//! of a plausible size are opened ([`regular`]), and nothing is removed through symbolic links other than `stages`
+//! ([`refuse_link`]).
 
 mod atomic;
 mod canonical;
@@ -69,7 +68,7 @@ pub use writer::StageWriter;
 
 use crate::error::{Error, Result, dangling};
 
-/// How often whoever waits for another process looks whether it is done.
+/// How often a process that waits for a lock tries to take it.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A folder that keeps finished stages and results across runs, and is shared by processes.
@@ -79,12 +78,12 @@ pub struct Store {
     hashes: Arc<Hashes>,
 }
 
-/// A stage as it was found.
+/// A stage, found or to be computed.
 #[derive(Debug)]
 pub enum Begin {
-    /// Finished earlier, by this or another process, and its files are as they were recorded.
+    /// Finished earlier, by this or another process, with its files as recorded.
     Done(Done),
-    /// To be computed here; other processes wait until the writer is finished or dropped.
+    /// To be computed by this process; others wait until the writer is finished or dropped.
     Compute(StageWriter),
 }
 
@@ -98,12 +97,15 @@ pub struct StageHandle {
 }
 
 impl Store {
-    /// Opens the store, creating it where there is none. A folder that cannot be written is a data error.
+    /// Opens the store, creating it if there is none.
+    ///
+    /// # Errors
+    /// Data: the folder cannot be written.
     pub fn open(dir: &Path) -> Result<Self> {
         let refused = |error: &std::io::Error| {
             let why = dangling(dir).unwrap_or_else(|| error.to_string());
             Error::data(format!(
-                "cannot use {} as the store: {why}. Name a folder that can be written with --store or LOTTERY_STORE.",
+                "cannot use {} as the store: {why}. Name a writable folder with --store or LOTTERY_STORE.",
                 dir.display()
             ))
         };
@@ -112,9 +114,9 @@ impl Store {
         }
         // A folder may exist and still be read-only: find out before hours of training.
         tempfile::tempfile_in(dir.join("stages")).map_err(|error| refused(&error))?;
-        // A relative store stays the same folder should the process change its own.
+        // The store stays the same folder even if the working directory changes.
         let dir = fs::canonicalize(dir).map_err(|error| refused(&error))?;
-        // Where locks and records are written, all of it is: see `links`.
+        // Everything that is written must lie inside the store: see `links`.
         for room in ["locks", "results", "cache", "events", "sweeps"] {
             refuse_link(&dir.join(room))?;
         }
@@ -122,14 +124,15 @@ impl Store {
         Ok(Self { dir, hashes })
     }
 
-    /// The store at this place as it is, for reading: nothing is created, and there may be none yet.
+    /// The store at this path, for reading. Nothing is created, and it need not exist.
     pub fn at(dir: &Path) -> Result<Self> {
         let dir = std::path::absolute(dir).map_err(|error| Error::io(dir, "find", &error))?;
         let hashes = Arc::new(Hashes::read_only(&hashes_path(&dir)));
         Ok(Self { dir, hashes })
     }
 
-    /// Refuses a place where no store was ever opened. One that was copied in part is one.
+    /// # Errors
+    /// Data: no store was ever opened here. A partial copy of one is accepted.
     pub fn must_exist(&self) -> Result<()> {
         let rooms = ["stages", "results", "sweeps"];
         if rooms.iter().any(|room| self.dir.join(room).is_dir()) {
@@ -144,7 +147,7 @@ impl Store {
         &self.dir
     }
 
-    /// Hashes of files anywhere, remembered in this store; one that is open for reading alone adds none.
+    /// Hashes of files anywhere, cached in this store unless it was opened for reading.
     pub fn hashes(&self) -> &Hashes {
         &self.hashes
     }
@@ -158,19 +161,19 @@ impl Store {
         }
     }
 
-    /// Finds the stage done, or takes it. While another process computes it, waits and calls `on_wait`
-    /// again and again, which may end the waiting with an error.
+    /// The finished stage, or the right to compute it. While another process computes it, waits and keeps calling `on_wait`,
+    /// which can end the wait with an error.
     ///
-    /// The lock dies with its process. Asking twice from one process without dropping the first writer would wait
-    /// for itself.
+    /// The lock dies with its process. A process that begins a stage twice without dropping the first writer waits for
+    /// itself.
     pub fn begin(&self, id: &StageId, on_wait: &mut dyn FnMut(&StageId) -> Result<()>) -> Result<Begin> {
         let stage = self.stage(id);
         if let Some(done) = stage.load()? {
-            stage.clear_leftover();
+            stage.clear_stale_checkpoint();
             return Ok(Begin::Done(done));
         }
         let lock = stage.lock(on_wait)?;
-        // Whoever held the lock may have finished the stage in the meantime.
+        // The previous holder of the lock may have finished the stage in the meantime.
         if let Some(done) = stage.load()? {
             return Ok(Begin::Done(done));
         }
@@ -188,26 +191,27 @@ impl StageHandle {
         &self.dir
     }
 
-    /// The finished stage, `None` while it is not done. A damaged one is a data error: its files are compared with what
-    /// was recorded.
+    /// The finished stage with its files verified; `None` while it is not done.
+    ///
+    /// # Errors
+    /// Data: the stage is damaged.
     pub fn load(&self) -> Result<Option<Done>> {
         Done::load(&self.id, &self.dir, Some(&self.hashes))
     }
 
-    /// [`load`](Self::load), for whoever found it a while ago or compares the file that it reads: of large files, the
-    /// sizes alone.
-    pub fn look(&self) -> Result<Option<Done>> {
+    /// [`load`](Self::load) that verifies large files by their size only, for callers that verify the file they read.
+    pub fn load_by_size(&self) -> Result<Option<Done>> {
         Done::load(&self.id, &self.dir, None)
     }
 
-    /// The process that finished the stage may have been killed between its last two moves. A checkpoint may also be
-    /// of removed weights that are being computed again: that is for `lottery gc` to decide.
-    fn clear_leftover(&self) {
+    /// Removes the checkpoint of a process that was killed right after it finished the stage. A checkpoint may also belong
+    /// to removed weights that are being restored: those are left to `lottery gc`.
+    fn clear_stale_checkpoint(&self) {
         let whole = |done: &Done| !done.files().iter().any(|name| done.is_removed(name));
         if !is_link(&self.dir)
             && self.dir.join(manifest::CHECKPOINT).exists()
             && let Ok(Some(_lock)) = Lock::at(&self.lock).and_then(|mut lock| lock.take())
-            && self.look().is_ok_and(|done| done.is_some_and(|done| whole(&done)))
+            && self.load_by_size().is_ok_and(|done| done.is_some_and(|done| whole(&done)))
         {
             writer::clear_checkpoint(&self.dir);
         }
@@ -334,7 +338,7 @@ mod tests {
         weights[1 << 21] = 8;
         fs::write(stage.dir().join("model.safetensors"), weights).unwrap();
         let found = store.begin(stage.id(), &mut |_| Ok(())).map(drop);
-        let looked_at = store.stage(stage.id()).look().unwrap().unwrap();
+        let looked_at = store.stage(stage.id()).load_by_size().unwrap().unwrap();
         for error in [found.unwrap_err(), looked_at.verified_path("model.safetensors").unwrap_err()] {
             assert_eq!(error.exit_code(), 3);
             let message = error.to_string();

@@ -1,15 +1,14 @@
-//! Names that become part of a path.
+//! Names that become components of paths.
 
 use std::path::{Component, Path};
 
 use serde::{Deserialize, Deserializer, de};
 
-/// File systems take 255 bytes, and some endings are longer than others.
+/// File systems allow 255 bytes; the rest is for suffixes.
 const LONGEST: usize = 240;
 
-/// Whether a text can be the name of a file or a folder in a store: one visible component of a path, without
-/// separators and control characters, and not too long. Whatever names are read from a file, and whatever names are
-/// written, are checked by this.
+/// Whether a text can be the name of a file or folder in a store: a single, visible path component without separators and
+/// control characters, and not too long. All names that are read from files or written are checked by this.
 pub fn is_name(text: &str) -> bool {
     let mut components = Path::new(text).components();
     let one =
@@ -18,14 +17,14 @@ pub fn is_name(text: &str) -> bool {
     one && plain && !text.starts_with('.') && text.len() <= LONGEST
 }
 
-/// For fields that hold a name.
+/// Deserialises a field that holds a name.
 pub fn deserialize_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;
     if is_name(&text) {
         return Ok(text);
     }
     let start: String = text.chars().take(80).collect();
-    Err(de::Error::custom(format!("{start:?} cannot be a name")))
+    Err(de::Error::custom(format!("{start:?} is not a valid name")))
 }
 
 #[cfg(test)]

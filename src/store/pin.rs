@@ -1,8 +1,7 @@
-//! Files of finished stages that are kept there while somebody uses them, and those that were removed to save room.
+//! Pinning files of finished stages while they are used, and restoring those that were removed to save disk space.
 //!
-//! Whoever uses such a file shares its stage's lock; whoever removes it or brings it back holds the lock alone. Nobody
-//! waits for one of the two alone: a process that wants the file takes whichever way is open first, so none waits for
-//! another that waits for it.
+//! A process that uses such a file holds the stage's lock shared; a process that removes or restores it holds the lock
+//! exclusively. A process that needs the file tries both ways in turn, so that no two processes wait for each other.
 
 use std::{fs::File, path::PathBuf, thread};
 
@@ -12,22 +11,22 @@ use super::{
 };
 use crate::error::{Error, Result};
 
-/// A file that is wanted.
+/// A file of a finished stage: pinned, or to be restored.
 #[derive(Debug)]
 pub enum Availability {
     Pinned(Pinned),
-    /// Removed, and to be computed again by whoever has this; other processes wait.
+    /// Removed; the holder of this restores it while other processes wait.
     Removed(Restore),
 }
 
-/// A finished stage of which nothing is removed while this lives.
+/// A finished stage from which nothing is removed as long as this lives.
 #[derive(Debug)]
 pub struct Pinned {
     done: Done,
     _lock: File,
 }
 
-/// The right to bring back a removed file.
+/// The right to restore a removed file.
 #[derive(Debug)]
 pub struct Restore {
     done: Done,
@@ -36,8 +35,7 @@ pub struct Restore {
 }
 
 impl Store {
-    /// The stage when it has this file, so that the file stays; `None` when it was removed, or another process is
-    /// about to remove it.
+    /// Pins the stage; `None` if this file was removed, or another process is about to remove it.
     pub fn pin(&self, id: &StageId, name: &str) -> Result<Option<Pinned>> {
         let stage = self.stage(id);
         let Some(lock) = locks::try_shared(&stage.lock)? else { return Ok(None) };
@@ -45,8 +43,8 @@ impl Store {
         Ok((!done.is_removed(name)).then_some(Pinned { done, _lock: lock }))
     }
 
-    /// Finds the file of a finished stage, or the right to compute it again. While another process does that, waits
-    /// and calls `on_wait` again and again, which may end the waiting with an error.
+    /// Pins the stage if it has this file, otherwise returns the right to restore the file. While another process restores
+    /// it, waits and keeps calling `on_wait`, which can end the wait with an error.
     pub fn pin_or_restore(
         &self,
         id: &StageId,
@@ -64,7 +62,7 @@ impl Store {
                 if !done.is_removed(name) {
                     continue;
                 }
-                // Whoever removed it, or brought it back, was killed between the mark and the file.
+                // A process was killed between marking the file and removing it, or between restoring and unmarking it.
                 if done.is_whole(name)? {
                     refuse_link(done.dir())?;
                     done.unmark(name)?;
@@ -81,9 +79,9 @@ impl Store {
 
 impl StageHandle {
     fn done(&self) -> Result<Done> {
-        self.look()?.ok_or_else(|| {
+        self.load_by_size()?.ok_or_else(|| {
             Error::data(format!(
-                "the finished stage {} has gone from {} since it was found. Run the same command again.",
+                "the finished stage {} has disappeared from {} since it was found. Run the same command again.",
                 self.id,
                 self.dir.display()
             ))
@@ -102,18 +100,18 @@ impl Restore {
         &self.done
     }
 
-    /// Where the computation keeps its state, as that of any stage.
+    /// Where the computation keeps its checkpoints, as for any stage.
     pub fn checkpoint_dir(&self) -> PathBuf {
         self.done.dir().join(manifest::CHECKPOINT)
     }
 
-    /// Whether this program is known to compute other bits.
+    /// Whether this program is known to compute different bits.
     pub fn is_known_to_differ(&self, program: &str) -> bool {
         self.done.others(&self.name).any(|other| other == program)
     }
 
-    /// Puts the file back when these are its bytes. When they are not, notes the program that computed them, so that
-    /// it need not be tried again, and returns false.
+    /// Restores the file if these are its bytes. Otherwise records that this program computes different bits, so that it is
+    /// not tried again, and returns false.
     pub fn finish(mut self, bytes: &[u8], program: &str) -> Result<bool> {
         self.lease.check()?;
         let same = self.done.is_hash(&self.name, blake3::hash(bytes).to_hex().as_str());

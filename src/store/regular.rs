@@ -1,4 +1,4 @@
-//! Reading files that anybody may have put there: never waits for a named pipe, never reads more than a bound.
+//! Opening and reading files that anybody may have created: never blocks on a named pipe, never reads beyond a limit.
 
 use std::{
     fs::{File, Metadata, OpenOptions},
@@ -8,17 +8,17 @@ use std::{
 
 use crate::error::{Error, Result};
 
-/// More than any JSON file of a store has: records, manifests, plans of sweeps, states.
+/// A limit for JSON files of a store: records, manifests, sweeps, states.
 pub const LARGEST_JSON: u64 = 64 << 20;
 
-/// Opens a regular file for reading. What is none (a folder, a pipe, a socket, a device) is an error, at once.
+/// Opens a regular file for reading. Anything else (a folder, pipe, socket or device) is an immediate error.
 pub fn open(path: &Path) -> io::Result<File> {
     let mut options = File::options();
     options.read(true);
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt;
-        // A pipe that nobody writes to would be waited for.
+        // Opening a pipe without a writer would block.
         options.custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
     }
     let file = options.open(path)?;
@@ -26,15 +26,15 @@ pub fn open(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Opens a regular file of the store's own to add to it, creating it where there is none. A link in its place is an
-/// error: what it points to is nobody's to write.
+/// Opens a regular file of the store for appending, creating it if need be. A symbolic link in its place is an error, since
+/// its target may lie outside the store.
 pub fn append(path: &Path) -> io::Result<File> {
     let file = no_follow(File::options().read(true).append(true).create(true)).open(path)?;
     must_be_regular(&file.metadata()?)?;
     Ok(file)
 }
 
-/// The same to write in place.
+/// [`append`] for writing in place.
 pub(super) fn open_to_write(path: &Path, create: bool) -> io::Result<File> {
     let file = no_follow(File::options().read(true).write(true).create(create).truncate(false)).open(path)?;
     must_be_regular(&file.metadata()?)?;
@@ -55,19 +55,22 @@ pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let file = open(path)?;
     let size = file.metadata()?.len();
     let too_large = |size: u64| {
-        io::Error::other(format!("it has {size} bytes, where at most {limit} are expected in such a file"))
+        io::Error::other(format!("it has {size} bytes, more than the limit of {limit} for such a file"))
     };
     if size > limit {
         return Err(too_large(size));
     }
     let mut bytes = Vec::new();
     bytes.try_reserve_exact(usize::try_from(size).unwrap_or(0)).map_err(io::Error::other)?;
-    // It may grow meanwhile, and files of the kernel's say that they are empty.
+    // The file may grow meanwhile, and files of the kernel claim to be empty.
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit { Err(too_large(bytes.len() as u64)) } else { Ok(bytes) }
 }
 
-/// [`read`] of a file of the store; `None` where there is none. Anything else that fails is a data error.
+/// [`read`] of a JSON file of the store; `None` if there is none.
+///
+/// # Errors
+/// Data: it cannot be read.
 pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
     match read(path, LARGEST_JSON) {
         Ok(bytes) => Ok(Some(bytes)),

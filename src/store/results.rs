@@ -1,4 +1,4 @@
-//! Records: the last one of each task × method × mode × seed at a fixed place, those of other settings beside it.
+//! Records: the latest of each task × method × mode × seed at a fixed path, those of other settings beside it.
 
 use super::{
     Lock, POLL_INTERVAL, Store, atomic_write,
@@ -15,28 +15,28 @@ use std::{
 };
 
 impl Store {
-    /// Where the events of a run lie.
+    /// The path of a run's events.
     pub fn events_path(&self, run: &str) -> PathBuf {
         self.dir.join("events").join(format!("{run}.jsonl"))
     }
 
-    /// Where the record of a run lies.
+    /// The path of a run's record.
     pub fn results_path(&self, task: &str, method: &str, mode: &str, seed: u64) -> PathBuf {
         self.dir.join("results").join(task).join(method).join(mode).join(format!("seed-{seed}.json"))
     }
 
-    /// Held while a record is written.
+    /// The lock that is held while a record is written.
     pub(super) fn records_lock(&self) -> PathBuf {
         self.dir.join("locks").join("records")
     }
 
-    /// Writes a run's record, a JSON object with its `stages` and `config`. A record of other settings, data or another
-    /// model that lies there moves to `seed-<n>.<hash of those>.json`, which is returned.
+    /// Writes a run's record, a JSON object with `stages` and `config`. An existing record of other settings, another model or
+    /// other data is moved to `seed-<n>.<hash of these>.json`, which is returned.
     pub fn write_record(&self, path: &Path, record: &str) -> Result<Option<PathBuf>> {
         if let Some(link) = link_on_the_way(&self.dir, path, "") {
             refuse_link(&link)?;
         }
-        // Two runs of different settings may end at the same moment.
+        // Two runs with different settings may end at the same moment.
         let mut lock = Lock::at(&self.records_lock())?;
         let _held = loop {
             match lock.take()? {
@@ -57,7 +57,7 @@ impl Store {
             None => None,
         };
         atomic_write(path, record.as_bytes())?;
-        // These settings may have been moved aside by others in the meantime.
+        // A record of these settings may have been moved aside before.
         if self.is_moved_aside(path, &own) {
             match fs::remove_file(&own) {
                 Err(e) if e.kind() != ErrorKind::NotFound => return Err(Error::io(&own, "remove", &e)),
@@ -67,7 +67,7 @@ impl Store {
         Ok(moved)
     }
 
-    /// Whether the file is the record that its name says, and in this store.
+    /// Whether the file is a record that was moved aside, as its name says, in this store.
     fn is_moved_aside(&self, path: &Path, own: &Path) -> bool {
         let here = link_on_the_way(&self.dir, own, "results").is_none();
         let bytes = regular::read_if_there(own).ok().flatten();
@@ -75,12 +75,12 @@ impl Store {
     }
 }
 
-/// The name that a record has beside the last one.
+/// The path to which a record is moved.
 fn beside(path: &Path, record: &[u8]) -> PathBuf {
     let hash = match serde_json::from_slice::<Value>(record) {
         Ok(mut record) if record["stages"].is_object() => {
             let (stages, mut config) = (record["stages"].take(), record["config"].take());
-            // How and where from, not what: the stages' ids have the hashes of model and data.
+            // These say how and from where, not what: the ids of the stages contain the hashes of model and data.
             for (section, key) in [("", "run"), ("", "model"), ("/data", "dir")] {
                 if let Some(Value::Object(section)) = config.pointer_mut(section) {
                     section.remove(key);
@@ -88,7 +88,7 @@ fn beside(path: &Path, record: &[u8]) -> PathBuf {
             }
             blake3::hash(canonical(&json!([stages, config])).as_bytes())
         }
-        // Not a record of ours: kept under its bytes' hash.
+        // Not one of our records: moved under the hash of its bytes.
         _ => blake3::hash(record),
     };
     path.with_extension(format!("{}.json", &hash.to_hex().as_str()[..12]))

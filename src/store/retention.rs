@@ -1,4 +1,4 @@
-//! What of a store is not kept: the rules that [`Collector`] goes by.
+//! The retention rules: what [`Collector`] removes under each policy.
 
 use std::{
     io::{ErrorKind, Write},
@@ -18,7 +18,7 @@ use crate::error::Result;
 pub const WEIGHTS: &str = "model.safetensors";
 
 impl Store {
-    /// Removes what is not kept of these stages; those that a process uses are left.
+    /// Applies the policy to these stages, except those that are in use.
     pub fn trim<'a>(&self, stages: impl IntoIterator<Item = &'a str>, keep: Keep) -> Result<Collector> {
         let mut gc = Collector::new(self, keep, true);
         for id in stages.into_iter().filter_map(StageId::parse) {
@@ -29,10 +29,10 @@ impl Store {
 }
 
 impl Collector {
-    /// One stage, unless a process computes or uses it.
+    /// Collects one stage, unless a process computes or uses it.
     pub fn stage(&mut self, store: &Store, id: &StageId) -> Result<()> {
         let stage = store.stage(id);
-        // What is in it would be changed, and not in this store.
+        // Its files would be outside this store.
         if self.is_behind_a_link(&stage.dir.join(CHECKPOINT)) {
             return Ok(());
         }
@@ -47,7 +47,8 @@ impl Collector {
         }
     }
 
-    /// A pre-training is no run's to repeat: its text is not in the store, and its model is what others begin with.
+    /// The policy for this stage. Pre-trained weights are always kept: no run could restore them, since their text is not in
+    /// the store, and other runs start from them.
     fn kept_of(&self, id: &StageId) -> Keep {
         if weights(id) == Weights::Kept { Keep::Models } else { self.keep }
     }
@@ -60,7 +61,7 @@ impl Collector {
             if name.starts_with(TEMPORARY) {
                 self.file(FileKind::Temporary, &path)?;
             } else if name == CHECKPOINT && keep == Keep::Models && done.is_removed(WEIGHTS) {
-                // Of weights that somebody began to compute again.
+                // The checkpoint of weights whose restoring was interrupted.
                 self.temporary(&path)?;
             } else if name == CHECKPOINT {
                 self.tree(FileKind::Checkpoints, &path)?;
@@ -86,7 +87,7 @@ impl Collector {
         if self.delete && !unwanted.is_empty() { done.remove(&unwanted) } else { Ok(()) }
     }
 
-    /// A stage that was begun. Its checkpoint is the one thing that the next process would use.
+    /// Collects a stage that was never finished. Only its checkpoint is of use to the next process.
     fn unfinished(&mut self, dir: &Path, lock: &Path, keep: Keep) -> Result<()> {
         let checkpoint = dir.join(CHECKPOINT);
         let steps = names(&checkpoint)?.iter().any(|name| !name.starts_with(TEMPORARY));
@@ -107,7 +108,7 @@ impl Collector {
         self.file(FileKind::Locks, lock)
     }
 
-    /// The temporary files of a folder that is locked.
+    /// Removes the temporary files of a folder whose lock is held.
     fn temporary(&mut self, dir: &Path) -> Result<()> {
         for name in names(dir)?.iter().filter(|name| name.starts_with(TEMPORARY)) {
             self.file(FileKind::Temporary, &dir.join(name))?;
@@ -115,10 +116,10 @@ impl Collector {
         Ok(())
     }
 
-    /// The stages, the records' temporary files, the encoded texts and the locks of stages that are gone.
+    /// Collects the stages, temporary files of records, encoded texts, and locks of stages that are gone.
     pub fn store(&mut self, store: &Store) -> Result<()> {
         let stages = store.dir().join(STAGES);
-        // A full disk has no room for the marks either. Encoded texts are made again, and nobody waits for them long.
+        // A full disk has no space for the marks either. Encoded texts go first: they are quickly encoded again.
         if self.delete && is_full(&stages) {
             self.tokens(store)?;
         }
@@ -132,11 +133,11 @@ impl Collector {
             self.tokens(store)?;
         }
         let locks = store.dir().join("locks");
-        // What processes killed while they took a lock over have left beside it.
+        // Left by processes that were killed while taking over a lock.
         for name in names(&locks)?.iter().filter(|name| name.contains(".of-") || name.contains(".after-")) {
             self.old_file(FileKind::Locks, &locks.join(name))?;
         }
-        // Those of runs look alike, and are for whoever knows the sweeps.
+        // Locks of runs look alike, but are collected with the sweeps.
         let of_stages = names(&locks)?.into_iter().filter(|name| !name.starts_with("run-"));
         for id in of_stages.filter_map(|name| StageId::parse(&name)) {
             let stage = store.stage(&id);
@@ -180,12 +181,12 @@ impl Collector {
     }
 }
 
-/// Of a kind that another version has added, nobody here knows how to restore any.
+/// Stages of an unknown kind, from another version, count as having no weights, since they could not be restored.
 fn weights(id: &StageId) -> Weights {
     StageKind::of(id.as_str()).map_or(Weights::None, |kind| kind.weights)
 }
 
-/// Whether a folder's disk has no room for a few small files.
+/// Whether the folder's disk has no space for a few small files.
 fn is_full(dir: &Path) -> bool {
     let written = tempfile::tempfile_in(dir).and_then(|mut file| file.write_all(&[1; 1 << 16]));
     written.is_err_and(|e| matches!(e.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded))

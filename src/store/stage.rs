@@ -1,4 +1,4 @@
-//! The name of a stage: its kind and a hash of everything that decides its outcome.
+//! The id of a stage: its kind, and a hash of everything that determines its result.
 
 use std::fmt;
 
@@ -9,11 +9,11 @@ use super::canonical::canonical;
 /// The version of everything below `stages/`. It enters every stage's hash.
 pub const FORMAT_VERSION: u32 = 1;
 
-/// `<kind>-<hash12>`, the name of the stage's folder.
+/// `<kind>-<hash12>`, also the name of the stage's folder.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct StageId(String);
 
-/// The stage of this kind (`finetune`, `search`, …) with these inputs: configuration and hashes of what it reads.
+/// The id of a stage of this kind (`finetune`, `search`, …) with these inputs: settings and hashes of what it reads.
 ///
 /// The hash is the first 12 hex digits of BLAKE3 over the canonical JSON of format version, kind and inputs.
 pub fn stage_id(kind: &str, inputs: &Value) -> StageId {
@@ -23,7 +23,7 @@ pub fn stage_id(kind: &str, inputs: &Value) -> StageId {
 }
 
 impl StageId {
-    /// The stage of this name; `None` when no stage is called so.
+    /// Parses an id; `None` for any other text.
     pub fn parse(name: &str) -> Option<Self> {
         let (kind, hash) = name.rsplit_once('-')?;
         let plain = !kind.is_empty() && kind.bytes().all(|byte| byte.is_ascii_lowercase());

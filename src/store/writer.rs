@@ -18,7 +18,7 @@ use super::{
 };
 use crate::error::{Error, Result};
 
-/// The right to fill a stage's folder. Dropped without [`finish`](Self::finish), the stage stays to be done.
+/// The right to write a stage's folder. If it is dropped without [`finish`](Self::finish), the stage remains undone.
 #[derive(Debug)]
 pub struct StageWriter {
     id: StageId,
@@ -27,12 +27,12 @@ pub struct StageWriter {
 }
 
 impl StageWriter {
-    /// Takes over the folder under its lock; what a killed process left there is cleared, its checkpoint kept.
+    /// Takes over the folder under its lock. Files of a killed process are removed, except for its checkpoint.
     pub(super) fn take(id: StageId, dir: PathBuf, lease: Lease) -> Result<Self> {
         refuse_link(&dir)?;
         fs::create_dir_all(&dir).map_err(|error| Error::io(&dir, "create", &error))?;
         for (name, path) in entries(&dir)? {
-            // What lies in a checkpoint's place and is no folder goes, a link without what it points to.
+            // Something else in the checkpoint's place is removed as well; of a link, the link itself.
             if name != CHECKPOINT || !is_folder(&path) {
                 remove(&path).map_err(|error| Error::io(&path, "remove", &error))?;
             }
@@ -48,12 +48,12 @@ impl StageWriter {
         &self.dir
     }
 
-    /// Where a resumable stage keeps its state; removed once the stage is done. Not created here.
+    /// Where a resumable stage keeps its state, removed once the stage is done. The folder is not created here.
     pub fn checkpoint_dir(&self) -> PathBuf {
         self.dir.join(CHECKPOINT)
     }
 
-    /// The path of a file of this stage, for code that writes files itself.
+    /// The path of a file of this stage, for code that writes the file itself.
     pub fn path(&self, name: &str) -> Result<PathBuf> {
         if is_file_name(name) {
             Ok(self.dir.join(name))
@@ -66,16 +66,16 @@ impl StageWriter {
         atomic_write(&self.path(name)?, bytes)
     }
 
-    /// [`write`](Self::write) for what is too big to hold in memory as bytes.
+    /// [`write`](Self::write) for content that is too big to hold in memory.
     pub fn write_with(&self, name: &str, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
         atomic_write_with(&self.path(name)?, fill)
     }
 
-    /// Declares the stage done: writes `stage.json` with `info` (an object: config, inputs, versions, device,
-    /// timing), the size and BLAKE3 of every file in the folder, and a hash over all that.
+    /// Completes the stage: writes `stage.json` with `info` (an object: config, inputs, versions, device, timing), the size
+    /// and BLAKE3 hash of every file in the folder, and a hash over all of that.
     pub fn finish(self, info: Value) -> Result<Done> {
         let Value::Object(mut manifest) = info else {
-            return Err(Error::internal(format!("what is known of stage {} is no JSON object", self.id)));
+            return Err(Error::internal(format!("the info of stage {} is not a JSON object", self.id)));
         };
         let mut files = Map::new();
         for (name, path) in entries(&self.dir)? {
@@ -91,7 +91,7 @@ impl StageWriter {
                 return Err(Error::internal(format!("{name:?} cannot be the name of a stage's file")));
             }
             let mut file = regular::open(&path).map_err(failed)?;
-            // Files written past this writer have to be on the disk before the stage may count as done.
+            // Files that were not written by this writer must be durable before the stage counts as done.
             sync(&file).map_err(failed)?;
             let size = file.metadata().map_err(failed)?.len();
             let blake3 = hashes::hash(HashKind::Blake3, &mut file).map_err(failed)?;
@@ -111,7 +111,7 @@ impl StageWriter {
     }
 }
 
-/// Removes the state of a stage that is done, of a link the link alone. What cannot be removed only takes room.
+/// Removes the checkpoint of a finished stage; of a link, the link itself. A failure costs only disk space.
 pub(super) fn clear_checkpoint(dir: &Path) {
     let _ = remove(&dir.join(CHECKPOINT));
 }

@@ -141,13 +141,13 @@ fn a_folder_a_pipe_or_a_link_to_nowhere_in_the_place_of_a_table_is_an_error_and_
     refuse("is a pipe or device, not a file");
     fs::remove_file(&path).unwrap();
     std::os::unix::fs::symlink("gone.tsv", &path).unwrap();
-    refuse("is a link to gone.tsv, which is not there");
+    refuse("is a link to gone.tsv, which does not exist");
     fs::remove_dir_all(bench.path("glue")).unwrap();
     std::os::unix::fs::symlink("gone", bench.path("glue")).unwrap();
     refused(
         &mut bench.run("rte", &[]),
         3,
-        &["no folder glue/RTE; glue is a link to gone, which is not there"],
+        &["no folder glue/RTE; glue is a link to gone, which does not exist"],
     );
     assert_nothing_half_written(&bench.path("runs"));
 }

@@ -239,10 +239,10 @@ fn a_line_of_megabytes_in_a_configuration_file_is_not_repeated() {
 fn a_link_to_nowhere_is_named_where_a_store_or_a_model_is_expected() {
     let bench = Bench::new("RTE");
     std::os::unix::fs::symlink("gone/away", bench.path("link")).unwrap();
-    let wanted = ["as the store: link is a link to gone/away, which is not there", "--store"];
+    let wanted = ["as the store: link is a link to gone/away, which does not exist", "--store"];
     refused(&mut bench.run("rte", &["--store", "link"]), 3, &wanted);
     let status = ["status", "--store", "link"];
-    let wanted = ["there is no store", "link is a link to gone/away, which is not there"];
+    let wanted = ["there is no store", "link is a link to gone/away, which does not exist"];
     refused(lottery().args(status).current_dir(bench.root.path()), 3, &wanted);
     refused(&mut bench.run("rte", &["--model", "link"]), 3, &["link is a link to gone/away", "--model"]);
     assert!(!bench.path("gone").exists());

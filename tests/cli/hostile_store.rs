@@ -254,7 +254,7 @@ fn names_in_the_files_of_a_store_lead_nowhere_outside() {
         for words in [&["sweep", "retry", sweep][..], &["worker", sweep], &["status"]] {
             let mut command = lottery();
             command.args(words).args(["--store", "runs"]).current_dir(bench.root.path());
-            refused(&mut command, 3, &["sweep.json is damaged", "cannot be a name"]);
+            refused(&mut command, 3, &["sweep.json is damaged", "is not a valid name"]);
         }
         outside.assert_untouched(name);
     }
