@@ -1,9 +1,5 @@
 //! Recognising files that contain something else than they should.
 
-use std::{fs, path::Path};
-
-use crate::error::{Error, Result};
-
 /// Another kind of file, described for an error: `{path} is {name}. {remedy}`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Content {
@@ -90,21 +86,6 @@ pub fn is_lfs_pointer(bytes: &[u8]) -> bool {
     bytes.starts_with(LFS_POINTER.as_bytes())
 }
 
-/// The whole of an ordinary file.
-///
-/// # Errors
-/// `Error::Data`: it cannot be read, or is a folder, or a pipe or device, which might make the reader wait for ever.
-pub fn read_file(path: &Path) -> Result<Vec<u8>> {
-    let failed = |error| Error::io(path, "read", &error);
-    let kind = fs::metadata(path).map_err(failed)?.file_type();
-    if !kind.is_file() {
-        let what = if kind.is_dir() { "a folder" } else { "a pipe or device" };
-        let path = path.display();
-        return Err(Error::data(format!("{path} is {what}, not a file. Put the file in its place.")));
-    }
-    fs::read(path).map_err(failed)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,21 +129,5 @@ mod tests {
         for bytes in cases {
             assert_eq!(what_is(bytes), None, "{bytes:?}");
         }
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_folder_or_a_pipe_in_the_place_of_a_file_is_an_error_and_no_wait() {
-        let folder = tempfile::tempdir().unwrap();
-        let pipe = folder.path().join("pipe");
-        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
-        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
-        for (path, what) in [(folder.path(), "a folder"), (&pipe, "a pipe or device")] {
-            let error = read_file(path).unwrap_err();
-            assert_eq!(error.exit_code(), 3);
-            assert!(error.to_string().starts_with(&format!("{} is {what}", path.display())), "{error}");
-        }
-        std::fs::write(folder.path().join("file"), "text").unwrap();
-        assert_eq!(read_file(&folder.path().join("file")).unwrap(), b"text");
     }
 }

@@ -66,6 +66,7 @@ impl Error {
                 "The file would exceed a size limit: raise it (ulimit -f unlimited), or choose a store on another disk with \
                  --store."
             }
+            InvalidInput | IsADirectory => "Give the path of a file, or put the file in its place.",
             _ => "Check the path and the disk, then run the same command again.",
         };
         Self::Data(format!("cannot {what} {}: {error}. {remedy}", path.display()))

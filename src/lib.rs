@@ -2,7 +2,7 @@
 //!
 //! The rooms, in the order in which they may use each other (downwards only):
 //! `cli` → {`sweep` → `experiment` → `config` → `prune`, `events`} → `train` → {`engine` → `model`, `text`} → {`task`, `store`, `hub`} → `ops`,
-//! `cores` → `choice` → `error`, `content`.
+//! `cores` → `choice` → `file`, `content` → `error`.
 
 pub mod choice;
 pub mod cli;
@@ -13,6 +13,7 @@ pub mod engine;
 pub mod error;
 pub mod events;
 pub mod experiment;
+pub mod file;
 pub mod hub;
 pub mod model;
 pub mod ops;

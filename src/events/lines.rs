@@ -1,7 +1,7 @@
 //! `<store>/events/<run>.jsonl`: a line for each event, from all processes that executed the run.
 
 use super::{Recorder, host, is_kept, now};
-use crate::{store::regular, train::Event};
+use crate::{file, train::Event};
 use serde::Serialize;
 use std::{
     fs::{self, File},
@@ -36,7 +36,7 @@ impl Lines {
     /// Opens the file, creating it and its folder.
     pub fn open(path: &Path) -> io::Result<Self> {
         path.parent().map_or(Ok(()), fs::create_dir_all)?;
-        let mut file = regular::append(path)?;
+        let mut file = file::append(path)?;
         // A full disk or a crashed machine may have cut off the last line. It is not removed, since another process may be
         // writing at this moment.
         let mut last = [b'\n'];

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     content::what_is,
     error::{Error, Result},
-    store::regular,
+    file,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -107,7 +107,7 @@ impl BertConfig {
 
     /// The same of a file of any name.
     pub fn read(path: &Path) -> Result<Self> {
-        let bytes = regular::read(path, regular::LARGEST_JSON).map_err(|e| Error::io(path, "read", &e))?;
+        let bytes = file::read(path, file::LARGEST_JSON).map_err(|e| Error::io(path, "read", &e))?;
         let bad = |what: String| Error::data(format!("{}: {what}", path.display()));
         let value: Value = serde_json::from_slice(&bytes).map_err(|e| match what_is(&bytes) {
             Some(other) => bad(format!("this is {}. {}", other.name, other.remedy)),

@@ -3,7 +3,7 @@
 use crate::{
     content::what_is,
     error::{Error, Result},
-    store::regular,
+    file,
 };
 use candle_core::{DType, Device};
 use safetensors::{
@@ -73,7 +73,7 @@ impl TensorFile {
     /// `Error::Data`: no whole safetensors file, and what it is instead where that is plain.
     pub fn open(path: &Path) -> Result<Self> {
         let failed = |error: io::Error| Error::io(path, "read", &error);
-        let file = regular::open(path).map_err(failed)?;
+        let file = file::open(path).map_err(failed)?;
         let size = file.metadata().map_err(failed)?.len();
         let mut start = Vec::new();
         (&file).take(8).read_to_end(&mut start).map_err(failed)?;

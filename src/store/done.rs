@@ -13,9 +13,11 @@ use super::{
     atomic::{atomic_write, remove, sync_folder},
     hashes,
     manifest::{self, MANIFEST, OTHERS, REMOVED},
-    regular,
 };
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    file,
+};
 
 /// Below this size a file is hashed as fast as its hash is looked up.
 const SMALL: u64 = 1 << 20;
@@ -44,7 +46,7 @@ impl Done {
 
     /// [`load`](Self::load) without verifying the files.
     pub(super) fn read_manifest(id: &StageId, dir: &Path) -> Result<Option<Self>> {
-        let Some(text) = regular::read_if_there(&dir.join(MANIFEST))? else { return Ok(None) };
+        let Some(text) = file::read_if_there(&dir.join(MANIFEST))? else { return Ok(None) };
         let info: Value = serde_json::from_slice(&text)
             .map_err(|error| damaged(dir, MANIFEST, &format!("is not valid JSON ({error})")))?;
         let stage = manifest::check(&info).map_err(|why| damaged(dir, MANIFEST, &why))?;
@@ -57,7 +59,7 @@ impl Done {
     /// The finished stage in this folder, with the id that it names itself, its files not verified; `None` if there is no
     /// intact `stage.json`.
     pub fn of_folder(dir: &Path) -> Option<Self> {
-        let text = regular::read_if_there(&dir.join(MANIFEST)).ok()??;
+        let text = file::read_if_there(&dir.join(MANIFEST)).ok()??;
         let info: Value = serde_json::from_slice(&text).ok()?;
         Some(Self::new(manifest::check(&info).ok()?, dir.to_owned(), info))
     }
@@ -187,7 +189,7 @@ impl Done {
 
     pub fn read(&self, name: &str) -> Result<Vec<u8>> {
         let path = self.path(name)?;
-        regular::read(&path, regular::LARGEST_JSON).map_err(|error| Error::io(&path, "read", &error))
+        file::read(&path, file::LARGEST_JSON).map_err(|error| Error::io(&path, "read", &error))
     }
 
     pub fn read_json<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
@@ -205,7 +207,7 @@ impl Done {
         let Some(files) = self.info["files"].as_object() else { return Ok(()) };
         for (name, facts) in files.iter().filter(|(name, _)| !self.is_removed(name)) {
             let path = self.dir.join(name);
-            let mut file = match regular::open(&path) {
+            let mut file = match file::open(&path) {
                 Ok(file) => file,
                 Err(error) if error.kind() == ErrorKind::NotFound => {
                     return Err(damaged(&self.dir, name, "is missing"));
@@ -245,5 +247,5 @@ fn damaged(dir: &Path, name: &str, what: &str) -> Error {
 }
 
 fn hash_file(path: &Path) -> io::Result<String> {
-    hashes::hash(HashKind::Blake3, &mut regular::open(path)?)
+    hashes::hash(HashKind::Blake3, &mut file::open(path)?)
 }

@@ -22,8 +22,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::{atomic_write, canonical_json, regular};
-use crate::error::{Error, Result};
+use super::{atomic_write, canonical_json};
+use crate::{
+    error::{Error, Result},
+    file,
+};
 
 const FORMAT_VERSION: u32 = 1;
 
@@ -120,7 +123,7 @@ impl Hashes {
     /// Data: it cannot be read, or is not a regular file.
     pub fn file_hash(&self, kind: HashKind, path: &Path) -> Result<String> {
         let failed = |error: io::Error| Error::io(path, "read", &error);
-        let mut file = regular::open(path).map_err(failed)?;
+        let mut file = file::open(path).map_err(failed)?;
         self.hash_of(kind, path, &mut file).map_err(failed)
     }
 
@@ -209,7 +212,7 @@ impl Known {
 
 /// The entries in the file; none if it is damaged.
 fn saved(path: &Path) -> BTreeMap<String, Entry> {
-    let bytes = regular::read(path, regular::LARGEST_JSON).unwrap_or_default();
+    let bytes = file::read(path, file::LARGEST_JSON).unwrap_or_default();
     let saved = serde_json::from_slice::<Saved>(&bytes).ok();
     let whole = |saved: &Saved| {
         saved.format_version == FORMAT_VERSION && seal(&saved.files).is_ok_and(|seal| seal == saved.seal)

@@ -6,8 +6,11 @@
 //! [`patience`] without a change. Only the watcher's monotonic clock counts; wall clocks may differ and jump.
 
 use super::links::is_link;
-use super::{deserialize_name, locks, regular};
-use crate::error::{Error, Result};
+use super::{deserialize_name, locks};
+use crate::{
+    error::{Error, Result},
+    file,
+};
 use serde::{Deserialize, Serialize};
 use std::{
     fs::{self, File},
@@ -130,7 +133,7 @@ impl Lock {
         let Some(file) = locks::try_exclusive(&self.path)? else { return Ok(None) };
         // On a file system without locks, only the lease counts.
         let has_locks = file.try_lock().is_ok();
-        let found = match regular::read(&self.lease, LONGEST_LEASE) {
+        let found = match file::read(&self.lease, LONGEST_LEASE) {
             Ok(found) => found,
             Err(e) if e.kind() == ErrorKind::NotFound && !is_link(&self.lease) => {
                 let own = Own::new(&self.lease, Holder::this(&self.machine, self.patience))?;
@@ -165,7 +168,7 @@ impl Lock {
             }
             return Ok(None);
         }
-        let unchanged = regular::read(&self.lease, LONGEST_LEASE).ok() == Some(found);
+        let unchanged = file::read(&self.lease, LONGEST_LEASE).ok() == Some(found);
         let taken = if unchanged { own.replace(file, &self.lease).map(Some) } else { Ok(None) };
         // The lease has changed from what latecomers have seen, so they do not take it over.
         (0..=*dead).for_each(|n| drop(fs::remove_file(token(n))));
@@ -224,7 +227,7 @@ impl Own {
     /// Starts the heartbeat of the lease in its place.
     fn begin(self, file: File, lease: &Path) -> Result<Lease> {
         // Opened anew: without hard links it is another file.
-        let placed = regular::open_to_write(lease, false).map_err(|e| Error::io(lease, "write", &e))?;
+        let placed = file::open_to_write(lease, false).map_err(|e| Error::io(lease, "write", &e))?;
         Lease::begin(file, placed, lease.to_owned(), self.holder.clone())
     }
 }
@@ -317,7 +320,7 @@ fn is_of_another(path: &Path, name: &str) -> bool {
 }
 
 fn holder_in(path: &Path) -> Option<Holder> {
-    serde_json::from_slice(&regular::read(path, LONGEST_LEASE).ok()?).ok()
+    serde_json::from_slice(&file::read(path, LONGEST_LEASE).ok()?).ok()
 }
 
 /// The error for something in a lease's place that is no lease and would be waited for forever.

@@ -9,8 +9,10 @@ use std::{
     path::Path,
 };
 
-use super::regular;
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    file,
+};
 
 /// Takes the lock; `None` while another process holds or shares it.
 pub(super) fn try_exclusive(path: &Path) -> Result<Option<File>> {
@@ -24,7 +26,7 @@ pub(super) fn try_shared(path: &Path) -> Result<Option<File>> {
 
 /// Whether some process holds or shares it; nothing is created.
 pub(super) fn is_held(path: &Path) -> bool {
-    let file = regular::open_to_write(path, false);
+    let file = file::open_to_write(path, false);
     file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
@@ -35,7 +37,7 @@ fn attempt(
     let failed = |error: &io::Error| Error::io(path, "lock", error);
     loop {
         // Readable too: a sweep passes a lock to its run's process as stdin.
-        let file = regular::open_to_write(path, true);
+        let file = file::open_to_write(path, true);
         let file = file.map_err(|error| failed(&error))?;
         match lock(&file) {
             Ok(()) if is_at(&file, path).map_err(|error| failed(&error))? => return Ok(Some(file)),

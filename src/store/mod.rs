@@ -19,7 +19,7 @@
 //! written before `stage.json` had its hash are accepted without it; their files are verified all the same.
 //!
 //! Nothing in a store is trusted to have been written by this program: names are checked ([`is_name`]), only regular files
-//! of a plausible size are opened ([`regular`]), and nothing is removed through symbolic links other than `stages`
+//! of a plausible size are opened ([`crate::file`]), and nothing is removed through symbolic links other than `stages`
 //! ([`refuse_link`]).
 
 mod atomic;
@@ -35,7 +35,6 @@ mod locks;
 mod manifest;
 mod name;
 mod pin;
-pub mod regular;
 mod results;
 mod retention;
 mod stage;

@@ -4,9 +4,11 @@ use super::{
     Lock, POLL_INTERVAL, Store, atomic_write,
     canonical::canonical,
     links::{link_on_the_way, refuse_link},
-    regular,
 };
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    file,
+};
 use serde_json::{Value, json};
 use std::{
     fs,
@@ -45,7 +47,7 @@ impl Store {
             }
         };
         let own = beside(path, record.as_bytes());
-        let moved = match regular::read_if_there(path)? {
+        let moved = match file::read_if_there(path)? {
             Some(earlier) => {
                 let to = beside(path, &earlier);
                 let other = to != own;
@@ -70,7 +72,7 @@ impl Store {
     /// Whether the file is a record that was moved aside, as its name says, in this store.
     fn is_moved_aside(&self, path: &Path, own: &Path) -> bool {
         let here = link_on_the_way(&self.dir, own, "results").is_none();
-        let bytes = regular::read_if_there(own).ok().flatten();
+        let bytes = file::read_if_there(own).ok().flatten();
         here && bytes.is_some_and(|bytes| beside(path, &bytes) == own)
     }
 }

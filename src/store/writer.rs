@@ -14,9 +14,11 @@ use super::{
     hashes,
     links::refuse_link,
     manifest::{self, CHECKPOINT, MANIFEST, is_file_name},
-    regular,
 };
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    file,
+};
 
 /// The right to write a stage's folder. If it is dropped without [`finish`](Self::finish), the stage remains undone.
 #[derive(Debug)]
@@ -90,7 +92,7 @@ impl StageWriter {
             if !is_file_name(&name) {
                 return Err(Error::internal(format!("{name:?} cannot be the name of a stage's file")));
             }
-            let mut file = regular::open(&path).map_err(failed)?;
+            let mut file = file::open(&path).map_err(failed)?;
             // Files that were not written by this writer must be durable before the stage counts as done.
             sync(&file).map_err(failed)?;
             let size = file.metadata().map_err(failed)?.len();

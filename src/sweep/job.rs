@@ -3,7 +3,8 @@
 use super::{Run, Sweep, live::Live, options::Options};
 use crate::{
     error::{Error, Result},
-    store::{Lease, Store, atomic_write, regular},
+    file,
+    store::{Lease, Store, atomic_write},
 };
 use std::{
     fs, io,
@@ -48,7 +49,7 @@ impl Launch<'_> {
     pub fn start(&self, lock: Lease) -> Result<io::Result<Job>> {
         let log = self.sweep.log(self.run());
         let failed = |e: &io::Error| Error::io(&log, "write", e);
-        let file = regular::append(&log).map_err(|e| failed(&e))?;
+        let file = file::append(&log).map_err(|e| failed(&e))?;
         let log_from = file.metadata().map_err(|e| failed(&e))?.len();
         let mut command = self.command()?;
         command

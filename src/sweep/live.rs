@@ -1,6 +1,6 @@
 //! What a run's process tells about itself while it runs.
 
-use crate::store::regular;
+use crate::file;
 use serde::{Deserialize, Serialize};
 use std::{
     fs,
@@ -81,7 +81,7 @@ impl Report {
 
 impl Live {
     pub fn load(path: &Path) -> Option<Self> {
-        let mut live: Self = serde_json::from_slice(&regular::read(path, LARGEST).ok()?).ok()?;
+        let mut live: Self = serde_json::from_slice(&file::read(path, LARGEST).ok()?).ok()?;
         live.seconds = Some(live.seconds).filter(|seconds| is_duration(*seconds)).unwrap_or_default();
         live.eta = live.eta.filter(|seconds| is_duration(*seconds));
         Some(live)

@@ -4,7 +4,8 @@ use crate::{
     config::ExperimentConfig,
     error::{Error, Result},
     experiment::{graph::Graph, protocol, run_name},
-    store::{Store, atomic_write, deserialize_name, is_name, refuse_link, regular},
+    file,
+    store::{Store, atomic_write, deserialize_name, is_name, refuse_link},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -126,7 +127,7 @@ impl Sweep {
         let damaged = |why: &dyn std::fmt::Display| {
             Error::data(format!("{} is damaged: {why}. Give the sweep's command once more.", path.display()))
         };
-        let text = regular::read(&path, LARGEST).map_err(|e| Error::io(&path, "read", &e))?;
+        let text = file::read(&path, LARGEST).map_err(|e| Error::io(&path, "read", &e))?;
         let Saved { format_version, directory, runs } =
             serde_json::from_slice(&text).map_err(|error| damaged(&error))?;
         if format_version != FORMAT_VERSION {

@@ -1,6 +1,6 @@
 //! The processes of runs: how they are asked to stop, and why they ended.
 
-use crate::{error::message, store::regular};
+use crate::{error::message, file};
 use std::{
     io::{Read, Seek, SeekFrom},
     path::Path,
@@ -33,7 +33,7 @@ pub(super) fn terminate(child: &Child) {
 /// The first line of what a process said before it failed.
 pub(super) fn reason(log: &Path, from: u64, status: ExitStatus) -> String {
     let mut said = Vec::new();
-    let read = regular::open(log).and_then(|mut file| {
+    let read = file::open(log).and_then(|mut file| {
         // Its end, should it be a very long one.
         let from = from.max(file.metadata()?.len().saturating_sub(LONGEST));
         file.seek(SeekFrom::Start(from))?;

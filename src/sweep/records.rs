@@ -7,7 +7,8 @@ use crate::{
     config::filled,
     error::Result,
     experiment::{run_name_of, settings},
-    store::{StageId, Store, names, regular},
+    file,
+    store::{StageId, Store, names},
 };
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -225,7 +226,7 @@ fn seed_of(name: &str) -> Option<u64> {
 
 /// Reads a record, or says why the file is none.
 fn read(path: &Path) -> std::result::Result<Summary, String> {
-    let text = regular::read(path, regular::LARGEST_JSON).map_err(|e| format!("cannot be read: {e}"))?;
+    let text = file::read(path, file::LARGEST_JSON).map_err(|e| format!("cannot be read: {e}"))?;
     let summary: Summary =
         serde_json::from_slice(&text).map_err(|error| format!("is damaged, or is no record: {error}"))?;
     for (part, scores) in

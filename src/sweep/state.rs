@@ -3,7 +3,8 @@
 use super::{Run, Sweep, live::is_duration, plan::FORMAT_VERSION};
 use crate::{
     error::{Error, Result},
-    store::{Lock, Store, atomic_write, lease, refuse_link, regular},
+    file,
+    store::{Lock, Store, atomic_write, lease, refuse_link},
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -65,7 +66,7 @@ impl State {
 
     /// What was written about the run; a file that is missing or damaged says that it is pending.
     pub fn load(sweep: &Path, run: &str) -> Self {
-        let text = regular::read(&path(sweep, run), regular::LARGEST_JSON).unwrap_or_default();
+        let text = file::read(&path(sweep, run), file::LARGEST_JSON).unwrap_or_default();
         let mut state = serde_json::from_slice(&text).unwrap_or_else(|_| Self::pending(run));
         // What is written later goes by this name.
         run.clone_into(&mut state.run);

@@ -8,8 +8,8 @@ use sha2::{Digest, Sha256};
 
 use super::tsv::parse;
 use super::{TaskData, TaskId, TaskSpec, demo};
-use crate::content::read_file;
 use crate::error::{Error, Result, dangling, excerpt};
+use crate::file::read_all;
 
 /// Reads `<data_dir>/<folder>/train.tsv` and the task's dev files; the demo task is generated and reads nothing.
 ///
@@ -30,7 +30,7 @@ pub fn load(spec: &TaskSpec, data_dir: &Path) -> Result<TaskData> {
         if path.symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
             return Err(missing_file(spec, &folder, file));
         }
-        let bytes = read_file(&path)?;
+        let bytes = read_all(&path)?;
         sha256.insert(file.to_owned(), format!("{:x}", Sha256::digest(&bytes)));
         parse(spec, &path, &bytes)
     };
@@ -145,7 +145,7 @@ mod tests {
         let files: Vec<&str> = data.sha256.keys().map(String::as_str).collect();
         assert_eq!(files, ["dev_matched.tsv", "dev_mismatched.tsv", "train.tsv"]);
         assert_eq!(data.sha256["train.tsv"], format!("{:x}", Sha256::digest(MNLI)));
-        let hash = |path: &Path| Ok(format!("{:x}", Sha256::digest(read_file(path)?)));
+        let hash = |path: &Path| Ok(format!("{:x}", Sha256::digest(read_all(path)?)));
         assert_eq!(hashes(TaskId::Mnli.spec(), root.path(), hash).unwrap(), data.sha256);
     }
 

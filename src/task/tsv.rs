@@ -6,8 +6,8 @@ use std::path::Path;
 
 use super::{Columns, Example, Label, Labels, TaskSpec};
 use crate::{
-    content::read_file,
     error::{Error, Result},
+    file::read_all,
 };
 
 /// Reads the labelled examples of one file, in file order.
@@ -19,7 +19,7 @@ use crate::{
 /// `Error::Data` naming file and line: unreadable file, another kind of file, missing or doubled column, row with too
 /// few columns or with quotes around a tab, unknown label, invalid UTF-8, NUL, no rows.
 pub fn read_tsv(spec: &TaskSpec, path: &Path) -> Result<Vec<Example>> {
-    parse(spec, path, &read_file(path)?)
+    parse(spec, path, &read_all(path)?)
 }
 
 /// `path` serves the error texts only.

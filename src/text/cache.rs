@@ -4,11 +4,12 @@
 //! endian: the magic, the number of sequences (u64), then per sequence its length (u32), ids (u32 each) and segments
 //! (u8 each), and the BLAKE3 of all that at the end.
 
+use crate::file;
 use std::path::Path;
 
 use super::{Encoded, Tokenizer};
 use crate::error::Result;
-use crate::store::{atomic_write, regular};
+use crate::store::atomic_write;
 use crate::task::Example;
 
 const MAGIC: &[u8; 8] = b"LTOKENS1";
@@ -30,7 +31,7 @@ pub fn encode_cached(
         return tokenizer.encode_all(examples, max_length);
     };
     let path = dir.join(format!("{}.tokens", key(tokenizer, examples, max_length)));
-    let stored = regular::read(&path, LARGEST).ok().and_then(|bytes| decode(&bytes));
+    let stored = file::read(&path, LARGEST).ok().and_then(|bytes| decode(&bytes));
     let fits = |encoded: &Vec<Encoded>| {
         let lengths = 1..=max_length;
         encoded.len() == examples.len()

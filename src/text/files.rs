@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::content::what_is;
 use crate::error::{Error, Result};
-use crate::store::regular;
+use crate::file;
 
 pub(super) const JSON: &str = "tokenizer.json";
 pub(super) const VOCAB: &str = "vocab.txt";
@@ -92,5 +92,5 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>> {
     if !path.is_file() {
         return Ok(None);
     }
-    regular::read(path, MAX_BYTES).map(Some).map_err(|error| Error::io(path, "read", &error))
+    file::read(path, MAX_BYTES).map(Some).map_err(|error| Error::io(path, "read", &error))
 }

@@ -7,8 +7,9 @@
 use super::progress::Progress;
 use crate::{
     error::{Error, Result},
+    file,
     ops::adamw::Moments,
-    store::{atomic_write_with, is_link, regular},
+    store::{atomic_write_with, is_link},
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -141,7 +142,7 @@ impl Checkpoints {
             let digest = out.hasher.finalize();
             out.out.write_all(digest.as_bytes())
         })?;
-        let whole = regular::open(&path).and_then(|mut file| is_whole(&mut file));
+        let whole = file::open(&path).and_then(|mut file| is_whole(&mut file));
         if !whole.map_err(|e| Error::io(&path, "read", &e))? {
             let _ = fs::remove_file(&path);
             return Err(Error::data(format!(
@@ -178,7 +179,7 @@ impl Checkpoints {
             let _ = fs::remove_file(path);
         }
         for path in checkpoints.iter().rev() {
-            match regular::open(path).and_then(|mut file| read(&mut file, weights, moments, fits)) {
+            match file::open(path).and_then(|mut file| read(&mut file, weights, moments, fits)) {
                 Ok(position) => return Ok(Some(position)),
                 Err(e)
                     if matches!(

@@ -134,11 +134,11 @@ fn a_folder_a_pipe_or_a_link_to_nowhere_in_the_place_of_a_table_is_an_error_and_
     let refuse = |wanted: &str| _ = refused(&mut bench.run("rte", &[]), 3, &["glue/RTE/dev.tsv", wanted]);
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
-    refuse("is a folder, not a file");
+    refuse("it is a folder, not a regular file");
     fs::remove_dir(&path).unwrap();
     let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
     assert!(made.success());
-    refuse("is a pipe or device, not a file");
+    refuse("it is a named pipe, not a regular file");
     fs::remove_file(&path).unwrap();
     std::os::unix::fs::symlink("gone.tsv", &path).unwrap();
     refuse("is a link to gone.tsv, which does not exist");

@@ -6,7 +6,8 @@ pub mod record;
 use super::{Recorder, host, is_kept, now};
 use crate::{
     error::{Error, Result},
-    store::{StageKind, regular},
+    file,
+    store::StageKind,
     train::{Event, event::TrainingStep},
 };
 use proto::{Summary, Value};
@@ -135,7 +136,7 @@ fn points(folder: &Path) -> io::Result<HashMap<(String, i64), f32>> {
         if !path.file_name().is_some_and(|name| name.to_string_lossy().contains(MARK)) {
             continue;
         }
-        for event in record::events(&regular::read(&path, LARGEST)?) {
+        for event in record::events(&file::read(&path, LARGEST)?) {
             for value in event.summary.into_iter().flat_map(|summary| summary.value) {
                 points.extend(value.simple_value.map(|number| ((value.tag, event.step), number)));
             }

@@ -2,12 +2,13 @@
 
 use crate::{
     error::{Error, Result},
+    file,
     model::{
         Head,
         tensors::TensorFile,
         weights::{Pretrained, Stored},
     },
-    store::{Done, StageId, WEIGHTS, atomic_write, regular},
+    store::{Done, StageId, WEIGHTS, atomic_write},
 };
 use safetensors::Dtype;
 use serde_json::Value;
@@ -23,7 +24,7 @@ const LARGEST: u64 = 1 << 40;
 /// or not, is completed; its weights keep their format.
 pub fn check_out(out: &Path, id: &StageId, half: bool) -> Result<()> {
     fs::create_dir_all(out).map_err(|e| Error::io(out, "create", &e))?;
-    let own = regular::read(&out.join(RECORD), regular::LARGEST_JSON)
+    let own = file::read(&out.join(RECORD), file::LARGEST_JSON)
         .ok()
         .and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok())
         .is_some_and(|record| record["stage"] == id.as_str());
@@ -66,7 +67,7 @@ pub fn copy_out(done: &Done, out: &Path, half: bool) -> Result<()> {
         let bytes = if half && name == WEIGHTS {
             Pretrained::load(done.dir())?.build(Head::MaskedLm, 0, false)?.to_safetensors_as(Stored::F16)?
         } else {
-            regular::read(&path, LARGEST).map_err(|e| Error::io(&path, "read", &e))?
+            file::read(&path, LARGEST).map_err(|e| Error::io(&path, "read", &e))?
         };
         atomic_write(&out.join(name), &bytes)?;
     }

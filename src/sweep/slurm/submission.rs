@@ -3,7 +3,8 @@
 use super::Options;
 use crate::{
     error::{Error, Result},
-    store::{atomic_write, regular},
+    file,
+    store::atomic_write,
     sweep::plan::FORMAT_VERSION,
 };
 use serde::{Deserialize, Serialize};
@@ -98,7 +99,7 @@ pub fn all(sweep: &Path) -> Result<Vec<Submission>> {
     for number in numbers(sweep)? {
         let folder = folder(sweep, number);
         let path = folder.join(RECORD);
-        let Some(text) = regular::read_if_there(&path)? else { continue };
+        let Some(text) = file::read_if_there(&path)? else { continue };
         let submission: Submission = serde_json::from_slice(&text).map_err(|e| {
             Error::data(format!(
                 "{} is damaged: {e}. End its jobs with scancel, then remove its folder.",

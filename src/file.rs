@@ -35,7 +35,7 @@ pub fn append(path: &Path) -> io::Result<File> {
 }
 
 /// [`append`] for writing in place.
-pub(super) fn open_to_write(path: &Path, create: bool) -> io::Result<File> {
+pub fn open_to_write(path: &Path, create: bool) -> io::Result<File> {
     let file = no_follow(File::options().read(true).write(true).create(create).truncate(false)).open(path)?;
     must_be_regular(&file.metadata()?)?;
     Ok(file)
@@ -65,6 +65,17 @@ pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     // The file may grow meanwhile, and files of the kernel claim to be empty.
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit { Err(too_large(bytes.len() as u64)) } else { Ok(bytes) }
+}
+
+/// The whole of a regular file, whatever its size.
+///
+/// # Errors
+/// Data: it cannot be read, or is not a regular file.
+pub fn read_all(path: &Path) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let read = open(path).and_then(|mut file| file.read_to_end(&mut bytes));
+    read.map_err(|error| Error::io(path, "read", &error))?;
+    Ok(bytes)
 }
 
 /// [`read`] of a JSON file of the store; `None` if there is none.
@@ -114,6 +125,7 @@ mod tests {
         assert!(error.to_string().contains("5 bytes"), "{error}");
         assert_eq!(read_if_there(&path).unwrap().unwrap(), b"12345");
         assert!(read_if_there(&folder.path().join("none")).unwrap().is_none());
+        assert_eq!(read_all(&path).unwrap(), b"12345");
         let error = read_if_there(folder.path()).unwrap_err();
         assert!(error.exit_code() == 3 && error.to_string().contains("it is a folder"), "{error}");
     }
@@ -129,7 +141,7 @@ mod tests {
         std::os::unix::fs::symlink(&pipe, &link).unwrap();
         for path in [&*pipe, &*link, &*socket, Path::new("/dev/null"), Path::new("/dev/zero")] {
             assert!(open(path).is_err(), "{}", path.display());
-            assert!(read(path, 9).is_err(), "{}", path.display());
+            assert!(read(path, 9).is_err() && read_all(path).is_err(), "{}", path.display());
         }
         assert!(open(&pipe).unwrap_err().to_string().contains("it is a named pipe"));
         for path in [&pipe, &link, &socket] {
