@@ -1,4 +1,4 @@
-//! Who may use which cores, and how many threads that makes.
+//! Which cores a process may use, and how many threads are its share.
 
 use serde::{Deserialize, Serialize};
 use std::{
@@ -7,12 +7,12 @@ use std::{
     thread::available_parallelism,
 };
 
-/// What a process that computes lets others know.
+/// What a computing process announces to the others.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
-    /// As many as it was told; without a number it takes its share.
+    /// The number of threads it was given; `None`: it takes its share.
     pub threads: Option<usize>,
-    /// The cores that it may use, by their numbers on the machine.
+    /// The cores that it may use, by number.
     pub cores: BTreeSet<usize>,
 }
 
@@ -27,8 +27,8 @@ impl Claim {
     }
 }
 
-/// The cores that this process may use: of those that it is bound to, as many as its control group lets it use at a
-/// time. Which ones those are is made up, but all processes of the group make up the same.
+/// The cores that this process may use: of those that it is bound to, as many as its control group lets it use at the same
+/// time. Which of them is arbitrary, but the same for all processes of the group.
 fn allowed() -> BTreeSet<usize> {
     let most = available_parallelism().map_or(1, usize::from);
     let bound = affinity().filter(|cores| !cores.is_empty());
@@ -47,8 +47,9 @@ fn affinity() -> Option<BTreeSet<usize>> {
     None
 }
 
-/// The threads of a process on these cores beside others, by the names of their claims; a process that has made no
-/// claim yet comes last. Every core goes in equal parts to those that share it, less what others were told to use.
+/// The number of threads of a process on these cores beside others, given by the names of their claims; a process without a
+/// claim counts as the last. Each core is divided equally among the processes that share it, after what other processes were
+/// given explicitly is taken off.
 pub fn threads(own: Option<&OsString>, cores: &BTreeSet<usize>, others: &BTreeMap<OsString, Claim>) -> usize {
     let part = |core: &usize| {
         let (mut sharing, mut taken) = (1.0, 0.0);
@@ -61,7 +62,7 @@ pub fn threads(own: Option<&OsString>, cores: &BTreeSet<usize>, others: &BTreeMa
         (1.0 - f64::min(taken, 1.0)) / sharing
     };
     let share: f64 = cores.iter().map(part).sum();
-    // Where it does not come out even, all together leave no core over: each rounds the sum up to itself.
+    // Rounding leaves no core over: each process rounds the running sum up to and including itself.
     let earlier = others.iter().filter(|(name, claim)| {
         claim.threads.is_none() && !claim.cores.is_disjoint(cores) && own.is_none_or(|own| *name < own)
     });

@@ -1,4 +1,4 @@
-//! A process that computes, seen from outside: a small file that is locked as long as the process lives.
+//! The registration of a computing process: a small file that is locked as long as the process lives.
 
 use super::claim::Claim;
 use std::{
@@ -11,25 +11,25 @@ use std::{
 };
 use tempfile::NamedTempFile;
 
-/// The folder with these files, where the usual one will not do; empty: processes do not share.
+/// Overrides the folder for registrations; empty: processes do not share cores.
 const FOLDER: &str = "LOTTERY_SHARE_DIR";
 
 const PREFIX: &str = "lottery-claim-";
-/// Letters and digits behind it, by chance: no name is used twice.
+/// The number of random letters and digits after the prefix.
 const RANDOM: usize = 16;
-/// As many claims of others are read, and so much of each: neither more processes nor more cores are to be expected.
+/// Limits on the number of claims and their size: there are neither more processes nor more cores.
 const MOST: usize = 1024;
 const LONGEST: u64 = 1 << 16;
-/// Whoever clears away what dead processes left may come between making and locking a file.
+/// A new file may be removed as a dead process's before it is locked; then another is tried.
 const ATTEMPTS: usize = 16;
 
-/// Where processes of this machine, or of this container, find each other. `None`: they are not to.
+/// Where the processes of this machine or container register. `None`: they do not share cores.
 pub fn folder() -> Option<PathBuf> {
     match env::var_os(FOLDER) {
         Some(folder) if folder.is_empty() => None,
         Some(folder) => Some(folder.into()),
         None => {
-            // In memory, of this machine alone, and the same for everybody: TMPDIR may be none of that.
+            // In memory, local to the machine and the same for all users; TMPDIR may be none of these.
             let memory = Path::new("/dev/shm");
             let place = if memory.is_dir() { memory.to_owned() } else { env::temp_dir() };
             Some(place.join("lottery-cores"))
@@ -37,7 +37,7 @@ pub fn folder() -> Option<PathBuf> {
     }
 }
 
-/// A claim that others see; it is withdrawn with the value, or with the process.
+/// A claim that others see until this is dropped or the process ends.
 pub struct Registration {
     file: NamedTempFile,
     claim: Claim,
@@ -58,7 +58,7 @@ impl Registration {
         Err(ErrorKind::ResourceBusy.into())
     }
 
-    /// Whether others still see just this.
+    /// Whether others still see exactly this claim.
     pub fn is_current(&self, claim: &Claim) -> bool {
         self.claim == *claim && self.file.path().exists()
     }
@@ -68,7 +68,7 @@ impl Registration {
     }
 }
 
-/// Whether claims can be made there. What nobody locks counts for nothing.
+/// Whether processes can register in this folder. The file created here is not locked and so counts for nothing.
 pub fn check(folder: &Path) -> io::Result<()> {
     create_folder(folder).and_then(|()| create_file(folder)).map(drop)
 }
@@ -78,13 +78,13 @@ fn create_file(folder: &Path) -> io::Result<NamedTempFile> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        // Other users are to read it, whatever this one's files usually are.
+        // Other users must be able to read it, whatever the umask.
         file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
     }
     Ok(file)
 }
 
-/// A new folder is everybody's, as `/tmp` is.
+/// Creates the folder for all users, with the permissions of `/tmp`.
 fn create_folder(folder: &Path) -> io::Result<()> {
     match fs::create_dir(folder) {
         Ok(()) => {
@@ -95,7 +95,7 @@ fn create_folder(folder: &Path) -> io::Result<()> {
             }
             Ok(())
         }
-        // Somebody else's link leads who knows where.
+        // A symbolic link may have been planted.
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             match fs::symlink_metadata(folder)?.is_dir() {
                 true => Ok(()),
@@ -106,7 +106,7 @@ fn create_folder(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// The claims of living processes, but this one, by the names of their files. What dead ones left is removed.
+/// The claims of other living processes by the names of their files. Files of dead processes are removed.
 pub fn others(folder: &Path, own: Option<&OsString>, present: &Claim) -> BTreeMap<OsString, Claim> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let claims = entries.filter(|entry| is_claim(&entry.file_name()) && Some(&entry.file_name()) != own);
@@ -114,7 +114,7 @@ pub fn others(folder: &Path, own: Option<&OsString>, present: &Claim) -> BTreeMa
         let file = open(&entry.path()).ok()?;
         match file.try_lock_shared() {
             Err(TryLockError::WouldBlock) => {
-                // Of another version, say: it computes, wherever.
+                // Of another version, say: it is assumed to compute on the same cores.
                 let unknown = || Claim { threads: None, cores: present.cores.clone() };
                 let mut text = Vec::new();
                 let _ = file.take(LONGEST).read_to_end(&mut text);
@@ -135,7 +135,7 @@ fn is_claim(name: &OsStr) -> bool {
     random.is_some_and(|random| random.len() == RANDOM && random.bytes().all(|b| b.is_ascii_alphanumeric()))
 }
 
-/// Neither follows a link nor waits for the other end of a pipe: everybody may put things into the folder.
+/// Opens without following links or blocking on pipes, since any user may put things into the folder.
 fn open(path: &Path) -> io::Result<File> {
     let mut options = File::options();
     #[cfg(unix)]

@@ -1,4 +1,4 @@
-//! How long to wait for a server, and how often to try.
+//! Timeouts and retries.
 
 use std::{
     fmt,
@@ -9,17 +9,17 @@ use std::{
 
 use super::failure::{Failure, FailureKind};
 
-/// How patient the client is.
+/// The client's timeouts and retries.
 #[derive(Clone)]
 pub struct Network {
     pub connect_timeout: Duration,
-    /// For a response's head, and for each piece of its body. A whole file may take as long as it takes.
+    /// For a response's header, and for each piece of its body. There is no limit for a whole file.
     pub read_timeout: Duration,
-    /// How often something is tried before it fails.
+    /// The number of attempts before a request fails.
     pub tries: u32,
-    /// Sleeps between two tries.
+    /// Sleeps between two attempts.
     pub pause: Arc<dyn Fn(Duration) + Send + Sync>,
-    /// Go through the proxy of `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`.
+    /// Whether to use the proxy configured by `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`.
     pub proxy: bool,
 }
 
@@ -42,10 +42,10 @@ impl fmt::Debug for Network {
     }
 }
 
-/// No server makes us wait longer than this between two tries.
+/// The longest pause between two attempts, whatever the server asks for.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// Counts the tries of one thing.
+/// The attempts at one request.
 pub(super) struct Retries<'a> {
     network: &'a Network,
     failed: u32,
@@ -56,15 +56,15 @@ impl<'a> Retries<'a> {
         Self { network, failed: 0 }
     }
 
-    /// The last try was not in vain.
+    /// The last attempt made progress, so the count starts over.
     pub(super) fn progressed(&mut self) {
         self.failed = 0;
     }
 
-    /// Returns after a pause when it is worth another try.
+    /// Returns after a pause if another attempt makes sense.
     ///
     /// # Errors
-    /// The failure, when trying again does not help or was tried often enough.
+    /// The failure, if it is permanent or there were enough attempts.
     pub(super) fn after(&mut self, mut failure: Failure) -> Result<(), Failure> {
         self.failed += 1;
         let retry_after = match failure.kind {

@@ -1,10 +1,10 @@
-//! What a terminal shows while files are fetched.
+//! Progress bars for downloads.
 
 use std::{io::IsTerminal, time::Duration};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A bar for a file of this many bytes, where they are known; hidden where nobody watches.
+/// A bar for a file of this size, if it is known; hidden if stderr is not a terminal.
 pub(super) fn of_file(file: &str, size: Option<u64>) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
@@ -25,8 +25,8 @@ pub(super) fn of_waiting() -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let bar =
-        ProgressBar::new_spinner().with_message("another process fetches the same file; waiting for it");
+    let bar = ProgressBar::new_spinner()
+        .with_message("another process is downloading the same file; waiting for it");
     bar.enable_steady_tick(Duration::from_millis(250));
     bar
 }

@@ -4,7 +4,7 @@
 //! models--owner--name/refs/main                          the commit
 //! models--owner--name/snapshots/<commit>/config.json     -> ../../blobs/<etag>
 //! models--owner--name/blobs/<etag>                       the content
-//! models--owner--name/blobs/<etag>.incomplete            what there is of it so far
+//! models--owner--name/blobs/<etag>.incomplete            the part downloaded so far
 //! .locks/models--owner--name/<etag>.lock
 //! ```
 
@@ -31,7 +31,7 @@ impl RepoCache {
         Self { dir: cache.join(&folder), locks: cache.join(".locks").join(folder) }
     }
 
-    /// The snapshot that a branch or tag stands for, as far as it is known here; a commit's snapshot has its name.
+    /// The snapshot of a branch or tag, as cached, or of a commit.
     pub(super) fn known_snapshot(&self, revision: &str) -> Option<PathBuf> {
         let commit = fs::read_to_string(self.reference(revision)).ok();
         let commit = commit.as_deref().map_or(revision, str::trim);
@@ -77,19 +77,20 @@ impl RepoCache {
         file: &str,
         symlink: impl Fn(&Path, &Path) -> io::Result<()>,
     ) -> io::Result<()> {
-        let invalid = || io::Error::new(io::ErrorKind::InvalidInput, format!("{file:?} is no file's name"));
+        let invalid =
+            || io::Error::new(io::ErrorKind::InvalidInput, format!("{file:?} is not a valid file name"));
         let parts = file_parts(file).ok_or_else(invalid)?;
         let target = format!("{}blobs/{}", "../".repeat(parts.len() + 1), etag.as_str());
         let path = parts.iter().fold(self.snapshot(commit), |path, part| path.join(part));
         place(&path, |at| match symlink(Path::new(&target), at) {
             Ok(()) => Ok(()),
-            // Some file systems have no links, and Windows reserves them.
+            // Some file systems have no symbolic links, and Windows restricts them.
             Err(_) => fs::copy(self.blob(etag), at).map(drop),
         })
     }
 }
 
-/// Makes a file under another name and renames it, so that nobody finds half of it.
+/// Creates a file under a temporary name and renames it, so that it is never seen incomplete.
 fn place(path: &Path, make: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it has no name"));
@@ -98,7 +99,7 @@ fn place(path: &Path, make: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<
     let mut beside = name.to_owned();
     beside.push(format!(".{}.tmp", process::id()));
     let beside = folder.join(beside);
-    // A process of this number may have been killed here before.
+    // A process with the same id may have been killed here before.
     let _ = fs::remove_file(&beside);
     make(&beside).and_then(|()| fs::rename(&beside, path)).inspect_err(|_| {
         let _ = fs::remove_file(&beside);

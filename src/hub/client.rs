@@ -1,4 +1,4 @@
-//! Requests to the hub. Redirects are followed here, hop by hop, so that the token goes to the hub itself only.
+//! Requests to the hub. Redirects are followed here, hop by hop, so that the token is sent only to the hub itself.
 
 use std::{
     cell::Cell,
@@ -18,7 +18,7 @@ use super::{
     name::{Commit, Etag, Repo},
 };
 
-/// What the hub says about a file.
+/// The hub's metadata of a file.
 #[derive(Debug)]
 pub(super) struct Metadata {
     pub(super) commit: Commit,
@@ -29,9 +29,9 @@ pub(super) struct Metadata {
 /// A file's bytes from `from` on.
 pub(super) struct Content {
     pub(super) from: u64,
-    /// Of the whole file, where the answer says it.
+    /// The size of the whole file, if the response states it.
     pub(super) total: Option<u64>,
-    /// Of what comes.
+    /// The length of the response's body, if stated.
     pub(super) length: Option<u64>,
     pub(super) reader: Box<dyn Read>,
 }
@@ -41,7 +41,7 @@ pub(super) struct Client<'a> {
     endpoint: Url,
     token: Option<HeaderValue>,
     pub(super) network: &'a Network,
-    /// Some host has answered, so that there is a network.
+    /// Whether some host has answered, so that the network is up.
     reached: Cell<bool>,
 }
 
@@ -59,7 +59,7 @@ impl<'a> Client<'a> {
     ) -> Result<Self, Failure> {
         let valid = |url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host();
         let Some(mut endpoint) = Url::parse(endpoint).ok().filter(valid) else {
-            return Err(Failure::permanent("HF_ENDPOINT is no address such as https://huggingface.co"));
+            return Err(Failure::permanent("HF_ENDPOINT is not a URL such as https://huggingface.co"));
         };
         endpoint.set_query(None);
         strip_credentials(&mut endpoint);
@@ -76,12 +76,12 @@ impl<'a> Client<'a> {
         Ok(Self { agent: config.build().into(), endpoint, token, network, reached: Cell::new(false) })
     }
 
-    /// For people: without a path, which may hold a signature.
+    /// For messages: without the path, which may contain a signature.
     pub(super) fn host(&self) -> String {
         host(&self.endpoint)
     }
 
-    /// Where the hub has a file. The names are those that [`Repo::parse`] and `file_parts` let through.
+    /// The URL of a file on the hub. The names have been checked by [`Repo::parse`] and `file_parts`.
     pub(super) fn url(&self, repo: &Repo, revision: &str, file: &str) -> Url {
         let mut url = self.endpoint.clone();
         if let Ok(mut path) = url.path_segments_mut() {
@@ -91,7 +91,7 @@ impl<'a> Client<'a> {
         url
     }
 
-    /// Asks what a file is, without its content.
+    /// The metadata of a file.
     pub(super) fn metadata(&self, url: &Url) -> Result<Metadata, Failure> {
         let mut redirects = Redirects::new(self, url);
         let (mut commit, mut etag, mut size) = (None, None, None);
@@ -102,7 +102,7 @@ impl<'a> Client<'a> {
             etag = etag.or(header("x-linked-etag"));
             size = size.or(header("x-linked-size").and_then(|size| size.parse().ok()));
             match redirects.redirect(&response)? {
-                // To where the content is; what it is, only the hub can say.
+                // A redirect to the content's location; the metadata comes from the hub itself.
                 Some(next) if commit.is_some() && next.origin() != redirects.url.origin() => {
                     break etag.or(header("etag"));
                 }
@@ -117,17 +117,17 @@ impl<'a> Client<'a> {
         };
         let Some(commit) = commit else {
             return Err(redirects.refused(
-                "does not say a commit (X-Repo-Commit), so it is no Hugging Face hub; check HF_ENDPOINT and the proxy",
+                "sends no commit (X-Repo-Commit), so it is not a Hugging Face hub; check HF_ENDPOINT and the proxy",
             ));
         };
         let commit = Commit::parse(&commit)
-            .ok_or_else(|| redirects.refused("answers an invalid commit (X-Repo-Commit)"))?;
-        let etag = etag.ok_or_else(|| redirects.refused("does not say an ETag"))?;
-        let etag = Etag::parse(&etag).ok_or_else(|| redirects.refused("answers an invalid ETag"))?;
+            .ok_or_else(|| redirects.refused("sends an invalid commit (X-Repo-Commit)"))?;
+        let etag = etag.ok_or_else(|| redirects.refused("sends no ETag"))?;
+        let etag = Etag::parse(&etag).ok_or_else(|| redirects.refused("sends an invalid ETag"))?;
         Ok(Metadata { commit, etag, size })
     }
 
-    /// The content from `start` on, or all of it, if the server prefers.
+    /// The content from `start` on, or all of it if the server does not support ranges.
     pub(super) fn content(&self, url: &Url, start: u64) -> Result<Content, Failure> {
         let mut redirects = Redirects::new(self, url);
         loop {
@@ -147,13 +147,13 @@ impl<'a> Client<'a> {
             let reader = response.into_body().into_reader();
             return match encoding.as_deref() {
                 None => Ok(Content { from, total, length, reader: Box::new(reader) }),
-                // Not asked for, but proxies do it. A part of a compressed file is of no use.
+                // Not requested, but some proxies do it. A range of a compressed file is useless.
                 Some("gzip") if from == 0 => {
                     let reader = Box::new(flate2::read::MultiGzDecoder::new(reader));
                     Ok(Content { from, total: None, length: None, reader })
                 }
                 Some("gzip") => Err(redirects.wrong_range()),
-                Some(_) => Err(redirects.refused("compresses the file in a way that was not asked for")),
+                Some(_) => Err(redirects.refused("compresses the file in a way that was not requested")),
             };
         }
     }
@@ -175,7 +175,7 @@ impl<'a> Client<'a> {
         let status = response.status();
         let kind = match status.as_u16() {
             200 | 206 | 301 | 302 | 303 | 307 | 308 => return Ok(response),
-            // Elsewhere it is a signature that has run out.
+            // On another host, a signature has expired.
             401 | 403 if redirects.url.origin() == self.endpoint.origin() => FailureKind::Denied,
             404 => FailureKind::NotFound,
             408 | 429 | 500..=599 => {
@@ -183,7 +183,7 @@ impl<'a> Client<'a> {
                 let retry_after = pause.and_then(|pause| retry_after(&pause, SystemTime::now()));
                 FailureKind::Transient { retry_after }
             }
-            // The file has no bytes from there on: it is another one than before.
+            // The file has fewer bytes than before: it has changed.
             416 if start > 0 => return Err(redirects.wrong_range()),
             _ => FailureKind::Permanent,
         };
@@ -195,7 +195,7 @@ impl<'a> Client<'a> {
         use ureq::{Error, Timeout};
         let what = match &error {
             Error::BadUri(_) | Error::Http(_) => {
-                format!("{} redirects to an address that cannot be used", host(url))
+                format!("{} redirects to an invalid URL", host(url))
             }
             error => format!("{}: {error}", host(url)),
         };
@@ -212,7 +212,7 @@ impl<'a> Client<'a> {
                 | io::ErrorKind::ConnectionReset
                 | io::ErrorKind::TimedOut
                 | io::ErrorKind::UnexpectedEof => false,
-                // Without a network it is of no use to wait; a host that has answered before may come back.
+                // Without a network, waiting is useless; a host that has answered before may come back.
                 _ => !self.reached.get(),
             },
             _ => true,
@@ -221,10 +221,10 @@ impl<'a> Client<'a> {
     }
 }
 
-/// From hop to hop.
+/// The redirects followed so far.
 struct Redirects {
     url: Url,
-    /// Nothing but the hub itself was visited.
+    /// Whether only the hub itself has been contacted.
     with_token: bool,
     hops: u32,
 }
@@ -236,21 +236,21 @@ impl Redirects {
         Self { url: url.clone(), with_token: url.origin() == client.endpoint.origin(), hops: 0 }
     }
 
-    /// Where this answer leads to; `None` when it is the last one.
+    /// The target of a redirect; `None` for any other response.
     fn redirect(&self, response: &Response<Body>) -> Result<Option<Url>, Failure> {
         if !response.status().is_redirection() {
             return Ok(None);
         }
         let Some(location) = response.headers().get(header::LOCATION) else {
-            return Err(self.refused("redirects without saying where to (Location)"));
+            return Err(self.refused("redirects without a target (Location)"));
         };
         let location = location.to_str().ok().and_then(|location| self.url.join(location).ok());
-        let mut next = location.ok_or_else(|| self.refused("redirects to an address that cannot be used"))?;
+        let mut next = location.ok_or_else(|| self.refused("redirects to an invalid URL"))?;
         if !matches!(next.scheme(), "http" | "https") || !next.has_host() {
-            return Err(self.refused("redirects to an address that is none of the web"));
+            return Err(self.refused("redirects to a URL that is neither http nor https"));
         }
         if self.url.scheme() == "https" && next.scheme() == "http" {
-            return Err(self.refused("redirects from https to http, which anybody could read and change"));
+            return Err(self.refused("redirects from https to insecure http"));
         }
         strip_credentials(&mut next);
         Ok(Some(next))
@@ -266,13 +266,11 @@ impl Redirects {
         Ok(())
     }
 
-    /// Login pages of networks and error pages of proxies come with status 200.
+    /// Login pages of networks and error pages of proxies often have status 200.
     fn refuse_page(&self, response: &Response<Body>) -> Result<(), Failure> {
         let kind = text(response, "content-type").unwrap_or_default().to_ascii_lowercase();
         if kind.starts_with("text/html") {
-            return Err(
-                self.refused("answers with a web page instead of the file; check the proxy and HF_ENDPOINT")
-            );
+            return Err(self.refused("sends a web page instead of the file; check the proxy and HF_ENDPOINT"));
         }
         Ok(())
     }
@@ -282,12 +280,12 @@ impl Redirects {
     }
 
     fn wrong_range(&self) -> Failure {
-        let what = format!("{} answers with another range than was asked for", host(&self.url));
+        let what = format!("{} sends another range than was requested", host(&self.url));
         Failure { what, kind: FailureKind::Range, tries: 1 }
     }
 }
 
-/// Without what must neither be sent nor shown.
+/// Removes what must be neither sent nor shown.
 fn strip_credentials(url: &mut Url) {
     // Both fail only for addresses without a host.
     let _ = url.set_username("");
@@ -300,7 +298,7 @@ fn host(url: &Url) -> String {
 }
 
 fn text(response: &Response<Body>, name: &str) -> Option<String> {
-    // What is no text stays recognisable as wrong.
+    // Invalid UTF-8 is kept recognisable as such.
     Some(String::from_utf8_lossy(response.headers().get(name)?.as_bytes()).trim().to_owned())
 }
 
@@ -317,7 +315,7 @@ fn parse_range(header: &str) -> Option<(u64, Option<u64>)> {
         "*" => None,
         total => Some(total.parse().ok()?),
     };
-    // Up to the end, as it was asked for.
+    // It must extend to the end, as requested.
     (first <= last && total.is_none_or(|total| last.checked_add(1) == Some(total))).then_some((first, total))
 }
 

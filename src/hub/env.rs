@@ -8,13 +8,13 @@ use std::{
 
 use super::{Network, Token};
 
-/// Where the hub is, and where its files are kept.
+/// The hub's address, access and cache.
 #[derive(Clone, Debug)]
 pub struct HubSettings {
-    /// The cache folder; `None` where neither a variable nor a home folder says one.
+    /// The cache folder; `None` if neither a variable nor a home folder determines one.
     pub cache: Option<PathBuf>,
     pub endpoint: String,
-    /// Touch no network.
+    /// Whether to avoid the network.
     pub offline: bool,
     pub token: Option<Token>,
     pub network: Network,
@@ -28,12 +28,12 @@ impl HubSettings {
         Self::from_lookup(|name| env::var_os(name), env::home_dir())
     }
 
-    /// [`from_env`](Self::from_env) with another environment. A variable that is set to nothing counts as not set.
+    /// [`from_env`](Self::from_env) with another environment. An empty variable counts as unset.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<OsString>, home: Option<PathBuf>) -> Self {
         let variables = Variables { lookup, home };
         let hf_home = variables.hf_home();
         let endpoint = variables.text("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".into());
-        // The second is not asked where the first has a value, be it 0.
+        // The second variable is ignored if the first has a value, even 0.
         let offline = variables.text("HF_HUB_OFFLINE").or_else(|| variables.text("TRANSFORMERS_OFFLINE"));
         Self {
             cache: (variables.path("HF_HUB_CACHE"))
@@ -61,7 +61,7 @@ impl<F: Fn(&str) -> Option<OsString>> Variables<F> {
         (self.lookup)(name).filter(|value| !value.is_empty())
     }
 
-    /// What is no Unicode stays recognisable as wrong.
+    /// Invalid Unicode is kept recognisable as such.
     fn text(&self, name: &str) -> Option<String> {
         let value = self.given(name)?;
         Some(value.to_string_lossy().trim().to_owned()).filter(|value| !value.is_empty())
@@ -83,7 +83,7 @@ impl<F: Fn(&str) -> Option<OsString>> Variables<F> {
         self.path("HF_HOME").or_else(|| caches().map(|caches| caches.join("huggingface")))
     }
 
-    /// What Python's module joins to `HF_HOME` it expands once more, and so variables in the values of variables too.
+    /// Python's module expands paths below `HF_HOME` again, including variables in the values of variables.
     fn below(&self, hf_home: &Path, name: &str) -> PathBuf {
         let path = hf_home.join(name);
         path.to_str().map(|text| self.expanded(text)).unwrap_or(path)
@@ -102,7 +102,7 @@ impl<F: Fn(&str) -> Option<OsString>> Variables<F> {
         })
     }
 
-    /// `~` at the front, and then `$NAME` and `${NAME}` of variables that are set; everything else stays.
+    /// Expands a leading `~`, and `$NAME` and `${NAME}` of variables that are set.
     fn expanded(&self, text: &str) -> PathBuf {
         match (&self.home, text.strip_prefix('~')) {
             (Some(home), Some("")) => home.clone(),

@@ -2,26 +2,26 @@
 
 use std::{fmt, time::Duration};
 
-/// Why something cannot be fetched.
+/// Why a request failed.
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) what: String,
     pub(super) kind: FailureKind,
-    /// How often it was tried.
+    /// The number of attempts.
     pub(super) tries: u32,
 }
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum FailureKind {
-    /// It may go better the next time.
+    /// Another attempt may succeed.
     Transient { retry_after: Option<Duration> },
-    /// The server cannot go on in the middle of the file, or does it wrong; it may do with the whole.
+    /// The server cannot resume in the middle of the file, or does so incorrectly; the whole file may work.
     Range,
-    /// It will not.
+    /// Another attempt will not succeed.
     Permanent,
     /// There is no such file, revision or repository.
     NotFound,
-    /// It needs a token, or another one.
+    /// It requires a token, or another one.
     Denied,
 }
 

@@ -1,4 +1,4 @@
-//! Files from the hub into the cache.
+//! Downloading files from the hub into the cache.
 
 use std::{
     fs::{self, File},
@@ -19,7 +19,7 @@ use super::{
     name::{Commit, Etag, Repo},
 };
 
-/// A snapshot in the making: its files are fetched one by one, all of one commit, and get their names at the end.
+/// A snapshot being downloaded: its files are fetched one by one, all from the same commit, and linked at the end.
 pub(super) struct Fetch<'a> {
     client: Client<'a>,
     repo: Repo<'a>,
@@ -28,7 +28,7 @@ pub(super) struct Fetch<'a> {
     links: Vec<(Etag, &'a str)>,
 }
 
-/// A file without an announced length may not be longer than this.
+/// The limit for a file without an announced size.
 const MAX_UNKNOWN: u64 = 64 << 20;
 
 impl<'a> Fetch<'a> {
@@ -41,12 +41,12 @@ impl<'a> Fetch<'a> {
         Ok(self.metadata(file)?.is_some())
     }
 
-    /// Fetches a file of at most `limit` bytes, unless the cache has it; `false` where the hub has no such file.
+    /// Downloads a file of at most `limit` bytes unless it is cached; `false` if the hub has no such file.
     pub(super) fn get(&mut self, file: &'a str, limit: u64) -> Result<bool, Failure> {
         let Some((url, metadata)) = self.metadata(file)? else { return Ok(false) };
         if let Some(size) = metadata.size.filter(|size| *size > limit) {
             return Err(Failure::permanent(format!(
-                "{} announces {size} bytes, and more than {limit} are not taken",
+                "{} announces {size} bytes, more than the limit of {limit}",
                 self.client.host()
             )));
         }
@@ -68,7 +68,7 @@ impl<'a> Fetch<'a> {
         Ok(true)
     }
 
-    /// Gives what was fetched its place in the snapshot, and the revision its commit. The snapshot's folder.
+    /// Links the files into the snapshot, and records the revision's commit. Returns the snapshot's folder.
     pub(super) fn finish(self) -> Result<PathBuf, Failure> {
         let Some(commit) = self.commit else { return Err(Failure::permanent("nothing was fetched")) };
         let snapshot = self.cache.snapshot(&commit);
@@ -95,11 +95,11 @@ impl<'a> Fetch<'a> {
         let wanted = self.commit.clone().or_else(|| Commit::parse(self.repo.revision));
         if wanted.is_some_and(|wanted| wanted != metadata.commit) {
             return Err(Failure::permanent(format!(
-                "{} answers with a file of another commit than was asked for",
+                "{} sends a file of another commit than was requested",
                 self.client.host()
             )));
         }
-        // By its commit, so that the content is that of this answer.
+        // By commit, so that the content is the one that the metadata describes.
         let url = self.client.url(&self.repo, metadata.commit.as_str(), file);
         self.commit = Some(metadata.commit.clone());
         Ok(Some((url, metadata)))
@@ -111,13 +111,13 @@ struct Blob<'a> {
     client: &'a Client<'a>,
     url: Url,
     metadata: Metadata,
-    /// The length, or what it may be.
+    /// The size, or the limit for it.
     limit: u64,
     path: PathBuf,
     part: PathBuf,
 }
 
-/// So much more is worth more tries.
+/// After this much progress, the attempts are counted anew.
 const PROGRESS: u64 = 1 << 20;
 
 impl Blob<'_> {
@@ -126,7 +126,7 @@ impl Blob<'_> {
         if self.path.is_file() && self.fault(&self.path)?.is_none() {
             return Ok(());
         }
-        // What cannot be checked is not continued.
+        // A part that cannot be verified is not resumed.
         let checked = hash::Kind::of(&self.metadata.etag).is_some() && self.metadata.size.is_some();
         if !checked {
             self.remove(&self.part)?;
@@ -142,11 +142,11 @@ impl Blob<'_> {
             self.remove(&self.part)?;
             if !resumed {
                 return Err(Failure::permanent(format!(
-                    "what {} sent is damaged: {fault}. It was removed",
+                    "the file sent by {} is damaged: {fault}. It was removed",
                     self.client.host()
                 )));
             }
-            // The part that was there already may have been the damaged one.
+            // The part from an earlier download may have been damaged.
             resumed = false;
         }
         self.keep()
@@ -158,7 +158,7 @@ impl Blob<'_> {
     }
 
     fn keep(&self) -> Result<(), Failure> {
-        // A file system that cannot do this is no reason to refuse the file.
+        // Not every file system supports this.
         if let Ok(file) = File::open(&self.part) {
             let _ = file.sync_all();
         }
@@ -168,7 +168,7 @@ impl Blob<'_> {
         }
     }
 
-    /// Receives until everything is there, over several connections if need be.
+    /// Downloads until the file is complete, over several connections if need be.
     fn fill(&self, file: &str, mut resume: bool) -> Result<(), Failure> {
         let bar = bar::of_file(file, self.metadata.size);
         let mut retries = Retries::new(self.client.network);
@@ -183,7 +183,7 @@ impl Blob<'_> {
             let before = part.length;
             match self.receive(&mut part, &bar) {
                 Ok(()) => return Ok(()),
-                // That the hub has it, it has said.
+                // The hub has already said that it has the file.
                 Err(failure) if failure.kind == FailureKind::NotFound => {
                     return Err(Failure::permanent(failure.what));
                 }
@@ -206,7 +206,7 @@ impl Blob<'_> {
         }
         let of_another = |size| content.total.is_some_and(|total| total != size);
         if content.from != part.length || self.metadata.size.is_some_and(of_another) {
-            let what = format!("{host} answers with another range than was asked for");
+            let what = format!("{host} sends another range than was requested");
             return Err(Failure { what, kind: FailureKind::Range, tries: 1 });
         }
         if let (Some(size), Some(length)) = (self.metadata.size, content.length)
@@ -244,7 +244,7 @@ impl Blob<'_> {
         }
     }
 
-    /// An empty part. The old file is removed rather than cut: where locks do not work, it may be a blob by now.
+    /// Starts over with an empty part. The old file is removed, not truncated: without locks it may be a blob by now.
     fn restart(&self) -> Result<Part, Failure> {
         self.remove(&self.part)?;
         Part::open(&self.part)
@@ -258,7 +258,7 @@ impl Blob<'_> {
     }
 }
 
-/// The beginning of a file. It is written by position: two processes that write the same one do no harm.
+/// The part of a file downloaded so far. Two processes that write the same part write the same bytes.
 struct Part {
     file: File,
     length: u64,
@@ -283,7 +283,7 @@ impl Part {
 
 fn disk(what: &str, path: &Path, error: &io::Error) -> Failure {
     Failure::permanent(format!(
-        "cannot {what} {}: {error} (HF_HOME can name a folder on another disk)",
+        "cannot {what} {}: {error} (HF_HOME can be set to a folder on another disk)",
         path.display()
     ))
 }

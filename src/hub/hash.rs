@@ -1,4 +1,4 @@
-//! Whether a file is what its name in the cache says.
+//! Verifying files against their names in the cache.
 
 use std::{
     fs::File,
@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::name::Etag;
 
-/// What the hub calls a file's content.
+/// The hash by which the hub names a file's content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Large files: 64 digits.
@@ -21,7 +21,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// `None` for names of other servers, which say nothing about the content.
+    /// `None` for names from other servers, which are not hashes.
     pub(super) fn of(etag: &Etag) -> Option<Self> {
         let name = etag.as_str();
         match name.len() {
@@ -40,7 +40,7 @@ impl Kind {
     }
 }
 
-/// What is wrong with the file; `None` when its length, where it is known, and its hash are right.
+/// What is wrong with the file; `None` if its hash, and its length if known, are right.
 pub(super) fn fault(path: &Path, etag: &Etag, size: Option<u64>) -> io::Result<Option<String>> {
     let file = File::open(path)?;
     let length = file.metadata()?.len();

@@ -1,4 +1,4 @@
-//! One process fetches a file, the others wait for it. The locks are those of huggingface_hub (`flock`).
+//! Locks so that one process downloads a file while others wait, compatible with huggingface_hub (`flock`).
 
 use std::{
     fs::{self, File, TryLockError},
@@ -8,12 +8,11 @@ use std::{
 
 use super::bar;
 
-/// Held until it is dropped. It only saves work: where the file system has no locks, each process fetches the file, and
-/// all write the same bytes.
+/// Held until dropped. It only saves work: without locks, every process downloads the file, and all write the same bytes.
 pub(super) struct Lock(#[expect(dead_code, reason = "an open file is what holds the lock")] Option<File>);
 
 impl Lock {
-    /// Waits as long as another process has it.
+    /// Waits while another process holds it.
     pub(super) fn wait(path: &Path) -> io::Result<Self> {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
@@ -41,7 +40,7 @@ impl Lock {
     }
 }
 
-/// Whether this open file is the one that has this name now.
+/// Whether this open file is still the one with this name.
 #[cfg(unix)]
 fn is_at(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;

@@ -1,8 +1,7 @@
-//! Models from the Hugging Face hub, kept in the cache that Python's `huggingface_hub` keeps them in.
+//! Models from the Hugging Face hub, in the same cache as Python's `huggingface_hub`.
 //!
-//! Nothing that a server answers is believed: what becomes a path is checked in `name`, redirects are followed in
-//! `client` so that the token stays with the host that it is for, and a file enters the cache only when its length and
-//! its hash are right.
+//! No response of a server is trusted: names that become paths are checked in `name`, redirects are followed in `client` so
+//! that the token is sent only to the host it is for, and a file enters the cache only if its length and hash are right.
 
 mod backoff;
 mod bar;

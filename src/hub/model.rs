@@ -1,4 +1,4 @@
-//! From what `--model` says to a folder with the model's files.
+//! Resolving `--model` to a folder with the model's files.
 
 use std::{
     fs,
@@ -19,28 +19,29 @@ use crate::error::{Error, Result, dangling};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelFolder {
     pub dir: PathBuf,
-    /// For people: the folder's own name, or the hub's `owner/name[@revision]`.
+    /// For display: the folder's name, or the hub's `owner/name[@revision]`.
     pub name: String,
 }
 
 const CONFIG: &str = "config.json";
 const WEIGHTS: &str = "model.safetensors";
-/// What a model that is saved in several files has instead.
+/// The index of a model that is saved in several files.
 const WEIGHTS_INDEX: &str = "model.safetensors.index.json";
 const REQUIRED: [&str; 2] = [CONFIG, WEIGHTS];
 /// One of them is enough; the first carries everything.
 const TOKENIZERS: [&str; 2] = ["tokenizer.json", "vocab.txt"];
-/// They change what a tokenizer does, where they exist.
+/// Optional files that affect the tokenizer.
 const TOKENIZER_EXTRAS: [&str; 3] = ["tokenizer_config.json", "added_tokens.json", "special_tokens_map.json"];
 
-/// No configuration and no vocabulary is as long.
+/// A limit for configurations and vocabularies.
 const MAX_TEXT: u64 = 256 << 20;
-/// What the hub serves as one file.
+/// A limit for weights, the hub's own for a single file.
 const MAX_WEIGHTS: u64 = 50_000_000_000;
 
-/// Finds the model: an existing folder as it is, else `owner/name[@revision]` in the hub's cache, else from the hub.
+/// Resolves a model: an existing folder, otherwise `owner/name[@revision]` in the hub's cache, otherwise downloaded.
 ///
-/// Data errors: no such folder, a name that the hub cannot have, files that can neither be found nor fetched.
+/// # Errors
+/// Data: no such folder, an invalid name for the hub, files that are neither cached nor can be downloaded.
 pub fn resolve_model(model: &str) -> Result<ModelFolder> {
     match local(model)? {
         Some(folder) => Ok(folder),
@@ -48,7 +49,7 @@ pub fn resolve_model(model: &str) -> Result<ModelFolder> {
     }
 }
 
-/// Whether this is no place here, but a name that the hub may have.
+/// Whether this is not a local path, but a valid name for the hub.
 pub fn is_on_hub(model: &str) -> bool {
     !Path::new(model).exists() && Repo::parse(MODEL, model).is_some()
 }
@@ -74,13 +75,13 @@ fn local(model: &str) -> Result<Option<ModelFolder>> {
     }
     if let Some(link) = dangling(path) {
         return Err(Error::data(format!(
-            "there is no model folder {model}: {link}. Mend the link, or give --model another folder."
+            "there is no model folder {model}: {link}. Fix the link, or give --model another folder."
         )));
     }
     Ok(None)
 }
 
-/// In the cache, or from the hub into the cache.
+/// Resolves a model in the cache, downloading it if need be.
 fn on_hub(model: &str, hub: &HubSettings) -> Result<ModelFolder> {
     let repo = Repo::parse(MODEL, model).ok_or_else(|| {
         Error::data(format!(
@@ -90,7 +91,7 @@ fn on_hub(model: &str, hub: &HubSettings) -> Result<ModelFolder> {
     })?;
     let Some(cache_dir) = &hub.cache else {
         return Err(Error::data(
-            "there is no place for the Hugging Face cache. Set HF_HOME to a folder, or give --model a folder.",
+            "there is no folder for the Hugging Face cache. Set HF_HOME to one, or give --model a local folder.",
         ));
     };
     let cache = RepoCache::new(cache_dir, &repo);
@@ -122,7 +123,7 @@ struct HubModel<'a> {
 }
 
 impl HubModel<'_> {
-    /// The snapshot's folder, with everything in it.
+    /// Downloads all files. Returns the snapshot's folder.
     fn fetch(&self, cache: RepoCache) -> Result<PathBuf> {
         let Self { repo, hub, .. } = self;
         let token = hub.token.as_ref().map(Token::header).transpose()?;
@@ -144,7 +145,7 @@ impl HubModel<'_> {
         for file in TOKENIZER_EXTRAS {
             get(file, MAX_TEXT)?;
         }
-        // Last, since it takes longest.
+        // Last, since they take longest.
         if !get(WEIGHTS, MAX_WEIGHTS)? {
             let sharded = fetch.has(WEIGHTS_INDEX).map_err(|failure| self.failed(WEIGHTS_INDEX, &failure))?;
             return Err(if sharded { self.sharded() } else { self.without(WEIGHTS) });
@@ -155,8 +156,8 @@ impl HubModel<'_> {
     fn failed(&self, file: &str, failure: &Failure) -> Error {
         match failure.kind {
             FailureKind::Denied => Error::data(format!(
-                "{} does not hand out {}: {failure}, asked for {file}. Check the spelling; for a private or gated \
-                 model set HF_TOKEN to a token that may read it.",
+                "{} denies access to {}: {failure}, for {file}. Check the spelling; for a private or gated model, set \
+                 HF_TOKEN to a token that may read it.",
                 self.hub.endpoint, self.repo.id
             )),
             _ => self.unreachable(&format!("{file}: {failure}")),
@@ -175,8 +176,8 @@ impl HubModel<'_> {
 
     fn without(&self, file: &str) -> Error {
         Error::data(format!(
-            "{} has no file {file} for {} at revision {}. Check the name and the revision; a model with \
-             pytorch_model.bin alone has to be saved as safetensors first (save_pretrained of transformers does).",
+            "{} has no file {file} for {} at revision {}. Check the name and the revision; a model that only has \
+             pytorch_model.bin must be saved as safetensors first, for example with save_pretrained of transformers.",
             self.hub.endpoint, self.repo.id, self.repo.revision
         ))
     }
@@ -184,8 +185,8 @@ impl HubModel<'_> {
     fn unreachable(&self, why: &str) -> Error {
         let Repo { id, revision, .. } = self.repo;
         Error::data(format!(
-            "the model {id} (revision {revision}) is not complete in the cache {} and cannot be fetched: {why}. \
-             On a machine with a network run `hf download {id} --revision {revision} --local-dir DIR`, copy DIR here \
+            "the model {id} (revision {revision}) is not complete in the cache {} and cannot be downloaded: {why}. \
+             On a machine with network access, run `hf download {id} --revision {revision} --local-dir DIR`, copy DIR here \
              and give it as --model DIR; or copy that machine's cache and set HF_HOME to it.",
             self.cache_dir.display()
         ))

@@ -1,6 +1,6 @@
 //! Names of repositories, revisions, commits and files. Whatever becomes part of a path is checked here.
 
-/// What a repository holds, by where such repositories are.
+/// A kind of repository, by its place on the hub and in the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RepoKind {
     /// Before `owner/name` in the hub's URLs.
@@ -25,8 +25,8 @@ pub(super) struct Repo<'a> {
 const MAX_PART: usize = 96;
 
 impl<'a> Repo<'a> {
-    /// `owner/name` or `owner/name@revision`. `None` for what the hub's rules exclude. `..`, `.` and absolute paths are
-    /// among it, so that no name leads out of the cache.
+    /// Parses `owner/name` or `owner/name@revision`. `None` for names that the hub's rules exclude, including `..`, `.` and
+    /// absolute paths, so that no name leads out of the cache.
     pub(super) fn parse(kind: RepoKind, text: &'a str) -> Option<Self> {
         let (id, revision) = text.split_once('@').unwrap_or((text, "main"));
         let (owner, name) = id.split_once('/')?;
@@ -59,15 +59,15 @@ impl Commit {
     }
 }
 
-/// What a file's content is called: on the hub its hash, behind other servers any name.
+/// The name of a file's content: its hash on the hub, any name on other servers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Etag(String);
 
-/// Names beside a blob that are no blob's.
+/// Suffixes of other files beside the blobs.
 const RESERVED: [&str; 4] = [".incomplete", ".part", ".lock", ".tmp"];
 
 impl Etag {
-    /// From a header: `"name"` or `W/"name"`. `None` for what could be anything but the name of one file.
+    /// Parses a header: `"name"` or `W/"name"`. `None` for anything that is not safe as a file name.
     pub(super) fn parse(header: &str) -> Option<Self> {
         let name = header.trim();
         let name = name.strip_prefix("W/").unwrap_or(name).trim_matches('"');
@@ -83,17 +83,17 @@ impl Etag {
     }
 }
 
-/// The folders and the name of a file in a repository; `None` where a part is no plain name.
+/// The path components of a file in a repository; `None` if one of them is not a plain name.
 pub(super) fn file_parts(file: &str) -> Option<Vec<&str>> {
     let parts: Vec<_> = file.split('/').collect();
     parts.iter().all(|part| is_component(part)).then_some(parts)
 }
 
-/// Room for a suffix below the 255 bytes of most file systems.
+/// Leaves room for a suffix within the 255 bytes of most file systems.
 const MAX_COMPONENT: usize = 200;
 
-/// Whether this is the name of one file or folder, inside the folder that it is joined to, on every system: no
-/// separator, no drive or stream, no `.` and `..`, nothing that Windows strips.
+/// Whether this is a plain name of a file or folder on every system: no separator, drive or stream, no `.` or `..`, and no
+/// trailing characters that Windows strips.
 pub(super) fn is_component(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= MAX_COMPONENT

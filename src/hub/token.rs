@@ -11,16 +11,15 @@ use ureq::http::HeaderValue;
 
 use crate::error::{Error, Result};
 
-/// A user's token, or why the one that is configured cannot be used.
+/// The user's token, or why the configured one cannot be used.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(std::result::Result<String, String>);
 
-/// Tokens have some forty bytes.
+/// Far more than the about forty bytes of a token.
 const MAX_BYTES: u64 = 4096;
 
 impl Token {
-    /// Without line ends and surrounding spaces; `None` when nothing is left. `source` is where it comes from, for
-    /// messages.
+    /// Parses a token without line ends and surrounding spaces; `None` if nothing is left. `source` is its origin, for messages.
     pub fn parse(text: &str, source: &str) -> Option<Self> {
         let text = text.replace(['\r', '\n'], "");
         let text = text.trim();
@@ -31,16 +30,16 @@ impl Token {
         Some(Self(if valid {
             Ok(text.to_owned())
         } else {
-            Err(format!("{source} holds characters that no token has, or too many"))
+            Err(format!("{source} contains invalid characters, or too many"))
         }))
     }
 
-    /// From the file that `hf auth login` writes; `None` where there is none.
+    /// Reads the file that `hf auth login` writes; `None` if there is none.
     pub(super) fn read(path: &Path) -> Option<Self> {
         let mut bytes = Vec::new();
         let read = File::open(path).and_then(|file| match file.metadata()?.is_file() {
             true => file.take(MAX_BYTES + 1).read_to_end(&mut bytes),
-            false => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file")),
+            false => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")),
         });
         match read {
             Ok(_) => {
@@ -55,17 +54,17 @@ impl Token {
         }
     }
 
-    /// The value of `Authorization`, marked so that it is not printed either.
+    /// The value of the `Authorization` header, marked as sensitive so that it is not printed.
     pub(super) fn header(&self) -> Result<HeaderValue> {
         let unusable = |why: &str| {
             Error::data(format!(
                 "the token for the Hugging Face hub cannot be used: {why}. Set HF_TOKEN to the token as the hub shows \
-                 it (hf_ and letters and digits), or run `hf auth login`; HF_HUB_DISABLE_IMPLICIT_TOKEN=1 goes without."
+                 it (hf_ and letters and digits), or run `hf auth login`; HF_HUB_DISABLE_IMPLICIT_TOKEN=1 uses no token."
             ))
         };
         let token = self.0.as_ref().map_err(|why| unusable(why))?;
         let mut value = HeaderValue::from_str(&format!("Bearer {token}"))
-            .map_err(|_| unusable("it is no value of a header"))?;
+            .map_err(|_| unusable("it is not a valid header value"))?;
         value.set_sensitive(true);
         Ok(value)
     }

@@ -3,14 +3,14 @@
 use crate::error::Result;
 use std::collections::VecDeque;
 
-/// Values to come that a [`Queue`] keeps at most: enough for a device never to wait for the host, few enough that what
-/// goes wrong is known soon.
+/// The most values in flight in a [`Queue`]: enough that a device never waits for the host, few enough that failures are
+/// noticed soon.
 pub const MAX_IN_FLIGHT: usize = 2;
 
-/// A value that is known, or that a device was asked for.
+/// A value that is ready, or that a device is computing.
 pub enum Pending<T> {
     Ready(T),
-    /// Waits for the value, and for nothing that the device was asked for after it.
+    /// Waits for the value, but not for what the device was given after it.
     InFlight(Box<dyn FnOnce() -> Result<T>>),
 }
 
@@ -39,8 +39,8 @@ impl<T: 'static> Pending<T> {
     }
 }
 
-/// Values in the order in which they were asked for, each with what it was asked for; the caller asks on while a few of
-/// them are still to come.
+/// Values in the order in which they were requested, each with a key; the caller continues while a few of them are still in
+/// flight.
 pub struct Queue<K, T>(VecDeque<(K, Pending<T>)>);
 
 impl<K, T> Default for Queue<K, T> {
@@ -54,7 +54,7 @@ impl<K, T> Queue<K, T> {
         self.0.push_back((key, value));
     }
 
-    /// The oldest, if it is known or so many are to come that it has to be awaited. To be asked for until there is none.
+    /// The oldest value if it is ready, or if too many are in flight. To be called until it returns `None`.
     pub fn due(&mut self) -> Result<Option<(K, T)>> {
         match self.0.front() {
             Some((_, Pending::Ready(_))) => self.oldest(),
@@ -63,7 +63,7 @@ impl<K, T> Queue<K, T> {
         }
     }
 
-    /// The oldest, awaited.
+    /// Waits for the oldest value.
     pub fn oldest(&mut self) -> Result<Option<(K, T)>> {
         let Some((key, value)) = self.0.pop_front() else { return Ok(None) };
         Ok(Some((key, value.wait()?)))
@@ -78,7 +78,7 @@ impl<K, T> Queue<K, T> {
     }
 }
 
-/// Gives `consume` one value after another, each with its key, while the next ones are asked for.
+/// Passes each value with its key to `consume`, in order, while the next ones are being computed.
 pub fn pipelined<K, T>(
     requests: impl Iterator<Item = Result<(K, Pending<T>)>>,
     mut consume: impl FnMut(K, T) -> Result<()>,

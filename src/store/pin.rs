@@ -172,7 +172,7 @@ mod tests {
         assert_eq!(done.read("metrics.json").unwrap(), b"{}");
         assert_eq!(done.info()["files"][WEIGHTS]["size"], BYTES.len());
         let error = done.path(WEIGHTS).unwrap_err();
-        assert!(error.to_string().contains("was removed to save room"), "{error}");
+        assert!(error.to_string().contains("was removed to save disk space"), "{error}");
 
         let Availability::Removed(restore) = want(&store, &id) else { panic!("not removed") };
         assert!(!restore.finish(b"others", "me").unwrap() && !path.exists());

@@ -1,4 +1,4 @@
-//! A task's labelled splits, read from the classic GLUE layout.
+//! Reading a task's labelled splits from the classic GLUE layout.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -14,8 +14,8 @@ use crate::file::read_all;
 /// Reads `<data_dir>/<folder>/train.tsv` and the task's dev files; the demo task is generated and reads nothing.
 ///
 /// # Errors
-/// `Error::Data`: a missing folder (with the layout that is expected and what is there instead), a missing file, and
-/// everything that [`super::read_tsv`] refuses.
+/// Data: a missing folder (with the expected layout and what is there instead), a missing file, and all errors of
+/// [`super::read_tsv`].
 pub fn load(spec: &TaskSpec, data_dir: &Path) -> Result<TaskData> {
     if spec.id == TaskId::Demo {
         return Ok(demo::data());
@@ -40,7 +40,7 @@ pub fn load(spec: &TaskSpec, data_dir: &Path) -> Result<TaskData> {
     Ok(TaskData { train, dev, dev_mismatched, sha256 })
 }
 
-/// [`TaskData::sha256`] of the files that [`load`] would read, by a hash of the caller's; the files are not parsed.
+/// [`TaskData::sha256`] of the files that [`load`] would read, hashed by the caller's function and not parsed.
 ///
 /// # Errors
 /// Those of `sha256`.
@@ -59,7 +59,7 @@ pub fn hashes(
 fn missing_folder(spec: &TaskSpec, data_dir: &Path) -> Error {
     let folder = data_dir.join(spec.folder);
     Error::data(format!(
-        "no folder {}; {}. Expected is the GLUE layout, {}/train.tsv and {}: name the folder above {} with --data.",
+        "no folder {}; {}. Expected the GLUE layout, {}/train.tsv and {}: give --data the folder that contains {}.",
         folder.display(),
         dangling(&folder).unwrap_or_else(|| listed(data_dir)),
         spec.folder,
@@ -76,30 +76,27 @@ fn missing_file(spec: &TaskSpec, folder: &Path, file: &str) -> Error {
         && spec.id == TaskId::Mrpc
     {
         format!(
-            "{} is of the original corpus, which GLUE divides by a list of ids (mrpc_dev_ids.tsv) into train.tsv and \
-             dev.tsv: fetch GLUE's files, or divide it so.",
+            "{} is from the original corpus, which GLUE splits into train.tsv and dev.tsv by a list of ids \
+             (mrpc_dev_ids.tsv): download GLUE's files, or split it in the same way.",
             excerpt(raw)
         )
     } else if let Some(raw) = find(&|name| name.starts_with("multinli") || name.starts_with("snli")) {
         format!(
-            "{} is of the original corpus: fetch GLUE's files, or take out its rows whose gold_label is - and name it {file}.",
+            "{} is from the original corpus: download GLUE's files, or remove its rows whose gold_label is - and name it {file}.",
             excerpt(raw)
         )
     } else if let Some(packed) = find(&|name| name.starts_with(&format!("{file}."))) {
         format!("Unpack {} first.", excerpt(packed))
     } else if let Some(other) = find(&|name| name.starts_with(&format!("{stem}."))) {
-        format!(
-            "If {} is that file, write it with tabs between its columns and name it {file}.",
-            excerpt(other)
-        )
+        format!("If {} is that file, separate its columns by tabs and name it {file}.", excerpt(other))
     } else {
-        format!("A {} folder has train.tsv and {}.", spec.folder, spec.dev_files.join(", "))
+        format!("A {} folder contains train.tsv and {}.", spec.folder, spec.dev_files.join(", "))
     };
     let path = folder.join(file);
-    Error::data(format!("cannot read {}: there is no such file; {}. {hint}", path.display(), listed(folder)))
+    Error::data(format!("cannot read {}: no such file; {}. {hint}", path.display(), listed(folder)))
 }
 
-/// What is in a folder, as a part of a sentence.
+/// The contents of a folder, as part of a sentence.
 fn listed(folder: &Path) -> String {
     let shown = folder.display();
     match names(folder) {
@@ -108,7 +105,7 @@ fn listed(folder: &Path) -> String {
         Ok(names) => {
             let more = if names.len() > 12 { ", …" } else { "" };
             let first: Vec<_> = names.iter().take(12).map(|name| excerpt(name)).collect();
-            format!("{shown} holds: {}{more}", first.join(", "))
+            format!("{shown} contains: {}{more}", first.join(", "))
         }
     }
 }
@@ -157,7 +154,7 @@ mod tests {
         let error = load(TaskId::Rte.spec(), root.path()).unwrap_err();
         assert_eq!(error.exit_code(), 3);
         let text = error.to_string();
-        assert!(text.contains("holds: CoLA, notes.txt"), "{text}");
+        assert!(text.contains("contains: CoLA, notes.txt"), "{text}");
         assert!(text.contains("RTE/train.tsv and RTE/dev.tsv") && text.contains("--data"), "{text}");
     }
 
@@ -188,17 +185,14 @@ mod tests {
             (TaskId::Mnli, "MNLI/multinli_1.0_train.txt", "whose gold_label is -"),
             (TaskId::Rte, "RTE/train.tsv.gz", "Unpack train.tsv.gz first"),
             (TaskId::Rte, "RTE/train.jsonl", "If train.jsonl is that file"),
-            (TaskId::Rte, "RTE/test.tsv", "A RTE folder has train.tsv and dev.tsv"),
+            (TaskId::Rte, "RTE/test.tsv", "A RTE folder contains train.tsv and dev.tsv"),
         ] {
             let root = tempfile::tempdir().unwrap();
             write(root.path(), there, "");
             let text = load(task.spec(), root.path()).unwrap_err().to_string();
-            assert!(
-                text.starts_with("cannot read ") && text.contains("train.tsv: there is no such"),
-                "{text}"
-            );
+            assert!(text.starts_with("cannot read ") && text.contains("train.tsv: no such file"), "{text}");
             let (_, name) = there.split_once('/').unwrap();
-            assert!(text.contains(&format!("holds: {name}.")) && text.contains(wanted), "{text}");
+            assert!(text.contains(&format!("contains: {name}.")) && text.contains(wanted), "{text}");
         }
     }
 }

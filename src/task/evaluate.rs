@@ -1,4 +1,4 @@
-//! From a model's logits to a task's metrics, and the score that needs no model.
+//! A task's metrics from a model's logits, and the majority baseline.
 
 use std::collections::BTreeMap;
 
@@ -31,8 +31,8 @@ pub fn evaluate(spec: &TaskSpec, logits: &[f32], labels: &[Label]) -> BTreeMap<S
     }
 }
 
-/// The deciding metric of always predicting the commonest class of these labels (the lowest one on ties).
-/// A constant score has no correlation: 0 for a regression. No labels: NaN.
+/// The deciding metric when the most frequent class of these labels (the lowest on ties) is always predicted. 0 for a
+/// regression, since a constant has no correlation. NaN without labels.
 pub fn majority_baseline(spec: &TaskSpec, labels: &[Label]) -> f64 {
     if labels.is_empty() {
         return f64::NAN;

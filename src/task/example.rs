@@ -18,7 +18,7 @@ impl Label {
         }
     }
 
-    /// The number to be predicted: the score, or the class's index.
+    /// The number to be predicted: the score, or the index of the class.
     pub fn value(self) -> f32 {
         match self {
             Self::Class(class) => class as f32,

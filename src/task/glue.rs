@@ -55,7 +55,7 @@ pub struct TaskSpec {
     pub metrics: &'static [MetricId],
     /// The labelled evaluation files; MNLI has a second, mismatched one.
     pub dev_files: &'static [&'static str],
-    /// The official file itself holds questions broken over two lines, which GLUE's readers leave out.
+    /// Whether the official file contains questions broken over two lines, which GLUE's readers skip.
     pub has_broken_rows: bool,
 }
 
@@ -77,7 +77,7 @@ const BASE: TaskSpec = TaskSpec {
     has_broken_rows: false,
 };
 
-// In the order of `TaskId`, so that a task's number is its place here (held by a test).
+// In the order of `TaskId`, so that a task's number is its index here (checked by a test).
 static SPECS: [TaskSpec; 10] = [
     TaskSpec {
         id: TaskId::Cola,

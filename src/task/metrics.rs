@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MetricId {
-    /// Share of examples whose class is right.
+    /// Fraction of examples whose class is predicted correctly.
     Accuracy,
     /// Harmonic mean of precision and recall of class 1.
     F1,

@@ -1,4 +1,4 @@
-//! What a task *is*: the registry, GLUE's files and the generated demo task, the metrics.
+//! Tasks: the registry, GLUE's files, the generated demo task, and the metrics.
 
 mod data;
 mod demo;

@@ -12,17 +12,17 @@ use crate::{
 
 /// Reads the labelled examples of one file, in file order.
 ///
-/// Columns are found by the names in the header (a byte-order mark before it is fine); columns that the task does
-/// not need may come and go. Lines end in LF or CRLF; empty lines are left out. A quote is a plain character.
+/// Columns are found by the names in the header, which may follow a byte-order mark; other columns are ignored. Lines end in
+/// LF or CRLF; empty lines are skipped. A quote is an ordinary character.
 ///
 /// # Errors
-/// `Error::Data` naming file and line: unreadable file, another kind of file, missing or doubled column, row with too
-/// few columns or with quotes around a tab, unknown label, invalid UTF-8, NUL, no rows.
+/// Data, naming file and line: unreadable file, another kind of file, missing or duplicate column, row with too few columns
+/// or with quotes around a tab, unknown label, invalid UTF-8, NUL, no rows.
 pub fn read_tsv(spec: &TaskSpec, path: &Path) -> Result<Vec<Example>> {
     parse(spec, path, &read_all(path)?)
 }
 
-/// `path` serves the error texts only.
+/// `path` is only used in error messages.
 pub(super) fn parse(spec: &TaskSpec, path: &Path, bytes: &[u8]) -> Result<Vec<Example>> {
     rows(spec, path, bytes).map_err(|error| refusal::other_kind(spec, path, bytes).unwrap_or(error))
 }
@@ -65,7 +65,7 @@ fn rows(spec: &TaskSpec, path: &Path, bytes: &[u8]) -> Result<Vec<Example>> {
         });
     }
 
-    // A few lines of the official QQP file are broken; more than one in a hundred is another kind of file.
+    // A few lines of the official QQP file are broken; more than one in a hundred means another kind of file.
     let forgiven = if spec.has_broken_rows { examples.len() / 100 } else { 0 };
     if let Some((number, row)) = first_short_row.filter(|_| short_rows > forgiven) {
         return Err(refusal::width(path, number, &row, places.width));
@@ -76,7 +76,7 @@ fn rows(spec: &TaskSpec, path: &Path, bytes: &[u8]) -> Result<Vec<Example>> {
     Ok(examples)
 }
 
-/// Zero-based positions of what is read from a row, and how many columns it must have.
+/// Zero-based positions of the columns that are read, and the number of columns that a row must have.
 struct Places {
     first: usize,
     second: Option<usize>,
@@ -110,7 +110,7 @@ impl Places {
 fn text<'a>(path: &Path, number: usize, line: &'a [u8]) -> Result<&'a str> {
     let text = std::str::from_utf8(line).map_err(|error| {
         Error::data(format!(
-            "{}:{number}: invalid UTF-8 at byte {} of the line. Convert the file to UTF-8, or fetch it again.",
+            "{}:{number}: invalid UTF-8 at byte {} of the line. Convert the file to UTF-8, or download it again.",
             path.display(),
             error.valid_up_to() + 1
         ))
@@ -118,8 +118,8 @@ fn text<'a>(path: &Path, number: usize, line: &'a [u8]) -> Result<&'a str> {
     match text.find('\0') {
         None => Ok(text),
         Some(at) => Err(Error::data(format!(
-            "{}:{number}: a NUL character at byte {} of the line, which no text has. The file is damaged, or UTF-16: \
-             fetch it again, or convert it to UTF-8.",
+            "{}:{number}: a NUL character at byte {} of the line. The file is damaged, or UTF-16: download it again, or \
+             convert it to UTF-8.",
             path.display(),
             at + 1
         ))),

@@ -53,12 +53,10 @@ impl FromStr for Unit {
 pub fn read_text(path: &Path) -> Result<String> {
     let shown = path.display();
     if path.is_dir() {
-        return Err(Error::data(format!(
-            "cannot read {shown}: it is a folder. Name a file with text in it."
-        )));
+        return Err(Error::data(format!("cannot read {shown}: it is a folder. Give a text file.")));
     }
     let bytes = std::fs::read(path).map_err(|error| Error::io(path, "read", &error))?;
-    // It is text, whatever its name, but not the one that was meant.
+    // A pointer is valid text, but not the text that was meant.
     if let Some(error) = other_kind(path, &bytes, "").filter(|_| is_lfs_pointer(&bytes)) {
         return Err(error);
     }
@@ -88,7 +86,7 @@ pub fn read_text(path: &Path) -> Result<String> {
     // Single ones are in many a large text, and the tokenizer drops them.
     if text.bytes().filter(|byte| *byte == 0).count() > text.len() / 4 {
         return Err(Error::data(format!(
-            "{shown} is full of NUL characters: it is UTF-16 text, or none. Convert it to UTF-8, for example with \
+            "{shown} is full of NUL characters: it is UTF-16 or not text at all. Convert it to UTF-8, for example with \
              iconv -f UTF-16LE -t UTF-8."
         )));
     }
@@ -97,9 +95,7 @@ pub fn read_text(path: &Path) -> Result<String> {
     }
     match text.trim().is_empty() {
         false => Ok(text),
-        true => Err(Error::data(format!(
-            "{shown} has no text: it is empty or blank. Name a file with text to pre-train on."
-        ))),
+        true => Err(Error::data(format!("{shown} contains no text. Give a text file to pre-train on."))),
     }
 }
 
@@ -113,8 +109,8 @@ fn decompressed(path: &Path, extension: &str, decoder: &mut dyn Read) -> Result<
     let mut bytes = Vec::new();
     decoder.read_to_end(&mut bytes).map_err(|error| {
         Error::data(format!(
-            "{} is damaged, cut off or no .{extension} file: {error}. Fetch it again, or drop the .{extension} from \
-             its name if it is plain text.",
+            "{} is damaged, cut off or not a .{extension} file: {error}. Download it again, or remove .{extension} from its \
+             name if it is plain text.",
             path.display()
         ))
     })?;
@@ -143,7 +139,7 @@ pub fn sequences(tokenizer: &Tokenizer, text: &str, unit: Unit, max_length: usiz
     match sequences.is_empty() {
         false => Ok(sequences),
         // Control characters alone, say: the normaliser leaves nothing of them.
-        true => Err(Error::data("the text gives no token. Name a file with text to pre-train on.")),
+        true => Err(Error::data("the text has no tokens. Give a text file to pre-train on.")),
     }
 }
 

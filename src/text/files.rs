@@ -1,4 +1,4 @@
-//! The files of a model folder that a tokenizer is read from.
+//! The files in a model folder that define its tokenizer.
 
 use std::path::{Path, PathBuf};
 
@@ -15,13 +15,13 @@ pub(super) const SPECIAL_MAP: &str = "special_tokens_map.json";
 pub(super) const ADDED: &str = "added_tokens.json";
 pub(super) const MODEL_CONFIG: &str = "config.json";
 
-/// Those that exist travel with a saved model.
+/// The tokenizer's own files; those that exist are copied with a saved model.
 const OWN: [&str; 5] = [JSON, VOCAB, CONFIG, SPECIAL_MAP, ADDED];
 
 /// Four times the largest `tokenizer.json` of the hub's multilingual models.
 pub(super) const MAX_BYTES: u64 = 64 << 20;
 
-/// What the files contain, each read once.
+/// The contents of the files, each read once.
 #[derive(Clone, Debug)]
 pub(super) struct Files {
     dir: PathBuf,
@@ -60,7 +60,7 @@ impl Files {
         }
     }
 
-    /// The JSON object in this file; an empty one if there is no such file.
+    /// The JSON object in this file, empty if there is no such file.
     pub fn object(&self, name: &str) -> Result<Map<String, Value>> {
         match self.get(name).map(serde_json::from_slice::<Value>) {
             None => Ok(Map::new()),
@@ -70,7 +70,7 @@ impl Files {
         }
     }
 
-    /// The error for a file of this folder that says `what` is wrong with it.
+    /// The error for a file of this folder; `what` is wrong with it.
     pub fn damaged(&self, name: &str, what: &str) -> Error {
         if let Some(content) = self.get(name).and_then(what_is) {
             return Error::data(format!(
@@ -87,7 +87,7 @@ impl Files {
     }
 }
 
-/// `None` where there is no such file.
+/// The content of a file; `None` if there is no such file.
 fn read(path: &Path) -> Result<Option<Vec<u8>>> {
     if !path.is_file() {
         return Ok(None);

@@ -1,11 +1,11 @@
-//! How much longer a `tokenizer.json` can make a text: a few rules that each double it would ask for all memory.
+//! How much the rules of a `tokenizer.json` can lengthen a text: many rules that each double it would exhaust memory.
 
 use serde_json::Value;
 
-/// Far more than any tokenizer's rules do.
+/// Far more than any real tokenizer's rules do.
 pub(super) const MAX_GROWTH: f64 = 4096.0;
 
-/// An upper bound of the factor by which this normalizer or pre-tokenizer lengthens a text.
+/// An upper bound on the factor by which this normalizer or pre-tokenizer lengthens a text.
 pub(super) fn max_growth(rule: &Value) -> f64 {
     let length = |value: &Value| value.as_str().map_or(0, str::len) as f64;
     match rule["type"].as_str() {

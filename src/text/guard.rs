@@ -1,7 +1,7 @@
 //! Panics inside the `tokenizers` library, turned into errors.
 //!
-//! The library unwraps what it reads from a file in many places, so a damaged file panics when it is loaded, or only
-//! when a text meets the damaged part.
+//! The library unwraps what it reads from files in many places, so a damaged file can cause a panic when it is loaded, or
+//! later when a text uses the damaged part.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -13,17 +13,17 @@ thread_local! {
     static DEPTH: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Runs `work` on this thread; the message of its panic if it panics, which is not printed then. What `work` changes must
+/// Runs `work` on this thread. A panic is not printed, but its message is returned as an error. What `work` has changed must
 /// not be used after a panic.
 pub(super) fn catch_panic<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     silence();
     DEPTH.set(DEPTH.get() + 1);
     let outcome = catch_unwind(AssertUnwindSafe(work));
     DEPTH.set(DEPTH.get() - 1);
-    outcome.map_err(|panic| format!("the tokenizers library stopped: {}", message(&*panic)))
+    outcome.map_err(|panic| format!("the tokenizers library panicked: {}", message(&*panic)))
 }
 
-/// The hook in place goes on reporting every other panic.
+/// Installs a hook that passes all other panics on to the hook in place.
 fn silence() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -50,10 +50,10 @@ mod tests {
         assert_eq!(catch_panic(|| 3), Ok(3));
         let index = std::hint::black_box(7);
         let error = catch_panic(|| [1, 2][index]).unwrap_err();
-        assert!(error.contains("the tokenizers library stopped: index out of bounds"), "{error}");
+        assert!(error.contains("the tokenizers library panicked: index out of bounds"), "{error}");
         assert_eq!(
             catch_panic(|| panic!("plain")),
-            Err::<(), _>("the tokenizers library stopped: plain".into())
+            Err::<(), _>("the tokenizers library panicked: plain".into())
         );
         assert_eq!(DEPTH.get(), 0);
     }

@@ -1,8 +1,8 @@
-//! The hash that stands for a tokenizer in stage ids and in the names of cached tokens.
+//! The hash of a tokenizer, which enters stage ids and the names of cached tokens.
 //!
-//! Earlier versions hashed `tokenizer.json`, or `vocab.txt` with `tokenizer_config.json`, and read no other file. Where the
-//! tokens are still those of these versions, so is the hash, and their stores go on; else everything that decides the
-//! tokens enters besides.
+//! Earlier versions hashed `tokenizer.json`, or `vocab.txt` with `tokenizer_config.json`, and read no other file. As long as
+//! the tokens are the same as in these versions, so is the hash, and their stores remain valid; otherwise everything else
+//! that determines the tokens is hashed too.
 
 use serde_json::{Value, json};
 use tokenizers::AddedToken;
@@ -40,10 +40,10 @@ pub(super) fn hash(files: &Files, settings: &Settings, built: &Built) -> String 
     hasher.finalize().to_hex().to_string()
 }
 
-/// All but the vocabulary that decides the tokens of a text.
+/// Everything except the vocabulary that determines the tokens of a text.
 fn decisive(tokenizer: &tokenizers::Tokenizer, special: Option<SpecialIds>) -> Value {
     let normalizer = match tokenizer.get_normalizer() {
-        // Left out, accents go with upper case.
+        // By default, accents are stripped if and only if text is lowercased.
         Some(NormalizerWrapper::BertNormalizer(normalizer)) => {
             let mut normalizer = *normalizer;
             normalizer.strip_accents = Some(normalizer.strip_accents.unwrap_or(normalizer.lowercase));
@@ -57,7 +57,7 @@ fn decisive(tokenizer: &tokenizers::Tokenizer, special: Option<SpecialIds>) -> V
     let added: Vec<Value> = added
         .into_iter()
         .map(|(id, AddedToken { content, single_word, lstrip, rstrip, normalized, special })| {
-            // Whether a token is special counts only where special ones are split.
+            // Whether a token is special only matters if special tokens are split.
             json!([id, content, single_word, lstrip, rstrip, normalized, special && split_special])
         })
         .collect();
@@ -70,7 +70,7 @@ fn decisive(tokenizer: &tokenizers::Tokenizer, special: Option<SpecialIds>) -> V
     })
 }
 
-/// Earlier versions knew no other names.
+/// The special tokens as in earlier versions, which had no other names for them.
 fn earlier_ids(tokenizer: &tokenizers::Tokenizer) -> Option<SpecialIds> {
     let id = |token| tokenizer.token_to_id(token);
     Some(SpecialIds {

@@ -1,4 +1,4 @@
-//! Which tokens a masked language model has to guess, and what it sees in their place (Devlin et al. 2019, "BERT:
+//! Masking: which tokens a masked language model has to predict, and what it sees in their place (Devlin et al. 2019, "BERT:
 //! Pre-training of Deep Bidirectional Transformers", sections 3.1 and A.1).
 
 use super::{SpecialIds, Tokenizer};
@@ -7,19 +7,19 @@ use crate::ops::rng::{Purpose, Stream};
 
 /// BERT's masking rule over one vocabulary.
 ///
-/// A mask is a pure function of (seed, epoch, sequence): a training that goes on from a checkpoint draws it again, and
-/// neither batches nor threads change it.
+/// A mask is a pure function of (seed, epoch, sequence): training that resumes from a checkpoint draws the same one, whatever
+/// the batches and threads.
 #[derive(Clone, Debug)]
 pub struct Masking {
     rate: f64,
     mask: u32,
     special: SpecialIds,
-    /// Every id that is no special token; random replacements are drawn from these.
+    /// All ids except special tokens; random replacements are drawn from these.
     ordinary: Vec<u32>,
 }
 
 impl Masking {
-    /// `rate` is the share of tokens to guess; the paper has 0.15.
+    /// `rate` is the fraction of tokens to predict, 0.15 in the paper.
     ///
     /// # Errors
     /// `Error::Usage` for a rate outside (0, 1), `Error::Data` for a tokenizer without `[MASK]` or without any token
@@ -27,14 +27,14 @@ impl Masking {
     pub fn new(tokenizer: &Tokenizer, rate: f64) -> Result<Self> {
         if !(rate > 0.0 && rate < 1.0) {
             return Err(Error::usage(format!(
-                "a masking rate of {rate} is none: it is the share of tokens to guess, between 0 and 1, both \
-                 excluded. 0.15 is BERT's."
+                "invalid masking rate {rate}: it is the fraction of tokens to predict, strictly between 0 and 1. BERT uses \
+                 0.15."
             )));
         }
         let lacking = |what: &str| {
             Error::data(format!(
-                "{}: {what}, so it cannot be pre-trained with masks. Use the tokenizer of a BERT model, or train a \
-                 vocabulary from the text.",
+                "{}: {what}, so it cannot be used for masked pre-training. Use the tokenizer of a BERT model, or train a \
+                 vocabulary on the text.",
                 tokenizer.source().display()
             ))
         };
@@ -48,7 +48,7 @@ impl Masking {
         Ok(Self { rate, mask, special, ordinary })
     }
 
-    /// How many of these tokens may be chosen: all but the special ones.
+    /// The number of tokens that may be chosen: all except special ones.
     pub fn maskable(&self, ids: &[u32]) -> usize {
         ids.iter().filter(|&&id| !self.special.contain(id)).count()
     }
@@ -226,7 +226,7 @@ mod tests {
         for rate in [0.0, 1.0, -0.1, 15.0, f64::NAN, f64::INFINITY] {
             let error = Masking::new(&tokenizer, rate).unwrap_err();
             assert_eq!(error.exit_code(), 2);
-            assert!(error.to_string().starts_with(&format!("a masking rate of {rate} ")), "{error}");
+            assert!(error.to_string().starts_with(&format!("invalid masking rate {rate}: ")), "{error}");
         }
         Masking::new(&tokenizer, 0.999).unwrap();
     }

@@ -55,8 +55,8 @@ impl Tokenizer {
         let files = Files::read(dir)?;
         let Some(name) = [JSON, VOCAB].into_iter().find(|name| files.get(name).is_some()) else {
             return Err(Error::data(format!(
-                "no tokenizer in {}: neither tokenizer.json nor vocab.txt is there. Copy one of them from the \
-                 model's repository into that folder.",
+                "no tokenizer in {}: it contains neither tokenizer.json nor vocab.txt. Copy one of them from the model's \
+                 repository into that folder.",
                 dir.display()
             )));
         };
@@ -100,7 +100,7 @@ impl Tokenizer {
         &self.source
     }
 
-    /// The ids of a text by itself, neither framed nor cut.
+    /// The ids of a text without special tokens or truncation.
     pub(super) fn ids_of(&self, text: &str) -> Result<Vec<u32>> {
         self.catch_panic(|| Ok(self.inner.encode_fast(text, false)?.get_ids().to_vec()))
     }
@@ -121,19 +121,19 @@ impl Tokenizer {
         self.files.own()
     }
 
-    /// What a user may not expect of these files.
+    /// A note for the user about these files, if any.
     pub fn note(&self) -> Option<&str> {
         self.note.as_deref()
     }
 
-    /// Whether upper case in a text is still there in what is looked up in the vocabulary.
+    /// Whether normalisation keeps upper case.
     pub(super) fn keeps_upper_case(&self) -> bool {
         let Some(normalizer) = self.inner.get_normalizer() else { return true };
         let mut text = NormalizedString::from("Aa");
         matches!(catch_panic(|| normalizer.normalize(&mut text)), Ok(Ok(()))) && text.get().contains('A')
     }
 
-    /// Whether at least one word of a hundred in the vocabulary has upper case.
+    /// Whether at least 1 % of the words in the vocabulary contain upper case.
     pub(super) fn has_upper_case(&self) -> bool {
         let added = self.inner.get_added_vocabulary().get_vocab();
         let words = self.inner.get_vocab(false);
@@ -181,7 +181,7 @@ impl Tokenizer {
         let outcome = catch_panic(work).and_then(|done| done.map_err(|error| error.to_string()));
         outcome.map_err(|what| {
             Error::data(format!(
-                "{}: it cannot be used on this text: {what}. Restore the file from the model's repository.",
+                "{}: tokenizing this text failed: {what}. Restore the file from the model's repository.",
                 self.source.display()
             ))
         })
@@ -216,8 +216,8 @@ impl Tokenizer {
 pub(super) fn room(max_length: usize, special: usize) -> Result<usize> {
     max_length.checked_sub(special).filter(|room| *room > 0).ok_or_else(|| {
         Error::usage(format!(
-            "a sequence length of {max_length} leaves no room for text: [CLS] and [SEP] take {special} tokens. Set \
-             a longer one; 128 is usual."
+            "a sequence length of {max_length} leaves no room for text: [CLS] and [SEP] take {special} tokens. Choose a \
+             longer one, such as 128."
         ))
     })
 }

@@ -1,14 +1,14 @@
-//! Whether a tokenizer's vocabulary is of the text that it is used on.
+//! Whether a tokenizer's vocabulary fits the text that it is used on.
 
 use super::{Encoded, Tokenizer};
 
-/// The share of unknown tokens from which there is a warning. With all-MiniLM-L6-v2 the share is 0 in each split of CoLA,
-/// SST-2, MRPC, STS-B, RTE and WNLI, and so it is in the demo; with the text's upper case kept, which this vocabulary has
-/// not, it is 10 to 18 % (but 0.06 % or less in SST-2, which is in lower case).
+/// The fraction of unknown tokens from which there is a warning. With all-MiniLM-L6-v2 it is 0 in each split of CoLA, SST-2,
+/// MRPC, STS-B, RTE and WNLI, and in the demo; if upper case is kept, which this vocabulary lacks, it is 10 to 18 % (0.06 %
+/// or less in SST-2, which is in lower case).
 const NOTABLE: f64 = 0.02;
 
 impl Tokenizer {
-    /// The share of the text's tokens, special ones left out, that stand for words that the vocabulary cannot spell.
+    /// The fraction of tokens, without special ones, that are unknown ([UNK]).
     pub fn unknown_share(&self, encoded: &[Encoded]) -> f64 {
         let special = self.special_ids();
         let (mut unknown, mut all) = (0_usize, 0_usize);
@@ -19,7 +19,7 @@ impl Tokenizer {
         unknown as f64 / all.max(1) as f64
     }
 
-    /// A warning with the likely cause if many tokens of the text are unknown. `what` names the text.
+    /// A warning with the likely cause if many tokens of the text are unknown; `what` names the text.
     pub fn unknown_warning(&self, what: &str, encoded: &[Encoded]) -> Option<String> {
         let share = self.unknown_share(encoded);
         (share >= NOTABLE).then(|| {
@@ -34,14 +34,14 @@ impl Tokenizer {
     pub(super) fn likely_cause(&self) -> &'static str {
         match (self.keeps_upper_case(), self.has_upper_case()) {
             (true, false) => {
-                "its words are in lower case, and the text's upper case is kept. Is do_lower_case false in \
+                "its words are in lower case, but upper case in the text is kept. Is do_lower_case false in \
                  tokenizer_config.json by mistake?"
             }
             (false, true) => {
-                "its words are in upper and lower case, and the text is made lower case. Is do_lower_case true in \
-                 tokenizer_config.json, or left out, by mistake?"
+                "its words are in upper and lower case, but the text is lowercased. Is do_lower_case true in \
+                 tokenizer_config.json, or missing, by mistake?"
             }
-            _ => "it may be of another language, or of another model",
+            _ => "it may be for another language, or from another model",
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A WordPiece vocabulary of one's own, trained on the text to be pre-trained on.
+//! Training a WordPiece vocabulary on the text for pre-training.
 //!
 //! Training is by frequency, as in Hugging Face's `WordPieceTrainer`: words are split into characters, and the most
 //! frequent pair of neighbours becomes a token until there are enough. That trainer walks through hash maps, so that
@@ -25,13 +25,13 @@ use crate::store::atomic_write;
 const SPECIAL: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
 /// A pair seen less often makes no token.
 const MIN_FREQUENCY: u64 = 2;
-/// WordPiece turns a longer word into `[UNK]`, so it has nothing to teach.
+/// WordPiece turns longer words into `[UNK]`, so they are skipped.
 const MAX_WORD_CHARS: usize = 100;
 
-/// Large texts have a few of very many; as in Hugging Face's `BertWordPieceTokenizer`.
+/// Large texts contain many rare characters; the same limit as in Hugging Face's `BertWordPieceTokenizer`.
 const MAX_CHARACTERS: usize = 1000;
 
-/// A vocabulary with what else makes it a BERT tokenizer.
+/// A trained vocabulary, and what is needed to use it as a BERT tokenizer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrainedVocabulary {
     /// By id: the special tokens, the characters, `##` with the characters that go on a word, then what was merged.
@@ -48,14 +48,14 @@ pub fn train_vocabulary(lines: &[&str], size: usize, lowercase: bool) -> Result<
     let words = count_words(lines, lowercase)?;
     if words.is_empty() {
         return Err(Error::data(
-            "there is no word in the text to train a vocabulary on. Name a file with text to pre-train on.",
+            "the text contains no words to train a vocabulary on. Give a text file to pre-train on.",
         ));
     }
     let words = of_common_characters(words);
     let mut tokens = characters(words.keys());
     if size < tokens.len() {
         return Err(Error::usage(format!(
-            "a vocabulary of {size} tokens is too small: the special tokens and the characters of the text take {least}. \
+            "a vocabulary of {size} tokens is too small: the special tokens and the characters in the text need {least}. \
              Use --vocab-size {least} or more.",
             least = tokens.len()
         )));
@@ -65,8 +65,8 @@ pub fn train_vocabulary(lines: &[&str], size: usize, lowercase: bool) -> Result<
     while tokens.len() < size {
         let Some(pair) = merges.most_frequent() else {
             return Err(Error::usage(format!(
-                "a vocabulary of {size} tokens is too large: the text gives {most}. Use --vocab-size {most} or less, \
-                 or more text.",
+                "a vocabulary of {size} tokens is too large: the text supports {most}. Use --vocab-size {most} or less, or \
+                 more text.",
                 most = tokens.len()
             )));
         };

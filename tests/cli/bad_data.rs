@@ -42,7 +42,7 @@ fn a_file_without_rows_is_named() {
 #[test]
 fn a_short_row_is_named_with_its_line() {
     let rows = table("RTE", 0, 4) + "4\ta film";
-    refuse("train.tsv", rows, &["glue/RTE/train.tsv:6", "2 columns, 4 are expected"]);
+    refuse("train.tsv", rows, &["glue/RTE/train.tsv:6", "2 columns instead of 4"]);
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn an_unlabelled_test_file_is_recognised_by_its_columns() {
 #[test]
 fn a_missing_task_folder_says_what_is_there_and_what_is_expected() {
     let bench = Bench::new("RTE");
-    let wanted = ["glue/SST-2", "holds: RTE", "SST-2/train.tsv", "SST-2/dev.tsv", "--data"];
+    let wanted = ["glue/SST-2", "contains: RTE", "SST-2/train.tsv", "SST-2/dev.tsv", "--data"];
     refused(&mut bench.run("sst2", &[]), 3, &wanted);
     refused(&mut bench.run("rte", &["--data", "nowhere"]), 3, &["nowhere/RTE", "--data"]);
     refused(&mut bench.run("rte", &["--data", "glue/RTE"]), 3, &["dev.tsv", "name the folder above RTE"]);
@@ -92,7 +92,7 @@ fn a_file_of_one_line_of_megabytes_is_refused_in_a_few_words() {
     let output = bench.run("rte", &[]).output().unwrap();
     assert_eq!(output.status.code(), Some(3));
     let said = stderr(&output);
-    assert!(said.contains("glue/RTE/train.tsv: the lines end in CR alone") && said.len() < 500, "{said}");
+    assert!(said.contains("glue/RTE/train.tsv: the lines end in CR only") && said.len() < 500, "{said}");
     // Nor does it grow where nothing is known of the cause.
     bench.write("glue/RTE/train.tsv", rows.replace('\r', " "));
     let said = refused(&mut bench.run("rte", &[]), 3, &["column \"label\" is missing", "…"]);
@@ -160,7 +160,7 @@ fn files_of_the_original_corpora_are_recognised() {
     refused(
         &mut bench.run("mrpc", &[]),
         3,
-        &["msr_paraphrase_train.txt is of the original corpus", "train.tsv"],
+        &["msr_paraphrase_train.txt is from the original corpus", "train.tsv"],
     );
     let bench = Bench::new("MNLI");
     bench.write("glue/MNLI/dev_matched.tsv", table("MNLI", 0, 3) + "3\ta\tb\t-\n");

@@ -54,7 +54,7 @@ fn a_killed_process_leaves_what_the_next_one_continues() {
     assert!(!world.files().iter().any(|file| file.contains("snapshots")));
 
     let told = ended(lottery(&world).spawn().unwrap());
-    assert!(!told.contains("cannot be fetched"), "{told}");
+    assert!(!told.contains("cannot be downloaded"), "{told}");
     assert_complete(&world);
     assert_eq!(world.cdn.requests()[1].header("range"), Some("bytes=100000-"));
     // What the first one had is not fetched again.
@@ -81,7 +81,7 @@ fn two_processes_fetch_once() {
     let both = [lottery(&world).spawn().unwrap(), lottery(&world).spawn().unwrap()];
     for child in both {
         let told = ended(child);
-        assert!(!told.contains("cannot be fetched"), "{told}");
+        assert!(!told.contains("cannot be downloaded"), "{told}");
     }
     assert_complete(&world);
     for (file, text) in SMALL {
@@ -106,7 +106,7 @@ fn a_proxy_from_the_environment_is_used_and_gets_no_token() {
     let seen = proxy.requests().len();
     let told =
         ended(lottery(&world).env("HTTP_PROXY", &proxy.url).env("NO_PROXY", "127.0.0.1").spawn().unwrap());
-    assert!(!told.contains("cannot be fetched"), "{told}");
+    assert!(!told.contains("cannot be downloaded"), "{told}");
     assert_eq!(proxy.requests().len(), seen);
     assert_complete(&world);
 }

@@ -79,12 +79,12 @@ fn a_redirect_that_leads_nowhere_is_an_error() {
     for (status, location, why) in [
         ("302 Found", "/again", "more than 10 times"),
         ("302 Found", "", "more than 10 times"),
-        ("307 Temporary Redirect", "file:///etc/passwd", "none of the web"),
-        ("302 Found", "ftp://127.0.0.1/x", "none of the web"),
-        ("302 Found", "data:,x", "none of the web"),
-        ("302 Found", "http://[", "cannot be used"),
-        ("302 Found", "http://127.0.0.1:99999/", "cannot be used"),
-        ("302 Found", "\u{ff}", "cannot be used"),
+        ("307 Temporary Redirect", "file:///etc/passwd", "neither http nor https"),
+        ("302 Found", "ftp://127.0.0.1/x", "neither http nor https"),
+        ("302 Found", "data:,x", "neither http nor https"),
+        ("302 Found", "http://[", "invalid URL"),
+        ("302 Found", "http://127.0.0.1:99999/", "invalid URL"),
+        ("302 Found", "\u{ff}", "invalid URL"),
         ("304 Not Modified", "/x", "304"),
         ("300 Multiple Choices", "/x", "300"),
     ] {

@@ -1,4 +1,4 @@
-//! Why a file is refused, as far as it can be told, and what to do about it.
+//! Errors about TSV files, with the likely cause and the remedy.
 
 use std::path::Path;
 
@@ -8,30 +8,31 @@ use crate::{
     task::{Columns, Labels, TaskId, TaskSpec},
 };
 
-const UNQUOTE: &str = "Some cells stand in quotes, as pandas and spreadsheets write them; in GLUE's files a quote is a \
-                       plain character. Write the file without (quoting=csv.QUOTE_NONE in Python), with blanks in the \
-                       place of tabs and line breaks within texts.";
+const UNQUOTE: &str = "Some cells are quoted, as written by pandas and spreadsheets; in GLUE's files a quote is an \
+                       ordinary character. Write the file without quoting (quoting=csv.QUOTE_NONE in Python), and \
+                       replace tabs and line breaks within texts by spaces.";
 
-/// Names of a header that are shown.
+/// The most names of a header that are shown.
 const NAMES: usize = 20;
 
-/// What a file is that could not be read as a table.
+/// The error for a file of another kind, after it could not be read as a table; `None` if the kind is not recognised.
 pub fn other_kind(spec: &TaskSpec, path: &Path, bytes: &[u8]) -> Option<Error> {
     let path = path.display();
     if let Some(content) = what_is(bytes) {
         return Some(Error::data(format!("{path} is {}. {}", content.name, content.remedy)));
     }
-    // No task's header and no identifier of CoLA begins so.
+    // No task's header and no identifier in CoLA begins like this.
     let start = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
     start.starts_with(b"{").then(|| {
         Error::data(format!(
-            "{path} is JSON. A {} file is a table with tabs between its columns; write the examples as one.",
+            "{path} is JSON. A {} file is a table with tab-separated columns; convert it to one.",
             spec.folder
         ))
     })
 }
 
-/// Refuses a file whose lines end in CR alone. Within a line a CR is a character like any other.
+/// # Errors
+/// Data: the lines end in CR only. Within a line, CR is an ordinary character.
 pub fn carriage_returns(path: &Path, bytes: &[u8]) -> Result<()> {
     let count = |wanted: u8| bytes.iter().filter(|byte| **byte == wanted).count();
     if count(b'\r') == 0 {
@@ -44,7 +45,7 @@ pub fn carriage_returns(path: &Path, bytes: &[u8]) -> Result<()> {
         return Ok(());
     }
     Err(Error::data(format!(
-        "{}: the lines end in CR alone, as on old Macs. Convert the file, for example with tr '\\r' '\\n'.",
+        "{}: the lines end in CR only, as on old Macs. Convert the file, for example with tr '\\r' '\\n'.",
         path.display()
     )))
 }
@@ -62,7 +63,7 @@ pub fn missing_column(spec: &TaskSpec, path: &Path, wanted: &str, header: &str) 
         "GLUE's unlabelled test files cannot be used."
     };
     Error::data(format!(
-        "{}: column \"{wanted}\" is missing; the header has: {}. A {} file needs the columns {}, separated by tabs. {hint}",
+        "{}: column \"{wanted}\" is missing; the header has: {}. A {} file needs the tab-separated columns {}. {hint}",
         path.display(),
         quoted(header.split('\t')),
         spec.folder,
@@ -72,26 +73,26 @@ pub fn missing_column(spec: &TaskSpec, path: &Path, wanted: &str, header: &str) 
 
 pub fn doubled_column(path: &Path, name: &str) -> Error {
     Error::data(format!(
-        "{}: the header has the column \"{name}\" more than once. Take out all but the one that is meant.",
+        "{}: the header has the column \"{name}\" more than once. Remove all but one of them.",
         path.display()
     ))
 }
 
-/// A row with fewer columns than are needed, or with more because a cell with a tab stands in quotes.
+/// A row with too few columns, or with too many because a quoted cell contains a tab.
 pub fn width(path: &Path, number: usize, row: &[&str], expected: usize) -> Error {
     let hint = if quotes_a_tab(row) || row.iter().any(|cell| opens(cell)) {
         UNQUOTE
     } else {
-        "Columns are separated by single tabs; mend the line, or fetch the file again if it was cut off."
+        "Columns are separated by single tabs; correct the line, or download the file again if it was cut off."
     };
     Error::data(format!(
-        "{}:{number}: the row has {} columns, {expected} are expected. {hint}",
+        "{}:{number}: the row has {} columns instead of {expected}. {hint}",
         path.display(),
         row.len()
     ))
 }
 
-/// Whether one cell begins with a quote that a later one closes.
+/// Whether one cell starts with a quote that a later cell closes.
 pub fn quotes_a_tab(row: &[&str]) -> bool {
     let open = row.iter().position(|cell| opens(cell));
     open.is_some_and(|open| row[open + 1..].iter().any(|cell| cell.ends_with('"') && is_odd(cell)))
@@ -117,7 +118,7 @@ pub fn label(
     if spec.id == TaskId::Mnli && word == "-" {
         return Error::data(format!(
             "{path}:{number}: the label is \"-\": the annotators of this pair did not agree. Raw MultiNLI and SNLI \
-             files have such rows, GLUE's do not. Take them out, for example with awk -F'\\t' '${} != \"-\"'.",
+             files have such rows, GLUE's do not. Remove them, for example with awk -F'\\t' '${} != \"-\"'.",
             place + 1
         ));
     }
@@ -133,7 +134,7 @@ pub fn label(
     ))
 }
 
-/// The likely cause of a label that is none, with the remedy.
+/// The likely cause of an invalid label, with the remedy.
 fn cause(spec: &TaskSpec, word: &str, is_wide: bool) -> &'static str {
     let names = match spec.labels {
         Labels::Classes(names) => names,
@@ -146,21 +147,21 @@ fn cause(spec: &TaskSpec, word: &str, is_wide: bool) -> &'static str {
     } else if is_name(word.trim_matches('"')) || is_wide && word.contains('"') {
         UNQUOTE
     } else if is_wide {
-        "The row has more columns than the header: take the tabs out of its texts."
+        "The row has more columns than the header: remove the tabs from its texts."
     } else if is_name(&word.trim().to_lowercase()) {
-        "Write it in that way, without blanks around it."
+        "Write it exactly so, without spaces around it."
     } else if number.is_some_and(|number| is_name(&number.to_string())) {
-        "Write it as a whole number: pandas makes such numbers of a column with gaps."
+        "Write it as a whole number: pandas turns integers into floats if values are missing."
     } else if number.is_some() && !names.is_empty() && !is_name("0") {
-        "Write its name: a number does not say which of them it stands for."
+        "Write the name of the label: it is not clear which one the number stands for."
     } else {
-        "Check that the file is that task's, with tabs between its columns."
+        "Check that the file belongs to this task, with tab-separated columns."
     }
 }
 
 pub fn no_rows(path: &Path) -> Error {
     Error::data(format!(
-        "{}: no rows. The file is empty, has a header alone, or was cut off; fetch it again.",
+        "{}: no rows. The file is empty, has only a header, or was cut off; download it again.",
         path.display()
     ))
 }

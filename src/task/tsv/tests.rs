@@ -84,9 +84,9 @@ fn invalid_utf8_is_named_with_its_line() {
 #[test]
 fn a_short_row_is_named_with_its_line() {
     let text = message(TaskId::Rte, b"index\tsentence1\tsentence2\tlabel\n0\ta\tb\tentailment\n1\ta\tb\n");
-    assert!(text.starts_with("some/dev.tsv:3: the row has 3 columns, 4 are expected"), "{text}");
+    assert!(text.starts_with("some/dev.tsv:3: the row has 3 columns instead of 4"), "{text}");
     let text = message(TaskId::Cola, b"gj04\t1\tIt rains.\n");
-    assert!(text.starts_with("some/dev.tsv:1: the row has 3 columns, 4 are expected"), "{text}");
+    assert!(text.starts_with("some/dev.tsv:1: the row has 3 columns instead of 4"), "{text}");
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn lines_that_end_in_cr_alone_are_refused_in_a_short_message_whatever_the_task()
         (TaskId::Cola, format!("gj04\t1\t\tIt rains.\rks08\t0\t*\tRains it.\r{rows}")),
     ] {
         let text = message(task, content.as_bytes());
-        assert!(text.contains("end in CR alone") && text.len() < 200, "{text}");
+        assert!(text.contains("end in CR only") && text.len() < 200, "{text}");
     }
     let within = parsed(TaskId::Sst2, b"sentence\tlabel\r\nfi\rne\t1\r\n").unwrap();
     assert_eq!(within[0].first, "fi\rne");
@@ -194,11 +194,11 @@ fn a_pair_without_a_gold_label_says_so_and_how_to_take_it_out() {
 fn the_likely_cause_of_a_label_that_is_none_is_told() {
     for (task, word, cause) in [
         (TaskId::Sst2, "1.0", "Write it as a whole number"),
-        (TaskId::Sst2, "0.73", "Check that the file is that task's"),
+        (TaskId::Sst2, "0.73", "Check that the file belongs to this task"),
         (TaskId::Sst2, "-1", "The row has no label"),
         (TaskId::Sst2, "", "The row has no label"),
-        (TaskId::Rte, "0", "Write its name"),
-        (TaskId::Rte, "Entailment ", "without blanks around it"),
+        (TaskId::Rte, "0", "Write the name"),
+        (TaskId::Rte, "Entailment ", "without spaces around it"),
         (TaskId::Rte, "b\tentailment", "more columns than the header"),
     ] {
         let header =

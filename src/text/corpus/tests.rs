@@ -108,10 +108,10 @@ fn another_kind_of_file_is_named() {
 #[test]
 fn a_blank_text_is_refused() {
     for blank in ["", "\n \t\r\n", "\u{feff}", "\u{3000}\n"] {
-        assert!(refusal("blank.txt", blank.as_bytes()).contains("blank.txt has no text"));
+        assert!(refusal("blank.txt", blank.as_bytes()).contains("blank.txt contains no text"));
     }
-    assert!(refusal("blank.gz", &gzip("")).contains("blank.gz has no text"));
-    assert!(refusal("blank.zst", &zst("\n")).contains("blank.zst has no text"));
+    assert!(refusal("blank.gz", &gzip("")).contains("blank.gz contains no text"));
+    assert!(refusal("blank.zst", &zst("\n")).contains("blank.zst contains no text"));
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn a_length_without_room_is_a_usage_error_and_a_text_without_tokens_a_data_error
     for unit in [Unit::File, Unit::Line] {
         let error = sequences(&tokenizer(), "\u{200b}\n", unit, 8).unwrap_err();
         assert_eq!(error.exit_code(), 3);
-        assert!(error.to_string().starts_with("the text gives no token"), "{error}");
+        assert!(error.to_string().starts_with("the text has no tokens"), "{error}");
     }
 }
 

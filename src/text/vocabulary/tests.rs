@@ -192,7 +192,7 @@ fn a_text_without_a_word_is_refused() {
     for text in [&[][..], &["", " \u{200b}"]] {
         let error = train(&lines(text), 100).unwrap_err();
         assert_eq!(error.exit_code(), 3);
-        assert!(error.to_string().starts_with("there is no word in the text"), "{error}");
+        assert!(error.to_string().starts_with("the text contains no words"), "{error}");
     }
 }
 
