@@ -168,10 +168,10 @@ fn a_size_that_the_text_does_not_support_is_refused_with_the_limit() {
     for (size, what) in [
         (
             9,
-            "too small: the special tokens and the characters of the text take 10. Use --vocab-size 10 or more",
+            "too small: the special tokens and the characters in the text need 10. Use --vocab-size 10 or more",
         ),
         (0, "Use --vocab-size 10 or more"),
-        (13, "too large: the text gives 12. Use --vocab-size 12 or less"),
+        (13, "too large: the text supports 12. Use --vocab-size 12 or less"),
         (usize::MAX, "Use --vocab-size 12 or less"),
     ] {
         let error = train(&text, size).unwrap_err();
