@@ -74,7 +74,7 @@ fn a_device_whose_memory_is_not_enough_says_so_and_goes_on() {
         let bytes = 1 << 50;
         let error = gpu.allocate(bytes).unwrap_err().to_string();
         for part in [
-            " is out of memory: 1125899906842624 bytes (1048576.00 GiB) are wanted, ",
+            " is out of memory: 1125899906842624 bytes (1048576.00 GiB) are needed, ",
             " are free. Lower train.batch_size, choose --dtype bf16, ",
         ] {
             assert!(error.contains(part), "{error}");

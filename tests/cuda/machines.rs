@@ -65,15 +65,15 @@ fn what_cannot_be_used_is_told_with_what_helps() {
         (
             0,
             &[("CUDA_VERSION", "11040")],
-            "2 cuda:0: the NVIDIA driver is too old: it knows CUDA 11.4, and at least 12.0 is needed; install a newer \
+            "2 cuda:0: the NVIDIA driver is too old: it supports CUDA 11.4, and at least 12.0 is needed; install a newer \
              driver, or use --device cpu",
         ),
         (
             0,
             &[("CUDA_FAILS", "700")],
             "1 cuda:0 (Emulated GPU) cannot finish what it was given: CUDA_ERROR_ILLEGAL_ADDRESS (an illegal memory access \
-             was encountered). See nvidia-smi, and dmesg for lines with Xid. Start the same command again: it goes on from the \
-             last checkpoint. If it happens again, start it with CUDA_LAUNCH_BLOCKING=1, which names the kernel, and \
+             was encountered). See nvidia-smi, and dmesg for lines with Xid. Run the same command again: it resumes from the \
+             last checkpoint. If this happens again, run it with CUDA_LAUNCH_BLOCKING=1, which names the kernel, and \
              report that.",
         ),
         (
@@ -91,9 +91,8 @@ fn what_cannot_be_used_is_told_with_what_helps() {
         (
             0,
             &[("CUDA_HOST", "2")],
-            "2 cuda:0 (Emulated GPU) cannot get 8388608 bytes (0.01 GiB) of host memory: the host has not so much left \
-             that it may lock for a device. End other programs there, or raise the limit of memory that this job or \
-             container has.",
+            "2 cuda:0 (Emulated GPU) cannot get 8388608 bytes (0.01 GiB) of pinned host memory: the host does not have \
+             that much left. End other programs on it, or raise the memory limit of this job or container.",
         ),
     ];
     for (ordinal, settings, expected) in cases {
@@ -101,8 +100,8 @@ fn what_cannot_be_used_is_told_with_what_helps() {
     }
     for (code, helps) in [
         ("802", "start the service nvidia-fabricmanager"),
-        ("803", "reboot after an update of the driver, or take the folder `compat` out of LD_LIBRARY_PATH"),
-        ("804", "the package cuda-compat is not for this device"),
+        ("803", "reboot after an update of the driver, or remove the folder `compat` from LD_LIBRARY_PATH"),
+        ("804", "the package cuda-compat does not support this device"),
         ("999", "/dev/nvidia-uvm may be missing"),
     ] {
         let said = on_a_machine(dir, 0, &[("CUDA_INIT", code)]);
@@ -111,7 +110,7 @@ fn what_cannot_be_used_is_told_with_what_helps() {
     let said = on_a_machine(dir, 0, &[("CUBLAS_CREATE", "1")]);
     assert!(said.starts_with("2 cuda:0 (Emulated GPU) cannot start cuBLAS 13.0.2 (/"), "{said}");
     assert!(
-        said.contains("CUBLAS_STATUS_NOT_INITIALIZED. libcublasLt must not be of a later CUDA than"),
+        said.contains("CUBLAS_STATUS_NOT_INITIALIZED. libcublasLt must not be from a later CUDA than"),
         "{said}"
     );
     let none = on_a_machine(dir, 0, &[("CUDA_DEVICES", "0")]);
@@ -143,8 +142,7 @@ fn an_older_driver_needs_an_older_compiler() {
             "2 cuda:0: this program's kernels were compiled by CUDA {COMPILER}, which the driver, of CUDA"
         );
         assert!(said.starts_with(&text), "{said}");
-        let text =
-            " 12.4, does not know; install driver 580 or later, or build with a toolkit of CUDA 12, or use";
+        let text = " 12.4, does not support; install driver 580 or later, or build with a toolkit of CUDA 12, or use";
         assert!(said.contains(text), "{said}");
     }
 }
@@ -177,7 +175,7 @@ fn the_doctor_lists_the_devices() {
     let told = text.contains("\ndriver    this program's kernels were compiled by CUDA 13");
     assert!(told != COMPILER.starts_with("12."), "{text}");
     let text = doctor(&[("LD_LIBRARY_PATH", dir), ("EMULATED_CUBLAS_VERSION", "111103")]);
-    let old = "cublas    cuBLAS is missing: no libcublasLt.so.13 or .12 can be used; libcublasLt.so.13 is of version 11.11.3,";
+    let old = "cublas    cuBLAS is missing: no libcublasLt.so.13 or .12 can be used; libcublasLt.so.13 has version 11.11.3,";
     assert!(text.contains(old), "{text}");
     let text = doctor(&[("LD_LIBRARY_PATH", "")]);
     assert!(text.contains("devices   no NVIDIA driver: libcuda.so.1 cannot be opened"), "{text}");

@@ -15,13 +15,13 @@ pub fn check(status: Status) -> CublasResult<()> {
     if status == Status::CUBLAS_STATUS_SUCCESS { Ok(()) } else { Err(status) }
 }
 
-/// What cuBLASLt makes, and destroys when it is dropped.
+/// Defines a type that owns a handle of cuBLASLt and destroys it when dropped.
 macro_rules! owned_handle {
     ($name:ident, $handle:ty, $destroy:path) => {
         pub struct $name(pub $handle);
         impl Drop for $name {
             fn drop(&mut self) {
-                // SAFETY: nobody else has it.
+                // SAFETY: the handle was created by cuBLASLt, is owned by this value alone and is not used after it.
                 let _ = unsafe { $destroy(self.0) };
             }
         }
@@ -32,27 +32,27 @@ owned_handle!(Layout, sys::cublasLtMatrixLayout_t, lt::cublasLtMatrixLayoutDestr
 owned_handle!(Preference, sys::cublasLtMatmulPreference_t, lt::cublasLtMatmulPreferenceDestroy);
 
 impl Description {
-    /// Both factors of the product are f32.
+    /// Describes a product whose scaling factors are f32.
     pub fn new(compute: Compute) -> CublasResult<Self> {
         let mut handle = null_mut();
-        // SAFETY: it writes one handle.
+        // SAFETY: the call writes one handle, into a variable of that type.
         check(unsafe { lt::cublasLtMatmulDescCreate(&raw mut handle, compute, Type::CUDA_R_32F) })?;
         Ok(Self(handle))
     }
 
     pub fn set<T>(&self, attribute: Described, value: &T) -> CublasResult<()> {
         let value: *const T = value;
-        // SAFETY: it reads a value of this size.
+        // SAFETY: the handle is alive, and the call reads as many bytes as the value has.
         check(unsafe { lt::cublasLtMatmulDescSetAttribute(self.0, attribute, value.cast(), size_of::<T>()) })
     }
 }
 
 impl Layout {
-    /// Of a row-major matrix as it lies in memory.
+    /// The layout of a row-major matrix in memory.
     pub fn new(format: Type, (rows, columns): (usize, usize), stride: usize) -> CublasResult<Self> {
         let mut handle = null_mut();
         let (rows, columns, stride) = (rows as u64, columns as u64, stride as i64);
-        // SAFETY: it writes one handle.
+        // SAFETY: the call writes one handle, into a variable of that type.
         check(unsafe { lt::cublasLtMatrixLayoutCreate(&raw mut handle, format, columns, rows, stride) })?;
         Ok(Self(handle))
     }
@@ -61,14 +61,14 @@ impl Layout {
 impl Preference {
     pub fn new() -> CublasResult<Self> {
         let mut handle = null_mut();
-        // SAFETY: it writes one handle.
+        // SAFETY: the call writes one handle, into a variable of that type.
         check(unsafe { lt::cublasLtMatmulPreferenceCreate(&raw mut handle) })?;
         Ok(Self(handle))
     }
 
     pub fn set<T>(&self, attribute: Preferred, value: &T) -> CublasResult<()> {
         let value: *const T = value;
-        // SAFETY: it reads a value of this size.
+        // SAFETY: the handle is alive, and the call reads as many bytes as the value has.
         check(unsafe {
             lt::cublasLtMatmulPreferenceSetAttribute(self.0, attribute, value.cast(), size_of::<T>())
         })

@@ -5,12 +5,12 @@ use cudarc::driver::sys::CUresult;
 use super::library::{COMPILER, cuda_result, gib};
 use crate::error::{Error, Result};
 
-/// A call's outcome; `device` and `what` name who failed at what.
+/// The result of a call; the error is "`device` cannot `what`", with the cause and the remedy.
 pub fn check(code: CUresult, device: &str, what: impl FnOnce() -> String) -> Result<()> {
     cuda_result(code).map_err(|why| {
         let text = format!("{device} cannot {}: {why}. {}", what(), remedy(code));
         match code {
-            // Others hold what is wanted: nothing is wrong with the device or this program.
+            // Other processes hold the resource: nothing is wrong with the device or this program.
             CUresult::CUDA_ERROR_OUT_OF_MEMORY | CUresult::CUDA_ERROR_DEVICE_UNAVAILABLE => {
                 Error::usage(text)
             }
@@ -19,14 +19,14 @@ pub fn check(code: CUresult, device: &str, what: impl FnOnce() -> String) -> Res
     })
 }
 
-/// As [`check`], where host memory was asked for that the device can reach.
+/// [`check`] for an allocation of pinned host memory.
 pub fn check_host(code: CUresult, device: &str, bytes: usize) -> Result<()> {
     if code != CUresult::CUDA_ERROR_OUT_OF_MEMORY {
         return check(code, device, || format!("get {bytes} bytes of host memory"));
     }
     Err(Error::usage(format!(
-        "{device} cannot get {bytes} bytes ({}) of host memory: the host has not so much left that it may lock for a \
-         device. End other programs there, or raise the limit of memory that this job or container has.",
+        "{device} cannot get {bytes} bytes ({}) of pinned host memory: the host does not have that much left. End other \
+         programs on it, or raise the memory limit of this job or container.",
         gib(bytes)
     )))
 }
@@ -45,7 +45,7 @@ fn remedy(code: CUresult) -> String {
         | C::CUDA_ERROR_INVALID_PTX
         | C::CUDA_ERROR_UNSUPPORTED_PTX_VERSION
         | C::CUDA_ERROR_JIT_COMPILER_NOT_FOUND => format!(
-            "This program's kernels were compiled by CUDA {}: install a driver that knows it, or build with an older \
+            "This program's kernels were compiled by CUDA {}: install a driver that supports it, or build with an older \
              toolkit.",
             COMPILER
         ),
@@ -55,15 +55,15 @@ fn remedy(code: CUresult) -> String {
         | C::CUDA_ERROR_INVALID_ADDRESS_SPACE
         | C::CUDA_ERROR_INVALID_PC
         | C::CUDA_ERROR_LAUNCH_FAILED => {
-            "See nvidia-smi, and dmesg for lines with Xid. Start the same command again: it goes on from the last \
-             checkpoint. If it happens again, start it with CUDA_LAUNCH_BLOCKING=1, which names the kernel, and report \
+            "See nvidia-smi, and dmesg for lines with Xid. Run the same command again: it resumes from the last \
+             checkpoint. If this happens again, run it with CUDA_LAUNCH_BLOCKING=1, which names the kernel, and report \
              that."
                 .into()
         }
         C::CUDA_ERROR_INVALID_VALUE | C::CUDA_ERROR_NOT_FOUND | C::CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES => {
-            "This is a defect of this program: please report it with the command line.".into()
+            "This is a bug in this program: please report it with the command line.".into()
         }
-        _ => "See nvidia-smi, and dmesg for lines with Xid. Start the same command again: it goes on from the last \
+        _ => "See nvidia-smi, and dmesg for lines with Xid. Run the same command again: it resumes from the last \
               checkpoint."
             .into(),
     }
@@ -72,7 +72,7 @@ fn remedy(code: CUresult) -> String {
 /// `free` and `total` are what the device has left and has.
 pub fn out_of_memory(device: &str, bytes: usize, (free, total): (usize, usize)) -> Error {
     Error::usage(format!(
-        "{device} is out of memory: {bytes} bytes ({}) are wanted, {} of {} are free. Lower train.batch_size, choose \
+        "{device} is out of memory: {bytes} bytes ({}) are needed, {} of {} are free. Lower train.batch_size, choose \
          --dtype bf16, or end other processes on the device (see nvidia-smi).",
         gib(bytes),
         gib(free),

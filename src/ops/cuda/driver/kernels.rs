@@ -40,7 +40,7 @@ struct Kernel {
 impl Kernels {
     pub fn new(session: &Rc<Session>) -> Result<Self> {
         let mut module = null_mut();
-        // SAFETY: the image is whole and stays.
+        // SAFETY: the image is a complete fat binary in static memory; the call writes one handle.
         let code = unsafe { sys::cuModuleLoadData(&raw mut module, KERNELS.0.as_ptr().cast()) };
         session.check(code, || "load the kernels".into())?;
         Ok(Self { session: session.clone(), module, found: RefCell::default() })
@@ -53,7 +53,7 @@ impl Kernels {
         let failed = || format!("find the kernel {name}");
         let c_name = CString::new(name).map_err(|_| Error::internal(failed()))?;
         let (mut function, mut free, mut fixed) = (null_mut(), 0, 0);
-        // SAFETY: each writes the one value it is given room for; the name ends with a zero.
+        // SAFETY: each call writes one value into a variable of its type; the module is loaded, and the name ends with a zero.
         unsafe {
             self.session
                 .check(sys::cuModuleGetFunction(&raw mut function, self.module, c_name.as_ptr()), failed)?;
@@ -69,13 +69,13 @@ impl Kernels {
         Ok(kernel)
     }
 
-    /// Runs the kernel of this name; the grid has blocks.
+    /// Launches the kernel of this name; the grid has at least one block.
     pub fn launch(&self, name: &str, grid: Grid, arguments: &[Argument]) -> Result<()> {
         let Kernel { function, shared } = self.find(name)?;
         let failed = || format!("run {name} with {grid:?}");
         if grid.shared > shared.get() {
             let most = Attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
-            // SAFETY: the function is of a module that is loaded.
+            // SAFETY: the function belongs to a module that is loaded as long as `self` lives.
             let code = unsafe { sys::cuFuncSetAttribute(function, most, grid.shared as c_int) };
             self.session.check(code, failed)?;
             shared.set(grid.shared);
@@ -109,7 +109,7 @@ impl Kernels {
 impl Drop for Kernels {
     fn drop(&mut self) {
         let _ = self.session.enter().and_then(|()| self.session.wait());
-        // SAFETY: no kernel runs any more, and none can be launched.
+        // SAFETY: the stream has been waited for, so no kernel is running, and none can be launched after this.
         let _ = unsafe { sys::cuModuleUnload(self.module) };
     }
 }

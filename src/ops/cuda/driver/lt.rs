@@ -1,5 +1,5 @@
-//! The one libcublasLt that is used, and its functions. Which one matters: a later CUDA's than the driver's does not
-//! start, and another version need not give the same bits.
+//! Choosing and opening libcublasLt, and its functions. The choice matters: the library of a later CUDA than the driver's does
+//! not start, and another version may give different bits.
 #![allow(non_snake_case, clippy::too_many_arguments)]
 
 use std::{
@@ -20,7 +20,7 @@ use libloading::Library;
 
 use super::library::{Probe, decimal, driver};
 
-/// The oldest version that can be used, as `cublasLtGetVersion` counts.
+/// The oldest usable version, as counted by `cublasLtGetVersion`.
 const OLDEST: usize = 120_000;
 
 macro_rules! functions {
@@ -30,18 +30,20 @@ macro_rules! functions {
         }
 
         impl Functions {
-            /// SAFETY: the library is cuBLASLt, and is never closed.
+            /// # Safety
+            /// The library must be cuBLASLt and must never be closed.
             unsafe fn of(library: &Library) -> Result<Self, libloading::Error> {
-                // SAFETY: these are the types that NVIDIA gives them.
+                // SAFETY: the caller promises cuBLASLt, whose header declares these functions with these types.
                 unsafe { Ok(Self { $($name: *library.get(concat!(stringify!($name), "\0").as_bytes())?,)* }) }
             }
         }
 
         $(
-            /// SAFETY: as NVIDIA's documentation has it.
+            /// # Safety
+            /// The requirements of NVIDIA's documentation.
             pub unsafe fn $name($($argument: $type),*) -> Status {
                 match opened() {
-                    // SAFETY: as above.
+                    // SAFETY: the caller promises the function's requirements, and the library is never closed.
                     Ok(opened) => unsafe { (opened.functions.$name)($($argument),*) },
                     Err(_) => Status::CUBLAS_STATUS_NOT_INITIALIZED,
                 }
@@ -96,16 +98,16 @@ functions! {
 struct Opened {
     functions: Functions,
     version: String,
-    /// Where the system says that it is.
+    /// The path that the system reports.
     path: Option<String>,
 }
 
-/// Opens it, once; its version, such as 13.0.2.
+/// Opens the library once. Returns its version, such as 13.0.2.
 pub fn version() -> Probe<&'static str> {
     opened().map(|opened| opened.version.as_str())
 }
 
-/// The version, and where it lies, or why there is none.
+/// The version and the path, or why there is no usable library.
 pub fn cublas() -> Probe<String> {
     let Opened { version, path, .. } = opened()?;
     Ok(path.as_ref().map_or_else(|| version.clone(), |path| format!("{version} ({path})")))
@@ -118,7 +120,7 @@ fn opened() -> Probe<&'static Opened> {
 
 fn open() -> Probe<Opened> {
     let driver = driver()?;
-    // By the linker's own path first; then a toolkit that is not on it.
+    // On the linker's search path first, then in a toolkit that is not on it.
     let homes = ["CUDA_HOME", "CUDA_PATH"].map(|name| std::env::var_os(name).map(PathBuf::from));
     let folders: Vec<PathBuf> = homes
         .into_iter()
@@ -129,7 +131,7 @@ fn open() -> Probe<Opened> {
     let mut unusable = String::new();
     for name in ["libcublasLt.so.13", "libcublasLt.so.12"].iter().skip(usize::from(driver < 13_000)) {
         for file in [PathBuf::from(name)].into_iter().chain(folders.iter().map(|folder| folder.join(name))) {
-            // SAFETY: opening it runs its initialisers, which are NVIDIA's.
+            // SAFETY: opening a library runs its initialisers; those of NVIDIA's library are sound.
             let Ok(library) = (unsafe { Library::new(&file) }) else { continue };
             match usable(library) {
                 Ok(opened) => return Ok(opened),
@@ -150,9 +152,10 @@ fn open() -> Probe<Opened> {
 }
 
 fn usable(library: Library) -> Result<Opened, String> {
-    // It stays: nothing says when it would no longer be used.
+    // Never closed, since its functions may be called at any time.
     let library: &'static Library = Box::leak(Box::new(library));
-    // SAFETY: it is cuBLASLt, this is the type of the function, which only gives a number.
+    // SAFETY: the library is cuBLASLt and was leaked, so it is never closed; its header declares this function, which only
+    // returns a number, with this type.
     let (functions, version, address) = unsafe {
         let get: unsafe extern "C" fn() -> usize =
             *library.get(b"cublasLtGetVersion\0").map_err(|e| e.to_string())?;
@@ -160,7 +163,7 @@ fn usable(library: Library) -> Result<Opened, String> {
     };
     let text = format!("{}.{}.{}", version / 10_000, version / 100 % 100, version % 100);
     if version < OLDEST {
-        return Err(format!("is of version {text}, which is too old"));
+        return Err(format!("has version {text}, which is too old"));
     }
     Ok(Opened { functions, version: text, path: path_of(address) })
 }

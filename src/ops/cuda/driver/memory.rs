@@ -28,7 +28,8 @@ fn usable_pool(session: &Session, properties: &Properties) -> Result<Option<sys:
     }
     let (mut pool, mut keep, mut address) = (std::ptr::null_mut(), u64::MAX, 0);
     let threshold = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
-    // SAFETY: each call writes the one handle or address it is given room for, or reads the one number.
+    // SAFETY: each call writes one handle or address into a variable of that type, or reads one number; the address is freed
+    // only if it was allocated.
     let code = unsafe {
         let mut code = sys::cuDeviceGetDefaultMemPool(&raw mut pool, properties.device);
         if code == CUresult::CUDA_SUCCESS {
@@ -69,7 +70,7 @@ impl Memory {
             next: Cell::new(0),
             workspace: OnceCell::new(),
         };
-        // SAFETY: each call writes the one handle it is given room for, or reads the one number.
+        // SAFETY: each call writes one handle or pointer into a variable of that type.
         unsafe {
             let mut staging: *mut c_void = std::ptr::null_mut();
             session.check_host(sys::cuMemHostAlloc(&raw mut staging, PART * PARTS, 0), PART * PARTS)?;
@@ -90,7 +91,7 @@ impl Memory {
         if let (Err(CUresult::CUDA_ERROR_OUT_OF_MEMORY), Some(pool)) = (code, self.pool) {
             // What the pool keeps may be enough, in pieces that are too small.
             self.session.wait()?;
-            // SAFETY: the pool is the device's own.
+            // SAFETY: the pool is the device's default pool, which is never destroyed.
             let _ = unsafe { sys::cuMemPoolTrimTo(pool, 0) };
             code = self.take(bytes);
         }
@@ -98,7 +99,7 @@ impl Memory {
             Ok(address) => Ok(address),
             Err(CUresult::CUDA_ERROR_OUT_OF_MEMORY) => {
                 let (mut free, mut total) = (0, 0);
-                // SAFETY: it writes two numbers.
+                // SAFETY: the call writes two numbers.
                 let _ = unsafe { sys::cuMemGetInfo_v2(&raw mut free, &raw mut total) };
                 Err(out_of_memory(&self.session.label, bytes, (free, total)))
             }
@@ -113,7 +114,7 @@ impl Memory {
         let mut address = 0;
         // A block of no bytes is refused.
         let bytes = bytes.max(1);
-        // SAFETY: they write one address.
+        // SAFETY: either call writes one address into a variable of that type.
         let code = unsafe {
             match self.pool {
                 Some(_) => sys::cuMemAllocAsync(&raw mut address, bytes, self.session.stream),
@@ -125,7 +126,8 @@ impl Memory {
 
     /// A device that is lost says so at the next call that can tell.
     pub fn free(&self, address: u64) {
-        // SAFETY: `allocate` gave it. Without a pool, what may still use it is awaited first.
+        // SAFETY: the address is from `allocate`. Without a pool, the stream is waited for before the memory is freed; with one,
+        // it is freed in stream order.
         unsafe {
             if self.pool.is_some() {
                 let _ = sys::cuMemFreeAsync(address, self.session.stream);
@@ -149,7 +151,8 @@ impl Memory {
         for (i, bytes) in from.chunks(PART).enumerate() {
             let part = self.next.replace((self.next.get() + 1) % PARTS);
             let failed = || format!("be given {} bytes", from.len());
-            // SAFETY: the device has read what this part held, so it can be overwritten; it is as large as `bytes`.
+            // SAFETY: after the event the device has read what this part held, so it can be overwritten; it has PART bytes, and
+            // `bytes` at most as many.
             unsafe {
                 let staged = self.staging.add(part * PART);
                 self.session.check(sys::cuEventSynchronize(self.read[part]), failed)?;
@@ -167,7 +170,7 @@ impl Memory {
         if to.is_empty() {
             return Ok(());
         }
-        // SAFETY: `to` is borrowed until the copy is done.
+        // SAFETY: `to` has as many bytes and is borrowed until the stream has been waited for below.
         let code =
             unsafe { sys::cuMemcpyDtoHAsync_v2(to.as_mut_ptr().cast(), from, to.len(), self.session.stream) };
         // Also after an error no copy may be under way when `to` is given back.
@@ -179,7 +182,7 @@ impl Memory {
         if bytes == 0 {
             return Ok(());
         }
-        // SAFETY: both are memory of the device.
+        // SAFETY: the caller passes addresses of device memory with at least this many bytes.
         let code = unsafe { sys::cuMemcpyDtoDAsync_v2(to, from, bytes, self.session.stream) };
         self.session.check(code, || format!("copy {bytes} bytes"))
     }
@@ -187,7 +190,7 @@ impl Memory {
     /// Zeros in `rows` rows of `bytes`, whose beginnings are `stride` bytes apart.
     pub fn clear_rows(&self, at: u64, stride: usize, (rows, bytes): (usize, usize)) -> Result<()> {
         let stream = self.session.stream;
-        // SAFETY: it is memory of the device.
+        // SAFETY: the caller passes an address of device memory with these rows.
         let code = match (rows, bytes) {
             (0, _) | (_, 0) => return Ok(()),
             (1, _) => unsafe { sys::cuMemsetD8Async(at, 0, bytes, stream) },
@@ -204,7 +207,7 @@ impl Drop for Memory {
         if let Some(address) = self.workspace.get() {
             self.free(*address);
         }
-        // SAFETY: nothing is under way, and nobody else has these.
+        // SAFETY: the stream has been waited for, so nothing uses the events and the memory, which this value owns.
         unsafe {
             for event in &self.read {
                 let _ = sys::cuEventDestroy_v2(*event);

@@ -1,4 +1,4 @@
-//! A CUDA device by NVIDIA's driver and cuBLASLt, both opened at run time.
+//! A CUDA device, through NVIDIA's driver and cuBLASLt, both opened at run time.
 
 mod cublas;
 mod failure;
@@ -25,7 +25,7 @@ use crate::{
 pub use library::{COMPILER, check_kernels, device_count, devices};
 pub use lt::cublas;
 
-/// One device. All that is asked of it is done by one stream, in order.
+/// One device. All operations run in order on one stream.
 pub struct Driver {
     properties: Properties,
     session: Rc<Session>,
@@ -36,10 +36,11 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// Takes the device of this ordinal, counted as CUDA does.
+    /// Opens the device with this ordinal in CUDA's numbering.
     ///
     /// # Errors
-    /// When there is no such device, driver or library, or the device is too old: what is missing and what helps.
+    /// Usage: there is no such device, driver or library, or the device is too old; the error says what is missing and what
+    /// helps.
     pub fn open(ordinal: usize) -> Result<Self> {
         let refused = |why: String| Error::usage(format!("cuda:{ordinal}: {why}, or use --device cpu"));
         let count = device_count().map_err(refused)?;
@@ -141,7 +142,7 @@ impl Gpu for Driver {
     }
 
     fn description(&self) -> String {
-        // Another cuBLAS need not give the same bits.
+        // Another version of cuBLAS may give different bits.
         format!("{}, cuBLAS {}", self.properties.description(), lt::version().unwrap_or("unknown"))
     }
 }

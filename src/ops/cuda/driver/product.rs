@@ -20,7 +20,7 @@ use crate::{
     ops::cuda::{Format, Matrix, Product},
 };
 
-/// Plans that are kept; batches of packed sequences have many lengths.
+/// The number of plans that are cached; batches of packed sequences have many lengths.
 const PLANS: usize = 4096;
 
 pub struct Products {
@@ -84,14 +84,14 @@ struct Plan {
 impl Products {
     pub fn new(session: &Rc<Session>) -> Result<Self> {
         let mut products = Self { session: session.clone(), handle: null_mut(), plans: RefCell::default() };
-        // SAFETY: it writes one handle.
+        // SAFETY: the call writes one handle, into a variable of that type.
         if let Err(status) = check(unsafe { lt::cublasLtCreate(&raw mut products.handle) }) {
             session.wait()?;
             let label = &session.label;
             let library = lt::cublas().unwrap_or_default();
             return Err(Error::usage(format!(
-                "{label} cannot start cuBLAS {library}: {status:?}. libcublasLt must not be of a later CUDA than the \
-                 driver's, nor older than the device; see nvidia-smi for whether the device has memory left."
+                "{label} cannot start cuBLAS {library}: {status:?}. libcublasLt must not be from a later CUDA than the \
+                 driver's, nor older than the device; check with nvidia-smi whether the device has free memory."
             )));
         }
         Ok(products)
@@ -124,8 +124,8 @@ impl Products {
         }
         let (one, beta) = (1.0f32, if p.accumulate { 1.0f32 } else { 0.0 });
         let c = p.c.address as *mut c_void;
-        // SAFETY: the layouts describe the matrices, which are memory of the device, and the algorithm is for them; the
-        // two factors are read before it returns.
+        // SAFETY: the plan's layouts and algorithm are those of these matrices, whose addresses the caller took from the
+        // device's memory; the two factors are read before the call returns.
         check(unsafe {
             lt::cublasLtMatmul(
                 self.handle,
@@ -195,7 +195,7 @@ impl Products {
         preference.set(Preferred::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, &of_c)?;
 
         let (mut found, mut count) = (MaybeUninit::<sys::cublasLtMatmulHeuristicResult_t>::zeroed(), 0);
-        // SAFETY: all objects are whole; it writes at most one result, and zeros are a valid one.
+        // SAFETY: all handles are alive; the call writes at most the one result asked for, and all zeros are a valid result.
         let found = unsafe {
             check(lt::cublasLtMatmulAlgoGetHeuristic(
                 self.handle,
@@ -222,8 +222,8 @@ impl Products {
         // Where the device has failed before, that is the cause.
         self.session.wait()?;
         Err(Error::internal(format!(
-            "{} cannot multiply matrices: {key:?}: {status:?} of cuBLAS. See nvidia-smi for whether the device has memory \
-             left; libcublasLt should not be older than the device.",
+            "{} cannot multiply matrices: {key:?}: {status:?} of cuBLAS. Check with nvidia-smi whether the device has free \
+             memory; libcublasLt should not be older than the device.",
             self.session.label
         )))
     }
@@ -233,7 +233,7 @@ impl Drop for Products {
     fn drop(&mut self) {
         if !self.handle.is_null() {
             let _ = self.session.enter();
-            // SAFETY: nobody else has it.
+            // SAFETY: this value owns the handle, and its plans, which are dropped with it, are not used any more.
             let _ = unsafe { lt::cublasLtDestroy(self.handle) };
         }
     }

@@ -1,4 +1,4 @@
-//! A device that has been taken.
+//! An open device.
 
 use std::ffi::c_int;
 
@@ -17,8 +17,8 @@ pub struct Session {
 impl Session {
     pub fn new(label: String, device: c_int) -> Result<Self> {
         let (mut context, mut stream) = (std::ptr::null_mut(), std::ptr::null_mut());
-        // SAFETY: both write the handle they are given room for. The context is shared by all of this process and stays
-        // until it ends, since making it again takes long.
+        // SAFETY: each call writes one handle, into a variable of that type. The primary context is shared by the whole process
+        // and never released, since creating it takes long.
         unsafe {
             let code = sys::cuDevicePrimaryCtxRetain(&raw mut context, device);
             failure::check(code, &label, || "be taken".into())?;
@@ -37,21 +37,22 @@ impl Session {
         failure::check_host(code, &self.label, bytes)
     }
 
-    /// Makes the device this thread's; it may have worked with another one in between.
+    /// Makes the device current for this thread, which may have used another one in between.
     pub fn enter(&self) -> Result<()> {
-        // SAFETY: the context is never given back.
+        // SAFETY: the context is never released.
         self.check(unsafe { sys::cuCtxSetCurrent(self.context) }, || "be chosen".into())
     }
 
     pub fn wait(&self) -> Result<()> {
-        // SAFETY: the stream is open.
+        // SAFETY: the stream is destroyed only when the session is dropped.
         self.check(unsafe { sys::cuStreamSynchronize(self.stream) }, || "finish what it was given".into())
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
-        // SAFETY: everything that works with the stream holds the session. Errors of a device that is lost were told.
+        // SAFETY: everything that uses the stream holds the session, so nothing uses it any more. Errors of a lost device have
+        // been reported before.
         let _ = unsafe { sys::cuStreamDestroy_v2(self.stream) };
     }
 }
