@@ -128,6 +128,18 @@ fn check(shape: &Shape, width_of: &[(usize, usize, &[usize])], statistics: usize
     }
 }
 
+/// Whether two blocks of `width` columns of one buffer, (first element, stride between rows, rows), share no element.
+fn are_apart(a: (usize, usize, usize), b: (usize, usize, usize), width: usize) -> bool {
+    let end = |(start, stride, rows): (usize, usize, usize)| start + (rows - 1) * stride + width;
+    if a.2 == 0 || b.2 == 0 || width == 0 || end(a) <= b.0 || end(b) <= a.0 {
+        return true;
+    }
+    // Rows interleave: then those of one must lie in the gaps between those of the other.
+    let stride = a.1;
+    let shift = (b.0 % stride + stride - a.0 % stride) % stride;
+    b.1 == stride && shift >= width && shift + width <= stride
+}
+
 /// Writes context (queries, A), and the rows' statistics, which the backward pass needs.
 #[allow(clippy::too_many_arguments)]
 pub fn forward(
@@ -270,6 +282,13 @@ pub fn backward(
     let d = shape.head_size;
     let scale = 1.0 / (d as f32).sqrt();
     let QkvMut { data, q: (dq, q_stride), k: (dk, k_stride), v: (dv, v_stride) } = out;
+    let rows = |offsets: &[usize]| offsets[offsets.len() - 1];
+    let blocks = [
+        (dq, q_stride, rows(shape.queries)),
+        (dk, k_stride, rows(shape.keys)),
+        (dv, v_stride, rows(shape.keys)),
+    ];
+    assert!((0..3).all(|i| are_apart(blocks[i], blocks[(i + 1) % 3], shape.width())));
     let to = Shared(data.as_mut_ptr());
     shape.tasks().par_iter().with_max_len(4).for_each(|task| {
         let block = Block::new(task, shape);
@@ -306,8 +325,8 @@ pub fn backward(
                 to.at(dv + block.key_row * v_stride + block.column),
             );
             // dV = P̃ᵀ dC: (t, m) · (m, d); dQ = dS K: (m, t) · (t, d); dK = dSᵀ Q: (t, m) · (m, d)
-            // SAFETY: `check` saw that these rows and columns are inside `data`, and no other task has this head's columns of
-            // this sequence's rows in any of the three.
+            // SAFETY: `check` saw that these rows and columns are inside `data`, and the three blocks do not overlap; no other
+            // task has this head's columns of this sequence's rows in any of them.
             unsafe {
                 matmul_serial(format, (t, d, m), kept.t(), d_out, to_v, v_stride);
                 matmul_serial(format, (m, d, t), ds, k, to_q, q_stride);

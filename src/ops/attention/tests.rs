@@ -97,3 +97,21 @@ fn gradients_agree_with_finite_differences_over_odd_shapes() {
         }
     }
 }
+
+#[test]
+fn blocks_of_a_buffer_are_apart_side_by_side_or_one_after_the_other_only() {
+    let width = 4;
+    for (a, b, apart) in [
+        ((0, 12, 5), (4, 12, 5), true),
+        ((8, 12, 5), (0, 12, 5), true),
+        ((0, 12, 5), (3, 12, 5), false),
+        ((0, 12, 5), (9, 12, 5), false),
+        ((0, 12, 5), (16, 12, 5), true),
+        ((0, 4, 5), (20, 8, 5), true),
+        ((0, 4, 5), (19, 8, 5), false),
+        ((0, 12, 5), (4, 8, 5), false),
+        ((0, 12, 0), (0, 12, 5), true),
+    ] {
+        assert_eq!((are_apart(a, b, width), are_apart(b, a, width)), (apart, apart), "{a:?} {b:?}");
+    }
+}
