@@ -88,8 +88,8 @@ dispatch! {
 }
 
 dispatch! {
-    /// The same once more, from what it wrote.
-    fn softmax_rows_again(p: &mut [f32], t: usize, factor: f32, statistics: &[f32]) {
+    /// Recomputes the softmax from the statistics that [`softmax_rows`] wrote.
+    fn softmax_rows_from_statistics(p: &mut [f32], t: usize, factor: f32, statistics: &[f32]) {
         for (row, of_row) in p.chunks_exact_mut(t).zip(statistics.chunks_exact(2)) {
             let (peak, scale) = (of_row[0], of_row[1]);
             for v in row.iter_mut() { *v = exp((*v - peak) * factor) * scale; }
@@ -303,7 +303,7 @@ pub fn backward(
             // S = Q Kᵀ: (m, d) · (d, t)
             // SAFETY: `p` is m × t elements of a buffer that this thread has borrowed exclusively.
             unsafe { matmul_serial(format, (m, t, d), q, k.t(), p.as_mut_ptr(), t) };
-            softmax_rows_again(p, t, scale, statistics);
+            softmax_rows_from_statistics(p, t, scale, statistics);
             // dP = dC Vᵀ: (m, d) · (d, t)
             // SAFETY: `dp` is m × t elements of a buffer that this thread has borrowed exclusively.
             unsafe { matmul_serial(format, (m, t, d), d_out, v.t(), dp.as_mut_ptr(), t) };

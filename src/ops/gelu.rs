@@ -121,8 +121,8 @@ pub fn linear_forward(
 }
 
 /// dh ← (dy W) ⊙ gelu'(h), dy W being the gradient by a of a linear layer that reads it: (n, o) · (o, i) → (n, i).
-/// h (n, i) becomes gelu(h), which the gradient by that layer's weights needs: beside gelu'(h) it costs next to nothing,
-/// and nobody has to keep it.
+/// h (n, i) becomes gelu(h), which the gradient by that layer's weights needs: computed along with gelu'(h) it costs almost
+/// nothing, and it need not be kept.
 pub fn linear_backward(
     format: Format,
     dy: &[f32],

@@ -1,4 +1,4 @@
-//! Values that a device computes while the host goes on.
+//! Values that a device is still computing while the host continues.
 
 use crate::error::Result;
 use std::collections::VecDeque;

@@ -70,7 +70,7 @@ pub fn matmul<'a>(
 /// c ← a · b on the calling thread alone, for small matrices.
 ///
 /// # Safety
-/// `c` must have `(m - 1) · stride + n` elements, the first `n` of each `stride` touched by nobody else.
+/// `c` must have `(m - 1) · stride + n` elements, and nothing else may access the first `n` of each `stride`.
 pub unsafe fn matmul_serial(
     format: Format,
     shape: (usize, usize, usize),
@@ -87,8 +87,8 @@ pub unsafe fn matmul_serial(
 }
 
 /// # Safety
-/// `c` (pointer, length, stride) must have that many elements, or at least those of an m × n matrix, and nobody else may
-/// touch these. The processor must have the kernels.
+/// `c` (pointer, length, stride) must have that many elements, or at least those of an m × n matrix, and nothing else may
+/// access these. The processor must have the kernels.
 unsafe fn product(
     kernels: Kernels,
     (m, n, k): (usize, usize, usize),

@@ -7,9 +7,8 @@
 use crate::error::{Error, Result};
 use std::{env, sync::LazyLock};
 
-/// Names the best instruction set that the kernels here may use: `avx512`, `avx2` or `base`. Behind it, `+bf16` asks for
-/// bf16 products also where no instruction computes them. The `gemm` crate, which computes the products of `base`, chooses
-/// its instructions for itself.
+/// Limits the instruction set of the kernels: `avx512`, `avx2` or `base`. A suffix `+bf16` allows bf16 products even where no
+/// instruction computes them. The `gemm` crate, which computes the products of `base`, chooses its instructions itself.
 const LIMIT: &str = "LOTTERY_KERNELS";
 const BF16: &str = "+bf16";
 
@@ -24,14 +23,17 @@ pub enum Level {
 static LEVEL: LazyLock<Level> =
     LazyLock::new(|| limit().ok().flatten().map_or_else(detect, |limit| limit.level.max(detect())));
 
-/// What the environment allows at most.
+/// The limit set by the environment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
     level: Level,
     bf16: bool,
 }
 
-/// What the environment allows at most; a usage error for a value that is no level.
+/// The limit set by the environment.
+///
+/// # Errors
+/// Usage: the value is not a level.
 pub fn limit() -> Result<Option<Limit>> {
     let Some(value) = env::var_os(LIMIT) else { return Ok(None) };
     let (name, bf16) = match value.to_str() {
@@ -64,11 +66,11 @@ static BF16_BY: LazyLock<Option<Bf16>> = LazyLock::new(|| {
     if level() == Level::Avx512 && is_x86_feature_detected!("avx512bf16") {
         return Some(Bf16::Native);
     }
-    let asked = limit().ok().flatten().is_some_and(|limit| limit.bf16);
-    (asked && level() != Level::Base).then_some(Bf16::Rounded)
+    let requested = limit().ok().flatten().is_some_and(|limit| limit.bf16);
+    (requested && level() != Level::Base).then_some(Bf16::Rounded)
 });
 
-/// How, when this machine offers it or the environment asks for it.
+/// How bf16 products are computed; `None` if the machine does not support them and the environment does not ask for them.
 pub fn bf16() -> Option<Bf16> {
     *BF16_BY
 }
@@ -90,7 +92,7 @@ fn detect() -> Level {
     Level::Base
 }
 
-/// What this machine offers and the environment allows.
+/// The best level that this machine supports and the environment allows.
 pub fn level() -> Level {
     *LEVEL
 }

@@ -1,21 +1,21 @@
-//! The kinds of stages: what the store, and whoever shows a stage, must know of each.
+//! The kinds of stages, with what the store and the display of stages need to know about each.
 
-/// A kind of stage; its name begins the ids of its stages.
+/// A kind of stage. Its name is the first part of the ids of its stages.
 #[derive(Debug, PartialEq, Eq)]
 pub struct StageKind {
     pub name: &'static str,
     pub weights: Weights,
-    /// What the names of its scalars begin with in TensorBoard.
+    /// Prefix of the names of its scalars in TensorBoard.
     pub scalars: &'static str,
 }
 
-/// Whether stages of a kind have weights, and whether these may be removed to save room.
+/// Whether stages of a kind have weights, and whether these may be removed to save disk space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Weights {
     None,
-    /// A run that needs removed ones trains them once more, bit for bit.
+    /// May be removed; a run that needs them restores them by training, bit for bit.
     Restorable,
-    /// No run can train them once more: what they were trained on is not in the store.
+    /// Always kept: no run could restore them, since their training data is not in the store.
     Kept,
 }
 
@@ -30,7 +30,7 @@ pub static PRETRAIN: StageKind = StageKind { name: "pretrain", weights: Weights:
 static KINDS: [&StageKind; 5] = [&FINETUNE, &SEARCH, &EVALUATE, &RETRAIN, &PRETRAIN];
 
 impl StageKind {
-    /// None for a kind of another version.
+    /// The kind of this name; `None` if it is from another version.
     pub fn named(name: &str) -> Option<&'static Self> {
         KINDS.into_iter().find(|kind| kind.name == name)
     }

@@ -118,7 +118,7 @@ fn decompressed(path: &Path, extension: &str, decoder: &mut dyn Read) -> Result<
 }
 
 /// The text as sequences `[CLS] … [SEP]` of at most `max_length` tokens, all of segment 0. What does not fit into one
-/// goes on in the next; nothing is dropped. Each line is tokenised by itself, on all threads.
+/// continues in the next; nothing is dropped. Lines are tokenised separately, on all threads.
 ///
 /// # Errors
 /// `Error::Usage` if `max_length` leaves no room beside the special tokens, `Error::Data` if the text has no token.

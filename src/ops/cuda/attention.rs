@@ -107,7 +107,7 @@ impl Way {
         }
     }
 
-    /// What only kernels with tensor cores are told of the mask.
+    /// Arguments about the mask that only kernels with tensor cores take.
     fn bits(self, shape: &Shape, mask: Option<Mask>) -> Vec<Argument> {
         match self {
             Self::Mma(_) => vec![
@@ -158,7 +158,7 @@ impl Way {
     }
 }
 
-/// What all kernels are told after their operands. The kernels put head and sequence into the mask themselves.
+/// The arguments of all kernels after their operands. The kernels add head and sequence to the mask themselves.
 fn common(shape: &Shape, mask: Option<Mask>) -> Vec<Argument> {
     let mask = mask.and_then(|mask| mask.plan.attention(mask.layer, 0, 0));
     let factor = 1.0 / (shape.head_size as f32).sqrt();

@@ -16,7 +16,7 @@ pub(super) fn vectors(width: usize, addresses: &[u64]) -> Argument {
     ))
 }
 
-/// Blocks for so many warps.
+/// The number of blocks for this many warps.
 pub(super) fn blocks(warps: usize) -> usize {
     warps.div_ceil(THREADS / 32)
 }

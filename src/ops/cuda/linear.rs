@@ -21,7 +21,7 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// Rows that are so many elements apart.
+    /// Rows that start this many elements apart.
     pub fn apart(address: u64, stride: usize) -> Self {
         Self { address, stride: Some(stride) }
     }
@@ -168,7 +168,7 @@ fn product(gpu: &dyn Gpu, product: &Product) -> Result<()> {
     if m == 0 || n == 0 || (k == 0 && product.accumulate) {
         Ok(())
     } else if k == 0 {
-        // What lies between rows, if anything, is nobody's.
+        // Elements between the rows, if any, are unused.
         let len = (m - 1) * product.c.stride + n;
         gpu.clear(product.c.address, len * product.c_format.bytes())
     } else {

@@ -34,7 +34,7 @@ impl Kernel for Avx2 {
 tile!(tile_product, "avx2,fma", _mm256_setzero_ps, step, write);
 
 /// # Safety
-/// The tile must lie in memory that nobody else writes. AVX2 is required.
+/// The tile must lie in memory that nothing else accesses. AVX2 is required.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 unsafe fn write(sums: [[__m256; 2]; MR], tile: Tile, add: bool) {

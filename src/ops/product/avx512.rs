@@ -103,7 +103,7 @@ tile!(tile_f32, "avx512f", _mm512_setzero_ps, step_f32, write);
 tile!(tile_bf16, "avx512f,avx512bf16", _mm512_setzero_ps, step_bf16, write);
 
 /// # Safety
-/// The tile must lie in memory that nobody else writes.
+/// The tile must lie in memory that nothing else accesses.
 #[inline]
 #[target_feature(enable = "avx512f")]
 unsafe fn write(sums: [[__m512; 2]; MR], tile: Tile, add: bool) {

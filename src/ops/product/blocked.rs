@@ -176,7 +176,7 @@ struct Block<'a> {
 
 impl Block<'_> {
     /// # Safety
-    /// As for [`matmul`]; `panel` gives the packed panels, and nobody else may touch this block of `c`.
+    /// As for [`matmul`]; `panel` gives the packed panels, and nothing else may access this block of `c`.
     unsafe fn product<K: Kernel>(
         &self,
         a: View,

@@ -31,7 +31,7 @@ pub(super) trait Kernel {
     /// The product of `len` packed steps, written to the tile or added to it.
     ///
     /// # Safety
-    /// `a` and `b` must have `len` packed steps, the tile must lie in memory that nobody else writes, and the processor
+    /// `a` and `b` must have `len` packed steps, the tile must lie in memory that nothing else accesses, and the processor
     /// must have the kernel's instructions.
     unsafe fn tile(len: usize, a: *const f32, b: *const f32, tile: Tile, add: bool);
 }

@@ -215,7 +215,7 @@ impl Sentence {
         let affirmed = self.affirmed();
         let mut found = Vec::new();
         let mut add = |part, follows, sentence: Sentence| {
-            // Nobody acts on himself, and a subject that is no name has no other negation than *no*.
+            // Nobody acts on themselves, and a subject that is not a name is only negated by *no*.
             let names_differ =
                 !matches!(sentence.subject, Phrase::Name(_)) || sentence.subject != sentence.object;
             if names_differ && (!sentence.negated || matches!(sentence.subject, Phrase::Name(_))) {

@@ -11,17 +11,17 @@ use cudarc::driver::sys::{self, CUresult};
 use super::{failure::out_of_memory, library::Properties, session::Session};
 use crate::error::Result;
 
-/// Room in which cuBLASLt divides sums; NVIDIA advises 32 MiB for compute capability 9.0.
+/// Workspace for cuBLASLt; NVIDIA recommends 32 MiB for compute capability 9.0.
 pub const WORKSPACE: usize = 32 << 20;
 
-/// Host memory that the device reads by itself, in parts that are used in turn. What is uploaded passes through it, so
-/// that the caller may change or free the source at once and the host can run ahead of the device; a copy from ordinary
-/// memory would be as safe, but the driver may wait for the stream before it.
+/// Pinned host memory for uploads, in parts that are used in turn. Data is staged there, so that the caller may change or
+/// free the source at once and the host can run ahead of the device; a copy from pageable memory would be as safe, but the
+/// driver may wait for the stream first.
 const PART: usize = 256 << 10;
 const PARTS: usize = 32;
 
-/// The device's pool, told to keep what is given back; none where there are none, or where they are told of and then
-/// refused, as some virtual machines do.
+/// The device's memory pool, set to keep freed memory; `None` if there are no pools, or if they are reported and then refused,
+/// as on some virtual machines.
 fn usable_pool(session: &Session, properties: &Properties) -> Result<Option<sys::CUmemoryPool>> {
     if !properties.pools {
         return Ok(None);
@@ -51,10 +51,10 @@ fn usable_pool(session: &Session, properties: &Properties) -> Result<Option<sys:
 
 pub struct Memory {
     session: Rc<Session>,
-    /// The device's pool, which keeps what is given back; without pools every block is taken and given back by itself.
+    /// The device's memory pool; without it, every block is allocated and freed separately.
     pool: Option<sys::CUmemoryPool>,
     staging: *mut u8,
-    /// When the device has read a part.
+    /// For each part, the event that the device has read it.
     read: Vec<sys::CUevent>,
     next: Cell<usize>,
     workspace: OnceCell<u64>,
@@ -89,7 +89,7 @@ impl Memory {
     pub fn allocate(&self, bytes: usize) -> Result<u64> {
         let mut code = self.take(bytes);
         if let (Err(CUresult::CUDA_ERROR_OUT_OF_MEMORY), Some(pool)) = (code, self.pool) {
-            // What the pool keeps may be enough, in pieces that are too small.
+            // The pool may hold enough memory, but in blocks that are too small.
             self.session.wait()?;
             // SAFETY: the pool is the device's default pool, which is never destroyed.
             let _ = unsafe { sys::cuMemPoolTrimTo(pool, 0) };
@@ -112,7 +112,7 @@ impl Memory {
 
     fn take(&self, bytes: usize) -> std::result::Result<u64, CUresult> {
         let mut address = 0;
-        // A block of no bytes is refused.
+        // Empty blocks are refused.
         let bytes = bytes.max(1);
         // SAFETY: either call writes one address into a variable of that type.
         let code = unsafe {
@@ -124,7 +124,7 @@ impl Memory {
         if code == CUresult::CUDA_SUCCESS { Ok(address) } else { Err(code) }
     }
 
-    /// A device that is lost says so at the next call that can tell.
+    /// Frees a block. A lost device is reported by the next call that returns an error.
     pub fn free(&self, address: u64) {
         // SAFETY: the address is from `allocate`. Without a pool, the stream is waited for before the memory is freed; with one,
         // it is freed in stream order.
@@ -138,7 +138,7 @@ impl Memory {
         }
     }
 
-    /// Taken at the first product.
+    /// The workspace, allocated at the first product.
     pub fn workspace(&self) -> Result<u64> {
         if let Some(address) = self.workspace.get() {
             return Ok(*address);
@@ -173,7 +173,7 @@ impl Memory {
         // SAFETY: `to` has as many bytes and is borrowed until the stream has been waited for below.
         let code =
             unsafe { sys::cuMemcpyDtoHAsync_v2(to.as_mut_ptr().cast(), from, to.len(), self.session.stream) };
-        // Also after an error no copy may be under way when `to` is given back.
+        // Even after an error no copy may be in flight when `to` is returned to the caller.
         let waited = self.session.wait();
         self.session.check(code, || format!("be read, {} bytes", to.len())).and(waited)
     }
@@ -187,7 +187,7 @@ impl Memory {
         self.session.check(code, || format!("copy {bytes} bytes"))
     }
 
-    /// Zeros in `rows` rows of `bytes`, whose beginnings are `stride` bytes apart.
+    /// Zeros `rows` rows of `bytes` bytes whose starts are `stride` bytes apart.
     pub fn clear_rows(&self, at: u64, stride: usize, (rows, bytes): (usize, usize)) -> Result<()> {
         let stream = self.session.stream;
         // SAFETY: the caller passes an address of device memory with these rows.
