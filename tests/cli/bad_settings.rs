@@ -258,7 +258,7 @@ fn a_path_with_a_comma_is_no_list_of_paths() {
         command.current_dir(bench.root.path());
         command
     };
-    let wanted = ["\"v1,2\" is there", "divided at commas", "model = [\"v1,2\"]"];
+    let wanted = ["\"v1,2\" exists", "comma-separated list", "model = [\"v1,2\"]"];
     refused(&mut sweep(&["--models", "tiny,v1,2"]), 2, &wanted);
     refused(&mut sweep(&["--set", "model=v1,2"]), 2, &wanted);
     bench.write("grid.toml", "data.dir = 'glue'\n[grid]\nmodel = ['v1,2']\n");

@@ -183,7 +183,7 @@ fn removed_weights_are_told_by_name_where_a_folder_is_given_as_a_model() {
     let record = bench.record("sst2", &["--mode", "full"]);
     let folder = format!("runs/stages/{}", record["stages"]["finetune"].as_str().unwrap());
     gc(&bench.path("runs"), &["--keep", "tickets"]);
-    let wanted = [&folder, WEIGHTS, "was removed to save room", "lottery gc"];
+    let wanted = [&folder, WEIGHTS, "was removed to save disk space", "lottery gc"];
     refused(&mut bench.run("sst2", &["--model", &folder]), 3, &wanted);
     let output = succeeded(&mut bench.run("sst2", &["--dry-run"]));
     let plan = String::from_utf8(output.stdout).unwrap();

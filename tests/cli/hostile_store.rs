@@ -136,7 +136,7 @@ fn runs_and_sweeps_write_and_remove_nothing_through_links() {
     // A stage to be computed whose folder is a link.
     fs::create_dir_all(store.join("stages")).unwrap();
     symlink(&outside.dir, &stage).unwrap();
-    refused(&mut bench.run("sst2", &["--mode", "full"]), 3, &[id, "symbolic link", "Remove the link"]);
+    refused(&mut bench.run("sst2", &["--mode", "full"]), 3, &[id, "symbolic link", "Replace the link"]);
     outside.assert_untouched("a stage's folder");
 
     // Its checkpoints.

@@ -171,7 +171,7 @@ fn two_signals_at_once_are_one_and_a_later_one_ends_the_process() {
     read_until(&mut lines, "retrain-");
     signal(&child, libc::SIGTERM);
     signal(&child, libc::SIGINT);
-    read_until(&mut lines, "another signal ends it at once");
+    read_until(&mut lines, "another signal stops it at once");
     assert!(child.try_wait().unwrap().is_none(), "two signals at once ended the process");
     signal(&child, libc::SIGTERM);
     assert_eq!(end(child).status.code(), Some(143));

@@ -100,7 +100,7 @@ fn a_redirect_that_leads_nowhere_is_an_error() {
 
 #[test]
 fn a_redirect_without_an_address_and_an_unasked_304_are_errors() {
-    for (status, why) in [("302 Found", "without saying where to"), ("304 Not Modified", "304")] {
+    for (status, why) in [("302 Found", "without a target"), ("304 Not Modified", "304")] {
         World::new(move |ask| ask.hub("HEAD", MAIN).then(|| Reply::new(status))).fail(&["config.json", why]);
         // And where the content should come.
         World::new(move |ask| ask.cdn().then(|| Reply::new(status))).fail(&["model.safetensors", why]);
