@@ -1,6 +1,9 @@
 //! On a CUDA device, as training and the search ask for it: while a step is computed the next ones are asked for.
 
-use crate::work::{Work, median, milliseconds};
+use crate::{
+    gpu_calls::{Calls, CountingGpu},
+    work::{Work, median, milliseconds},
+};
 use half::bf16;
 use lottery::{
     engine::{Engine, Goal, Machine, Update},
@@ -8,10 +11,7 @@ use lottery::{
     model::Bert,
     ops::{
         adamw::{AdamW, Moments},
-        cuda::{
-            Buffer, Format, Gpu, Matrix, Product, adamw,
-            counting::{Calls, Counting},
-        },
+        cuda::{Buffer, Format, Gpu, Matrix, Product, adamw},
         dropout::DropoutPlan,
         pending::pipelined,
         rng::{Purpose, Stream},
@@ -87,7 +87,7 @@ fn training(work: &Work, machine: &Machine, bert: &Bert, steps: usize) -> Result
 
 /// What one step asks of the device, when its memory has been taken.
 fn calls(gpu: &Rc<dyn Gpu>, format: Format, work: &Work) -> Result<Calls> {
-    let counting = Rc::new(Counting::new(gpu));
+    let counting = Rc::new(CountingGpu::new(gpu));
     let mut engine = trainer(&Machine::Cuda { gpu: counting.clone(), format }, &work.model())?;
     let plan = DropoutPlan { seed: 1, step: 0, hidden: 0.1, attention: 0.1 };
     for _ in 0..2 {

@@ -12,6 +12,8 @@
 mod counting;
 mod cpu;
 mod cuda;
+#[path = "../../tests/cuda/counting.rs"]
+mod gpu_calls;
 mod work;
 
 use lottery::{

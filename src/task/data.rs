@@ -14,8 +14,8 @@ use crate::file::read_all;
 /// Reads `<data_dir>/<folder>/train.tsv` and the task's dev files; the demo task is generated and reads nothing.
 ///
 /// # Errors
-/// Data: a missing folder (with the expected layout and what is there instead), a missing file, and all errors of
-/// [`super::read_tsv`].
+/// Data: a missing folder (with the expected layout and what is there instead), a missing or unreadable file, and all errors
+/// of [`parse`].
 pub fn load(spec: &TaskSpec, data_dir: &Path) -> Result<TaskData> {
     if spec.id == TaskId::Demo {
         return Ok(demo::data());

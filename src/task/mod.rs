@@ -14,4 +14,3 @@ pub use evaluate::{argmax, evaluate, majority_baseline};
 pub use example::{Example, Label, TaskData};
 pub use glue::{Columns, Labels, TaskId, TaskSpec};
 pub use metrics::{MetricId, Predictions, compute};
-pub use tsv::read_tsv;

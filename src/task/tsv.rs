@@ -5,24 +5,16 @@ mod refusal;
 use std::path::Path;
 
 use super::{Columns, Example, Label, Labels, TaskSpec};
-use crate::{
-    error::{Error, Result},
-    file::read_all,
-};
+use crate::error::{Error, Result};
 
-/// Reads the labelled examples of one file, in file order.
+/// The labelled examples of one file with this content, in file order. `path` is only used in error messages.
 ///
 /// Columns are found by the names in the header, which may follow a byte-order mark; other columns are ignored. Lines end in
 /// LF or CRLF; empty lines are skipped. A quote is an ordinary character.
 ///
 /// # Errors
-/// Data, naming file and line: unreadable file, another kind of file, missing or duplicate column, row with too few columns
+/// Data, naming file and line: another kind of file, missing or duplicate column, row with too few columns
 /// or with quotes around a tab, unknown label, invalid UTF-8, NUL, no rows.
-pub fn read_tsv(spec: &TaskSpec, path: &Path) -> Result<Vec<Example>> {
-    parse(spec, path, &read_all(path)?)
-}
-
-/// `path` is only used in error messages.
 pub(super) fn parse(spec: &TaskSpec, path: &Path, bytes: &[u8]) -> Result<Vec<Example>> {
     rows(spec, path, bytes).map_err(|error| refusal::other_kind(spec, path, bytes).unwrap_or(error))
 }

@@ -6,16 +6,14 @@ use std::{
     time::Duration,
 };
 
+use super::counting::{Calls, CountingGpu};
 use lottery::{
     engine::{Goal, Machine, Update},
     error::Result,
     model::{Bert, Head, LayerShape},
     ops::{
         adamw::{AdamW, Moments},
-        cuda::{
-            Argument, Format, Gpu, Grid, Product,
-            counting::{Calls, Counting},
-        },
+        cuda::{Argument, Format, Gpu, Grid, Product},
         dropout::DropoutPlan,
         pending::Pending,
     },
@@ -36,7 +34,7 @@ const UPDATE: Update = Update { optimizer: &OPTIMIZER, learning_rate: 1e-3, clip
 /// What the third of three steps asks of a device that keeps nothing of what it is given.
 fn third_step(bert: &Bert, packed: &Packed, goal: Goal) -> Calls {
     let gpu: Rc<dyn Gpu> = Rc::new(Nothing(Cell::new(256)));
-    let counting = Rc::new(Counting::new(&gpu));
+    let counting = Rc::new(CountingGpu::new(&gpu));
     let machine = Machine::Cuda { gpu: counting.clone(), format: Format::Bf16 };
     let mut engine = machine.trainer(bert.clone(), Moments::zeros(bert.params.data.len())).unwrap();
     let mut steps = Vec::new();

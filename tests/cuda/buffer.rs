@@ -2,9 +2,10 @@
 
 use std::rc::Rc;
 
+use super::counting::CountingGpu;
 use lottery::{
     error::Error,
-    ops::cuda::{Argument, Buffer, Gpu, counting::Counting},
+    ops::cuda::{Argument, Buffer, Gpu},
 };
 
 use crate::{altered::Altered, support::devices};
@@ -12,7 +13,7 @@ use crate::{altered::Altered, support::devices};
 #[test]
 fn a_buffer_that_grows_slowly_is_seldom_taken_anew() {
     for gpu in devices("growing") {
-        let counting = Rc::new(Counting::new(&gpu));
+        let counting = Rc::new(CountingGpu::new(&gpu));
         let gpu: Rc<dyn Gpu> = counting.clone();
         let buffer = Buffer::new(&gpu);
         for bytes in 1000..2000 {

@@ -12,6 +12,7 @@ mod attention;
 mod buffer;
 mod compiled;
 mod convert;
+mod counting;
 mod device;
 #[cfg(feature = "cuda")]
 mod driver;

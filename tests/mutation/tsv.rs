@@ -3,7 +3,7 @@
 use super::{harness, table, told, world};
 use lottery::{
     choice::Choice,
-    task::{Columns, Labels, TaskId, TaskSpec, load, read_tsv},
+    task::{Columns, Labels, TaskId, TaskSpec, load},
 };
 use std::fs;
 
@@ -46,10 +46,6 @@ fn any_table_is_read_or_refused() {
         harness::show(spec.folder, &file);
         let path = dir.join(spec.folder).join("train.tsv");
         fs::write(&path, file).unwrap();
-        if random.chance(50) {
-            told(read_tsv(spec, &path));
-        } else {
-            told(load(spec, dir));
-        }
+        told(load(spec, dir));
     });
 }

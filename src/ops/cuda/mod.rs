@@ -11,7 +11,6 @@ pub mod attention;
 pub mod bias;
 mod chunks;
 pub mod convert;
-pub mod counting;
 #[cfg(feature = "cuda")]
 pub mod driver;
 pub mod dropout;

@@ -107,15 +107,6 @@ fn the_few_broken_rows_of_qqp_are_left_out_and_many_are_an_error() {
 }
 
 #[test]
-fn a_missing_file_is_named() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("dev.tsv");
-    let error = read_tsv(TaskId::Rte.spec(), &path).unwrap_err();
-    assert_eq!(error.exit_code(), 3);
-    assert!(error.to_string().starts_with(&format!("cannot read {}", path.display())), "{error}");
-}
-
-#[test]
 fn another_kind_of_file_is_named_whatever_its_lines_lack() {
     let wide: Vec<u8> =
         "\u{feff}sentence\tlabel\nfine\t1\n".encode_utf16().flat_map(u16::to_le_bytes).collect();

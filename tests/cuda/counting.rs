@@ -1,10 +1,15 @@
-//! What is asked of a device, counted.
+//! A device that counts the calls it gets.
 
-use super::{Argument, Gpu, Grid, Product};
-use crate::{error::Result, ops::pending::Pending};
+use lottery::{
+    error::Result,
+    ops::{
+        cuda::{Argument, Gpu, Grid, Product},
+        pending::Pending,
+    },
+};
 use std::{cell::Cell, fmt, rc::Rc};
 
-/// How often each thing was asked for.
+/// The number of calls of each kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Calls {
     pub kernels: usize,
@@ -15,14 +20,14 @@ pub struct Calls {
     /// To the device, and from it without waiting.
     pub uploads: usize,
     pub fetches: usize,
-    /// The host stands still until the device is done: `download` and `wait`.
+    /// Calls that wait for the device: `download` and `wait`.
     pub waits: usize,
-    /// Memory taken from the device.
+    /// Allocations of device memory.
     pub allocations: usize,
 }
 
 impl Calls {
-    /// What the device has to begin, one by one.
+    /// The number of operations that the device has to launch.
     pub fn launches(&self) -> usize {
         self.kernels + self.products + self.copies + self.clears + self.uploads + self.fetches
     }
@@ -40,18 +45,18 @@ impl fmt::Display for Calls {
     }
 }
 
-/// A device of which all that is asked is counted.
-pub struct Counting {
+/// Passes all calls on to a device, and counts them.
+pub struct CountingGpu {
     gpu: Rc<dyn Gpu>,
     calls: Cell<Calls>,
 }
 
-impl Counting {
+impl CountingGpu {
     pub fn new(gpu: &Rc<dyn Gpu>) -> Self {
         Self { gpu: gpu.clone(), calls: Cell::default() }
     }
 
-    /// Those since the last time.
+    /// The calls since the last time.
     pub fn take(&self) -> Calls {
         self.calls.take()
     }
@@ -63,7 +68,7 @@ impl Counting {
     }
 }
 
-impl Gpu for Counting {
+impl Gpu for CountingGpu {
     fn allocate(&self, bytes: usize) -> Result<u64> {
         self.count(|calls| calls.allocations += 1);
         self.gpu.allocate(bytes)
