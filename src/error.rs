@@ -6,8 +6,8 @@ pub use text::{excerpt, message, printable};
 
 use std::{fs, path::Path};
 
-/// What went wrong, in one paragraph that names the file or key and the remedy. It is displayed as a [`message`], whatever
-/// text from files it contains.
+/// What went wrong, in one paragraph that names the file or key and the remedy. It is displayed as a [`message`],
+/// whatever text from files it contains.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// An invalid command line or configuration (exit code 2).

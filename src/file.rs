@@ -26,8 +26,8 @@ pub fn open(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Opens a regular file of the store for appending, creating it if need be. A symbolic link in its place is an error, since
-/// its target may lie outside the store.
+/// Opens a regular file of the store for appending, creating it if need be. A symbolic link in its place is an error,
+/// since its target may lie outside the store.
 pub fn append(path: &Path) -> io::Result<File> {
     let file = no_follow(File::options().read(true).append(true).create(true)).open(path)?;
     must_be_regular(&file.metadata()?)?;

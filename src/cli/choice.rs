@@ -7,7 +7,8 @@ use clap::{
 };
 use std::ffi::OsStr;
 
-/// Shows the names in help and completions, and takes any word: the configuration reads it, with those of files and `--set`.
+/// Shows the names in help and completions, and takes any word: the configuration reads it, with those of files and
+/// `--set`.
 #[derive(Clone)]
 pub struct OneOf(Vec<(&'static str, &'static str)>);
 

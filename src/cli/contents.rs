@@ -6,8 +6,8 @@ use std::{
     path::Path,
 };
 
-/// The label of each record's model: its name, with the start of the differing hash where models of one name differ. A model
-/// found under several names has the first of them.
+/// The label of each record's model: its name, with the start of the differing hash where models of one name differ. A
+/// model found under several names has the first of them.
 pub fn model_labels(summaries: &[&Summary]) -> Vec<String> {
     let contents = configs_filled_in(summaries);
     let mut names: BTreeMap<&[String; 3], &str> = BTreeMap::new();
@@ -30,8 +30,8 @@ pub fn model_labels(summaries: &[&Summary]) -> Vec<String> {
     contents.iter().map(|content| labels[content].clone()).collect()
 }
 
-/// Hashes of weights, tokenizer and config. Records of earlier versions have no hash of the config; where all other records
-/// of the same weights have one and the same, it is theirs too.
+/// Hashes of weights, tokenizer and config. Records of earlier versions have no hash of the config; where all other
+/// records of the same weights have one and the same, it is theirs too.
 fn configs_filled_in(summaries: &[&Summary]) -> Vec<[String; 3]> {
     let mut known: BTreeMap<[&str; 2], BTreeSet<&str>> = BTreeMap::new();
     let files = |model: &Model| -> [String; 2] { [model.sha256.clone(), model.tokenizer.clone()] };
@@ -50,8 +50,8 @@ fn configs_filled_in(summaries: &[&Summary]) -> Vec<[String; 3]> {
     summaries.iter().map(content).collect()
 }
 
-/// The label of each record's data, the folder and the first file that differs; `None` where all records of the task have
-/// the same data.
+/// The label of each record's data, the folder and the first file that differs; `None` where all records of the task
+/// have the same data.
 pub fn data_labels(summaries: &[&Summary]) -> Vec<Option<String>> {
     let mut by_task: BTreeMap<&str, BTreeMap<&Data, &str>> = BTreeMap::new();
     for summary in summaries {

@@ -13,8 +13,8 @@ pub fn print(text: &str) -> Result<()> {
     }
 }
 
-/// Writes one line or several to stderr, with everything escaped that would act on a terminal. A failure is ignored: the
-/// reader of a pipe may have closed it, and the run continues.
+/// Writes one line or several to stderr, with everything escaped that would act on a terminal. A failure is ignored:
+/// the reader of a pipe may have closed it, and the run continues.
 pub fn to_stderr(line: &str) {
     let _ = writeln!(std::io::stderr(), "{}", printable(line));
 }

@@ -1,5 +1,5 @@
-//! The first SIGINT, SIGTERM, SIGHUP (terminal closed) or SIGUSR1 (which Slurm can send before its time limit) asks the work
-//! to stop where it can be resumed; a second one ends the process at once.
+//! The first SIGINT, SIGTERM, SIGHUP (terminal closed) or SIGUSR1 (which Slurm can send before its time limit) asks the
+//! work to stop where it can be resumed; a second one ends the process at once.
 
 use super::output::to_stderr;
 use crate::error::{Error, Result};
@@ -45,7 +45,8 @@ pub fn survive_large_files() {
     }
 }
 
-/// Signals within this time of the first one count as the same request: `timeout` signals both the process and its group.
+/// Signals within this time of the first one count as the same request: `timeout` signals both the process and its
+/// group.
 const ONE_REQUEST: Duration = Duration::from_secs(1);
 
 /// A flag that is set by the first signal.

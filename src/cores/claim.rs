@@ -27,8 +27,8 @@ impl Claim {
     }
 }
 
-/// The cores that this process may use: of those that it is bound to, as many as its control group lets it use at the same
-/// time. Which of them is arbitrary, but the same for all processes of the group.
+/// The cores that this process may use: of those that it is bound to, as many as its control group lets it use at the
+/// same time. Which of them is arbitrary, but the same for all processes of the group.
 fn allowed() -> BTreeSet<usize> {
     let most = available_parallelism().map_or(1, usize::from);
     let bound = affinity().filter(|cores| !cores.is_empty());
@@ -47,9 +47,9 @@ fn affinity() -> Option<BTreeSet<usize>> {
     None
 }
 
-/// The number of threads of a process on these cores beside others, given by the names of their claims; a process without a
-/// claim counts as the last. Each core is divided equally among the processes that share it, after what other processes were
-/// given explicitly is taken off.
+/// The number of threads of a process on these cores beside others, given by the names of their claims; a process
+/// without a claim counts as the last. Each core is divided equally among the processes that share it, after what other
+/// processes were given explicitly is taken off.
 pub fn threads(own: Option<&OsString>, cores: &BTreeSet<usize>, others: &BTreeMap<OsString, Claim>) -> usize {
     let part = |core: &usize| {
         let (mut sharing, mut taken) = (1.0, 0.0);

@@ -64,8 +64,8 @@ impl fmt::Display for Share {
     }
 }
 
-/// Sets up the threads for [`compute`]: `requested` of them, otherwise the share of this process; where others cannot be
-/// counted, `fallback` or all cores.
+/// Sets up the threads for [`compute`]: `requested` of them, otherwise the share of this process; where others cannot
+/// be counted, `fallback` or all cores.
 ///
 /// # Errors
 /// Internal: the threads cannot be started.

@@ -1,5 +1,5 @@
-//! Text from outside (files, paths, arguments, programs) made safe to print or record: control and invisible characters are
-//! escaped, and long text is shortened.
+//! Text from outside (files, paths, arguments, programs) made safe to print or record: control and invisible characters
+//! are escaped, and long text is shortened.
 
 use std::borrow::Cow;
 
@@ -7,8 +7,8 @@ use std::borrow::Cow;
 const MESSAGE: usize = 2000;
 const EXCERPT: usize = 80;
 
-/// Keeps line breaks and tabs; other control characters, and those that are invisible or change the writing direction, are
-/// escaped as in Rust: `\r`, `\u{1b}`.
+/// Keeps line breaks and tabs; other control characters, and those that are invisible or change the writing direction,
+/// are escaped as in Rust: `\r`, `\u{1b}`.
 pub fn printable(text: &str) -> Cow<'_, str> {
     escaped(text, |c| acts(c) && c != '\n' && c != '\t')
 }

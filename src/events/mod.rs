@@ -24,8 +24,8 @@ pub trait Recorder {
     fn path(&self) -> &Path;
 }
 
-/// Whether the `n`th of `total` steps or epochs is recorded: the first, the last and evenly spaced ones, the same in every
-/// process.
+/// Whether the `n`th of `total` steps or epochs is recorded: the first, the last and evenly spaced ones, the same in
+/// every process.
 fn is_kept(n: u64, total: u64) -> bool {
     n == 1 || n == total || n.is_multiple_of(total.div_ceil(KEPT).max(1))
 }

@@ -8,7 +8,8 @@ use std::{
 
 use super::bar;
 
-/// Held until dropped. It only saves work: without locks, every process downloads the file, and all write the same bytes.
+/// Held until dropped. It only saves work: without locks, every process downloads the file, and all write the same
+/// bytes.
 pub(super) struct Lock(#[expect(dead_code, reason = "an open file is what holds the lock")] Option<File>);
 
 impl Lock {

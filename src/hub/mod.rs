@@ -1,7 +1,8 @@
 //! Models from the Hugging Face hub, in the same cache as Python's `huggingface_hub`.
 //!
-//! No response of a server is trusted: names that become paths are checked in `name`, redirects are followed in `client` so
-//! that the token is sent only to the host it is for, and a file enters the cache only if its length and hash are right.
+//! No response of a server is trusted: names that become paths are checked in `name`, redirects are followed in
+//! `client` so that the token is sent only to the host it is for, and a file enters the cache only if its length and
+//! hash are right.
 
 mod backoff;
 mod bar;

@@ -92,8 +92,8 @@ pub(super) fn file_parts(file: &str) -> Option<Vec<&str>> {
 /// Leaves room for a suffix within the 255 bytes of most file systems.
 const MAX_COMPONENT: usize = 200;
 
-/// Whether this is a plain name of a file or folder on every system: no separator, drive or stream, no `.` or `..`, and no
-/// trailing characters that Windows strips.
+/// Whether this is a plain name of a file or folder on every system: no separator, drive or stream, no `.` or `..`, and
+/// no trailing characters that Windows strips.
 pub(super) fn is_component(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= MAX_COMPONENT

@@ -1,8 +1,8 @@
 //! Scaled dot-product attention of packed sequences, a (sequence, head) at a time, with softmax and dropout inside
 //! (Vaswani et al. 2017, eq. 1): context = dropout(softmax(q kᵀ / √d)) v.
 //!
-//! The probabilities are not kept for the backward pass, only each row's peak and scale: computing them again, to the same
-//! bits, costs no more than writing and reading them.
+//! The probabilities are not kept for the backward pass, only each row's peak and scale: computing them again, to the
+//! same bits, costs no more than writing and reading them.
 
 use super::{
     Format, Shared,

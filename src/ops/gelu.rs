@@ -120,9 +120,9 @@ pub fn linear_forward(
     matmul(format, (n, o, i), View::rows(x, i), View::rows(w, i).t(), h, o, options);
 }
 
-/// dh ← (dy W) ⊙ gelu'(h), dy W being the gradient by a of a linear layer that reads it: (n, o) · (o, i) → (n, i).
-/// h (n, i) becomes gelu(h), which the gradient by that layer's weights needs: computed along with gelu'(h) it costs almost
-/// nothing, and it need not be kept.
+/// dh ← (dy W) ⊙ gelu'(h), dy W being the gradient by a of a linear layer that reads it: (n, o) · (o, i) → (n, i). h
+/// (n, i) becomes gelu(h), which the gradient by that layer's weights needs: computed along with gelu'(h) it costs
+/// almost nothing, and it need not be kept.
 pub fn linear_backward(
     format: Format,
     dy: &[f32],

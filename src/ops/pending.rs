@@ -3,8 +3,8 @@
 use crate::error::Result;
 use std::collections::VecDeque;
 
-/// The most values in flight in a [`Queue`]: enough that a device never waits for the host, few enough that failures are
-/// noticed soon.
+/// The most values in flight in a [`Queue`]: enough that a device never waits for the host, few enough that failures
+/// are noticed soon.
 pub const MAX_IN_FLIGHT: usize = 2;
 
 /// A value that is ready, or that a device is computing.
@@ -39,8 +39,8 @@ impl<T: 'static> Pending<T> {
     }
 }
 
-/// Values in the order in which they were requested, each with a key; the caller continues while a few of them are still in
-/// flight.
+/// Values in the order in which they were requested, each with a key; the caller continues while a few of them are
+/// still in flight.
 pub struct Queue<K, T>(VecDeque<(K, Pending<T>)>);
 
 impl<K, T> Default for Queue<K, T> {

@@ -7,8 +7,9 @@
 use crate::error::{Error, Result};
 use std::{env, sync::LazyLock};
 
-/// Limits the instruction set of the kernels: `avx512`, `avx2` or `base`. A suffix `+bf16` allows bf16 products even where no
-/// instruction computes them. The `gemm` crate, which computes the products of `base`, chooses its instructions itself.
+/// Limits the instruction set of the kernels: `avx512`, `avx2` or `base`. A suffix `+bf16` allows bf16 products even
+/// where no instruction computes them. The `gemm` crate, which computes the products of `base`, chooses its
+/// instructions itself.
 const LIMIT: &str = "LOTTERY_KERNELS";
 const BF16: &str = "+bf16";
 
@@ -70,7 +71,8 @@ static BF16_BY: LazyLock<Option<Bf16>> = LazyLock::new(|| {
     (requested && level() != Level::Base).then_some(Bf16::Rounded)
 });
 
-/// How bf16 products are computed; `None` if the machine does not support them and the environment does not ask for them.
+/// How bf16 products are computed; `None` if the machine does not support them and the environment does not ask for
+/// them.
 pub fn bf16() -> Option<Bf16> {
     *BF16_BY
 }

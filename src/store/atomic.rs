@@ -57,8 +57,8 @@ pub(super) fn remove(path: &Path) -> Result<()> {
     }
 }
 
-/// Makes renames and removals in this folder durable. Some file systems cannot sync folders, and a folder may be writable but
-/// not readable: neither is an error.
+/// Makes renames and removals in this folder durable. Some file systems cannot sync folders, and a folder may be
+/// writable but not readable: neither is an error.
 pub(super) fn sync_folder(dir: &Path) -> io::Result<()> {
     #[cfg(unix)]
     match File::open(dir).and_then(|dir| dir.sync_all()) {
@@ -79,8 +79,8 @@ pub(super) fn sync(file: &File) -> io::Result<()> {
     }
 }
 
-/// Whether fsync is merely unsupported, by the error codes of Linux, network file systems and FUSE. Failures to write data
-/// have other codes (EIO, ENOSPC, EDQUOT).
+/// Whether fsync is merely unsupported, by the error codes of Linux, network file systems and FUSE. Failures to write
+/// data have other codes (EIO, ENOSPC, EDQUOT).
 #[cfg(unix)]
 fn is_only_unsupported(error: &io::Error) -> bool {
     let none =

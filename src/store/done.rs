@@ -22,8 +22,8 @@ use crate::{
 /// Below this size a file is hashed as fast as its hash is looked up.
 const SMALL: u64 = 1 << 20;
 
-/// A finished stage with the contents of its `stage.json`. All its files are there, except those that were removed to save
-/// disk space.
+/// A finished stage with the contents of its `stage.json`. All its files are there, except those that were removed to
+/// save disk space.
 #[derive(Clone, Debug)]
 pub struct Done {
     id: StageId,

@@ -1,13 +1,13 @@
 //! A cache of file hashes: each is computed once for as long as the file does not change.
 //!
-//! A hash is cached with the file's device, inode, size, modification and change time. The change time is set by the system,
-//! so a program that restores the modification time after changing the content is detected too. A file changed less than
-//! two seconds ago is hashed but not cached, since the next change may get the same times (git's "racy" files). Damage that
-//! changes no time, such as a bit lost by the disk, is not detected while the hash is cached.
+//! A hash is cached with the file's device, inode, size, modification and change time. The change time is set by the
+//! system, so a program that restores the modification time after changing the content is detected too. A file changed
+//! less than two seconds ago is hashed but not cached, since the next change may get the same times (git's "racy"
+//! files). Damage that changes no time, such as a bit lost by the disk, is not detected while the hash is cached.
 //!
-//! Hashes of small files are cached in memory only, since reading the file is as fast as looking it up; those of large files
-//! also in `<store>/cache/hashes.json`. That file only saves time: if it is damaged or cannot be written it is ignored, and
-//! it can be removed at any time.
+//! Hashes of small files are cached in memory only, since reading the file is as fast as looking it up; those of large
+//! files also in `<store>/cache/hashes.json`. That file only saves time: if it is damaged or cannot be written it is
+//! ignored, and it can be removed at any time.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -224,8 +224,8 @@ fn seal(files: &BTreeMap<String, Entry>) -> Result<String> {
     Ok(blake3::hash(canonical_json(&json!(files))?.as_bytes()).to_hex().to_string())
 }
 
-/// The key of an entry; `None` if the path is not UTF-8. The device is part of it, since on machines that share a store the
-/// same path may be different files.
+/// The key of an entry; `None` if the path is not UTF-8. The device is part of it, since on machines that share a store
+/// the same path may be different files.
 fn key(kind: HashKind, path: &Path, metadata: &Metadata) -> Option<String> {
     let path = std::path::absolute(path).ok()?;
     let kind = match kind {

@@ -1,9 +1,10 @@
 //! Locks between processes on one machine and between machines that share a folder.
 //!
-//! On one machine the lock is the system's (`flock`): it dies with its process, however that ends. Some shared file systems
-//! do not see such locks across machines, so the holder also keeps a lease beside the lock: a file with a unique name in it,
-//! which the holder keeps rewriting (its heartbeat). Another machine takes the lease over once it has watched it for
-//! [`patience`] without a change. Only the watcher's monotonic clock counts; wall clocks may differ and jump.
+//! On one machine the lock is the system's (`flock`): it dies with its process, however that ends. Some shared file
+//! systems do not see such locks across machines, so the holder also keeps a lease beside the lock: a file with a
+//! unique name in it, which the holder keeps rewriting (its heartbeat). Another machine takes the lease over once it
+//! has watched it for [`patience`] without a change. Only the watcher's monotonic clock counts; wall clocks may differ
+//! and jump.
 
 use super::links::is_link;
 use super::{deserialize_name, locks};
@@ -99,8 +100,8 @@ impl Holder {
     }
 }
 
-/// Whether some process holds or shares this lock, on this or another machine; for display, since it compares their clocks.
-/// Nothing is created.
+/// Whether some process holds or shares this lock, on this or another machine; for display, since it compares their
+/// clocks. Nothing is created.
 pub fn is_held(lock: &Path) -> bool {
     locks::is_held(lock) || Holder::of(lock).is_some_and(|holder| holder.lives_elsewhere(lock))
 }
@@ -304,8 +305,8 @@ impl Drop for Lease {
     }
 }
 
-/// One line of a fixed length, so that a heartbeat overwrites all of the one before. A reader that sees it half written takes
-/// it for a change, which is right.
+/// One line of a fixed length, so that a heartbeat overwrites all of the one before. A reader that sees it half written
+/// takes it for a change, which is right.
 fn write(lease: &mut File, holder: &Holder) -> std::io::Result<()> {
     let text = serde_json::to_string(holder)?;
     lease.rewind()?;

@@ -1,8 +1,8 @@
 //! Symbolic links in a store.
 //!
-//! The store's own path may contain links, and its `stages` may be one, since weights are large and may be kept on another
-//! disk. Other links are followed for reading only. Nothing is written or removed through them: the link itself is removed,
-//! or reported.
+//! The store's own path may contain links, and its `stages` may be one, since weights are large and may be kept on
+//! another disk. Other links are followed for reading only. Nothing is written or removed through them: the link itself
+//! is removed, or reported.
 
 use std::{
     fs,
@@ -32,8 +32,8 @@ pub fn refuse_link(dir: &Path) -> Result<()> {
     )))
 }
 
-/// The first link among the folders from `root` down to `path`; `path` itself may be a link, and so may the folder `may_be`
-/// in `root`. A path outside the root counts as a link.
+/// The first link among the folders from `root` down to `path`; `path` itself may be a link, and so may the folder
+/// `may_be` in `root`. A path outside the root counts as a link.
 pub(super) fn link_on_the_way(root: &Path, path: &Path, may_be: &str) -> Option<PathBuf> {
     let Ok(below) = path.strip_prefix(root) else { return Some(path.to_owned()) };
     let mut folder = root.to_owned();

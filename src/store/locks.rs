@@ -1,7 +1,7 @@
 //! File locks, which die with their process.
 //!
-//! The garbage collector removes lock files that nobody holds. So a lock counts only if its file still has its name: otherwise
-//! two processes could hold locks on two different files of the same name.
+//! The garbage collector removes lock files that nobody holds. So a lock counts only if its file still has its name:
+//! otherwise two processes could hold locks on two different files of the same name.
 
 use std::{
     fs::{File, TryLockError},

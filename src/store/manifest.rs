@@ -1,7 +1,7 @@
 //! `stage.json`: its keys, and the checks before it is used.
 //!
-//! It contains a hash of itself, the `seal`, over everything but the marks of removed files. Manifests written before seals
-//! existed have none and are accepted.
+//! It contains a hash of itself, the `seal`, over everything but the marks of removed files. Manifests written before
+//! seals existed have none and are accepted.
 
 use serde_json::{Map, Value};
 
@@ -14,8 +14,8 @@ pub(super) const MANIFEST: &str = "stage.json";
 /// The folder with the state of a stage that can be resumed; no file of a finished one.
 pub(super) const CHECKPOINT: &str = "checkpoint";
 
-/// The mark of a file that was removed to save disk space. It is set before the file is removed, and cleared after the file
-/// is restored; so a marked file that exists may be incomplete.
+/// The mark of a file that was removed to save disk space. It is set before the file is removed, and cleared after the
+/// file is restored; so a marked file that exists may be incomplete.
 pub(super) const REMOVED: &str = "removed";
 
 /// The key of a removed file for the programs that are known to compute different bits.

@@ -11,16 +11,17 @@
 //! A finished stage never changes, so reading it takes no lock. Weights, however, may be removed to save disk space and
 //! restored later; a process that needs them shares the stage's lock ([`Store::pin_or_restore`]).
 //!
-//! What "found in the store" guarantees: `stage.json` is as it was written (it contains a hash of itself, except for the
-//! marks of removed files) and belongs to this stage, and every file that it lists and that was not removed has the
-//! recorded size and BLAKE3 hash. Hashes of large files are cached for as long as the file's device, inode, size and times
-//! stay the same ([`hashes`]). So a change by a program is always detected, and corruption by the disk is detected when
-//! the file is read for its content: weights are hashed again whenever they are loaded ([`Done::verified_path`]). Stages
-//! written before `stage.json` had its hash are accepted without it; their files are verified all the same.
+//! What "found in the store" guarantees: `stage.json` is as it was written (it contains a hash of itself, except for
+//! the marks of removed files) and belongs to this stage, and every file that it lists and that was not removed has the
+//! recorded size and BLAKE3 hash. Hashes of large files are cached for as long as the file's device, inode, size and
+//! times stay the same ([`hashes`]). So a change by a program is always detected, and corruption by the disk is
+//! detected when the file is read for its content: weights are hashed again whenever they are loaded
+//! ([`Done::verified_path`]). Stages written before `stage.json` had its hash are accepted without it; their files are
+//! verified all the same.
 //!
-//! Nothing in a store is trusted to have been written by this program: names are checked ([`is_name`]), only regular files
-//! of a plausible size are opened ([`crate::file`]), and nothing is removed through symbolic links other than `stages`
-//! ([`refuse_link`]).
+//! Nothing in a store is trusted to have been written by this program: names are checked ([`is_name`]), only regular
+//! files of a plausible size are opened ([`crate::file`]), and nothing is removed through symbolic links other than
+//! `stages` ([`refuse_link`]).
 
 mod atomic;
 mod canonical;

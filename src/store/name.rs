@@ -7,8 +7,8 @@ use serde::{Deserialize, Deserializer, de};
 /// File systems allow 255 bytes; the rest is for suffixes.
 const LONGEST: usize = 240;
 
-/// Whether a text can be the name of a file or folder in a store: a single, visible path component without separators and
-/// control characters, and not too long. All names that are read from files or written are checked by this.
+/// Whether a text can be the name of a file or folder in a store: a single, visible path component without separators
+/// and control characters, and not too long. All names that are read from files or written are checked by this.
 pub fn is_name(text: &str) -> bool {
     let mut components = Path::new(text).components();
     let one =

@@ -9,8 +9,8 @@ use crate::error::{Error, Result};
 
 /// The labelled examples of one file with this content, in file order. `path` is only used in error messages.
 ///
-/// Columns are found by the names in the header, which may follow a byte-order mark; other columns are ignored. Lines end in
-/// LF or CRLF; empty lines are skipped. A quote is an ordinary character.
+/// Columns are found by the names in the header, which may follow a byte-order mark; other columns are ignored. Lines
+/// end in LF or CRLF; empty lines are skipped. A quote is an ordinary character.
 ///
 /// # Errors
 /// Data, naming file and line: another kind of file, missing or duplicate column, row with too few columns

@@ -1,7 +1,7 @@
 //! Panics inside the `tokenizers` library, turned into errors.
 //!
-//! The library unwraps what it reads from files in many places, so a damaged file can cause a panic when it is loaded, or
-//! later when a text uses the damaged part.
+//! The library unwraps what it reads from files in many places, so a damaged file can cause a panic when it is loaded,
+//! or later when a text uses the damaged part.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -13,8 +13,8 @@ thread_local! {
     static DEPTH: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Runs `work` on this thread. A panic is not printed, but its message is returned as an error. What `work` has changed must
-/// not be used after a panic.
+/// Runs `work` on this thread. A panic is not printed, but its message is returned as an error. What `work` has changed
+/// must not be used after a panic.
 pub(super) fn catch_panic<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     silence();
     DEPTH.set(DEPTH.get() + 1);

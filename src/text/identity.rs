@@ -1,8 +1,8 @@
 //! The hash of a tokenizer, which enters stage ids and the names of cached tokens.
 //!
-//! Earlier versions hashed `tokenizer.json`, or `vocab.txt` with `tokenizer_config.json`, and read no other file. As long as
-//! the tokens are the same as in these versions, so is the hash, and their stores remain valid; otherwise everything else
-//! that determines the tokens is hashed too.
+//! Earlier versions hashed `tokenizer.json`, or `vocab.txt` with `tokenizer_config.json`, and read no other file. As
+//! long as the tokens are the same as in these versions, so is the hash, and their stores remain valid; otherwise
+//! everything else that determines the tokens is hashed too.
 
 use serde_json::{Value, json};
 use tokenizers::AddedToken;

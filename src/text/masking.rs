@@ -1,5 +1,5 @@
-//! Masking: which tokens a masked language model has to predict, and what it sees in their place (Devlin et al. 2019, "BERT:
-//! Pre-training of Deep Bidirectional Transformers", sections 3.1 and A.1).
+//! Masking: which tokens a masked language model has to predict, and what it sees in their place (Devlin et al. 2019,
+//! "BERT: Pre-training of Deep Bidirectional Transformers", sections 3.1 and A.1).
 
 use super::{SpecialIds, Tokenizer};
 use crate::error::{Error, Result};
@@ -7,8 +7,8 @@ use crate::ops::rng::{Purpose, Stream};
 
 /// BERT's masking rule over one vocabulary.
 ///
-/// A mask is a pure function of (seed, epoch, sequence): training that resumes from a checkpoint draws the same one, whatever
-/// the batches and threads.
+/// A mask is a pure function of (seed, epoch, sequence): training that resumes from a checkpoint draws the same one,
+/// whatever the batches and threads.
 #[derive(Clone, Debug)]
 pub struct Masking {
     rate: f64,

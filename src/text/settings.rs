@@ -1,10 +1,10 @@
 //! How transformers 5 sets up the tokenizer of a model folder.
 //!
-//! Its `BertTokenizer` takes the vocabulary alone from `tokenizer.json` or `vocab.txt`; the letter case, accents, Chinese
-//! characters and the special tokens come from `tokenizer_config.json`. Only for the class `PreTrainedTokenizerFast` does
-//! `tokenizer.json` count as a whole. Added tokens are those of `added_tokens_decoder` in the config, or else those of
-//! `special_tokens_map.json`, `added_tokens.json` and `tokenizer.json` together. The ids of all that are compared with
-//! transformers' own in `tests/golden/folders.json`.
+//! Its `BertTokenizer` takes the vocabulary alone from `tokenizer.json` or `vocab.txt`; the letter case, accents,
+//! Chinese characters and the special tokens come from `tokenizer_config.json`. Only for the class
+//! `PreTrainedTokenizerFast` does `tokenizer.json` count as a whole. Added tokens are those of `added_tokens_decoder`
+//! in the config, or else those of `special_tokens_map.json`, `added_tokens.json` and `tokenizer.json` together. The
+//! ids of all that are compared with transformers' own in `tests/golden/folders.json`.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 

@@ -2,9 +2,9 @@
 
 use super::{Encoded, Tokenizer};
 
-/// The fraction of unknown tokens from which there is a warning. With all-MiniLM-L6-v2 it is 0 in each split of CoLA, SST-2,
-/// MRPC, STS-B, RTE and WNLI, and in the demo; if upper case is kept, which this vocabulary lacks, it is 10 to 18 % (0.06 %
-/// or less in SST-2, which is in lower case).
+/// The fraction of unknown tokens from which there is a warning. With all-MiniLM-L6-v2 it is 0 in each split of CoLA,
+/// SST-2, MRPC, STS-B, RTE and WNLI, and in the demo; if upper case is kept, which this vocabulary lacks, it is 10 to
+/// 18 % (0.06 % or less in SST-2, which is in lower case).
 const NOTABLE: f64 = 0.02;
 
 impl Tokenizer {

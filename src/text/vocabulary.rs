@@ -144,7 +144,8 @@ fn count_words(lines: &[&str], lowercase: bool) -> Result<BTreeMap<String, u64>>
     cores::compute(|| lines.par_iter().try_fold(BTreeMap::new, count).try_reduce(BTreeMap::new, sum))
 }
 
-/// The words without those that have a character beyond the [`MAX_CHARACTERS`] most frequent ones: they will be `[UNK]`.
+/// The words without those that have a character beyond the [`MAX_CHARACTERS`] most frequent ones: they will be
+/// `[UNK]`.
 fn of_common_characters(mut words: BTreeMap<String, u64>) -> BTreeMap<String, u64> {
     let mut counts: BTreeMap<char, u64> = BTreeMap::new();
     for (word, count) in &words {

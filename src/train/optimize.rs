@@ -1,5 +1,5 @@
-//! The training loop: epochs of shuffled packed batches, AdamW, global clipping, a linear schedule; the last weights are
-//! kept. It minimises an [`Objective`].
+//! The training loop: epochs of shuffled packed batches, AdamW, global clipping, a linear schedule; the last weights
+//! are kept. It minimises an [`Objective`].
 
 use super::{
     checkpoint::{Checkpoints, Evaluation, Position},

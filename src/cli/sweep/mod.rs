@@ -269,8 +269,8 @@ pub fn run(arguments: &SweepArgs) -> Result<()> {
     }
 }
 
-/// Warns of what will keep runs from starting, which may be hours from now. Only a warning: the machines of a cluster may see
-/// other files.
+/// Warns of what will keep runs from starting, which may be hours from now. Only a warning: the machines of a cluster
+/// may see other files.
 fn warn_of_obstacles(sweep: &Sweep, store: &Store) -> Result<()> {
     let (mut preflight, mut obstacles) = (Preflight::default(), BTreeMap::<String, usize>::new());
     for (run, fate) in sweep.runs.iter().zip(fate::standing(sweep, store)?) {

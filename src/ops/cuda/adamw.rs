@@ -51,8 +51,8 @@ pub fn norm_scratch(len: usize) -> usize {
     len.div_ceil(SQUARES_PER_BLOCK) * 8
 }
 
-/// Completes the outcome of the step before, in which the loss stands already: the norm of the gradient (len), the factor
-/// that brings it down to `clip` (0 = no clipping), and whether the step may be taken. `scratch` has room for
+/// Completes the outcome of the step before, in which the loss stands already: the norm of the gradient (len), the
+/// factor that brings it down to `clip` (0 = no clipping), and whether the step may be taken. `scratch` has room for
 /// `norm_scratch(len)` bytes.
 pub fn judge(gpu: &dyn Gpu, gradient: u64, len: usize, clip: f64, outcome: u64, scratch: u64) -> Result<()> {
     let parts = len.div_ceil(SQUARES_PER_BLOCK);
@@ -75,8 +75,8 @@ pub fn judge(gpu: &dyn Gpu, gradient: u64, len: usize, clip: f64, outcome: u64, 
 }
 
 /// One step on the weights (len), number `steps` counted from 1, if the outcome allows it; else nothing. The gradient
-/// and both moments are as long, and `copy`, the weights in bf16, which is rewritten. `decays` has one byte for every 16
-/// elements: 1 where weight decay applies. The gradient is left as it is.
+/// and both moments are as long, and `copy`, the weights in bf16, which is rewritten. `decays` has one byte for every
+/// 16 elements: 1 where weight decay applies. The gradient is left as it is.
 #[allow(clippy::too_many_arguments)]
 pub fn step(
     gpu: &dyn Gpu,

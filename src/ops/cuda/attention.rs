@@ -23,8 +23,8 @@ pub struct Shape {
     pub rows: usize,
 }
 
-/// Rows of queries, keys, values or the context, or of their gradients, inside a wider matrix: row `r` begins `r · stride`
-/// elements after the address, and head `h` has its columns from `h · head_size` on.
+/// Rows of queries, keys, values or the context, or of their gradients, inside a wider matrix: row `r` begins `r ·
+/// stride` elements after the address, and head `h` has its columns from `h · head_size` on.
 #[derive(Clone, Copy)]
 pub struct Rows {
     pub address: u64,
@@ -60,8 +60,8 @@ pub struct Mask<'a> {
     pub bits: u64,
 }
 
-/// Words that a mask's bits need: for each head and query one for 32 keys, of the longest sequence. None where no kernel
-/// keeps them, as all but those with tensor cores draw the mask again.
+/// Words that a mask's bits need: for each head and query one for 32 keys, of the longest sequence. None where no
+/// kernel keeps them, as all but those with tensor cores draw the mask again.
 pub fn words_of_bits(format: Format, shape: &Shape) -> usize {
     match Way::of_heads(format, shape.head_size) {
         Way::Mma(_) => shape.heads * bits_words(shape) * shape.rows,

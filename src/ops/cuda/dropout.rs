@@ -15,7 +15,8 @@ pub fn apply(gpu: &dyn Gpu, format: Format, mask: &Dropout, x: u64, len: usize) 
     gpu.launch(&named("dropout_apply", format), Grid::new(blocks(warps), THREADS), &all)
 }
 
-/// A site's mask as a kernel's parameters `seed, sequence, site, step, threshold, scale`; without one nothing is dropped.
+/// A site's mask as a kernel's parameters `seed, sequence, site, step, threshold, scale`; without one nothing is
+/// dropped.
 pub(super) fn arguments(mask: Option<&Dropout>) -> [Argument; 6] {
     let (seed, [sequence, site, step], threshold, scale) =
         mask.map_or((0, [0; 3], 0, 1.0), |m| (m.seed, m.id, m.threshold, m.scale));

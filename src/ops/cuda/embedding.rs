@@ -92,8 +92,8 @@ impl Users {
     }
 }
 
-/// d_table (rows, H) of f32: the row of each token += d[token], of d (T, H). Sums of the pieces of rows that have several
-/// go to `scratch`, then to the row in their order.
+/// d_table (rows, H) of f32: the row of each token += d[token], of d (T, H). Sums of the pieces of rows that have
+/// several go to `scratch`, then to the row in their order.
 pub fn backward(
     gpu: &dyn Gpu,
     format: Format,

@@ -1,6 +1,6 @@
-//! Sums over rows: each block of the kernels that have the rows adds up those of its part, and one launch at the end of a
-//! step adds up the parts of all sums, for each sum runs of neighbours first, then those in their order. A launch for each
-//! sum would take longer to begin than to add.
+//! Sums over rows: each block of the kernels that have the rows adds up those of its part, and one launch at the end of
+//! a step adds up the parts of all sums, for each sum runs of neighbours first, then those in their order. A launch for
+//! each sum would take longer to begin than to add.
 
 use super::{Argument, Buffer, Gpu, Grid};
 use crate::error::Result;
@@ -9,8 +9,8 @@ use std::{
     rc::Rc,
 };
 
-/// Rows of one part: few, so that some thousand rows are many more parts than a device has multiprocessors, and a few more
-/// rows do not double the time.
+/// Rows of one part: few, so that some thousand rows are many more parts than a device has multiprocessors, and a few
+/// more rows do not double the time.
 pub const ROWS_PER_PART: usize = 16;
 
 /// Threads of a block that adds up parts of 32 columns, in sixteen runs.

@@ -24,8 +24,8 @@ const EPILOGUE_COLUMNS: usize = 128;
 /// Most elements of `b` packed at a time (8 MiB), so that they stay in the last-level cache.
 const PACKED: usize = 1 << 21;
 
-// Buffers are taken out while they are used, and put back. So an epilogue that multiplies, or that enters rayon and there
-// takes up another task of the same product, finds none and makes its own.
+// Buffers are taken out while they are used, and put back. So an epilogue that multiplies, or that enters rayon and
+// there takes up another task of the same product, finds none and makes its own.
 thread_local! {
     /// A thread's packed block of `a`.
     static STRIPS: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };

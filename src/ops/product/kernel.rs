@@ -83,8 +83,8 @@ impl Tile {
     }
 }
 
-/// Defines a kernel's loop over packed steps, four at a time, around its `$step` and its `$write`, both of which may use
-/// the instructions `$features`; the sums begin as `$zero`. `MR` and `NR` are the kernel's.
+/// Defines a kernel's loop over packed steps, four at a time, around its `$step` and its `$write`, both of which may
+/// use the instructions `$features`; the sums begin as `$zero`. `MR` and `NR` are the kernel's.
 macro_rules! tile {
     ($name:ident, $features:literal, $zero:ident, $step:ident, $write:ident) => {
         /// # Safety

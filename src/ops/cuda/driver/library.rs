@@ -95,7 +95,8 @@ fn open_driver() -> Probe<c_int> {
     ))
 }
 
-/// Whether the driver supports the kernels: it must have the same major version of CUDA as their compiler, or a later one.
+/// Whether the driver supports the kernels: it must have the same major version of CUDA as their compiler, or a later
+/// one.
 pub fn check_kernels() -> Probe<()> {
     let driver = driver()?;
     let major = COMPILER.split('.').next().and_then(|major| major.parse().ok()).unwrap_or(0);

@@ -1,5 +1,5 @@
-//! Choosing and opening libcublasLt, and its functions. The choice matters: the library of a later CUDA than the driver's does
-//! not start, and another version may give different bits.
+//! Choosing and opening libcublasLt, and its functions. The choice matters: the library of a later CUDA than the
+//! driver's does not start, and another version may give different bits.
 #![allow(non_snake_case, clippy::too_many_arguments)]
 
 use std::{

@@ -14,14 +14,14 @@ use crate::error::Result;
 /// Workspace for cuBLASLt; NVIDIA recommends 32 MiB for compute capability 9.0.
 pub const WORKSPACE: usize = 32 << 20;
 
-/// Pinned host memory for uploads, in parts that are used in turn. Data is staged there, so that the caller may change or
-/// free the source at once and the host can run ahead of the device; a copy from pageable memory would be as safe, but the
-/// driver may wait for the stream first.
+/// Pinned host memory for uploads, in parts that are used in turn. Data is staged there, so that the caller may change
+/// or free the source at once and the host can run ahead of the device; a copy from pageable memory would be as safe,
+/// but the driver may wait for the stream first.
 const PART: usize = 256 << 10;
 const PARTS: usize = 32;
 
-/// The device's memory pool, set to keep freed memory; `None` if there are no pools, or if they are reported and then refused,
-/// as on some virtual machines.
+/// The device's memory pool, set to keep freed memory; `None` if there are no pools, or if they are reported and then
+/// refused, as on some virtual machines.
 fn usable_pool(session: &Session, properties: &Properties) -> Result<Option<sys::CUmemoryPool>> {
     if !properties.pools {
         return Ok(None);

@@ -1,5 +1,5 @@
-//! Matrix products by cuBLASLt, which knows matrices by columns: a row-major matrix is its transposed one there. So it is
-//! asked for cᵀ (n, m) = bᵀ (n, k) · aᵀ (k, m): its first matrix is our b, its second one our a.
+//! Matrix products by cuBLASLt, which knows matrices by columns: a row-major matrix is its transposed one there. So it
+//! is asked for cᵀ (n, m) = bᵀ (n, k) · aᵀ (k, m): its first matrix is our b, its second one our a.
 
 use std::{cell::RefCell, collections::HashMap, ffi::c_void, mem::MaybeUninit, ptr::null_mut, rc::Rc};
 
