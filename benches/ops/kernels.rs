@@ -12,10 +12,10 @@ use lottery::{
         params::{Head, Layout},
     },
     ops::{
-        adamw::{self, AdamW, Moments},
         dropout::DropoutPlan,
         embedding,
         layer_norm::{self, Gradients, Norm, Sublayer},
+        optimizer::{self, AdamW, Optimizer},
         rng::{Purpose, Stream},
     },
 };
@@ -122,10 +122,10 @@ fn layout(shape: &Shape) -> Layout {
 #[divan::bench(args = models())]
 fn adamw_step(bencher: Bencher, shape: &Shape) {
     let (layout, n) = (layout(shape), layout(shape).len);
-    let optimizer = AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.01 };
-    let (mut w, mut g, mut moments) = (numbers(n), numbers(n), Moments::zeros(n));
+    let optimizer = Optimizer::AdamW(AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.01 });
+    let (mut w, mut g, mut state) = (numbers(n), numbers(n), optimizer.state(n));
     let decayed = layout.decayed();
-    measure(bencher, floats(8 * n), || optimizer.step(&mut w, &mut g, &mut moments, &decayed, 1e-5, 1.0));
+    measure(bencher, floats(8 * n), || state.step(&mut w, &mut g, None, &decayed, 1e-5, 1.0));
 }
 
 /// The global norm of all gradients.
@@ -134,6 +134,6 @@ fn adamw_norm(bencher: Bencher, shape: &Shape) {
     let n = layout(shape).len;
     let g = numbers(n);
     measure(bencher, floats(n), || {
-        divan::black_box(adamw::norm(&g));
+        divan::black_box(optimizer::norm(&g, None));
     });
 }

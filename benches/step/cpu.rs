@@ -7,15 +7,16 @@ use crate::{
 use lottery::{
     model::{Bert, GateGradients, Pass, Wanted, Workspace},
     ops::{
-        Format,
-        adamw::{self, AdamW, Moments},
+        Format, WeightMask,
         dropout::DropoutPlan,
         linear, loss,
+        optimizer::{AdamW, Optimizer, State, clip_scale, norm},
     },
 };
 use std::time::Instant;
 
-const OPTIMIZER: AdamW = AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.01 };
+const OPTIMIZER: Optimizer =
+    Optimizer::AdamW(AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.01 });
 
 /// GFLOP/s of a large square product.
 pub fn ceiling(format: Format) -> f64 {
@@ -37,7 +38,8 @@ struct Training<'a> {
     work: &'a Work,
     bert: Bert,
     gradient: Vec<f32>,
-    moments: Moments,
+    state: State,
+    mask: Option<WeightMask>,
     workspace: Workspace,
     d_logits: Vec<f32>,
     steps: u32,
@@ -46,13 +48,24 @@ struct Training<'a> {
 impl<'a> Training<'a> {
     fn new(format: Format, work: &'a Work, bert: Bert) -> Self {
         let gradient = vec![0f32; bert.params.data.len()];
-        let (moments, d_logits) = (Moments::zeros(gradient.len()), vec![0f32; work.sequences() * 2]);
-        Self { format, work, bert, gradient, moments, workspace: Workspace::default(), d_logits, steps: 0 }
+        let (state, d_logits) = (OPTIMIZER.state(gradient.len()), vec![0f32; work.sequences() * 2]);
+        Self {
+            format,
+            work,
+            bert,
+            gradient,
+            state,
+            mask: None,
+            workspace: Workspace::default(),
+            d_logits,
+            steps: 0,
+        }
     }
 
     /// Milliseconds of forward, backward, optimizer and the whole step.
     fn step(&mut self) -> [f64; 4] {
-        let Self { format, work, bert, gradient, moments, workspace, d_logits, steps } = self;
+        let Self { format, work, bert, gradient, state, mask, workspace, d_logits, steps } = self;
+        let mask = mask.as_ref();
         let (input, decayed) = (work.input(), bert.params.layout.decayed());
         let plan = DropoutPlan { seed: 1, step: *steps, hidden: 0.1, attention: 0.1 };
         *steps += 1;
@@ -63,8 +76,8 @@ impl<'a> Training<'a> {
         let forward = milliseconds(start);
         bert.backward(&input, &pass, workspace, d_logits, Wanted::Weights(gradient));
         let backward = milliseconds(start) - forward;
-        let scale = adamw::clip_scale(adamw::norm(gradient), 1.0);
-        OPTIMIZER.step(&mut bert.params.data, gradient, moments, &decayed, 2e-5, scale);
+        let scale = clip_scale(norm(gradient, mask), 1.0);
+        state.step(&mut bert.params.data, gradient, mask, &decayed, 2e-5, scale);
         let all = milliseconds(start);
         [forward, backward, all - forward - backward, all]
     }
@@ -110,24 +123,38 @@ pub fn bench(format: Format, work: &Work, steps: usize, ceiling: f64, brief: boo
     }
 }
 
-/// Importance passes and steps of half a ticket, in turn with steps of the whole model: what slows the machine for a
-/// while slows all three.
+/// Importance passes, steps of half a ticket and of a model half of whose weights are held at zero, in turn with steps of
+/// the whole model: what slows the machine for a while slows them all.
 fn beside(training: &mut Training, workspace: &mut Workspace, steps: usize) {
     let Training { format, work, .. } = *training;
     let mut half = Training::new(format, work, training.bert.shrunk(&work.half()));
+    let mut held = Training::new(format, work, training.bert.clone());
+    let mask = work.held(&held.bert);
+    mask.apply(&mut held.bert.params.data);
+    held.mask = Some(mask);
     let mut rounds = vec![];
     for round in 0..steps + 2 {
-        let [forward, backward, _, step] = training.step();
+        let [forward, backward, update, step] = training.step();
         let importance = importance(training, workspace);
         let [.., half] = half.step();
+        let [_, _, held_update, held] = held.step();
         if round >= 2 {
-            rounds.push([importance, half, importance / (forward + backward), half / step]);
+            rounds.push([
+                importance,
+                half,
+                held,
+                importance / (forward + backward),
+                half / step,
+                held / step,
+                held_update / update,
+            ]);
         }
     }
-    let [importance, half, of_passes, of_step] = medians(&rounds);
+    let [importance, half, held, of_passes, half_of_step, held_of_step, of_update] = medians(&rounds);
     println!(
         "  in turn: importance pass {importance:.2} ms = {of_passes:.2} of forward + backward | half ticket {half:.2} ms = \
-         {of_step:.2} of the step",
+         {half_of_step:.2} of the step | half of the weights held {held:.2} ms = {held_of_step:.3} of the step, \
+         {of_update:.3} of the optimizer",
     );
 }
 

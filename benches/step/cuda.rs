@@ -10,17 +10,22 @@ use lottery::{
     error::Result,
     model::Bert,
     ops::{
-        adamw::{AdamW, Moments},
-        cuda::{Buffer, Format, Gpu, Matrix, Product, adamw},
+        WeightMask,
+        cuda::{
+            Buffer, Format, Gpu, Matrix, Product,
+            optimizer::{self, Outcome, Parameters},
+        },
         dropout::DropoutPlan,
+        optimizer::{AdamW, Optimizer},
         pending::pipelined,
         rng::{Purpose, Stream},
     },
 };
 use std::{rc::Rc, time::Instant};
 
-const OPTIMIZER: AdamW = AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.01 };
-const UPDATE: Update = Update { optimizer: &OPTIMIZER, learning_rate: 2e-5, clip: 1.0 };
+const OPTIMIZER: Optimizer =
+    Optimizer::AdamW(AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.01 });
+const UPDATE: Update = Update { learning_rate: 2e-5, clip: 1.0 };
 
 /// TFLOP/s of a large square product of random numbers.
 pub fn ceiling(gpu: &Rc<dyn Gpu>, format: Format) -> Result<f64> {
@@ -59,13 +64,19 @@ pub fn ceiling(gpu: &Rc<dyn Gpu>, format: Format) -> Result<f64> {
     Ok(2.0 * (n as f64).powi(3) / median(times) / 1e9)
 }
 
-fn trainer(machine: &Machine, bert: &Bert) -> Result<Box<dyn Engine>> {
-    machine.trainer(bert.clone(), Moments::zeros(bert.params.data.len()))
+fn trainer(machine: &Machine, bert: &Bert, mask: Option<&WeightMask>) -> Result<Box<dyn Engine>> {
+    machine.trainer(bert.clone(), OPTIMIZER.state(bert.params.data.len()), mask.cloned())
 }
 
 /// Median milliseconds from one step's outcome to the next one's, and of the host's part of a step.
-fn training(work: &Work, machine: &Machine, bert: &Bert, steps: usize) -> Result<[f64; 2]> {
-    let mut engine = trainer(machine, bert)?;
+fn training(
+    work: &Work,
+    machine: &Machine,
+    bert: &Bert,
+    mask: Option<&WeightMask>,
+    steps: usize,
+) -> Result<[f64; 2]> {
+    let mut engine = trainer(machine, bert, mask)?;
     let mut times: [Vec<f64>; 2] = Default::default();
     let mut last = Instant::now();
     let requests = (0..steps + 3).map(|step| {
@@ -88,7 +99,7 @@ fn training(work: &Work, machine: &Machine, bert: &Bert, steps: usize) -> Result
 /// What one step asks of the device, when its memory has been taken.
 fn calls(gpu: &Rc<dyn Gpu>, format: Format, work: &Work) -> Result<Calls> {
     let counting = Rc::new(CountingGpu::new(gpu));
-    let mut engine = trainer(&Machine::Cuda { gpu: counting.clone(), format }, &work.model())?;
+    let mut engine = trainer(&Machine::Cuda { gpu: counting.clone(), format }, &work.model(), None)?;
     let plan = DropoutPlan { seed: 1, step: 0, hidden: 0.1, attention: 0.1 };
     for _ in 0..2 {
         counting.take();
@@ -97,7 +108,7 @@ fn calls(gpu: &Rc<dyn Gpu>, format: Format, work: &Work) -> Result<Calls> {
     Ok(counting.take())
 }
 
-/// Median milliseconds of norm, clip and AdamW alone.
+/// Median milliseconds of norm, clip and the optimizer alone.
 fn optimizer(gpu: &Rc<dyn Gpu>, format: Format, len: usize, steps: usize) -> Result<f64> {
     let [weights, gradient, first, second, copy, decays, outcome, scratch] =
         [(); 8].map(|()| Buffer::new(gpu));
@@ -105,28 +116,24 @@ fn optimizer(gpu: &Rc<dyn Gpu>, format: Format, len: usize, steps: usize) -> Res
         gpu.clear(buffer.floats(len)?, len * 4)?;
     }
     gpu.clear(decays.fit(len.div_ceil(16))?, len.div_ceil(16))?;
-    adamw::Outcome::begin(&outcome)?;
-    scratch.fit(adamw::norm_scratch(len))?;
+    Outcome::begin(&outcome)?;
+    scratch.fit(optimizer::norm_scratch(len))?;
     let copy = (format == Format::Bf16).then(|| copy.activations(len, format)).transpose()?;
     let mut times = Vec::new();
     for step in 0..steps + 3 {
         gpu.wait()?;
         let start = Instant::now();
-        adamw::judge(&**gpu, gradient.address(), len, 1.0, outcome.address(), scratch.address())?;
-        adamw::step(
-            &**gpu,
-            &OPTIMIZER,
-            weights.address(),
-            gradient.address(),
-            first.address(),
-            second.address(),
-            copy,
-            decays.address(),
+        optimizer::judge(&**gpu, gradient.address(), None, len, 1.0, outcome.address(), scratch.address())?;
+        let on = Parameters {
             len,
-            2e-5,
-            step as u32 + 1,
-            outcome.address(),
-        )?;
+            weights: weights.address(),
+            gradient: gradient.address(),
+            slots: &[first.address(), second.address()],
+            copy,
+            decays: decays.address(),
+            kept: None,
+        };
+        optimizer::step(&**gpu, &OPTIMIZER, &on, 2e-5, step as u32 + 1, outcome.address())?;
         gpu.wait()?;
         if step >= 3 {
             times.push(milliseconds(start));
@@ -138,8 +145,9 @@ fn optimizer(gpu: &Rc<dyn Gpu>, format: Format, len: usize, steps: usize) -> Res
 pub fn bench(gpu: &Rc<dyn Gpu>, format: Format, work: &Work, steps: usize, ceiling: f64) -> Result<()> {
     let machine = Machine::Cuda { gpu: gpu.clone(), format };
     let bert = work.model();
-    let [step, host] = training(work, &machine, &bert, steps)?;
-    let [half, _] = training(work, &machine, &bert.shrunk(&work.half()), steps)?;
+    let [step, host] = training(work, &machine, &bert, None, steps)?;
+    let [half, _] = training(work, &machine, &bert.shrunk(&work.half()), None, steps)?;
+    let [held, _] = training(work, &machine, &bert, Some(&work.held(&bert)), steps)?;
     let update = optimizer(gpu, format, bert.params.data.len(), steps)?;
     let mut reader = machine.reader(&bert)?;
     let mut times: [Vec<f64>; 2] = Default::default();
@@ -159,13 +167,15 @@ pub fn bench(gpu: &Rc<dyn Gpu>, format: Format, work: &Work, steps: usize, ceili
     println!(
         "lottery {} cuda {format} {}: step {step:.3} ms (norm and AdamW {update:.3}, the host's part {host:.3}) \
          {rate:.1} TFLOP/s = {:.3} of the ceiling, {:.0} tokens/s | inference {inference:.3} ms | importance pass \
-         {importance:.3} ms = {:.2} of forward + backward | half ticket {half:.3} ms = {:.2} of the step | a step has {}",
+         {importance:.3} ms = {:.2} of forward + backward | half ticket {half:.3} ms = {:.2} of the step | half of the weights held \
+         {held:.3} ms = {:.3} of the step | a step has {}",
         work.name,
         work.size(),
         rate / ceiling,
         work.tokens() as f64 / step * 1e3,
         importance / (step - update),
         half / step,
+        held / step,
         calls(gpu, format, work)?,
     );
     Ok(())

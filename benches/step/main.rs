@@ -1,10 +1,11 @@
-//! Training step, inference, importance pass and a half ticket's step on random tokens, beside PyTorch's in one sitting.
+//! Training step, inference, importance pass, a half ticket's step and one with half of the weights held at zero, on random
+//! tokens, beside PyTorch's in one sitting.
 //!
 //!     cargo bench --bench step -- [tiny|minilm6|mini|base]... [--steps 10] [--batch 32] [--length 128] [--threads N]
 //!                                 [--device cpu|cuda:N] [--dtype f32|tf32|bf16] [--brief]
 //!                                 [--task NAME --data DIR --tokenizer DIR]
 //!
-//! --brief leaves out importance pass and half ticket (on the CPU). With --task the batch is one of the task's training
+//! --brief leaves out all but step and inference (on the CPU). With --task the batch is one of the task's training
 //! examples, of their own lengths, instead of equally long ones.
 //! One line for each shape: median milliseconds, and the rate against the ceiling of matrix products measured in the same
 //! process. A benchmark prints; it never passes or fails.

@@ -4,6 +4,7 @@ use lottery::{
     error::Result,
     model::{Bert, BertConfig, Head, Input, LayerShape},
     ops::{
+        WeightMask,
         loss::Targets,
         rng::{Purpose, Stream},
     },
@@ -102,6 +103,15 @@ impl Work {
             2.0 * (all * 2.0 * h * h + rows * (2.0 * h * h + 2.0 * h * f)) + 4.0 * pairs * h
         };
         (config.num_hidden_layers as f64 - 1.0) * layer(all, pairs as f64) + layer(first, all)
+    }
+
+    /// Every weight is kept or held at zero, one as likely as the other.
+    pub fn held(&self, bert: &Bert) -> WeightMask {
+        let mut stream = Stream::new(3, Purpose::Split, 0);
+        let len = bert.params.data.len();
+        let mut mask = WeightMask::all_kept(len);
+        mask.set(0..len, (0..len).map(|_| stream.below(2) == 1));
+        mask
     }
 
     /// Every other head and every other FFN.

@@ -2,16 +2,16 @@
 
 use std::borrow::Cow;
 
-use super::{Engine, Goal, StepStats, Update, refused};
+use super::{Engine, Goal, StepStats, Update, no_trainer, refused};
 use crate::{
     cores::compute,
     error::Result,
     model::{Bert, GateGradients, Gates, Input, Pass, Wanted, Workspace},
     ops::{
-        Format,
-        adamw::{self, Moments},
+        Format, WeightMask,
         dropout::DropoutPlan,
         loss::{self, Prediction, Targets},
+        optimizer::{State, clip_scale, norm},
         pending::Pending,
     },
 };
@@ -19,7 +19,9 @@ use std::ops::Range;
 
 pub(super) struct Cpu<'a> {
     bert: Cow<'a, Bert>,
-    moments: Moments,
+    /// Of one that trains.
+    state: Option<State>,
+    mask: Option<WeightMask>,
     /// A step had an outcome that is not finite.
     refused: bool,
     /// Empty before the first step, zeros between two.
@@ -32,14 +34,14 @@ pub(super) struct Cpu<'a> {
 
 impl<'a> Cpu<'a> {
     pub fn reader(bert: &'a Bert, format: Format) -> Self {
-        Self::new(Cow::Borrowed(bert), Moments::default(), format)
+        Self::new(Cow::Borrowed(bert), None, None, format)
     }
 
-    fn new(bert: Cow<'a, Bert>, moments: Moments, format: Format) -> Self {
+    fn new(bert: Cow<'a, Bert>, state: Option<State>, mask: Option<WeightMask>, format: Format) -> Self {
         let decayed = bert.params.layout.decayed();
         let (gradient, d_logits) = (Vec::new(), Vec::new());
         let workspace = Workspace::default();
-        Self { bert, moments, refused: false, gradient, decayed, workspace, d_logits, format }
+        Self { bert, state, mask, refused: false, gradient, decayed, workspace, d_logits, format }
     }
 
     /// Forward, and backward unless the loss is not a finite number; the loss.
@@ -71,8 +73,8 @@ impl<'a> Cpu<'a> {
 }
 
 impl Cpu<'static> {
-    pub fn trainer(bert: Bert, moments: Moments, format: Format) -> Self {
-        Self::new(Cow::Owned(bert), moments, format)
+    pub fn trainer(bert: Bert, state: State, mask: Option<WeightMask>, format: Format) -> Self {
+        Self::new(Cow::Owned(bert), Some(state), mask, format)
     }
 }
 
@@ -123,26 +125,29 @@ impl Engine for Cpu<'_> {
         dropout: &DropoutPlan,
         update: &Update,
     ) -> Result<Pending<StepStats>> {
-        Ok(Pending::Ready(compute(|| {
+        compute(|| {
             let loss = self.pass(input, goal, dropout);
-            let norm = if loss.is_finite() { adamw::norm(&self.gradient) } else { f64::NAN };
-            self.refused |= !norm.is_finite();
-            if self.refused {
-                self.gradient.fill(0.0);
+            let Self { bert, state, mask, gradient, decayed, refused, .. } = self;
+            let mask = mask.as_ref();
+            let state = state.as_mut().ok_or_else(no_trainer)?;
+            let norm = if loss.is_finite() { norm(gradient, mask) } else { f64::NAN };
+            *refused |= !norm.is_finite();
+            if *refused {
+                gradient.fill(0.0);
             } else {
-                let Self { bert, gradient, moments, decayed, .. } = self;
-                let (weights, scale) = (&mut bert.to_mut().params.data, adamw::clip_scale(norm, update.clip));
-                update.optimizer.step(weights, gradient, moments, decayed, update.learning_rate, scale);
+                let (weights, scale) = (&mut bert.to_mut().params.data, clip_scale(norm, update.clip));
+                state.step(weights, gradient, mask, decayed, update.learning_rate, scale);
             }
-            StepStats { loss, norm }
-        })))
+            Ok(StepStats { loss, norm })
+        })
+        .map(Pending::Ready)
     }
 
-    fn state(&mut self) -> Result<(&[f32], &Moments)> {
+    fn state(&mut self) -> Result<(&[f32], &State)> {
         if self.refused {
             return Err(refused());
         }
-        Ok((&self.bert.params.data, &self.moments))
+        Ok((&self.bert.params.data, self.state.as_ref().ok_or_else(no_trainer)?))
     }
 
     fn finish(self: Box<Self>) -> Result<Bert> {

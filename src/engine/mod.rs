@@ -10,11 +10,11 @@ use crate::{
     error::{Error, Result},
     model::{Bert, GateGradients, Gates, Input},
     ops::{
-        Format,
-        adamw::{AdamW, Moments},
+        Format, WeightMask,
         cuda::Gpu,
         dropout::DropoutPlan,
         loss::{Prediction, Targets},
+        optimizer::State,
         pending::Pending,
         simd::{self, Bf16},
     },
@@ -91,11 +91,21 @@ impl Machine {
         })
     }
 
-    /// An engine that trains, from these moments on.
-    pub fn trainer(&self, bert: Bert, moments: Moments) -> Result<Box<dyn Engine>> {
+    /// An engine that trains from this state of an optimizer on. Weights that `mask` does not keep, and their state, are
+    /// exactly zero from before the first step on, whatever they were, and their gradients do not enter the norm.
+    pub fn trainer(
+        &self,
+        mut bert: Bert,
+        mut state: State,
+        mask: Option<WeightMask>,
+    ) -> Result<Box<dyn Engine>> {
+        if let Some(mask) = &mask {
+            mask.apply(&mut bert.params.data);
+            state.hold(mask);
+        }
         Ok(match self {
-            Self::Cpu { format } => Box::new(cpu::Cpu::trainer(bert, moments, *format)),
-            Self::Cuda { gpu, format } => Box::new(cuda::Cuda::trainer(gpu, &bert, moments, *format)?),
+            Self::Cpu { format } => Box::new(cpu::Cpu::trainer(bert, state, mask, *format)),
+            Self::Cuda { gpu, format } => Box::new(cuda::Cuda::trainer(gpu, &bert, state, mask, *format)?),
         })
     }
 
@@ -146,10 +156,9 @@ pub enum Goal<'a> {
     MaskedTokens { rows: &'a [usize], words: &'a [u32] },
 }
 
-/// How a training step changes the weights.
+/// How far a training step changes the weights.
 #[derive(Clone, Copy, Debug)]
-pub struct Update<'a> {
-    pub optimizer: &'a AdamW,
+pub struct Update {
     pub learning_rate: f64,
     /// Largest global gradient norm; 0 turns clipping off.
     pub clip: f64,
@@ -160,7 +169,7 @@ pub struct Update<'a> {
 pub struct StepStats {
     /// Mean over what was predicted.
     pub loss: f64,
-    /// Of the gradient of all parameters, before clipping; not a number when the loss is none.
+    /// Of the gradient before clipping, of the weights that are not held at zero; not a number when the loss is none.
     pub norm: f64,
 }
 
@@ -186,8 +195,8 @@ pub trait Engine {
         gates: Option<&Gates>,
     ) -> Result<Pending<(Vec<f32>, GateGradients)>>;
 
-    /// One step of an engine that trains: forward, backward, clip, AdamW. After one whose outcome is not finite no other
-    /// changes anything, those included that were asked for before it was known.
+    /// One step of an engine that trains: forward, backward, clip and optimizer. After one whose outcome is not finite no
+    /// other changes anything, those included that were asked for before it was known.
     fn step(
         &mut self,
         input: &Input,
@@ -196,17 +205,21 @@ pub trait Engine {
         update: &Update,
     ) -> Result<Pending<StepStats>>;
 
-    /// Weights, laid out as the model's, and moments, as they are behind all steps.
+    /// Weights, laid out as the model's, and the optimizer's state, as they are behind all steps.
     ///
     /// # Errors
     /// When the outcome of a step was not finite.
-    fn state(&mut self) -> Result<(&[f32], &Moments)>;
+    fn state(&mut self) -> Result<(&[f32], &State)>;
 
     /// The model with the weights that it has behind all steps.
     ///
     /// # Errors
     /// As [`Self::state`].
     fn finish(self: Box<Self>) -> Result<Bert>;
+}
+
+fn no_trainer() -> Error {
+    Error::internal("an engine that only reads was asked to train")
 }
 
 fn refused() -> Error {

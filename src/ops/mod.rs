@@ -4,7 +4,6 @@
 //! heads of a layer together, `F` the FFN's inner width. Sums run in an order that depends only on the shapes, so
 //! results do not depend on the number of threads.
 
-pub mod adamw;
 pub mod attention;
 pub mod cuda;
 pub mod dropout;
@@ -14,12 +13,15 @@ pub mod gelu;
 pub mod layer_norm;
 pub mod linear;
 pub mod loss;
+pub mod optimizer;
 pub mod pending;
 pub mod product;
 pub mod rng;
 pub mod simd;
+pub mod weight_mask;
 
 pub use format::Format;
+pub use weight_mask::WeightMask;
 
 /// Rows that one parallel task handles in the element-wise kernels.
 pub(crate) const ROWS_PER_TASK: usize = 16;

@@ -1,14 +1,14 @@
 //! Checkpoints: the state of a training run between two steps, from which a stopped or killed run resumes.
 //!
-//! A file consists of a magic number, the length of a JSON header (u64), the header, the weights and both moments (f32
-//! each), all little endian, and the BLAKE3 hash of everything before it. It is written beside its predecessor and read
-//! back, and only then is the predecessor removed.
+//! A file consists of a magic number, the length of a JSON header (u64), the header, the weights and the optimizer's slots
+//! (f32 each), all little endian, and the BLAKE3 hash of everything before it. It is written beside its predecessor and
+//! read back, and only then is the predecessor removed.
 
 use super::progress::Progress;
 use crate::{
     error::{Error, Result},
     file,
-    ops::adamw::Moments,
+    ops::optimizer::{AdamW, State},
     store::{atomic_write_with, is_link},
 };
 use serde::{Deserialize, Serialize};
@@ -53,7 +53,7 @@ impl Evaluation {
     }
 }
 
-/// The progress of a run: its state except for weights and moments.
+/// The progress of a run: its state except for the weights and the optimizer's.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Position {
     /// Steps taken.
@@ -94,7 +94,19 @@ impl Position {
 #[derive(Serialize, Deserialize)]
 struct Header {
     position: Position,
+    /// Steps that the optimizer has taken.
     moment_steps: u32,
+    /// The names of its slots. Older files lack them: their state is AdamW's.
+    #[serde(default = "of_adamw")]
+    slots: Vec<String>,
+}
+
+fn of_adamw() -> Vec<String> {
+    AdamW::SLOTS.map(String::from).into()
+}
+
+fn names(state: &State) -> impl Iterator<Item = &str> {
+    state.slots().iter().map(|slot| slot.name)
 }
 
 /// The checkpoints of one training run, in a folder of their own.
@@ -123,9 +135,10 @@ impl Checkpoints {
     }
 
     /// Writes a checkpoint, reads it back, and removes all others.
-    pub fn save(&mut self, position: &Position, weights: &[f32], moments: &Moments) -> Result<()> {
+    pub fn save(&mut self, position: &Position, weights: &[f32], state: &State) -> Result<()> {
         let started = Instant::now();
-        let header = Header { position: position.clone(), moment_steps: moments.steps };
+        let slots = names(state).map(String::from).collect();
+        let header = Header { position: position.clone(), moment_steps: state.steps, slots };
         let header = serde_json::to_vec(&header).map_err(|e| Error::internal(e.to_string()))?;
         let path = self.dir.join(format!("{PREFIX}{:010}", position.step));
         atomic_write_with(&path, |out| {
@@ -133,7 +146,7 @@ impl Checkpoints {
             out.put(MAGIC)?;
             out.put(&(header.len() as u64).to_le_bytes())?;
             out.put(&header)?;
-            for values in [weights, &moments.first, &moments.second] {
+            for values in [weights].into_iter().chain(state.slots().iter().map(|slot| &slot.values[..])) {
                 for values in values.chunks(1 << 16) {
                     let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
                     out.put(&bytes)?;
@@ -158,12 +171,12 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// Fills weights and moments from the newest intact checkpoint whose position `fits` the run, and warns about the others.
-    /// `None` if there is no such checkpoint.
+    /// Fills weights and the optimizer's state from the newest intact checkpoint whose position `fits` the run, and warns
+    /// about the others. `None` if there is no such checkpoint.
     pub fn restore(
         &self,
         weights: &mut [f32],
-        moments: &mut Moments,
+        state: &mut State,
         fits: &dyn Fn(&Position) -> bool,
         progress: &mut dyn Progress,
     ) -> Result<Option<Position>> {
@@ -179,7 +192,7 @@ impl Checkpoints {
             let _ = fs::remove_file(path);
         }
         for path in checkpoints.iter().rev() {
-            match file::open(path).and_then(|mut file| read(&mut file, weights, moments, fits)) {
+            match file::open(path).and_then(|mut file| read(&mut file, weights, state, fits)) {
                 Ok(position) => return Ok(Some(position)),
                 Err(e)
                     if matches!(
@@ -242,11 +255,11 @@ fn is_whole(file: &mut File) -> io::Result<bool> {
 fn read(
     file: &mut File,
     weights: &mut [f32],
-    moments: &mut Moments,
+    state: &mut State,
     fits: &dyn Fn(&Position) -> bool,
 ) -> io::Result<Position> {
     let damaged = || io::Error::from(ErrorKind::InvalidData);
-    let values = 12 * weights.len() as u64;
+    let values = 4 * (1 + state.slots().len()) as u64 * weights.len() as u64;
     let size = file.metadata()?.len();
     if size > 16 + LARGEST_HEADER + values + DIGEST || !is_whole(file)? {
         return Err(damaged());
@@ -265,10 +278,11 @@ fn read(
         return Err(damaged());
     }
     let header: Header = serde_json::from_slice(&header)?;
-    if !header.position.is_possible() || !fits(&header.position) {
+    if !header.position.is_possible() || !fits(&header.position) || !names(state).eq(&header.slots) {
         return Err(damaged());
     }
-    for values in [weights, &mut moments.first, &mut moments.second] {
+    let slots = state.slots_mut().iter_mut().map(|slot| &mut slot.values[..]);
+    for values in [weights].into_iter().chain(slots) {
         let mut bytes = vec![0; 4 << 16];
         for values in values.chunks_mut(1 << 16) {
             let bytes = &mut bytes[..4 * values.len()];
@@ -278,7 +292,7 @@ fn read(
             }
         }
     }
-    moments.steps = header.moment_steps;
+    state.steps = header.moment_steps;
     Ok(header.position)
 }
 

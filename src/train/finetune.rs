@@ -11,7 +11,7 @@ use crate::{
     engine::{Engine, Goal, Machine, Update},
     error::Result,
     model::Bert,
-    ops::dropout::DropoutPlan,
+    ops::{WeightMask, dropout::DropoutPlan},
 };
 
 struct Labelled<'a>(&'a Dataset);
@@ -46,10 +46,11 @@ impl Objective for Labelled<'_> {
 pub fn finetune(
     machine: &Machine,
     bert: Bert,
+    mask: Option<&WeightMask>,
     data: &Dataset,
     recipe: &Recipe,
     checkpoints: &mut Checkpoints,
     progress: &mut dyn Progress,
 ) -> Result<(Bert, Summary)> {
-    optimize(machine, bert, &mut Labelled(data), recipe, checkpoints, progress)
+    optimize(machine, bert, mask, &mut Labelled(data), recipe, checkpoints, progress)
 }

@@ -1,4 +1,4 @@
-//! The training loop: epochs of shuffled packed batches, AdamW, global clipping, a linear schedule; the last weights
+//! The training loop: epochs of shuffled packed batches, an optimizer, global clipping, a linear schedule; the last weights
 //! are kept. It minimises an [`Objective`].
 
 use super::{
@@ -14,8 +14,9 @@ use crate::{
     error::{Error, Result},
     model::Bert,
     ops::{
-        adamw::{self, AdamW, Moments},
+        WeightMask,
         dropout::DropoutPlan,
+        optimizer::{Optimizer, State, norm},
         rng::{Purpose, Stream},
     },
 };
@@ -33,7 +34,7 @@ pub struct Recipe {
     pub warmup: f64,
     /// Largest global gradient norm; 0 turns clipping off.
     pub clip: f64,
-    pub optimizer: AdamW,
+    pub optimizer: Optimizer,
     /// Dropout on hidden states, and on attention probabilities.
     pub dropout: f32,
     pub attention_dropout: f32,
@@ -86,7 +87,8 @@ impl Recipe {
     }
 }
 
-/// Trains `bert`, resuming from the last checkpoint if there is one; the result has the same bits either way.
+/// Trains `bert`, resuming from the last checkpoint if there is one; the result has the same bits either way. Weights that
+/// a mask does not keep are zero throughout.
 ///
 /// # Errors
 /// A loss or gradient that is not finite stops the run; the error names the step and the learning rate, and nothing is kept
@@ -95,6 +97,7 @@ impl Recipe {
 pub fn optimize(
     machine: &Machine,
     mut bert: Bert,
+    mask: Option<&WeightMask>,
     objective: &mut dyn Objective,
     recipe: &Recipe,
     checkpoints: &mut Checkpoints,
@@ -104,12 +107,12 @@ pub fn optimize(
     let examples = objective.examples();
     let total = recipe.steps(examples);
     let schedule = Linear::new(total, recipe.warmup);
-    let mut moments = Moments::zeros(bert.params.data.len());
+    let mut state = recipe.optimizer.state(bert.params.data.len());
     let program = machine.program();
     let steps_per_epoch = examples.div_ceil(recipe.batch_size);
     let fits = |at: &Position| at.is_of(total, recipe.epochs, steps_per_epoch as u64);
-    let mut at = begin(&mut bert.params.data, &mut moments, checkpoints, total, &fits, program, progress)?;
-    let mut engine = machine.trainer(bert, moments)?;
+    let mut at = begin(&mut bert.params.data, &mut state, checkpoints, total, &fits, program, progress)?;
+    let mut engine = machine.trainer(bert, state, mask.cloned())?;
     let remedy = objective.remedy(recipe.learning_rate / 2.0);
     if at.step == 0 && !evaluate(objective, &mut *engine, &mut at, total, progress)? {
         return Err(Error::data(
@@ -131,7 +134,7 @@ pub fn optimize(
                 attention: recipe.attention_dropout,
             };
             let learning_rate = recipe.learning_rate * schedule.factor(step);
-            let update = Update { optimizer: &recipe.optimizer, learning_rate, clip: recipe.clip };
+            let update = Update { learning_rate, clip: recipe.clip };
             let step_taken = objective.step(&mut *engine, indices, epoch, &plan, &update)?;
             log.add(step_taken, epoch, learning_rate, progress)?;
             // The device continues with the next step unless the weights after this one are needed.
@@ -144,13 +147,13 @@ pub fn optimize(
                 return Err(log.diverged("held-out loss", step, learning_rate));
             }
             if progress.stop_wanted() {
-                let (weights, moments) = engine.state()?;
-                checkpoints.save(&log.at, weights, moments)?;
+                let (weights, state) = engine.state()?;
+                checkpoints.save(&log.at, weights, state)?;
                 return Err(Error::stopped(&format!("after step {} of {total}", log.at.step)));
             }
             if checkpoints.due() {
-                let (weights, moments) = engine.state()?;
-                save_if_possible(checkpoints, &log.at, weights, moments, progress);
+                let (weights, state) = engine.state()?;
+                save_if_possible(checkpoints, &log.at, weights, state, progress);
             }
         }
         log.end_epoch(epoch, recipe.epochs, progress)?;
@@ -159,7 +162,7 @@ pub fn optimize(
     // No loss is computed after the last update.
     let last = total.saturating_sub(1);
     let bert = engine.finish()?;
-    if !cores::compute(|| adamw::norm(&bert.params.data)).is_finite() {
+    if !cores::compute(|| norm(&bert.params.data, None)).is_finite() {
         let learning_rate = recipe.learning_rate * schedule.factor(last);
         return Err(log.diverged("norm of the weights", last, learning_rate));
     }
@@ -192,14 +195,14 @@ fn evaluate(
 /// The position of the last checkpoint, or of the first step.
 fn begin(
     weights: &mut [f32],
-    moments: &mut Moments,
+    state: &mut State,
     checkpoints: &Checkpoints,
     total: u64,
     fits: &dyn Fn(&Position) -> bool,
     program: String,
     progress: &mut dyn Progress,
 ) -> Result<Position> {
-    let found = checkpoints.restore(weights, moments, fits, progress)?;
+    let found = checkpoints.restore(weights, state, fits, progress)?;
     if let Some(at) = &found {
         progress.note(&format!("resuming after step {} of {total}", at.step));
         progress.event(&Event::StageResumes { step: at.step, total });
@@ -222,10 +225,10 @@ fn save_if_possible(
     checkpoints: &mut Checkpoints,
     at: &Position,
     weights: &[f32],
-    moments: &Moments,
+    state: &State,
     progress: &mut dyn Progress,
 ) {
-    if let Err(error) = checkpoints.save(at, weights, moments) {
+    if let Err(error) = checkpoints.save(at, weights, state) {
         progress.warn(&format!("no checkpoint at step {}: {error}", at.step));
         checkpoints.postpone();
     }

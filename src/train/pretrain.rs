@@ -11,7 +11,7 @@ use crate::{
     engine::{Engine, Goal, Machine, Update},
     error::Result,
     model::{Bert, Input},
-    ops::{dropout::DropoutPlan, loss::Prediction, pending::pipelined},
+    ops::{WeightMask, dropout::DropoutPlan, loss::Prediction, pending::pipelined},
     text::{Batch, Encoded, Masking},
 };
 
@@ -120,10 +120,11 @@ fn score(engine: &mut dyn Engine, heldout: &[Encoded], masking: &Masking, step: 
 pub fn pretrain(
     machine: &Machine,
     bert: Bert,
+    mask: Option<&WeightMask>,
     text: &MaskedText,
     recipe: &Recipe,
     checkpoints: &mut Checkpoints,
     progress: &mut dyn Progress,
 ) -> Result<(Bert, Summary)> {
-    optimize(machine, bert, &mut MaskedLm(text), recipe, checkpoints, progress)
+    optimize(machine, bert, mask, &mut MaskedLm(text), recipe, checkpoints, progress)
 }

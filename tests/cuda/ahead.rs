@@ -12,9 +12,9 @@ use lottery::{
     error::Result,
     model::{Bert, Head, LayerShape},
     ops::{
-        adamw::{AdamW, Moments},
         cuda::{Argument, Format, Gpu, Grid, Product},
         dropout::DropoutPlan,
+        optimizer::{AdamW, Optimizer},
         pending::Pending,
     },
     task::Label,
@@ -28,15 +28,16 @@ use crate::{
     support::devices,
 };
 
-const OPTIMIZER: AdamW = AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.1 };
-const UPDATE: Update = Update { optimizer: &OPTIMIZER, learning_rate: 1e-3, clip: 1.0 };
+const OPTIMIZER: Optimizer =
+    Optimizer::AdamW(AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.1 });
+const UPDATE: Update = Update { learning_rate: 1e-3, clip: 1.0 };
 
 /// What the third of three steps asks of a device that keeps nothing of what it is given.
 fn third_step(bert: &Bert, packed: &Packed, goal: Goal) -> Calls {
     let gpu: Rc<dyn Gpu> = Rc::new(Nothing(Cell::new(256)));
     let counting = Rc::new(CountingGpu::new(&gpu));
     let machine = Machine::Cuda { gpu: counting.clone(), format: Format::Bf16 };
-    let mut engine = machine.trainer(bert.clone(), Moments::zeros(bert.params.data.len())).unwrap();
+    let mut engine = machine.trainer(bert.clone(), OPTIMIZER.state(bert.params.data.len()), None).unwrap();
     let mut steps = Vec::new();
     for step in 0..3 {
         counting.take();
@@ -183,7 +184,8 @@ fn a_step_that_diverges_is_named_though_others_were_asked_for_and_nothing_is_kep
             let machine = Machine::Cuda { gpu: poisoned(&gpu, bad), format: Format::F32 };
             let mut listener = Listener { enough, ..Listener::default() };
             let mut checkpoints = Checkpoints::new(path(name), Duration::MAX);
-            let outcome = finetune(&machine, bert.clone(), &data, &recipe, &mut checkpoints, &mut listener);
+            let outcome =
+                finetune(&machine, bert.clone(), None, &data, &recipe, &mut checkpoints, &mut listener);
             let kept = std::fs::read_dir(path(name)).map_or(0, Iterator::count);
             (outcome.map(|(bert, _)| bert.params.data), listener.steps.into_inner(), kept)
         };

@@ -7,10 +7,10 @@ use lottery::{
     error::Result,
     model::{Bert, Ffn, Gates, Head, LayerShape},
     ops::{
-        adamw::{AdamW, Moments},
         cuda::{Format, Gpu},
         dropout::DropoutPlan,
         loss::Targets,
+        optimizer::{AdamW, Optimizer},
         pending::Pending,
     },
 };
@@ -20,8 +20,9 @@ use crate::{
     support::{in_formats, on_devices},
 };
 
-const OPTIMIZER: AdamW = AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.1 };
-const UPDATE: Update = Update { optimizer: &OPTIMIZER, learning_rate: 1e-3, clip: 1.0 };
+const OPTIMIZER: Optimizer =
+    Optimizer::AdamW(AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.1 });
+const UPDATE: Update = Update { learning_rate: 1e-3, clip: 1.0 };
 
 fn cuda(gpu: &Rc<dyn Gpu>, format: Format) -> Machine {
     Machine::Cuda { gpu: gpu.clone(), format }
@@ -114,9 +115,9 @@ fn assert_step_agrees(
 ) -> Result<()> {
     let plan = plan(3);
     let update = Update { clip: 0.0, ..UPDATE };
-    let moments = || Moments::zeros(bert.params.data.len());
-    let mut ours = Machine::default().trainer(bert.clone(), moments())?;
-    let mut theirs = cuda(gpu, format).trainer(bert.clone(), moments())?;
+    let start = || OPTIMIZER.state(bert.params.data.len());
+    let mut ours = Machine::default().trainer(bert.clone(), start(), None)?;
+    let mut theirs = cuda(gpu, format).trainer(bert.clone(), start(), None)?;
     let expected = ours.step(&packed.input(), goal, &plan, &update)?.wait()?;
     let found = theirs.step(&packed.input(), goal, &plan, &update)?.wait()?;
     assert_near(&[found.loss as f32], &[expected.loss as f32], format, &format!("{what}: loss"));
@@ -131,7 +132,7 @@ fn assert_step_agrees(
             }
         }
     };
-    tell((&theirs.1.first, &ours.1.first));
+    tell((&theirs.1.slots()[0].values, &ours.1.slots()[0].values));
     assert_eq!(theirs.1.steps, 1);
     Ok(())
 }
@@ -178,18 +179,18 @@ fn some_steps_lead_where_the_cpus_lead_and_a_stopped_training_goes_on_bit_for_bi
         let bert = bert(&shapes()[1], Head::Classifier { labels: 2 }, 17);
         let packed = batch(&bert, 2);
         let goal = Goal::Labels(packed.targets(2));
-        let (machine, zeros) = (cuda(gpu, format), || Moments::zeros(bert.params.data.len()));
-        let steps = |machine: &Machine, bert: Bert, moments, steps: std::ops::Range<u32>| {
-            let mut engine = machine.trainer(bert, moments)?;
+        let (machine, start) = (cuda(gpu, format), || OPTIMIZER.state(bert.params.data.len()));
+        let steps = |machine: &Machine, bert: Bert, state, steps: std::ops::Range<u32>| {
+            let mut engine = machine.trainer(bert, state, None)?;
             let outcomes = steps.map(|n| engine.step(&packed.input(), goal, &plan(n), &UPDATE));
             // All steps are asked for before anybody waits.
             let outcomes = outcomes.collect::<Result<Vec<Pending<StepStats>>>>()?;
             let outcomes: Vec<StepStats> = outcomes.into_iter().map(Pending::wait).collect::<Result<_>>()?;
-            let moments = engine.state()?.1.clone();
-            Ok((engine.finish()?, moments, outcomes))
+            let state = engine.state()?.1.clone();
+            Ok((engine.finish()?, state, outcomes))
         };
-        let (expected, ..) = steps(&Machine::default(), bert.clone(), zeros(), 0..4)?;
-        let (whole, moments, outcomes) = steps(&machine, bert.clone(), zeros(), 0..4)?;
+        let (expected, ..) = steps(&Machine::default(), bert.clone(), start(), 0..4)?;
+        let (whole, state, outcomes) = steps(&machine, bert.clone(), start(), 0..4)?;
         // What four steps changed, not what was there before.
         let changed = |trained: &Bert| -> Vec<f32> {
             trained.params.data.iter().zip(&bert.params.data).map(|(a, b)| a - b).collect()
@@ -203,11 +204,11 @@ fn some_steps_lead_where_the_cpus_lead_and_a_stopped_training_goes_on_bit_for_bi
         assert!(norm(&difference) < limit * norm(&wanted), "{} of {}", norm(&difference), norm(&wanted));
         assert!(outcomes[3].loss < outcomes[0].loss);
 
-        let (half, between, _) = steps(&machine, bert.clone(), zeros(), 0..2)?;
-        let (again, moments_again, _) = steps(&machine, half, between, 2..4)?;
+        let (half, between, _) = steps(&machine, bert.clone(), start(), 0..2)?;
+        let (again, state_again, _) = steps(&machine, half, between, 2..4)?;
         let bits = |v: &[f32]| v.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
         assert_eq!(bits(&again.params.data), bits(&whole.params.data));
-        assert_eq!(moments_again, moments);
+        assert_eq!(state_again, state);
         Ok(())
     });
 }
@@ -220,7 +221,8 @@ fn neither_a_step_whose_loss_is_no_number_nor_those_behind_it_change_anything() 
         let right = Goal::Labels(packed.targets(2));
         // A class that there is none of has no loss.
         let wrong = Goal::Labels(Targets::Classes(&[0, 1, 2, 0]));
-        let trainer = || cuda(gpu, format).trainer(bert.clone(), Moments::zeros(bert.params.data.len()));
+        let trainer =
+            || cuda(gpu, format).trainer(bert.clone(), OPTIMIZER.state(bert.params.data.len()), None);
         let mut engine = trainer()?;
         let goals = [right, wrong, right, right];
         let outcomes: Vec<Pending<StepStats>> = goals

@@ -4,8 +4,8 @@ use lottery::{
     engine::{Goal, Machine, Update},
     model::Head,
     ops::{
-        adamw::{AdamW, Moments},
         dropout::DropoutPlan,
+        optimizer::{AdamW, Optimizer},
     },
 };
 
@@ -14,7 +14,8 @@ use crate::{
     support::on_devices,
 };
 
-const OPTIMIZER: AdamW = AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.1 };
+const OPTIMIZER: Optimizer =
+    Optimizer::AdamW(AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.1 });
 
 #[test]
 fn what_a_step_left_in_the_gradient_is_not_in_the_next_ones() {
@@ -30,16 +31,16 @@ fn what_a_step_left_in_the_gradient_is_not_in_the_next_ones() {
             };
             // Weights that stay as they are have the same gradient g each time, so that the first moment is
             // m = (1 - β) g and then β m + (1 - β) g.
-            let update = Update { optimizer: &OPTIMIZER, learning_rate: 0.0, clip: 0.0 };
+            let update = Update { learning_rate: 0.0, clip: 0.0 };
             let plan = DropoutPlan { seed: 5, step: 3, hidden: 0.1, attention: 0.2 };
-            let moments = Moments::zeros(bert.params.data.len());
-            let mut engine = Machine::Cuda { gpu: gpu.clone(), format }.trainer(bert, moments)?;
+            let state = OPTIMIZER.state(bert.params.data.len());
+            let mut engine = Machine::Cuda { gpu: gpu.clone(), format }.trainer(bert, state, None)?;
             let mut step = || {
                 engine.step(&packed.input(), goal, &plan, &update)?.wait()?;
-                Ok::<_, lottery::error::Error>(engine.state()?.1.first.clone())
+                Ok::<_, lottery::error::Error>(engine.state()?.1.slots()[0].values.clone())
             };
             let (once, twice) = (step()?, step()?);
-            let beta = OPTIMIZER.beta1 as f32;
+            let [beta, ..] = OPTIMIZER.numbers(0.0, 1);
             let expected: Vec<f32> = once.iter().map(|m| beta.mul_add(*m, *m)).collect();
             assert!(once.iter().any(|m| *m != 0.0));
             assert_eq!(twice, expected, "{format:?} {head:?}");

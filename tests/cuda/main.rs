@@ -5,7 +5,6 @@
 #![cfg(target_os = "linux")]
 
 mod activation;
-mod adamw;
 mod ahead;
 mod altered;
 mod attention;
@@ -24,11 +23,15 @@ mod failing;
 mod gates;
 mod gelu;
 mod gradient;
+mod held;
 mod layer_norm;
 mod linear;
 mod loss;
 #[cfg(feature = "cuda")]
 mod machines;
+#[path = "../engine/masked.rs"]
+mod masked;
+mod optimizer;
 #[allow(dead_code)]
 #[path = "../engine/support.rs"]
 mod packed;

@@ -6,7 +6,7 @@ use crate::{
 };
 use lottery::{
     model::{Pass, Workspace},
-    ops::adamw::{self, AdamW, Moments},
+    ops::optimizer::{self, AdamW, Optimizer, clip_scale},
 };
 
 #[test]
@@ -15,8 +15,9 @@ fn fifty_adamw_steps_follow_pytorch() {
     let number = |key: &str| golden[key].as_f64().unwrap();
     let (examples, batch) = (golden["examples"].as_array().unwrap(), number("batch") as usize);
     let mut bert = golden_model("tiny-classes", 3);
-    let optimizer = AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: number("weight_decay") };
-    let mut moments = Moments::zeros(bert.params.data.len());
+    let weight_decay = number("weight_decay");
+    let optimizer = Optimizer::AdamW(AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay });
+    let mut state = optimizer.state(bert.params.data.len());
     let decayed = bert.params.layout.decayed();
     let mut workspace = Workspace::default();
     let (mut worst, mut clipped) = (0f64, 0);
@@ -33,12 +34,12 @@ fn fifty_adamw_steps_follow_pytorch() {
         let of = |key: &str| step[key].as_f64().unwrap();
         worst = worst.max((loss - of("loss")).abs());
         assert!(worst < 1e-4, "step {i}: {loss} and {}", of("loss"));
-        let norm = adamw::norm(&gradient);
+        let norm = optimizer::norm(&gradient, None);
         assert!((norm / of("norm") - 1.0).abs() < 1e-3, "step {i}: norm {norm} and {}", of("norm"));
         clipped += usize::from(norm > number("clip"));
-        let scale = adamw::clip_scale(norm, number("clip"));
+        let scale = clip_scale(norm, number("clip"));
         let weights = &mut bert.params.data;
-        optimizer.step(weights, &mut gradient, &mut moments, &decayed, of("learning_rate"), scale);
+        state.step(weights, &mut gradient, None, &decayed, of("learning_rate"), scale);
     }
     assert!(clipped > 0, "the clip must have been at work");
     for (name, theirs) in golden["weight_norms"].as_object().unwrap() {

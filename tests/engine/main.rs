@@ -9,6 +9,8 @@ mod forward;
 mod forward_golden;
 mod gates;
 mod gradients;
+mod held;
+mod masked;
 mod masked_lm_golden;
 mod packing;
 mod plain_bert;
@@ -17,3 +19,5 @@ mod real_model;
 mod shrinking;
 mod support;
 mod threads;
+
+use support as packed;

@@ -4,8 +4,8 @@ use crate::support::{Packed, config, random_bert, train_pass};
 use lottery::{
     model::{GateGradients, Pass, Wanted, Workspace},
     ops::{
-        adamw::{self, AdamW, Moments},
         dropout::DropoutPlan,
+        optimizer::{AdamW, Optimizer, clip_scale, norm},
     },
 };
 
@@ -28,8 +28,8 @@ fn results(threads: [usize; 4], lengths: &[usize]) -> Results {
     let config = config(2, 128, 2, 512);
     let mut bert = random_bert(config.clone(), config.full_shape(), 3, 1);
     let packed = Packed::random(&config, lengths, 3, 2);
-    let optimizer = AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.01 };
-    let mut moments = Moments::zeros(bert.params.data.len());
+    let optimizer = Optimizer::AdamW(AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.01 });
+    let mut state = optimizer.state(bert.params.data.len());
     let decayed = bert.params.layout.decayed();
     let mut workspace = Workspace::default();
     let (mut logits, mut gradients) = (vec![], vec![]);
@@ -41,8 +41,8 @@ fn results(threads: [usize; 4], lengths: &[usize]) -> Results {
         gradients.extend(bits(&gradient));
         let weights = &mut bert.params.data;
         pool.install(|| {
-            let scale = adamw::clip_scale(adamw::norm(&gradient), 1.0);
-            optimizer.step(weights, &mut gradient, &mut moments, &decayed, 1e-3, scale);
+            let scale = clip_scale(norm(&gradient, None), 1.0);
+            state.step(weights, &mut gradient, None, &decayed, 1e-3, scale);
         });
     }
     let pass = Pass { keep: true, gate_gradients: true, ..Pass::default() };

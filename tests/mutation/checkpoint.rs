@@ -4,7 +4,7 @@ use super::{bytes, harness, told, tree::Seeds, world};
 use lottery::{
     engine::Machine,
     model::{Bert, Head},
-    ops::adamw::{AdamW, Moments},
+    ops::optimizer::{AdamW, Optimizer},
     task::Label,
     text::Encoded,
     train::{Checkpoints, Dataset, Recipe, Silent, checkpoint::Position, finetune},
@@ -22,7 +22,7 @@ fn recipe() -> Recipe {
         max_steps: None,
         warmup: 0.1,
         clip: 1.0,
-        optimizer: AdamW { weight_decay: 0.0, beta1: 0.9, beta2: 0.999, epsilon: 1e-6 },
+        optimizer: Optimizer::AdamW(AdamW { weight_decay: 0.0, beta1: 0.9, beta2: 0.999, epsilon: 1e-6 }),
         dropout: 0.1,
         attention_dropout: 0.1,
         order_seed: 1,
@@ -37,7 +37,7 @@ fn any_checkpoint_is_gone_on_from_or_passed_over() {
     let encoded = Encoded { ids: vec![2, 5, 6, 3], segments: vec![0; 4] };
     let data = Dataset { encoded: vec![encoded; 4], labels: vec![Label::Class(1); 4] };
     let bert = Bert::random(world::tiny(10), Head::Classifier { labels: 2 }, 1);
-    let moments = Moments::zeros(bert.params.data.len());
+    let state = recipe().optimizer.state(bert.params.data.len());
     let positions = [
         Position {
             step: 1,
@@ -58,7 +58,7 @@ fn any_checkpoint_is_gone_on_from_or_passed_over() {
     let mut headers = Vec::new();
     let mut rest = Vec::new();
     for position in &positions {
-        Checkpoints::new(dir.clone(), Duration::ZERO).save(position, &bert.params.data, &moments).unwrap();
+        Checkpoints::new(dir.clone(), Duration::ZERO).save(position, &bert.params.data, &state).unwrap();
         let path = dir.join(format!("step-{:010}", position.step));
         let file = fs::read(path).unwrap();
         let length = u64::from_le_bytes(file[8..STARTS].try_into().unwrap()) as usize;
@@ -91,7 +91,8 @@ fn any_checkpoint_is_gone_on_from_or_passed_over() {
         fs::create_dir(&dir).unwrap();
         fs::write(&path, file).unwrap();
         let mut checkpoints = Checkpoints::new(dir.clone(), Duration::from_secs(60));
-        let trained = told(finetune(&machine, bert.clone(), &data, &recipe(), &mut checkpoints, &mut Silent));
+        let trained =
+            told(finetune(&machine, bert.clone(), None, &data, &recipe(), &mut checkpoints, &mut Silent));
         let steps = trained.map(|(_, summary)| (summary.steps, summary.epoch_losses.len()));
         if steps.is_some_and(|steps| steps != (4, 2)) {
             harness::fault("steps were left out, or taken twice", format!("{steps:?}"));

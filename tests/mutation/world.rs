@@ -4,7 +4,7 @@ use lottery::{
     config::ExperimentConfig,
     experiment::{Experiment, run},
     model::{Bert, BertConfig, Head},
-    ops::adamw::Moments,
+    ops::optimizer::{AdamW, Optimizer},
     prune::Mode,
     store::{Lock, StageId, Store, canonical_json},
     sweep::{
@@ -221,7 +221,8 @@ fn checkpoint(store: &Store) {
     fs::write(store.dir().join("locks").join(UNFINISHED), "").expect("a lock");
     let mut checkpoints = Checkpoints::new(dir, Duration::ZERO);
     let position = Position { step: 1, tokens: 8, seconds: 0.5, epoch_predictions: 8, ..Position::default() };
-    checkpoints.save(&position, &[0.5; 4], &Moments::zeros(4)).expect("a checkpoint");
+    let adamw = AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0 };
+    checkpoints.save(&position, &[0.5; 4], &Optimizer::AdamW(adamw).state(4)).expect("a checkpoint");
 }
 
 /// As a process of this machine that was killed would leave it.

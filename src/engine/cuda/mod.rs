@@ -1,5 +1,5 @@
-//! The engine on a CUDA device, or on what stands for one: weights, moments and activations stay in its memory, a step
-//! reads back two numbers, and nothing waits for them here.
+//! The engine on a CUDA device, or on what stands for one: weights, the optimizer's state and activations stay in its
+//! memory, a step reads back two numbers, and nothing waits for them here.
 
 mod attention_block;
 mod batch;
@@ -12,15 +12,16 @@ mod pass;
 mod trainer;
 mod weights;
 
-use super::{Engine, Goal, StepStats, Update};
+use super::{Engine, Goal, StepStats, Update, no_trainer};
 use crate::{
-    error::{Error, Result},
+    error::Result,
     model::{self, Bert, GateGradients, Input, Params},
     ops::{
-        adamw::Moments,
+        WeightMask,
         cuda::{Buffer, Format, Gpu, download, fetch, loss},
         dropout::DropoutPlan,
         loss::{Prediction, Targets},
+        optimizer::State,
         pending::Pending,
     },
 };
@@ -63,9 +64,15 @@ impl Cuda {
         })
     }
 
-    pub fn trainer(gpu: &Rc<dyn Gpu>, bert: &Bert, moments: Moments, format: Format) -> Result<Self> {
+    pub fn trainer(
+        gpu: &Rc<dyn Gpu>,
+        bert: &Bert,
+        state: State,
+        mask: Option<WeightMask>,
+        format: Format,
+    ) -> Result<Self> {
         let mut engine = Self::reader(gpu, bert, format)?;
-        engine.trainer = Some(Trainer::new(gpu, &bert.params.layout, moments)?);
+        engine.trainer = Some(Trainer::new(gpu, &bert.params.layout, state, mask.as_ref())?);
         Ok(engine)
     }
 
@@ -151,10 +158,6 @@ fn bits(targets: &Targets) -> Vec<u32> {
     }
 }
 
-fn no_trainer() -> Error {
-    Error::internal("an engine that only reads was asked to train")
-}
-
 impl Engine for Cuda {
     fn logits(&mut self, input: &Input, gates: Option<&model::Gates>) -> Result<Pending<Vec<f32>>> {
         self.batch.upload(input, None, &[])?;
@@ -231,7 +234,7 @@ impl Engine for Cuda {
         trainer.update(&*self.gpu, &self.weights, update)
     }
 
-    fn state(&mut self) -> Result<(&[f32], &Moments)> {
+    fn state(&mut self) -> Result<(&[f32], &State)> {
         self.download_weights()?;
         let trainer = self.trainer.as_mut().ok_or_else(no_trainer)?;
         Ok((&self.host, trainer.download(&*self.gpu)?))

@@ -1,4 +1,4 @@
-//! What training adds to a model in device memory: the gradient, the moments, and the step's outcome.
+//! What training adds to a model in device memory: the gradient, the optimizer's state, and the step's outcome.
 
 use super::weights::{Weights, tensor};
 use crate::{
@@ -6,8 +6,9 @@ use crate::{
     error::Result,
     model::params::Layout,
     ops::{
-        adamw::Moments,
-        cuda::{Buffer, Gpu, adamw, download, sums::Parts},
+        WeightMask,
+        cuda::{Buffer, Gpu, download, optimizer, sums::Parts},
+        optimizer::State,
         pending::Pending,
     },
 };
@@ -18,33 +19,42 @@ const BLOCK: usize = 16;
 
 pub(super) struct Trainer {
     gradient: Buffer,
-    first: Buffer,
-    second: Buffer,
+    /// The optimizer's state, in the order of its slots.
+    slots: Vec<Buffer>,
     /// One byte for each block: 1 where weight decay applies.
     decays: Buffer,
+    /// One bit for each weight: 1 where it is kept.
+    kept: Option<Buffer>,
     outcome: Buffer,
     scratch: Buffer,
     /// Of the gradient's sums over rows.
     pub parts: Parts,
     /// The steps that were asked for are counted here; the rest is as it was when last asked for.
-    moments: Moments,
+    state: State,
 }
 
 impl Trainer {
-    pub fn new(gpu: &Rc<dyn Gpu>, layout: &Layout, moments: Moments) -> Result<Self> {
-        let [gradient, first, second, decays, outcome, scratch] = [(); 6].map(|()| Buffer::new(gpu));
+    pub fn new(gpu: &Rc<dyn Gpu>, layout: &Layout, state: State, mask: Option<&WeightMask>) -> Result<Self> {
+        let [gradient, decays, outcome, scratch] = [(); 4].map(|()| Buffer::new(gpu));
         // The gaps between tensors stay zeros.
         gpu.clear(gradient.floats(layout.len)?, layout.len * 4)?;
-        first.upload(&moments.first)?;
-        second.upload(&moments.second)?;
+        let slots: Vec<Buffer> = state.slots().iter().map(|_| Buffer::new(gpu)).collect();
+        for (buffer, slot) in slots.iter().zip(state.slots()) {
+            buffer.upload(&slot.values)?;
+        }
         let mut signs = vec![0u8; layout.len.div_ceil(BLOCK)];
         for range in layout.decayed() {
             signs[range.start / BLOCK..range.end.div_ceil(BLOCK)].fill(1);
         }
         decays.upload(&signs)?;
-        adamw::Outcome::begin(&outcome)?;
-        scratch.fit(adamw::norm_scratch(layout.len))?;
-        Ok(Self { gradient, first, second, decays, outcome, scratch, parts: Parts::new(gpu), moments })
+        let kept = mask.map(|mask| {
+            let kept = Buffer::new(gpu);
+            kept.upload(mask.words()).map(|_| kept)
+        });
+        let kept = kept.transpose()?;
+        optimizer::Outcome::begin(&outcome)?;
+        scratch.fit(optimizer::norm_scratch(layout.len))?;
+        Ok(Self { gradient, slots, decays, kept, outcome, scratch, parts: Parts::new(gpu), state })
     }
 
     pub fn gradient(&self) -> u64 {
@@ -68,7 +78,7 @@ impl Trainer {
         gpu.clear(tensor(self.gradient(), &all), all.len() * 4)
     }
 
-    /// Clip and AdamW, unless loss or gradient is not a finite number, or those of a step before were not.
+    /// Clip and the optimizer's step, unless loss or gradient is not a finite number, or those of a step before were not.
     pub fn update(
         &mut self,
         gpu: &dyn Gpu,
@@ -76,25 +86,24 @@ impl Trainer {
         update: &Update,
     ) -> Result<Pending<StepStats>> {
         let (len, outcome) = (weights.layout.len, self.outcome.address());
+        let kept = self.kept.as_ref().map(Buffer::address);
         // If one of them is refused, so is this one, and the count does not matter.
-        self.moments.steps += 1;
-        adamw::judge(gpu, self.gradient(), len, update.clip, outcome, self.scratch.address())?;
-        adamw::step(
-            gpu,
-            update.optimizer,
-            weights.master(),
-            self.gradient(),
-            self.first.address(),
-            self.second.address(),
-            weights.copy(),
-            self.decays.address(),
+        self.state.steps += 1;
+        optimizer::judge(gpu, self.gradient(), kept, len, update.clip, outcome, self.scratch.address())?;
+        let slots: Vec<u64> = self.slots.iter().map(Buffer::address).collect();
+        let on = optimizer::Parameters {
             len,
-            update.learning_rate,
-            self.moments.steps,
-            outcome,
-        )?;
-        let found = adamw::Outcome::fetch(gpu, outcome)?;
-        Ok(found.map(|adamw::Outcome { loss, norm, .. }| StepStats {
+            weights: weights.master(),
+            gradient: self.gradient(),
+            slots: &slots,
+            copy: weights.copy(),
+            decays: self.decays.address(),
+            kept,
+        };
+        let (rate, number) = (update.learning_rate, self.state.steps);
+        optimizer::step(gpu, self.state.optimizer(), &on, rate, number, outcome)?;
+        let found = optimizer::Outcome::fetch(gpu, outcome)?;
+        Ok(found.map(|optimizer::Outcome { loss, norm, .. }| StepStats {
             loss,
             norm: if loss.is_finite() { norm } else { f64::NAN },
         }))
@@ -105,14 +114,14 @@ impl Trainer {
     /// # Errors
     /// When one of them was refused.
     pub fn finish_steps(&self, gpu: &dyn Gpu) -> Result<()> {
-        let outcome = adamw::Outcome::fetch(gpu, self.outcome.address())?.wait()?;
+        let outcome = optimizer::Outcome::fetch(gpu, self.outcome.address())?.wait()?;
         if outcome.taken { Ok(()) } else { Err(refused()) }
     }
 
-    pub fn download(&mut self, gpu: &dyn Gpu) -> Result<&Moments> {
-        let moments = &mut self.moments;
-        moments.first = download(gpu, self.first.address(), moments.first.len())?;
-        moments.second = download(gpu, self.second.address(), moments.second.len())?;
-        Ok(moments)
+    pub fn download(&mut self, gpu: &dyn Gpu) -> Result<&State> {
+        for (slot, buffer) in self.state.slots_mut().iter_mut().zip(&self.slots) {
+            slot.values = download(gpu, buffer.address(), slot.values.len())?;
+        }
+        Ok(&self.state)
     }
 }

@@ -65,7 +65,7 @@ pub fn run(
             evaluate_every: pretraining.settings.evaluate_every.unwrap_or(total.div_ceil(10)),
         };
         let mut checkpoints = Checkpoints::new(writer.checkpoint_dir(), checkpoint_every);
-        let (mut bert, summary) = pretrain(machine, bert, &text, &recipe, &mut checkpoints, progress)?;
+        let (mut bert, summary) = pretrain(machine, bert, None, &text, &recipe, &mut checkpoints, progress)?;
         let rate = summary.tokens as f64 / summary.seconds;
         let dropout = pretraining.settings.dropout;
         bert.config.set_dropouts(dropout, dropout);

@@ -2,7 +2,10 @@
 
 use crate::{
     error::{Error, Result},
-    ops::{Format, adamw::AdamW},
+    ops::{
+        Format,
+        optimizer::{AdamW, Optimizer},
+    },
     text::Unit,
     train::Recipe,
 };
@@ -125,7 +128,12 @@ impl PretrainSettings {
             max_steps: self.max_steps,
             warmup: self.warmup,
             clip: self.clip,
-            optimizer: AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-6, weight_decay: self.weight_decay },
+            optimizer: Optimizer::AdamW(AdamW {
+                beta1: 0.9,
+                beta2: 0.999,
+                epsilon: 1e-6,
+                weight_decay: self.weight_decay,
+            }),
             dropout: self.dropout as f32,
             attention_dropout: self.dropout as f32,
             order_seed: self.seed,

@@ -11,7 +11,7 @@ use crate::{
         stage::{Given, Identity, Known, Stage},
     },
     model::Bert,
-    ops::adamw::AdamW,
+    ops::optimizer::{AdamW, Optimizer},
     prune::Mask,
     store::{FINETUNE, RETRAIN, StageKind, StageWriter},
     task::Labels,
@@ -70,12 +70,12 @@ impl Train {
             max_steps: None,
             warmup: train.warmup,
             clip: train.clip,
-            optimizer: AdamW {
+            optimizer: Optimizer::AdamW(AdamW {
                 beta1: train.beta1,
                 beta2: train.beta2,
                 epsilon: train.epsilon,
                 weight_decay: train.weight_decay,
-            },
+            }),
             dropout: train.dropout as f32,
             attention_dropout: train.attention_dropout as f32,
             order_seed: self.seeds.order,
@@ -168,6 +168,6 @@ impl Stage for Train {
         let recipe = self.recipe();
         progress.begin(Self::kind(&mask).name, recipe.steps(train.len()));
         let mut checkpoints = Checkpoints::new(checkpoints, given.checkpoint_every);
-        finetune(&inputs.machine, bert, &train, &recipe, &mut checkpoints, progress)
+        finetune(&inputs.machine, bert, None, &train, &recipe, &mut checkpoints, progress)
     }
 }

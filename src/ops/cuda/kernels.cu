@@ -1,6 +1,5 @@
 // All kernels as one module.
 #include "activation.cu"
-#include "adamw.cu"
 #include "attention_backward_keys.cu"
 #include "attention_backward_queries.cu"
 #include "attention_forward.cu"
@@ -15,5 +14,6 @@
 #include "layer_norm_backward.cu"
 #include "linear.cu"
 #include "loss.cu"
+#include "optimizer.cu"
 #include "rows.cu"
 #include "sums.cu"

@@ -6,7 +6,6 @@
 //! shapes alone.
 
 pub mod activation;
-pub mod adamw;
 pub mod attention;
 pub mod bias;
 mod chunks;
@@ -21,6 +20,7 @@ pub mod gpu;
 pub mod layer_norm;
 pub mod linear;
 pub mod loss;
+pub mod optimizer;
 pub mod rows;
 pub mod sums;
 

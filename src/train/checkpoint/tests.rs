@@ -1,7 +1,10 @@
 use super::*;
-use crate::train::Silent;
+use crate::{ops::optimizer::Optimizer, train::Silent};
 
-fn state(seed: u32, len: usize) -> (Position, Vec<f32>, Moments) {
+const OPTIMIZER: Optimizer =
+    Optimizer::AdamW(AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.1 });
+
+fn saved(seed: u32, len: usize) -> (Position, Vec<f32>, State) {
     let values = |k: u32| (0..len as u32).map(|i| f32::from_bits(i * 7 + k + seed)).collect::<Vec<_>>();
     let position = Position {
         step: u64::from(seed),
@@ -20,14 +23,17 @@ fn state(seed: u32, len: usize) -> (Position, Vec<f32>, Moments) {
         recent: Some(0.3),
         computed_by: vec!["0.1.0 avx2".into()],
     };
-    (position, values(1), Moments { first: values(2), second: values(3), steps: seed })
+    let mut state = OPTIMIZER.state(len);
+    state.slots_mut().iter_mut().zip(2..).for_each(|(slot, k)| slot.values = values(k));
+    state.steps = seed;
+    (position, values(1), state)
 }
 
-fn restored(checkpoints: &Checkpoints, len: usize) -> Option<(Position, Vec<f32>, Moments)> {
-    let (mut weights, mut moments) = (vec![0.0; len], Moments::zeros(len));
+fn restored(checkpoints: &Checkpoints, len: usize) -> Option<(Position, Vec<f32>, State)> {
+    let (mut weights, mut state) = (vec![0.0; len], OPTIMIZER.state(len));
     let fits = |position: &Position| position.step < 1000;
-    let position = checkpoints.restore(&mut weights, &mut moments, &fits, &mut Silent).unwrap()?;
-    Some((position, weights, moments))
+    let position = checkpoints.restore(&mut weights, &mut state, &fits, &mut Silent).unwrap()?;
+    Some((position, weights, state))
 }
 
 #[test]
@@ -39,9 +45,9 @@ fn what_is_restored_is_what_was_saved_and_only_the_last_is_kept() {
     // More than one block of values, and an odd number of them.
     let len = (1 << 16) + 77;
     for step in [3, 12] {
-        let (position, weights, moments) = state(step, len);
-        checkpoints.save(&position, &weights, &moments).unwrap();
-        assert_eq!(restored(&checkpoints, len).unwrap(), (position, weights, moments));
+        let (position, weights, state) = saved(step, len);
+        checkpoints.save(&position, &weights, &state).unwrap();
+        assert_eq!(restored(&checkpoints, len).unwrap(), (position, weights, state));
         assert_eq!(fs::read_dir(&dir).unwrap().count(), 1);
     }
 }
@@ -50,8 +56,8 @@ fn what_is_restored_is_what_was_saved_and_only_the_last_is_kept() {
 fn a_damaged_checkpoint_is_passed_over_wherever_it_is_damaged() {
     let folder = tempfile::tempdir().unwrap();
     let mut checkpoints = Checkpoints::new(folder.path().to_owned(), Duration::ZERO);
-    let (position, weights, moments) = state(5, 9);
-    checkpoints.save(&position, &weights, &moments).unwrap();
+    let (position, weights, state) = saved(5, 9);
+    checkpoints.save(&position, &weights, &state).unwrap();
     let whole = fs::read(folder.path().join("step-0000000005")).unwrap();
     let newer = folder.path().join("step-0000000006");
     for at in 0..whole.len() {
@@ -65,8 +71,8 @@ fn a_damaged_checkpoint_is_passed_over_wherever_it_is_damaged() {
     // A model of another size, whose checkpoint is whole.
     assert!(restored(&checkpoints, 10).is_none());
     // The next one removes the damaged one too.
-    let (position, weights, moments) = state(6, 9);
-    checkpoints.save(&position, &weights, &moments).unwrap();
+    let (position, weights, state) = saved(6, 9);
+    checkpoints.save(&position, &weights, &state).unwrap();
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     assert_eq!(restored(&checkpoints, 9).unwrap().0, position);
 }
@@ -84,9 +90,9 @@ fn a_whole_checkpoint_of_an_impossible_position_is_passed_over() {
         |at| at.epoch_predictions = u64::MAX,
     ];
     for change in changes {
-        let (mut position, weights, moments) = state(5, 9);
+        let (mut position, weights, state) = saved(5, 9);
         change(&mut position);
-        checkpoints.save(&position, &weights, &moments).unwrap();
+        checkpoints.save(&position, &weights, &state).unwrap();
         assert!(restored(&checkpoints, 9).is_none(), "{position:?}");
     }
     let at = |step, finished| Position { step, epoch_losses: vec![0.5; finished], ..Position::default() };
@@ -97,6 +103,27 @@ fn a_whole_checkpoint_of_an_impossible_position_is_passed_over() {
         assert!(!at(step, finished).is_of(60, 3, 20), "{step} after {finished} epochs");
     }
     assert!(!at(60, 2).is_of(60, 3, u64::MAX));
+}
+
+#[test]
+fn a_checkpoint_from_before_slots_had_names_is_adamws_and_that_of_another_optimizer_is_passed_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut checkpoints = Checkpoints::new(folder.path().to_owned(), Duration::ZERO);
+    let whole = saved(5, 9);
+    checkpoints.save(&whole.0, &whole.1, &whole.2).unwrap();
+    let path = folder.path().join("step-0000000005");
+    let file = fs::read(&path).unwrap();
+    let (header, values) =
+        file[16..file.len() - DIGEST as usize].split_at(file[8] as usize | (file[9] as usize) << 8);
+    let named = r#","slots":["first_moment","second_moment"]}"#;
+    let header = std::str::from_utf8(header).unwrap();
+    for (slots, same) in [("}", true), (r#","slots":["momentum","second_moment"]}"#, false)] {
+        let header = header.strip_suffix(named).unwrap().to_owned() + slots;
+        let mut file = [MAGIC, &(header.len() as u64).to_le_bytes()[..], header.as_bytes(), values].concat();
+        file.extend_from_slice(blake3::hash(&file).as_bytes());
+        fs::write(&path, file).unwrap();
+        assert_eq!(restored(&checkpoints, 9), same.then(|| whole.clone()));
+    }
 }
 
 #[cfg(unix)]
@@ -111,8 +138,8 @@ fn nothing_is_removed_but_checkpoints_and_nothing_behind_a_link() {
     std::os::unix::fs::symlink(&outside, &dir).unwrap();
     let mut checkpoints = Checkpoints::new(dir.clone(), Duration::ZERO);
     assert!(restored(&checkpoints, 9).is_none());
-    let (position, weights, moments) = state(5, 9);
-    checkpoints.save(&position, &weights, &moments).unwrap();
+    let (position, weights, state) = saved(5, 9);
+    checkpoints.save(&position, &weights, &state).unwrap();
     assert!(fs::symlink_metadata(&dir).unwrap().is_dir());
     assert_eq!(fs::read_dir(&outside).unwrap().count(), 3);
 
@@ -121,8 +148,8 @@ fn nothing_is_removed_but_checkpoints_and_nothing_behind_a_link() {
     rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o666.into(), 0).unwrap();
     fs::write(dir.join("notes"), "").unwrap();
     assert_eq!(restored(&checkpoints, 9).unwrap().0, position);
-    let (position, weights, moments) = state(6, 9);
-    checkpoints.save(&position, &weights, &moments).unwrap();
+    let (position, weights, state) = saved(6, 9);
+    checkpoints.save(&position, &weights, &state).unwrap();
     let mut names: Vec<_> = fs::read_dir(&dir).unwrap().map(|e| e.unwrap().file_name()).collect();
     names.sort();
     assert_eq!(names, ["notes", "step-0000000006"]);

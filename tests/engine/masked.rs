@@ -1,0 +1,152 @@
+//! Training whose mask holds weights at zero: here on the CPU, and for `tests/cuda` on its devices.
+
+use crate::packed::{Packed, config, random_bert, stream};
+use lottery::{
+    engine::{Goal, Machine, Update},
+    model::Bert,
+    ops::{
+        WeightMask,
+        dropout::DropoutPlan,
+        optimizer::{AdamW, Optimizer, State},
+    },
+    task::Label,
+    text::Encoded,
+    train::{Checkpoints, Dataset, Event, Progress, Recipe, Silent, finetune},
+};
+use std::{cell::Cell, time::Duration};
+
+pub const ADAMW: AdamW = AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.1 };
+pub const OPTIMIZER: Optimizer = Optimizer::AdamW(ADAMW);
+
+/// Stops training when so many steps are known.
+struct After(Cell<u32>);
+
+impl Progress for After {
+    fn begin(&mut self, _: &str, _: u64) {}
+    fn step(&mut self, _: u64, _: &str) {}
+    fn end(&mut self, _: &str) {}
+    fn note(&mut self, _: &str) {}
+    fn event(&mut self, event: &Event) {
+        if let Event::Step(_) = event {
+            self.0.update(|left| left.saturating_sub(1));
+        }
+    }
+    fn stop_wanted(&self) -> bool {
+        self.0.get() == 0
+    }
+}
+
+pub fn bert(seed: u64) -> Bert {
+    let config = config(2, 16, 2, 24);
+    random_bert(config.clone(), config.full_shape(), 2, seed)
+}
+
+/// Of every tensor nothing, half, nearly all or all is held.
+pub fn mask(bert: &Bert, seed: u64) -> WeightMask {
+    let (mut mask, mut draw) = (WeightMask::all_kept(bert.params.data.len()), stream(seed));
+    for entry in &bert.params.layout.entries {
+        let share = [0.0, 0.5, 0.9, 1.0][draw.below(4) as usize];
+        mask.set(entry.range.clone(), entry.range.clone().map(|_| draw.uniform() >= share));
+    }
+    mask
+}
+
+#[track_caller]
+pub fn assert_held<'a>(mask: &WeightMask, weights: &'a [f32], state: &'a State) {
+    assert!(mask.held() > 0);
+    let slots = state.slots().iter().map(|slot| (slot.name, &slot.values[..]));
+    for (name, values) in [("weights", weights)].into_iter().chain(slots) {
+        let other = (0..mask.len()).find(|i| !mask.keeps(*i) && values[*i].to_bits() != 0);
+        assert_eq!(other, None, "{name}");
+    }
+}
+
+fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|v| v.to_bits()).collect()
+}
+
+/// Whole, stopped and gone on with, begun without the mask, and with one that holds nothing.
+pub fn check_trainings(machine: &Machine, seed: u64) {
+    let bert = bert(seed);
+    let (mask, all) = (mask(&bert, seed), WeightMask::all_kept(bert.params.data.len()));
+    let encoded = (0..6).map(|i| Encoded { ids: vec![1, 7 + i, 3 * i, 2], segments: vec![0; 4] });
+    let data = Dataset { encoded: encoded.collect(), labels: (0..6).map(|i| Label::Class(i % 2)).collect() };
+    let recipe = Recipe {
+        learning_rate: 1e-3,
+        batch_size: 2,
+        epochs: 3,
+        max_steps: None,
+        warmup: 0.1,
+        clip: 0.5,
+        optimizer: OPTIMIZER,
+        dropout: 0.1,
+        attention_dropout: 0.1,
+        order_seed: 1,
+        dropout_seed: 2,
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let checkpoints = |name: &str| Checkpoints::new(dir.path().join(name), Duration::MAX);
+    let train = |name: &str, mask: Option<&WeightMask>, steps: u32| {
+        let progress = &mut After(Cell::new(steps));
+        let outcome = finetune(machine, bert.clone(), mask, &data, &recipe, &mut checkpoints(name), progress);
+        outcome.map(|(bert, _)| bert.params.data)
+    };
+    // As its checkpoint has it.
+    let stopped = |name: &str, mask: Option<&WeightMask>, steps: u32| {
+        assert_eq!(train(name, mask, steps).unwrap_err().exit_code(), 4);
+        let (mut weights, mut state) = (vec![0.0; all.len()], OPTIMIZER.state(all.len()));
+        let found = checkpoints(name).restore(&mut weights, &mut state, &|_| true, &mut Silent).unwrap();
+        assert!(found.unwrap().step < 9);
+        (weights, state)
+    };
+    let whole = train("whole", Some(&mask), 99).unwrap();
+    assert_held(&mask, &whole, &OPTIMIZER.state(all.len()));
+    let moved = (0..all.len()).filter(|i| mask.keeps(*i) && whole[*i] != bert.params.data[*i]).count();
+    assert!(moved > 0);
+    let (weights, state) = stopped("stopped", Some(&mask), 3);
+    assert_held(&mask, &weights, &state);
+    assert_eq!(bits(&train("stopped", Some(&mask), 99).unwrap()), bits(&whole));
+
+    let late = ["late", "later"].map(|name| {
+        let (weights, state) = stopped(name, None, 2);
+        for values in [&weights, &state.slots()[0].values, &state.slots()[1].values] {
+            assert!((0..all.len()).any(|i| !mask.keeps(i) && values[i] != 0.0));
+        }
+        if name == "later" {
+            let (weights, state) = stopped(name, Some(&mask), 2);
+            assert_held(&mask, &weights, &state);
+        }
+        train(name, Some(&mask), 99).unwrap()
+    });
+    assert_held(&mask, &late[0], &OPTIMIZER.state(all.len()));
+    assert_eq!(bits(&late[0]), bits(&late[1]));
+
+    let plain = train("plain", None, 99).unwrap();
+    assert_eq!(bits(&train("all", Some(&all), 99).unwrap()), bits(&plain));
+    assert_ne!(bits(&plain), bits(&whole));
+}
+
+pub const UPDATE: Update = Update { learning_rate: 1e-2, clip: 0.5 };
+
+pub fn plan(step: u32) -> DropoutPlan {
+    DropoutPlan { seed: 5, step, hidden: 0.1, attention: 0.2 }
+}
+
+/// Of three steps: what the engine computes with is what it gives back, in the format of its products too.
+pub fn check_steps(machine: &Machine, seed: u64) {
+    let bert = bert(seed);
+    let (mask, packed) = (mask(&bert, seed), Packed::random(&bert.config, &[5, 1, 33, 18], 2, seed));
+    let state = OPTIMIZER.state(bert.params.data.len());
+    let mut engine = machine.trainer(bert, state, Some(mask.clone())).unwrap();
+    for step in 0..3 {
+        let (weights, state) = engine.state().unwrap();
+        assert_held(&mask, weights, state);
+        engine.step(&packed.input(), Goal::Labels(packed.targets(2)), &plan(step), &UPDATE).unwrap();
+    }
+    let logits = engine.logits(&packed.input(), None).unwrap().wait().unwrap();
+    let (weights, state) = engine.state().unwrap();
+    assert_held(&mask, weights, state);
+    let bert = engine.finish().unwrap();
+    let expected = machine.reader(&bert).unwrap().logits(&packed.input(), None).unwrap().wait().unwrap();
+    assert_eq!(bits(&logits), bits(&expected));
+}
