@@ -49,7 +49,7 @@ cargo test --release --test cuda --no-run
 tests=$(cargo test --release --test cuda --no-run --message-format=json 2> /dev/null |
     sed -n 's/.*"executable":"\([^"]*cuda-[^"]*\)".*/\1/p' | tail -n 1)
 # Whole passes and experiments have no kernel and no shape that the others have not, and take minutes here.
-filters=(--skip engine:: --skip pipeline:: --skip failing:: ${1:+"$1" sanitizers::})
+filters=(--skip engine:: --skip held:: --skip pipeline:: --skip failing:: ${1:+"$1" sanitizers::})
 # Leaks are those of the whole process, not of the kernels.
 echo "address and undefined behaviour:"
 LOTTERY_SANITIZE=address,undefined LD_PRELOAD=$address ASAN_OPTIONS=detect_leaks=0 "$tests" "${filters[@]}" 2>&1 |

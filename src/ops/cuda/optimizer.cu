@@ -115,8 +115,8 @@ __device__ __forceinline__ void optimizer_step(float* const (&slots)[2], float* 
     }
 }
 
-// As ../optimizer/adamw.rs, whose numbers these are.
-extern "C" __global__ void adamw(OPTIMIZER_PARAMETERS) {
+// As ../optimizer/adamw.rs, whose numbers these are. Six blocks of a multiprocessor: with fewer, memory waits.
+extern "C" __global__ void __launch_bounds__(256, 6) adamw(OPTIMIZER_PARAMETERS) {
     const float beta1 = n0, beta2 = n1, rest1 = n2, rest2 = n3, epsilon = n4, step_size = n5, inverse_root = n6, keep = n7;
     optimizer_step<2>(OPTIMIZER_ARGUMENTS, [=](float& w, float g, float (&moments)[2], bool decayed) {
         float &m = moments[0], &v = moments[1];
