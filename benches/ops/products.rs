@@ -152,7 +152,7 @@ impl Attention {
             &saved,
             &shape,
             Some((&PLAN, 0)),
-            QkvMut { data, q, k, v },
+            QkvMut { data, of_kv: None, q, k, v },
         );
     }
 }

@@ -1,30 +1,32 @@
 //! BERT: an encoder, possibly without some of its units, with a head.
 
 use super::{
-    classifier,
     config::BertConfig,
-    encoder::{self, Input, Pass, Wanted},
-    masked_lm,
+    cpu::{Chosen, Cpu},
+    heads::Activations,
     params::{Head, Layout, Params},
+    pass::{Input, Pass, Run, Wanted},
     shape::LayerShape,
 };
-use crate::ops::{
-    fit,
-    rng::{Purpose, Stream},
-};
+use crate::ops::rng::{Purpose, Stream};
 
-/// The activations and scratch space of a pass; reused from batch to batch.
+/// The activations and scratch space of a pass on the CPU; reused from batch to batch.
 #[derive(Default)]
 pub struct Workspace {
-    pub(super) encoder: encoder::Saved,
-    pub(super) classifier: classifier::Saved,
-    pub(super) masked_lm: masked_lm::Saved,
+    /// What the head reads.
+    chosen: Chosen,
+    activations: Activations<Vec<f32>>,
 }
 
 impl Workspace {
     /// (B, labels) of the last forward pass.
     pub fn logits(&self) -> &[f32] {
-        &self.classifier.logits
+        &self.activations.classifier.logits
+    }
+
+    /// (M, vocabulary) of the last masked pass; [`Bert::backward_masked`] expects their gradient in the same place.
+    pub fn masked_logits(&mut self) -> &mut [f32] {
+        &mut self.activations.masked_lm.logits
     }
 }
 
@@ -81,13 +83,13 @@ impl Bert {
 
     /// Computes the classifier's logits (B, labels), found in `workspace` afterwards. Gates need all units present.
     pub fn forward(&self, input: &Input, pass: &Pass, workspace: &mut Workspace) {
-        let Workspace { encoder, classifier, .. } = workspace;
-        encoder.chosen.rows.clear();
-        encoder.chosen.rows.extend_from_slice(&input.offsets[..input.sequences()]);
-        encoder.chosen.offsets.clear();
-        encoder.chosen.offsets.extend(0..=input.sequences());
-        encoder::forward(self, input, pass, encoder);
-        classifier::forward(&self.params, encoder.output(self.config.hidden_size), pass, classifier);
+        let Workspace { chosen, activations } = workspace;
+        chosen.rows.clear();
+        chosen.rows.extend_from_slice(&input.offsets[..input.sequences()]);
+        chosen.offsets.clear();
+        chosen.offsets.extend(0..=input.sequences());
+        let (ops, run) = self.on_cpu(input, chosen, pass);
+        let Ok(()) = activations.classify(&ops, &run);
     }
 
     /// The gradients of the loss whose derivative by the logits is `d_logits` (B, labels), once after a `forward` of the
@@ -98,15 +100,61 @@ impl Bert {
         pass: &Pass,
         workspace: &mut Workspace,
         d_logits: &[f32],
-        mut wanted: Wanted,
+        wanted: Wanted,
     ) {
-        let Workspace { encoder, classifier, .. } = workspace;
-        let h = self.config.hidden_size;
-        let mut dy = std::mem::take(&mut encoder.dy);
-        let d_first = fit(&mut dy, input.sequences() * h);
-        let (first, gradient) = (encoder.output(h), wanted.weights());
-        classifier::backward(&self.params, first, pass, classifier, d_logits, d_first, gradient);
-        encoder.dy = dy;
-        encoder::backward(self, input, pass, encoder, wanted);
+        let Workspace { chosen, activations } = workspace;
+        let (ops, run) = self.on_cpu(input, chosen, pass);
+        activations.classifier.d_logits.clear();
+        activations.classifier.d_logits.extend_from_slice(d_logits);
+        let Ok(()) = activations.classify_backward(&ops, &run, self.emptied(wanted));
+    }
+
+    /// Computes the logits of the tokens at `rows` (M, ascending, at least one), found in `workspace` afterwards.
+    ///
+    /// # Panics
+    /// If `rows` does not ascend or leaves the batch, or the model has another head.
+    pub fn forward_masked(&self, input: &Input, rows: &[usize], pass: &Pass, workspace: &mut Workspace) {
+        assert!(rows.is_sorted_by(|a, b| a < b) && rows.last().is_some_and(|last| *last < input.tokens()));
+        let Workspace { chosen, activations } = workspace;
+        chosen.rows.clear();
+        chosen.rows.extend_from_slice(rows);
+        chosen.offsets.clear();
+        let before = |end: &usize| rows.partition_point(|row| row < end);
+        chosen.offsets.extend(input.offsets.iter().map(before));
+        let (ops, run) = self.on_cpu(input, chosen, pass);
+        let Ok(()) = activations.find_words(&ops, &run);
+    }
+
+    /// The gradients of the loss whose derivative stands in [`Workspace::masked_logits`], once after a
+    /// `forward_masked` of the same input and pass with `keep`.
+    pub fn backward_masked(&self, input: &Input, pass: &Pass, workspace: &mut Workspace, wanted: Wanted) {
+        let Workspace { chosen, activations } = workspace;
+        let (ops, run) = self.on_cpu(input, chosen, pass);
+        let of_head = &mut activations.masked_lm;
+        // The loss left its derivative in the logits' place.
+        std::mem::swap(&mut of_head.logits, &mut of_head.d_logits);
+        let Ok(()) = activations.find_words_backward(&ops, &run, self.emptied(wanted));
+        let of_head = &mut activations.masked_lm;
+        std::mem::swap(&mut of_head.logits, &mut of_head.d_logits);
+    }
+
+    fn on_cpu<'a>(&'a self, input: &'a Input, chosen: &'a Chosen, pass: &Pass<'a>) -> (Cpu<'a>, Run<'a>) {
+        let Self { config, shape, params, .. } = self;
+        let (epsilon, format) = (config.layer_norm_eps as f32, pass.format);
+        let (tokens, read) = (input.tokens(), chosen.rows.len());
+        let run = Run { config, shape, layout: &params.layout, pass: *pass, tokens, read };
+        (Cpu { params, epsilon, format, input, chosen }, run)
+    }
+
+    /// Gate gradients of as many layers as there are, still without any.
+    fn emptied<'a>(&self, mut wanted: Wanted<'a>) -> Wanted<'a> {
+        if let Wanted::Gates(out) = &mut wanted {
+            out.layers.resize_with(self.shape.len(), Default::default);
+            out.layers.iter_mut().for_each(|layer| {
+                layer.heads.clear();
+                layer.ffn.clear();
+            });
+        }
+        wanted
     }
 }

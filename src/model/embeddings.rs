@@ -1,86 +1,60 @@
 //! Word, position and segment embeddings, LayerNorm, dropout.
 
 use super::{
-    config::BertConfig,
-    encoder::Input,
-    params::{Layout, Params, disjoint},
+    backend::{Backend, Norm, Normed, Slot, Sublayer},
+    pass::Run,
 };
-use crate::ops::{
-    dropout::DropoutPlan,
-    embedding::{self, Lookup},
-    fit,
-    layer_norm::{self, Gradients, Norm, Sublayer},
-    rng::Purpose,
-};
+use crate::ops::{dropout::Dropout, rng::Purpose};
 
-/// What the backward pass needs.
-#[derive(Default)]
-pub(super) struct Saved {
-    x_hat: Vec<f32>,
-    inverse: Vec<f32>,
+fn tables<'a>(run: &Run<'a>) -> [&'a Slot; 3] {
+    [&run.layout.words, &run.layout.positions, &run.layout.segments]
 }
 
-const PLAIN: Sublayer<'static> = Sublayer { bias: None, dropout: None, gate: 1.0, residual: None };
-
-fn norm<'a>(config: &BertConfig, params: &'a Params) -> Norm<'a> {
-    let at = &params.layout;
-    let (gamma, beta) = (params.at(&at.embedding_gamma), params.at(&at.embedding_beta));
-    Norm { gamma, beta, epsilon: config.layer_norm_eps as f32 }
+fn norm<'a>(run: &Run<'a>) -> Norm<'a> {
+    Norm { gamma: &run.layout.embedding_gamma, beta: &run.layout.embedding_beta }
 }
 
-fn drop_out(dropout: Option<&DropoutPlan>, y: &mut [f32]) {
-    if let Some(mask) = dropout.and_then(|plan| plan.hidden(Purpose::EmbeddingDropout, 0)) {
-        mask.apply(y);
-    }
+fn mask(run: &Run) -> Option<Dropout> {
+    run.pass.dropout.and_then(|plan| plan.hidden(Purpose::EmbeddingDropout, 0))
 }
 
-impl Saved {
-    /// The encoder's input (T, H) once more.
-    pub fn output(&self, config: &BertConfig, params: &Params, dropout: Option<&DropoutPlan>, y: &mut [f32]) {
-        layer_norm::output(&self.x_hat[..y.len()], &norm(config, params), y);
-        drop_out(dropout, y);
-    }
+fn drop_out<O: Backend>(ops: &O, run: &Run, x: &mut O::Buffer) -> Result<(), O::Error> {
+    mask(run).map_or(Ok(()), |mask| ops.dropout(&mask, x, run.tokens * run.config.hidden_size))
 }
 
 /// The encoder's input y (T, H).
-pub(super) fn forward(
-    config: &BertConfig,
-    params: &Params,
-    input: &Input,
-    dropout: Option<&DropoutPlan>,
-    saved: &mut Saved,
-    y: &mut [f32],
-) {
-    let (t, h, at) = (input.tokens(), config.hidden_size, &params.layout);
-    let x = fit(&mut saved.x_hat, t * h);
-    let lookups = [
-        Lookup { table: params.at(&at.words), rows: input.ids },
-        Lookup { table: params.at(&at.positions), rows: input.positions },
-        Lookup { table: params.at(&at.segments), rows: input.segments },
-    ];
-    embedding::forward(&lookups, h, x);
-    layer_norm::forward(x, &PLAIN, &norm(config, params), y, fit(&mut saved.inverse, t), None);
-    drop_out(dropout, y);
+pub(super) fn forward<O: Backend>(
+    ops: &O,
+    run: &Run,
+    normed: &mut Normed<O::Buffer>,
+    y: &mut O::Buffer,
+) -> Result<(), O::Error> {
+    ops.embed(tables(run), run.config.hidden_size, &mut normed.x_hat)?;
+    ops.norm(run.tokens, normed, &Sublayer::PLAIN, norm(run), y, None)?;
+    drop_out(ops, run, y)
 }
 
-/// Adds to `gradient` what dy (T, H), the gradient of the encoder's input, gives; `scratch` is overwritten.
-pub(super) fn backward(
-    params: &Params,
-    input: &Input,
-    dropout: Option<&DropoutPlan>,
-    saved: &Saved,
-    dy: &mut [f32],
-    scratch: &mut [f32],
-    gradient: &mut [f32],
-) {
-    let Layout { words, positions, segments, embedding_gamma, embedding_beta, .. } = &params.layout;
-    let (t, h) = (input.tokens(), embedding_gamma.len());
-    drop_out(dropout, dy);
-    let [gamma, beta] = disjoint(gradient, [embedding_gamma, embedding_beta]);
-    let sums = Gradients { gamma, beta };
-    let gamma = params.at(embedding_gamma);
-    layer_norm::backward(dy, &saved.x_hat[..t * h], &saved.inverse[..t], gamma, &PLAIN, scratch, Some(sums));
-    for (rows, table) in [(input.ids, words), (input.positions, positions), (input.segments, segments)] {
-        embedding::backward(rows, dy, h, &mut gradient[table.clone()]);
-    }
+/// The y of [`forward`] once more, where outputs are not kept.
+pub(super) fn again<O: Backend>(
+    ops: &O,
+    run: &Run,
+    normed: &Normed<O::Buffer>,
+    y: &mut O::Buffer,
+) -> Result<(), O::Error> {
+    ops.norm_again(run.tokens, normed, norm(run), y)?;
+    drop_out(ops, run, y)
+}
+
+/// From dy (T, H), the gradient of the encoder's input; `scratch` is overwritten.
+pub(super) fn backward<O: Backend>(
+    ops: &O,
+    run: &Run,
+    normed: &Normed<O::Buffer>,
+    dy: &mut O::Buffer,
+    scratch: &mut O::Buffer,
+    gradient: &mut O::Gradient,
+) -> Result<(), O::Error> {
+    drop_out(ops, run, dy)?;
+    ops.norm_backward(run.tokens, dy, normed, &Sublayer::PLAIN, norm(run), scratch, Some(gradient))?;
+    ops.embed_backward(dy, tables(run), run.config.hidden_size, scratch, gradient)
 }

@@ -1,18 +1,22 @@
 //! BERT (Devlin et al. 2019) written once, its forward and backward passes side by side.
 
-pub mod attention_block;
+mod attention_block;
+pub(crate) mod backend;
 pub mod bert;
-pub mod classifier;
+mod classifier;
 pub mod config;
-pub mod embeddings;
-pub mod encoder;
-pub mod ffn_block;
+mod cpu;
+mod embeddings;
+mod encoder;
+mod ffn_block;
 mod fit;
 mod folder;
 pub mod gates;
-pub mod masked_lm;
+pub(crate) mod heads;
+mod masked_lm;
 pub mod memory;
 pub mod params;
+pub(crate) mod pass;
 pub mod shape;
 pub mod shrink;
 mod supported;
@@ -22,7 +26,7 @@ pub mod weights;
 
 pub use bert::{Bert, Workspace};
 pub use config::BertConfig;
-pub use encoder::{Input, Pass, Wanted};
 pub use gates::{GateGradients, Gates};
 pub use params::{Head, Params};
+pub use pass::{Input, Pass, Wanted};
 pub use shape::{Ffn, LayerShape};

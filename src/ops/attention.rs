@@ -248,9 +248,11 @@ pub struct Saved<'a> {
     pub statistics: &'a [f32],
 }
 
-/// Where the gradients of queries, keys and values go in one buffer: (first element, stride between rows) of each.
+/// Where the gradients of queries, keys and values go: (first element, stride between rows) of each.
 pub struct QkvMut<'a> {
     pub data: &'a mut [f32],
+    /// Where those of keys and values go, if not to `data` as well.
+    pub of_kv: Option<&'a mut [f32]>,
     pub q: (usize, usize),
     pub k: (usize, usize),
     pub v: (usize, usize),
@@ -266,6 +268,8 @@ pub fn backward(
     out: QkvMut,
 ) {
     let Saved { q, k, v, statistics } = *saved;
+    let QkvMut { data, of_kv, q: (dq, q_stride), k: (dk, k_stride), v: (dv, v_stride) } = out;
+    let kv_len = of_kv.as_ref().map_or(data.len(), |of_kv| of_kv.len());
     check(
         shape,
         &[
@@ -273,23 +277,24 @@ pub fn backward(
             (k.data.len(), k.stride, shape.keys),
             (v.data.len(), v.stride, shape.keys),
             (d_context.data.len(), d_context.stride, shape.queries),
-            (out.data.len().saturating_sub(out.q.0), out.q.1, shape.queries),
-            (out.data.len().saturating_sub(out.k.0), out.k.1, shape.keys),
-            (out.data.len().saturating_sub(out.v.0), out.v.1, shape.keys),
+            (data.len().saturating_sub(dq), q_stride, shape.queries),
+            (kv_len.saturating_sub(dk), k_stride, shape.keys),
+            (kv_len.saturating_sub(dv), v_stride, shape.keys),
         ],
         statistics.len(),
     );
     let d = shape.head_size;
     let scale = 1.0 / (d as f32).sqrt();
-    let QkvMut { data, q: (dq, q_stride), k: (dk, k_stride), v: (dv, v_stride) } = out;
     let rows = |offsets: &[usize]| offsets[offsets.len() - 1];
-    let blocks = [
+    let [of_q, of_k, of_v] = [
         (dq, q_stride, rows(shape.queries)),
         (dk, k_stride, rows(shape.keys)),
         (dv, v_stride, rows(shape.keys)),
     ];
-    assert!((0..3).all(|i| are_apart(blocks[i], blocks[(i + 1) % 3], shape.width())));
+    let apart = |a, b| are_apart(a, b, shape.width());
+    assert!(apart(of_k, of_v) && (of_kv.is_some() || apart(of_q, of_k) && apart(of_q, of_v)));
     let to = Shared(data.as_mut_ptr());
+    let to_kv = of_kv.map_or(to, |of_kv| Shared(of_kv.as_mut_ptr()));
     shape.tasks().par_iter().with_max_len(4).for_each(|task| {
         let block = Block::new(task, shape);
         let (m, t) = (block.queries, block.keys);
@@ -321,12 +326,12 @@ pub fn backward(
             let (kept, ds) = (View::rows(kept, t), View::rows(dp, t));
             let (to_q, to_k, to_v) = (
                 to.at(dq + block.query_row * q_stride + block.column),
-                to.at(dk + block.key_row * k_stride + block.column),
-                to.at(dv + block.key_row * v_stride + block.column),
+                to_kv.at(dk + block.key_row * k_stride + block.column),
+                to_kv.at(dv + block.key_row * v_stride + block.column),
             );
             // dV = P̃ᵀ dC: (t, m) · (m, d); dQ = dS K: (m, t) · (t, d); dK = dSᵀ Q: (t, m) · (m, d)
-            // SAFETY: `check` saw that these rows and columns are inside `data`, and the three blocks do not overlap; no other
-            // task has this head's columns of this sequence's rows in any of them.
+            // SAFETY: `check` saw that these rows and columns are inside their buffer, and the three blocks do not overlap; no
+            // other task has this head's columns of this sequence's rows in any of them.
             unsafe {
                 matmul_serial(format, (t, d, m), kept.t(), d_out, to_v, v_stride);
                 matmul_serial(format, (m, d, t), ds, k, to_q, q_stride);

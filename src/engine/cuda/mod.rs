@@ -1,21 +1,18 @@
 //! The engine on a CUDA device, or on what stands for one: weights, the optimizer's state and activations stay in its
 //! memory, a step reads back two numbers, and nothing waits for them here.
 
-mod attention_block;
+mod attention;
+mod backend;
 mod batch;
-mod classifier;
-mod embeddings;
-mod encoder;
-mod ffn_block;
-mod masked_lm;
-mod pass;
+mod device;
+mod outputs;
 mod trainer;
 mod weights;
 
 use super::{Engine, Goal, StepStats, Update, no_trainer};
 use crate::{
     error::Result,
-    model::{self, Bert, GateGradients, Input, Params},
+    model::{self, Bert, GateGradients, Input, Params, Pass, Wanted, heads::Activations, pass::Run},
     ops::{
         WeightMask,
         cuda::{Buffer, Format, Gpu, download, fetch, loss},
@@ -25,20 +22,19 @@ use crate::{
         pending::Pending,
     },
 };
+use backend::word_stride;
 use batch::{Batch, Part};
-use pass::{GateOutputs, Gates, Gradient, Pass, Wanted};
-use std::rc::Rc;
+use device::{Cuda as Device, address};
+use outputs::{GateOutputs, Gradient};
+use std::{cell::OnceCell, rc::Rc};
 use trainer::Trainer;
 use weights::Weights;
 
 pub struct Cuda {
-    gpu: Rc<dyn Gpu>,
-    weights: Weights,
-    batch: Batch,
-    encoder: encoder::Saved,
-    classifier: classifier::Saved,
-    masked_lm: masked_lm::Saved,
-    gates: Buffer,
+    model: Model,
+    activations: Activations<OnceCell<Buffer>>,
+    /// Losses (M) f32 of the masked words, and whether each was found (M) u32.
+    found: [Buffer; 2],
     gate_gradients: Buffer,
     /// Of passes that do not train.
     loss: Buffer,
@@ -47,20 +43,41 @@ pub struct Cuda {
     host: Vec<f32>,
 }
 
+/// What a pass reads.
+struct Model {
+    gpu: Rc<dyn Gpu>,
+    weights: Weights,
+    batch: Batch,
+    gates: Buffer,
+}
+
+impl Model {
+    fn run<'a>(&'a self, pass: Pass<'a>) -> (Device<'a>, Run<'a>) {
+        let Self { gpu, weights, batch, gates } = self;
+        let Weights { config, shape, layout, .. } = weights;
+        let run = Run { config, shape, layout, pass, tokens: batch.tokens, read: batch.chosen };
+        let head_gates = pass.gates.map(|_| gates.address());
+        (Device { gpu, weights, batch, head_gates }, run)
+    }
+
+    /// The gates of the heads, to the device.
+    fn upload_gates(&self, gates: Option<&model::Gates>) -> Result<()> {
+        gates.map_or(Ok(()), |gates| self.gates.upload(&gates.heads).map(drop))
+    }
+}
+
 impl Cuda {
     pub fn reader(gpu: &Rc<dyn Gpu>, bert: &Bert, format: Format) -> Result<Self> {
+        let [gates, losses, correct, gate_gradients, loss] = [(); 5].map(|()| Buffer::new(gpu));
+        let (weights, batch) = (Weights::upload(gpu, bert, format)?, Batch::new(gpu));
         Ok(Self {
-            weights: Weights::upload(gpu, bert, format)?,
-            batch: Batch::new(gpu),
-            encoder: encoder::Saved::new(gpu, bert.shape.len()),
-            classifier: classifier::Saved::new(gpu),
-            masked_lm: masked_lm::Saved::new(gpu),
-            gates: Buffer::new(gpu),
-            gate_gradients: Buffer::new(gpu),
-            loss: Buffer::new(gpu),
+            model: Model { gpu: gpu.clone(), weights, batch, gates },
+            activations: Activations::default(),
+            found: [losses, correct],
+            gate_gradients,
+            loss,
             trainer: None,
             host: Vec::new(),
-            gpu: gpu.clone(),
         })
     }
 
@@ -76,76 +93,51 @@ impl Cuda {
         Ok(engine)
     }
 
-    fn pass<'a>(&'a self, dropout: Option<&'a DropoutPlan>, gates: Option<Gates<'a>>) -> Pass<'a> {
-        let (gpu, weights, batch) = (&*self.gpu, &self.weights, &self.batch);
-        Pass { gpu, weights, batch, dropout, gates, gate_gradients: false }
-    }
-
-    /// The gates' multipliers, those of the heads on the device.
-    fn upload_gates<'a>(&self, gates: Option<&'a model::Gates>) -> Result<Option<Gates<'a>>> {
-        let Some(gates) = gates else { return Ok(None) };
-        assert!(self.weights.shape == self.weights.config.full_shape(), "gates are for unpruned models");
-        Ok(Some(Gates { heads: self.gates.upload(&gates.heads)?, ffns: &gates.ffns }))
-    }
-
-    fn classify(&self, pass: &Pass, keep: bool) -> Result<()> {
-        encoder::forward(pass, &self.encoder, keep)?;
-        classifier::forward(pass, self.encoder.output(), &self.classifier)
-    }
-
-    /// Room for the gradient of the encoder's input, in which all others come before it.
-    fn fit_dy(&self) -> Result<u64> {
-        let rows = self.batch.tokens.max(self.batch.chosen);
-        self.encoder.dy.activations(rows * self.weights.config.hidden_size, self.weights.format)
-    }
-
     /// (B, labels), from the device.
     fn read_logits(&self) -> Result<Pending<Vec<f32>>> {
-        let len = self.batch.sequences * self.weights.layout.classifier_bias.len();
-        fetch(&*self.gpu, self.classifier.logits.address(), len)
+        let len = self.model.batch.sequences * self.model.weights.layout.classifier_bias.len();
+        fetch(&*self.model.gpu, address(&self.activations.classifier.logits), len)
     }
 
     /// The head's gradient from the classes or scores in the batch; `loss` receives the mean loss of a step.
-    fn label_loss(&self, targets: loss::Targets, loss: Option<u64>) -> Result<()> {
-        let (gpu, format) = (&*self.gpu, self.weights.format);
-        let (b, labels) = (self.batch.sequences, self.weights.layout.classifier_bias.len());
-        let d_logits = self.classifier.d_logits.activations(b * labels, format)?;
-        let logits = self.classifier.logits.address();
-        match loss {
-            Some(loss) => loss::mean(gpu, format, logits, targets, b, labels, d_logits, loss),
-            None => loss::per_example(gpu, format, logits, targets, b, labels, d_logits),
-        }
-    }
-
-    /// Forward and loss of the masked-LM head; `loss` receives the mean.
-    fn find_words(&self, pass: &Pass, keep: bool, loss: u64) -> Result<()> {
-        encoder::forward(pass, &self.encoder, keep)?;
-        let head = &self.masked_lm;
-        masked_lm::forward(pass, self.encoder.output(), head)?;
-        let (gpu, format) = (&*self.gpu, self.weights.format);
-        let (m, v) = (self.batch.chosen, self.weights.layout.decoder_bias.len());
-        let stride = masked_lm::stride(v);
-        let d_logits = head.d_logits.activations(m * stride, format)?;
-        let (losses, correct) = (head.losses.floats(m)?, head.correct.floats(m)?);
-        let (logits, words) = (head.logits.address(), self.batch.at(Part::Targets));
-        loss::words(gpu, format, logits, words, (m, v, stride), d_logits, losses, correct, loss)
-    }
-
-    /// The batch's labels as the kernels take them.
-    fn targets(&self, targets: &Targets) -> loss::Targets {
-        let at = self.batch.at(Part::Targets);
-        match targets {
+    fn label_loss(&self, targets: &Targets, loss: Option<u64>) -> Result<()> {
+        let Model { gpu, weights, batch, .. } = &self.model;
+        let at = batch.at(Part::Targets);
+        let targets = match targets {
             Targets::Classes(_) => loss::Targets::Classes(at),
             Targets::Scores(_) => loss::Targets::Scores(at),
+        };
+        let (b, labels) = (batch.sequences, weights.layout.classifier_bias.len());
+        let (ops, _) = self.model.run(Pass::default());
+        let of_head = &self.activations.classifier;
+        let (logits, d_logits) = (address(&of_head.logits), ops.fit(&of_head.d_logits, b * labels)?);
+        match loss {
+            Some(loss) => loss::mean(&**gpu, weights.format, logits, targets, b, labels, d_logits, loss),
+            None => loss::per_example(&**gpu, weights.format, logits, targets, b, labels, d_logits),
         }
+    }
+
+    /// The masked-LM head's gradient from the words in the batch; `loss` receives the mean loss.
+    fn word_loss(&self, loss: u64) -> Result<()> {
+        let Model { gpu, weights, batch, .. } = &self.model;
+        let (m, v) = (batch.chosen, weights.config.vocab_size);
+        let stride = word_stride(v);
+        let (ops, _) = self.model.run(Pass::default());
+        let of_head = &self.activations.masked_lm;
+        let (logits, d_logits) = (address(&of_head.logits), ops.fit(&of_head.d_logits, m * stride)?);
+        let [losses, correct] = &self.found;
+        let (losses, correct, words) = (losses.floats(m)?, correct.floats(m)?, batch.at(Part::Targets));
+        let sizes = (m, v, stride);
+        loss::words(&**gpu, weights.format, logits, words, sizes, d_logits, losses, correct, loss)
     }
 
     /// As they are behind all steps.
     fn download_weights(&mut self) -> Result<()> {
+        let Model { gpu, weights, .. } = &self.model;
         if let Some(trainer) = &self.trainer {
-            trainer.finish_steps(&*self.gpu)?;
+            trainer.finish_steps(&**gpu)?;
         }
-        self.host = download(&*self.gpu, self.weights.master(), self.weights.layout.len)?;
+        self.host = download(&**gpu, weights.master(), weights.layout.len)?;
         Ok(())
     }
 }
@@ -160,9 +152,10 @@ fn bits(targets: &Targets) -> Vec<u32> {
 
 impl Engine for Cuda {
     fn logits(&mut self, input: &Input, gates: Option<&model::Gates>) -> Result<Pending<Vec<f32>>> {
-        self.batch.upload(input, None, &[])?;
-        let gates = self.upload_gates(gates)?;
-        self.classify(&self.pass(None, gates), false)?;
+        self.model.batch.upload(input, None, &[])?;
+        self.model.upload_gates(gates)?;
+        let (ops, run) = self.model.run(Pass { gates, ..Pass::default() });
+        self.activations.classify(&ops, &run)?;
         self.read_logits()
     }
 
@@ -172,10 +165,13 @@ impl Engine for Cuda {
         rows: &[usize],
         words: &[u32],
     ) -> Result<Pending<Vec<Prediction>>> {
-        self.batch.upload(input, Some(rows), words)?;
-        self.find_words(&self.pass(None, None), false, self.loss.fit(8)?)?;
-        let losses = fetch::<f32>(&*self.gpu, self.masked_lm.losses.address(), words.len())?;
-        let correct = fetch::<u32>(&*self.gpu, self.masked_lm.correct.address(), words.len())?;
+        self.model.batch.upload(input, Some(rows), words)?;
+        let (ops, run) = self.model.run(Pass::default());
+        self.activations.find_words(&ops, &run)?;
+        self.word_loss(self.loss.fit(8)?)?;
+        let [losses, correct] = self.found.each_ref().map(Buffer::address);
+        let losses = fetch::<f32>(&*self.model.gpu, losses, words.len())?;
+        let correct = fetch::<u32>(&*self.model.gpu, correct, words.len())?;
         Ok(losses.and(correct).map(|(losses, correct)| {
             let both = losses.into_iter().zip(correct);
             both.map(|(loss, correct)| Prediction { loss: f64::from(loss), correct: correct != 0 }).collect()
@@ -188,16 +184,15 @@ impl Engine for Cuda {
         targets: Targets,
         gates: Option<&model::Gates>,
     ) -> Result<Pending<(Vec<f32>, GateGradients)>> {
-        self.batch.upload(input, None, &bits(&targets))?;
-        let gates = self.upload_gates(gates)?;
-        let pass = Pass { gate_gradients: true, ..self.pass(None, gates) };
-        self.classify(&pass, true)?;
-        self.label_loss(self.targets(&targets), None)?;
-        let first = self.encoder.output();
-        classifier::backward(&pass, first, &self.classifier, self.fit_dy()?, None)?;
-        let outputs = GateOutputs::new(&pass, &self.gate_gradients)?;
-        encoder::backward(&pass, &self.encoder, Wanted::Gates(&outputs))?;
-        Ok(self.read_logits()?.and(outputs.fetch(&pass)?))
+        self.model.batch.upload(input, None, &bits(&targets))?;
+        self.model.upload_gates(gates)?;
+        let pass = Pass { gates, keep: true, gate_gradients: true, ..Pass::default() };
+        let (ops, run) = self.model.run(pass);
+        self.activations.classify(&ops, &run)?;
+        self.label_loss(&targets, None)?;
+        let mut outputs = GateOutputs::new(&run, &self.gate_gradients)?;
+        self.activations.classify_backward(&ops, &run, Wanted::Gates(&mut outputs))?;
+        Ok(self.read_logits()?.and(outputs.fetch(&*self.model.gpu, &run)?))
     }
 
     fn step(
@@ -208,41 +203,41 @@ impl Engine for Cuda {
         update: &Update,
     ) -> Result<Pending<StepStats>> {
         let trainer = self.trainer.as_ref().ok_or_else(no_trainer)?;
+        let batch = &mut self.model.batch;
         match &goal {
-            Goal::Labels(targets) => self.batch.upload_for_training(input, None, &bits(targets))?,
-            Goal::MaskedTokens { rows, words } => self.batch.upload_for_training(input, Some(rows), words)?,
+            Goal::Labels(targets) => batch.upload_for_training(input, None, &bits(targets))?,
+            Goal::MaskedTokens { rows, words } => batch.upload_for_training(input, Some(rows), words)?,
         }
-        let (pass, sums) = (self.pass(Some(dropout), None), trainer.parts.begin());
-        let gradient = Gradient { address: trainer.gradient(), sums: &sums };
-        trainer.clear_tables(&*self.gpu, &self.weights.layout, &goal)?;
+        let pass = Pass { dropout: Some(dropout), keep: true, ..Pass::default() };
+        let ((ops, run), sums) = (self.model.run(pass), trainer.parts.begin());
+        let mut gradient = Gradient { address: trainer.gradient(), sums: &sums };
+        trainer.clear_tables(&*self.model.gpu, &self.model.weights.layout, &goal)?;
         match &goal {
             Goal::Labels(targets) => {
-                self.classify(&pass, true)?;
-                self.label_loss(self.targets(targets), Some(trainer.loss()))?;
-                let first = self.encoder.output();
-                classifier::backward(&pass, first, &self.classifier, self.fit_dy()?, Some(gradient))?;
+                self.activations.classify(&ops, &run)?;
+                self.label_loss(targets, Some(trainer.loss()))?;
+                self.activations.classify_backward(&ops, &run, Wanted::Weights(&mut gradient))?;
             }
             Goal::MaskedTokens { .. } => {
-                self.find_words(&pass, true, trainer.loss())?;
-                let x = self.encoder.output();
-                masked_lm::backward(&pass, x, &self.masked_lm, self.fit_dy()?, gradient)?;
+                self.activations.find_words(&ops, &run)?;
+                self.word_loss(trainer.loss())?;
+                self.activations.find_words_backward(&ops, &run, Wanted::Weights(&mut gradient))?;
             }
         }
-        encoder::backward(&pass, &self.encoder, Wanted::Weights(gradient))?;
         sums.finish()?;
         let trainer = self.trainer.as_mut().ok_or_else(no_trainer)?;
-        trainer.update(&*self.gpu, &self.weights, update)
+        trainer.update(&*self.model.gpu, &self.model.weights, update)
     }
 
     fn state(&mut self) -> Result<(&[f32], &State)> {
         self.download_weights()?;
         let trainer = self.trainer.as_mut().ok_or_else(no_trainer)?;
-        Ok((&self.host, trainer.download(&*self.gpu)?))
+        Ok((&self.host, trainer.download(&*self.model.gpu)?))
     }
 
     fn finish(mut self: Box<Self>) -> Result<Bert> {
         self.download_weights()?;
-        let Weights { config, shape, head, layout, .. } = self.weights;
+        let Weights { config, shape, head, layout, .. } = self.model.weights;
         Ok(Bert { config, shape, head, params: Params { layout, data: self.host } })
     }
 }

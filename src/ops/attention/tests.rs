@@ -73,7 +73,7 @@ fn gradients_agree_with_finite_differences_over_odd_shapes() {
             let (q, k, v) = (rows(0), rows(w), rows(2 * w));
             forward(Format::F32, q, k, v, &shape, dropout, &mut p, RowsMut { data: &mut context, stride: w });
             let saved = Saved { q, k, v, statistics: &p };
-            let out = QkvMut { data: &mut dqkv, q: (0, w), k: (t * w, w), v: (2 * t * w, w) };
+            let out = QkvMut { data: &mut dqkv, of_kv: None, q: (0, w), k: (t * w, w), v: (2 * t * w, w) };
             backward(Format::F32, Rows { data: &dc, stride: w }, &saved, &shape, dropout, out);
         }
         let value: f64 = context.iter().zip(&dc).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();

@@ -126,8 +126,8 @@ pub fn on_the_cpu(case: &Case, setup: &Setup, qkv: &[Vec<f32>], d: &[f32], plan:
     cpu::forward(Format::F32, q, k, v, &shape, Some((plan, 3)), &mut statistics, to);
     let mut out = vec![0.0; (m + 2 * t) * width];
     let saved = cpu::Saved { q, k, v, statistics: &statistics };
-    let to =
-        cpu::QkvMut { data: &mut out, q: (0, *width), k: (m * width, *width), v: ((m + t) * width, *width) };
+    let [of_q, of_k, of_v] = [0, m, m + t].map(|row| (row * width, *width));
+    let to = cpu::QkvMut { data: &mut out, of_kv: None, q: of_q, k: of_k, v: of_v };
     let d = cpu::Rows { data: &d[setup.context.first..], stride: setup.context.stride };
     cpu::backward(Format::F32, d, &saved, &shape, Some((plan, 3)), to);
 

@@ -121,7 +121,7 @@ fn run(case: &Case) -> [Vec<f32>; 4] {
     let mut d_qkv = vec![f32::NAN; len];
     let saved = Saved { q: rows_q, k: rows_k, v: rows_v, statistics: &statistics };
     let [of_q, of_k, of_v] = places;
-    let to = QkvMut { data: &mut d_qkv, q: of_q, k: of_k, v: of_v };
+    let to = QkvMut { data: &mut d_qkv, of_kv: None, q: of_q, k: of_k, v: of_v };
     attention::backward(Format::F32, Rows { data: &d_context, stride }, &saved, &shape, dropout, to);
     let untouched = |x: &[f32]| x.iter().filter(|v| v.is_nan()).count();
     assert_eq!(untouched(&statistics), 3, "statistics beyond the last one");

@@ -1,0 +1,139 @@
+//! What one pass of a model over a batch is: its input, what it is for, and each layer in it.
+
+use super::{
+    config::BertConfig,
+    gates::{GateGradients, Gates},
+    params::{LayerSlots, Layout},
+    shape::LayerShape,
+};
+use crate::ops::{Format, dropout::DropoutPlan};
+use std::ops::Range;
+
+/// A packed batch: `B` sequences one behind another, `T` tokens in all, no padding.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    /// (T) word ids
+    pub ids: &'a [u32],
+    /// (T) positions within the sequence
+    pub positions: &'a [u32],
+    /// (T) segment ids
+    pub segments: &'a [u32],
+    /// (B + 1) where sequences begin
+    pub offsets: &'a [usize],
+}
+
+impl Input<'_> {
+    pub fn tokens(&self) -> usize {
+        self.ids.len()
+    }
+
+    pub fn sequences(&self) -> usize {
+        self.offsets.len() - 1
+    }
+}
+
+/// What one pass does besides computing the head's output.
+#[derive(Clone, Copy, Default)]
+pub struct Pass<'a> {
+    /// Dropout masks; `None` in evaluation.
+    pub dropout: Option<&'a DropoutPlan>,
+    /// Multipliers on the units of an unpruned model.
+    pub gates: Option<&'a Gates>,
+    /// Whether a backward pass will follow.
+    pub keep: bool,
+    /// Whether that will be for gate gradients.
+    pub gate_gradients: bool,
+    /// What the products read their operands in.
+    pub format: Format,
+}
+
+/// What a backward pass is for. Gate gradients need no weight gradient, and no input gradient below the first layer.
+pub enum Wanted<'a, G: ?Sized = [f32], U = GateGradients> {
+    /// Adds the gradients of all parameters to a buffer laid out like them.
+    Weights(&'a mut G),
+    Gates(&'a mut U),
+}
+
+impl<G: ?Sized, U> Wanted<'_, G, U> {
+    /// The parameters' gradients, when they are wanted.
+    pub(super) fn weights(&mut self) -> Option<&mut G> {
+        match self {
+            Self::Weights(gradient) => Some(gradient),
+            Self::Gates(_) => None,
+        }
+    }
+}
+
+/// One pass of a model over a batch.
+#[derive(Clone, Copy)]
+pub(crate) struct Run<'a> {
+    pub config: &'a BertConfig,
+    pub shape: &'a [LayerShape],
+    pub layout: &'a Layout,
+    pub pass: Pass<'a>,
+    /// T
+    pub tokens: usize,
+    /// Rows that the head reads.
+    pub read: usize,
+}
+
+impl<'a> Run<'a> {
+    pub fn layer(&self, number: usize) -> Layer<'a> {
+        let is_last = number + 1 == self.shape.len();
+        let shape = &self.shape[number];
+        Layer {
+            number,
+            is_last,
+            shape,
+            slots: &self.layout.layers[number],
+            pass: self.pass,
+            tokens: self.tokens,
+            rows: if is_last { self.read } else { self.tokens },
+            hidden: self.config.hidden_size,
+            inner: shape.ffn.width(self.config.intermediate_size),
+            head_size: self.config.head_size(),
+            heads_total: self.config.num_attention_heads,
+        }
+    }
+}
+
+/// One layer in one pass. The last computes only the rows that the head reads.
+#[derive(Clone, Copy)]
+pub(crate) struct Layer<'a> {
+    pub number: usize,
+    pub is_last: bool,
+    pub shape: &'a LayerShape,
+    pub slots: &'a LayerSlots,
+    pub pass: Pass<'a>,
+    /// Rows of the input.
+    pub tokens: usize,
+    /// Rows of the output.
+    pub rows: usize,
+    pub hidden: usize,
+    /// F: the inner width of the FFN.
+    pub inner: usize,
+    pub head_size: usize,
+    /// Heads of the unpruned layer.
+    heads_total: usize,
+}
+
+impl Layer<'_> {
+    /// Heads that the layer has.
+    pub fn heads(&self) -> usize {
+        self.shape.heads.len()
+    }
+
+    /// A: the width of all heads together.
+    pub fn width(&self) -> usize {
+        self.heads() * self.head_size
+    }
+
+    pub fn has_ffn(&self) -> bool {
+        self.shape.ffn.is_present()
+    }
+
+    /// This layer's part of [`Gates::heads`].
+    pub fn head_range(&self) -> Range<usize> {
+        self.number * self.heads_total..(self.number + 1) * self.heads_total
+    }
+}
