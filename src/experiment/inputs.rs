@@ -140,7 +140,7 @@ fn check_ids(data: &Dataset, model: &Pretrained, name: &str) -> Result<()> {
     }
     let segments =
         data.encoded.iter().flat_map(|e| e.segments.iter().copied()).max().unwrap_or(0) as usize + 1;
-    if segments > model.config.type_vocab_size {
+    if model.config.family.token_types.is_some() && segments > model.config.type_vocab_size {
         return Err(Error::data(format!(
             "{name}: the task has pairs of sentences, and the model knows {} segment (type_vocab_size in its \
              config.json) where {segments} are needed. Choose a task of single sentences, or a model with \
@@ -153,7 +153,7 @@ fn check_ids(data: &Dataset, model: &Pretrained, name: &str) -> Result<()> {
 
 /// Refuses examples that may be longer than the model's table of positions.
 pub(super) fn check_length(length: usize, model: &BertConfig, name: &str) -> Result<()> {
-    let positions = model.max_position_embeddings;
+    let positions = model.longest_sequence();
     if length <= positions {
         return Ok(());
     }

@@ -11,6 +11,13 @@ pub(crate) type Slot = Range<usize>;
 /// Rows, width of the input and width of the output of a linear layer: x (n, i), W (o, i), y (n, o).
 pub(crate) type Sizes = (usize, usize, usize);
 
+/// The embeddings' tables of words, positions and, if there are any, token types.
+pub(crate) struct Tables<'a> {
+    pub words: &'a Slot,
+    pub positions: &'a Slot,
+    pub token_types: Option<&'a Slot>,
+}
+
 /// What a block's end adds up before its LayerNorm: residual + gate · dropout(x + bias).
 pub(crate) struct Sublayer<'a, B> {
     /// Of the linear layer that gives x; without one there is no such layer, and nobody asks for the gradient by x.
@@ -104,14 +111,14 @@ pub(crate) trait Backend {
 
     fn copy(&self, from: &Self::Buffer, to: &mut Self::Buffer, len: usize) -> Result<(), Self::Error>;
 
-    /// out (T, H) ← the sum of the tables' rows of words, positions and segments.
-    fn embed(&self, tables: [&Slot; 3], h: usize, out: &mut Self::Buffer) -> Result<(), Self::Error>;
+    /// out (T, H) ← the sum of the tables' rows.
+    fn embed(&self, tables: &Tables, h: usize, out: &mut Self::Buffer) -> Result<(), Self::Error>;
 
     /// Each table's gradient += d (T, H) at the tokens' rows.
     fn embed_backward(
         &self,
         d: &Self::Buffer,
-        tables: [&Slot; 3],
+        tables: &Tables,
         h: usize,
         scratch: &mut Self::Buffer,
         gradient: &mut Self::Gradient,

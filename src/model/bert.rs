@@ -68,10 +68,11 @@ impl Bert {
     /// the classifier of a seed is the same for every ticket.
     pub fn initialise(&mut self, seed: u64, chosen: impl Fn(&str) -> bool) {
         let deviation = self.config.initializer_range;
+        let scales: Vec<_> = self.params.layout.scales().into_iter().cloned().collect();
         for entry in self.params.layout.entries.iter().filter(|e| chosen(&e.name)) {
             let values = &mut self.params.data[entry.range.clone()];
             if entry.shape.len() == 1 {
-                values.fill(if entry.name.ends_with("LayerNorm.weight") { 1.0 } else { 0.0 });
+                values.fill(if scales.contains(&entry.range) { 1.0 } else { 0.0 });
             } else {
                 let hash = blake3::hash(entry.name.as_bytes());
                 let index = u32::from_le_bytes([0, 1, 2, 3].map(|i| hash.as_bytes()[i]));

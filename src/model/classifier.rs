@@ -1,4 +1,4 @@
-//! Pooler and classifier: logits = W dropout(tanh(P x_first + p)) + b.
+//! Pooler and classifier: logits = W dropout(tanh(P x_first + p)) + b; in a family without pooler W dropout(x_first) + b.
 
 use super::{
     backend::{Backend, Bias},
@@ -25,6 +25,10 @@ fn mask(run: &Run) -> Option<Dropout> {
     run.pass.dropout.and_then(|plan| plan.hidden(Purpose::ClassifierDropout, 0))
 }
 
+fn drop_out<O: Backend>(ops: &O, run: &Run, x: &mut O::Buffer) -> Result<(), O::Error> {
+    mask(run).map_or(Ok(()), |mask| ops.dropout(&mask, x, run.read * run.config.hidden_size))
+}
+
 /// first (B, H), the first tokens' final states → logits (B, labels), in `saved`.
 pub(super) fn forward<O: Backend>(
     ops: &O,
@@ -35,8 +39,13 @@ pub(super) fn forward<O: Backend>(
     let Layout { pooler_weight, pooler_bias, classifier_weight, classifier_bias, .. } = run.layout;
     let (b, h, labels) = (run.read, run.config.hidden_size, classifier_bias.len());
     let Saved { pooled, dropped, logits, .. } = saved;
-    ops.linear(first, pooler_weight, Some(pooler_bias), (b, h, h), pooled)?;
-    ops.tanh(pooled, mask(run).as_ref(), dropped, b * h)?;
+    if run.config.family.pooler.is_some() {
+        ops.linear(first, pooler_weight, Some(pooler_bias), (b, h, h), pooled)?;
+        ops.tanh(pooled, mask(run).as_ref(), dropped, b * h)?;
+    } else {
+        ops.copy(first, dropped, b * h)?;
+        drop_out(ops, run, dropped)?;
+    }
     ops.logits(dropped, classifier_weight, classifier_bias, (b, h, labels), logits)
 }
 
@@ -47,16 +56,22 @@ pub(super) fn backward<O: Backend>(
     first: &O::Buffer,
     saved: &mut Saved<O::Buffer>,
     d_first: &mut O::Buffer,
-    gradient: Option<&mut O::Gradient>,
+    mut gradient: Option<&mut O::Gradient>,
 ) -> Result<(), O::Error> {
     let Layout { pooler_weight, pooler_bias, classifier_weight, classifier_bias, .. } = run.layout;
     let (b, h, labels) = (run.read, run.config.hidden_size, classifier_bias.len());
     let Saved { pooled, dropped, d_logits, d_pooled: d, .. } = saved;
-    ops.linear_backward_input(d_logits, classifier_weight, (b, h, labels), d, Write::Replace)?;
+    let (sizes, bias) = ((b, h, labels), Bias::Own(classifier_bias));
+    if let Some(gradient) = &mut gradient {
+        ops.linear_backward_weight(d_logits, dropped, sizes, classifier_weight, bias, gradient)?;
+    }
+    if run.config.family.pooler.is_none() {
+        ops.linear_backward_input(d_logits, classifier_weight, sizes, d_first, Write::Replace)?;
+        return drop_out(ops, run, d_first);
+    }
+    ops.linear_backward_input(d_logits, classifier_weight, sizes, d, Write::Replace)?;
     ops.tanh_backward(d, pooled, mask(run).as_ref(), b * h)?;
     if let Some(gradient) = gradient {
-        let (weight, bias) = (classifier_weight, Bias::Own(classifier_bias));
-        ops.linear_backward_weight(d_logits, dropped, (b, h, labels), weight, bias, gradient)?;
         ops.linear_backward_weight(d, first, (b, h, h), pooler_weight, Bias::Own(pooler_bias), gradient)?;
     }
     ops.linear_backward_input(d, pooler_weight, (b, h, h), d_first, Write::Replace)

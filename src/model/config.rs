@@ -1,6 +1,7 @@
 //! `config.json` of a Hugging Face BERT folder.
 
 use super::{
+    family::{self, Family},
     folder,
     shape::{Ffn, LayerShape},
     supported::{self, short},
@@ -29,6 +30,9 @@ pub struct BertConfig {
     pub layer_norm_eps: f64,
     #[serde(default = "published_range")]
     pub initializer_range: f64,
+    /// What the other keys of the file say about how it is computed.
+    #[serde(skip, default = "bert")]
+    pub family: &'static Family,
     /// The whole file, so that a saved model carries every key of the model it came from.
     #[serde(flatten)]
     pub rest: Map<String, Value>,
@@ -71,6 +75,10 @@ fn check_types(config: &Value) -> std::result::Result<(), String> {
     }
 }
 
+fn bert() -> &'static Family {
+    &family::BERT
+}
+
 fn two() -> usize {
     2
 }
@@ -96,6 +104,7 @@ impl BertConfig {
             type_vocab_size: 2,
             layer_norm_eps: published_epsilon(),
             initializer_range: published_range(),
+            family: bert(),
             rest: Map::new(),
         }
     }
@@ -120,11 +129,12 @@ impl BertConfig {
                 short(&value)
             )));
         }
-        supported::check(&value).map_err(bad)?;
+        let family = supported::check(&value).map_err(bad)?;
         check_types(&value).map_err(bad)?;
-        let config: Self = serde_json::from_value(value).map_err(|e| {
+        let mut config: Self = serde_json::from_value(value).map_err(|e| {
             bad(format!("{e}. A BERT's config.json has this key; fetch the model's own file again."))
         })?;
+        config.family = family;
         config.check().map_err(bad)?;
         config.saved_layers().map_err(bad)?;
         Ok(config)
@@ -192,6 +202,11 @@ impl BertConfig {
             Some((key, p)) => Err(format!("{key} is {p}; a probability below 1 is needed.")),
             None => Ok(()),
         }
+    }
+
+    /// Tokens that a sequence can have: the rows of the table of positions that they can take.
+    pub fn longest_sequence(&self) -> usize {
+        self.max_position_embeddings.saturating_sub(self.family.position_offset)
     }
 
     /// Width of one head.

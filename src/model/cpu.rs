@@ -1,7 +1,7 @@
 //! The operations on the CPU, in slices of f32.
 
 use super::{
-    backend::{Attended, Backend, Bias, Norm, Normed, Qkv, Sizes, Slot, Sublayer, Unit},
+    backend::{Attended, Backend, Bias, Norm, Normed, Qkv, Sizes, Slot, Sublayer, Tables, Unit},
     gates::{self, GateGradients},
     params::{Params, disjoint},
     pass::{Input, Layer},
@@ -38,6 +38,13 @@ pub(super) struct Cpu<'a> {
 impl<'a> Cpu<'a> {
     fn at(&self, slot: &Slot) -> &'a [f32] {
         self.params.at(slot)
+    }
+
+    /// The tables, and which row of each a token takes.
+    fn lookups<'t>(&self, tables: &Tables<'t>) -> impl Iterator<Item = (&'t Slot, &'a [u32])> {
+        let Input { ids, positions, segments, .. } = *self.input;
+        let token_types = tables.token_types.map(|table| (table, segments));
+        [(tables.words, ids), (tables.positions, positions)].into_iter().chain(token_types)
     }
 
     fn norm_at(&self, norm: Norm) -> layer_norm::Norm<'a> {
@@ -103,28 +110,21 @@ impl Backend for Cpu<'_> {
         Ok(())
     }
 
-    fn embed(&self, tables: [&Slot; 3], h: usize, out: &mut Vec<f32>) -> Done {
-        let Input { ids, positions, segments, .. } = *self.input;
-        let [words, of_positions, of_segments] = tables.map(|table| self.at(table));
-        let lookups = [
-            Lookup { table: words, rows: ids },
-            Lookup { table: of_positions, rows: positions },
-            Lookup { table: of_segments, rows: segments },
-        ];
-        embedding::forward(&lookups, h, fit(out, ids.len() * h));
+    fn embed(&self, tables: &Tables, h: usize, out: &mut Vec<f32>) -> Done {
+        let lookups = self.lookups(tables).map(|(slot, rows)| Lookup { table: self.at(slot), rows });
+        embedding::forward(&lookups.collect::<Vec<_>>(), h, fit(out, self.input.tokens() * h));
         Ok(())
     }
 
     fn embed_backward(
         &self,
         d: &Vec<f32>,
-        tables: [&Slot; 3],
+        tables: &Tables,
         h: usize,
         _: &mut Vec<f32>,
         gradient: &mut [f32],
     ) -> Done {
-        let Input { ids, positions, segments, .. } = *self.input;
-        for (rows, table) in [ids, positions, segments].into_iter().zip(tables) {
+        for (table, rows) in self.lookups(tables) {
             embedding::backward(rows, &d[..rows.len() * h], h, &mut gradient[table.clone()]);
         }
         Ok(())

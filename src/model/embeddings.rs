@@ -1,13 +1,15 @@
 //! Word, position and segment embeddings, LayerNorm, dropout.
 
 use super::{
-    backend::{Backend, Norm, Normed, Slot, Sublayer},
+    backend::{Backend, Norm, Normed, Sublayer, Tables},
+    params::Layout,
     pass::Run,
 };
 use crate::ops::{dropout::Dropout, rng::Purpose};
 
-fn tables<'a>(run: &Run<'a>) -> [&'a Slot; 3] {
-    [&run.layout.words, &run.layout.positions, &run.layout.segments]
+fn tables<'a>(run: &Run<'a>) -> Tables<'a> {
+    let Layout { words, positions, segments, .. } = run.layout;
+    Tables { words, positions, token_types: run.config.family.token_types.map(|_| segments) }
 }
 
 fn norm<'a>(run: &Run<'a>) -> Norm<'a> {
@@ -29,7 +31,7 @@ pub(super) fn forward<O: Backend>(
     normed: &mut Normed<O::Buffer>,
     y: &mut O::Buffer,
 ) -> Result<(), O::Error> {
-    ops.embed(tables(run), run.config.hidden_size, &mut normed.x_hat)?;
+    ops.embed(&tables(run), run.config.hidden_size, &mut normed.x_hat)?;
     ops.norm(run.tokens, normed, &Sublayer::PLAIN, norm(run), y, None)?;
     drop_out(ops, run, y)
 }
@@ -56,5 +58,5 @@ pub(super) fn backward<O: Backend>(
 ) -> Result<(), O::Error> {
     drop_out(ops, run, dy)?;
     ops.norm_backward(run.tokens, dy, normed, &Sublayer::PLAIN, norm(run), scratch, Some(gradient))?;
-    ops.embed_backward(dy, tables(run), run.config.hidden_size, scratch, gradient)
+    ops.embed_backward(dy, &tables(run), run.config.hidden_size, scratch, gradient)
 }

@@ -1,18 +1,7 @@
 //! Whether the tensors of a file are those of a model; found before memory is asked for by what `config.json` says.
 
-use super::{params::Entry, tensors::Tensor};
+use super::{family::Family, params::Entry, tensors::Tensor};
 use crate::error::{Error, Result};
-
-/// Names without `bert.`, and LayerNorm's old TensorFlow names replaced.
-pub fn plain_name(name: &str) -> String {
-    let name = name.strip_prefix("bert.").unwrap_or(name);
-    name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
-}
-
-/// Whether a tensor belongs to what stands on the encoder; a file may have other heads than the one that is wanted.
-pub fn is_of_head(name: &str) -> bool {
-    name.starts_with("classifier.") || name.starts_with("cls.")
-}
 
 /// The names of those entries that are not there and can be drawn: the head's, and the pooler's.
 ///
@@ -20,6 +9,7 @@ pub fn is_of_head(name: &str) -> bool {
 /// `Error::Data`: a tensor is missing, or of another shape, or of a type that weights do not have. `names` are all of
 /// the file's.
 pub fn check<'a>(
+    family: &Family,
     entries: &[&Entry],
     find: impl Fn(&Entry) -> Option<&'a Tensor>,
     names: impl Iterator<Item = &'a str>,
@@ -27,7 +17,7 @@ pub fn check<'a>(
 ) -> Result<Vec<String>> {
     let (mut missing, mut drawn) = (Vec::new(), Vec::new());
     for entry in entries {
-        let name = plain_name(&entry.name);
+        let name = family.plain_name(&entry.name);
         match find(entry) {
             Some(tensor) if !tensor.is_float() => {
                 return Err(Error::data(format!(
@@ -37,15 +27,15 @@ pub fn check<'a>(
                 )));
             }
             Some(tensor) if tensor.shape != entry.shape => {
-                return Err(other_shape(&name, &tensor.shape, &entry.shape, file));
+                return Err(other_shape(family, &name, &tensor.shape, &entry.shape, file));
             }
             Some(_) => {}
-            None if is_of_head(&name) || name.starts_with("pooler.") => drawn.push(entry.name.clone()),
+            None if family.is_of_head(&name) || family.is_of_pooler(&name) => drawn.push(entry.name.clone()),
             None => missing.push(name),
         }
     }
     let Some(first) = missing.first() else { return Ok(drawn) };
-    let remedy = match wrapper(names) {
+    let remedy = match wrapper(family, names) {
         Some(prefix) => format!(
             "The names begin with {prefix}: the model was saved from within another (a wrapper such as DataParallel's \
              module. or torch.compile's _orig_mod., or a larger model). Save the BERT itself: \
@@ -61,12 +51,13 @@ pub fn check<'a>(
     )))
 }
 
-fn other_shape(name: &str, found: &[usize], wanted: &[usize], file: &str) -> Error {
+fn other_shape(family: &Family, name: &str, found: &[usize], wanted: &[usize], file: &str) -> Error {
     let fewer =
         found.len() == wanted.len() && found.iter().zip(wanted).all(|(found, wanted)| found <= wanted);
-    let cause = match (name, found) {
+    let is_of_words = name == format!("{}.weight", family.words);
+    let cause = match found {
         // resize_token_embeddings of transformers, or a tokenizer with added words.
-        ("embeddings.word_embeddings.weight", [rows, width]) if *width == wanted[1] => format!(
+        [rows, width] if is_of_words && *width == wanted[1] => format!(
             "The table of words was resized, or the two files are not of one model: set vocab_size to {rows} in config.json if \
              the tokenizer has as many words, or fetch both again."
         ),
@@ -83,8 +74,8 @@ fn other_shape(name: &str, found: &[usize], wanted: &[usize], file: &str) -> Err
 }
 
 /// What stands before the names of the tensors when the model was saved from within another.
-fn wrapper<'a>(names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    const WORDS: &str = "embeddings.word_embeddings.weight";
-    let prefixes = names.filter_map(|name| name.strip_suffix(WORDS));
+fn wrapper<'a>(family: &Family, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let words = format!("{}.weight", family.words);
+    let prefixes = names.filter_map(|name| name.strip_suffix(&words));
     prefixes.min_by_key(|prefix| prefix.len()).filter(|prefix| !prefix.is_empty())
 }

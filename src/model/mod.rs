@@ -8,6 +8,7 @@ pub mod config;
 mod cpu;
 mod embeddings;
 mod encoder;
+pub mod family;
 mod ffn_block;
 mod fit;
 mod folder;

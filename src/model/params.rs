@@ -18,10 +18,24 @@ pub enum Head {
 /// A tensor of the buffer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// The name in Hugging Face's `BertForSequenceClassification` or `BertForMaskedLM`.
+    /// The name in Hugging Face's class of this family and head.
     pub name: String,
     pub shape: Vec<usize>,
     pub range: Range<usize>,
+    pub owner: Owner,
+}
+
+/// What a tensor belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// The embeddings, or what stands on the encoder.
+    Model,
+    /// A layer, as long as it is there.
+    Layer(usize),
+    /// A layer's heads, each of which owns rows or `columns` of it.
+    Heads { layer: usize, columns: bool },
+    /// A layer's FFN neurons.
+    Neurons { layer: usize, columns: bool },
 }
 
 impl Entry {
@@ -32,7 +46,7 @@ impl Entry {
 
     /// Whether it belongs to the encoder's layers.
     pub fn is_encoder(&self) -> bool {
-        self.name.starts_with("bert.encoder.")
+        self.owner != Owner::Model
     }
 }
 
@@ -60,7 +74,9 @@ pub struct Layout {
     pub entries: Vec<Entry>,
     pub len: usize,
     pub words: Range<usize>,
+    /// From the row on that a sequence's first token takes.
     pub positions: Range<usize>,
+    /// (H) zeros, which are no parameters, in a family without token types.
     pub segments: Range<usize>,
     pub embedding_gamma: Range<usize>,
     pub embedding_beta: Range<usize>,
@@ -78,77 +94,96 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// The layout of a BERT with this head, whose layers have these units. A head's slots are empty in the other's.
+    /// The layout of an encoder of the config's family with this head, whose layers have these units. A head's slots are empty in the other's.
     pub fn new(config: &BertConfig, shape: &[LayerShape], head: Head) -> Self {
-        let h = config.hidden_size;
+        let (h, family) = (config.hidden_size, config.family);
         let mut layout = Self::default();
-        layout.words = layout.add("bert.embeddings.word_embeddings.weight", &[config.vocab_size, h]);
-        layout.positions =
-            layout.add("bert.embeddings.position_embeddings.weight", &[config.max_position_embeddings, h]);
-        layout.segments =
-            layout.add("bert.embeddings.token_type_embeddings.weight", &[config.type_vocab_size, h]);
-        layout.embedding_gamma = layout.add("bert.embeddings.LayerNorm.weight", &[h]);
-        layout.embedding_beta = layout.add("bert.embeddings.LayerNorm.bias", &[h]);
-        for (i, layer) in shape.iter().enumerate() {
-            let a = layer.heads.len() * config.head_size();
-            let name = |rest: &str| format!("bert.encoder.layer.{i}.{rest}");
+        let model = Owner::Model;
+        let [words, positions] = [family.words, family.positions].map(|table| family.weight(table));
+        layout.words = layout.add(&words, &[config.vocab_size, h], model);
+        let rows = layout.add(&positions, &[config.max_position_embeddings, h], model);
+        let first = rows.start.saturating_add(family.position_offset.saturating_mul(h));
+        layout.positions = first.min(rows.end)..rows.end;
+        layout.segments = match family.token_types {
+            Some(table) => layout.add(&family.weight(table), &[config.type_vocab_size, h], model),
+            None => layout.gap(h),
+        };
+        [layout.embedding_gamma, layout.embedding_beta] =
+            family.both(family.embedding_norm).map(|name| layout.add(&name, &[h], model));
+        for (l, layer) in shape.iter().enumerate() {
+            let both = |name: &str| family.both(&format!("{}{l}.{name}", family.layers));
             let mut slots = LayerSlots::default();
+            let (a, f) = (layer.heads.len() * config.head_size(), layer.ffn.width(config.intermediate_size));
+            let [output_weight, output_bias] = both(family.attention_output);
             if a > 0 {
-                let three = |kind: &str| {
-                    ["query", "key", "value"].map(|p| name(&format!("attention.self.{p}.{kind}")))
-                };
-                slots.qkv_weight = layout.add_joined(&three("weight"), &[a, h]);
-                slots.qkv_bias = layout.add_joined(&three("bias"), &[a]);
-                slots.output_weight = layout.add(&name("attention.output.dense.weight"), &[h, a]);
+                let three = family.qkv.map(both);
+                let [weights, biases] = [0, 1].map(|kind| three.each_ref().map(|both| both[kind].clone()));
+                let rows = Owner::Heads { layer: l, columns: false };
+                slots.qkv_weight = layout.add_joined(&weights, &[a, h], rows);
+                slots.qkv_bias = layout.add_joined(&biases, &[a], rows);
+                let columns = Owner::Heads { layer: l, columns: true };
+                slots.output_weight = layout.add(&output_weight, &[h, a], columns);
             }
-            slots.output_bias = layout.add(&name("attention.output.dense.bias"), &[h]);
-            slots.attention_gamma = layout.add(&name("attention.output.LayerNorm.weight"), &[h]);
-            slots.attention_beta = layout.add(&name("attention.output.LayerNorm.bias"), &[h]);
-            let f = layer.ffn.width(config.intermediate_size);
+            slots.output_bias = layout.add(&output_bias, &[h], Owner::Layer(l));
+            [slots.attention_gamma, slots.attention_beta] =
+                both(family.attention_norm).map(|name| layout.add(&name, &[h], Owner::Layer(l)));
+            let ([up_weight, up_bias], [down_weight, down_bias]) = (both(family.up), both(family.down));
             if f > 0 {
-                slots.up_weight = layout.add(&name("intermediate.dense.weight"), &[f, h]);
-                slots.up_bias = layout.add(&name("intermediate.dense.bias"), &[f]);
-                slots.down_weight = layout.add(&name("output.dense.weight"), &[h, f]);
+                let rows = Owner::Neurons { layer: l, columns: false };
+                slots.up_weight = layout.add(&up_weight, &[f, h], rows);
+                slots.up_bias = layout.add(&up_bias, &[f], rows);
+                let columns = Owner::Neurons { layer: l, columns: true };
+                slots.down_weight = layout.add(&down_weight, &[h, f], columns);
             }
             if layer.ffn.is_present() {
-                slots.down_bias = layout.add(&name("output.dense.bias"), &[h]);
+                slots.down_bias = layout.add(&down_bias, &[h], Owner::Layer(l));
             }
-            slots.ffn_gamma = layout.add(&name("output.LayerNorm.weight"), &[h]);
-            slots.ffn_beta = layout.add(&name("output.LayerNorm.bias"), &[h]);
+            [slots.ffn_gamma, slots.ffn_beta] =
+                both(family.ffn_norm).map(|name| layout.add(&name, &[h], Owner::Layer(l)));
             layout.layers.push(slots);
         }
+        let of_head = |name: &str| ["weight", "bias"].map(|kind| format!("{name}.{kind}"));
         match head {
             Head::Classifier { labels } => {
-                layout.pooler_weight = layout.add("bert.pooler.dense.weight", &[h, h]);
-                layout.pooler_bias = layout.add("bert.pooler.dense.bias", &[h]);
-                layout.classifier_weight = layout.add("classifier.weight", &[labels, h]);
-                layout.classifier_bias = layout.add("classifier.bias", &[labels]);
+                if let Some([weight, bias]) = family.pooler.map(|pooler| family.both(pooler)) {
+                    layout.pooler_weight = layout.add(&weight, &[h, h], model);
+                    layout.pooler_bias = layout.add(&bias, &[h], model);
+                }
+                let [weight, bias] = of_head(family.classifier);
+                layout.classifier_weight = layout.add(&weight, &[labels, h], model);
+                layout.classifier_bias = layout.add(&bias, &[labels], model);
             }
             Head::MaskedLm => {
-                let name = |rest: &str| format!("cls.predictions.{rest}");
-                layout.transform_weight = layout.add(&name("transform.dense.weight"), &[h, h]);
-                layout.transform_bias = layout.add(&name("transform.dense.bias"), &[h]);
-                layout.transform_gamma = layout.add(&name("transform.LayerNorm.weight"), &[h]);
-                layout.transform_beta = layout.add(&name("transform.LayerNorm.bias"), &[h]);
-                layout.decoder_bias = layout.add(&name("bias"), &[config.vocab_size]);
+                let [weight, bias] = of_head(family.transform);
+                layout.transform_weight = layout.add(&weight, &[h, h], model);
+                layout.transform_bias = layout.add(&bias, &[h], model);
+                [layout.transform_gamma, layout.transform_beta] =
+                    of_head(family.transform_norm).map(|name| layout.add(&name, &[h], model));
+                layout.decoder_bias = layout.add(family.decoder_bias[0], &[config.vocab_size], model);
             }
         }
         layout
     }
 
-    fn add(&mut self, name: &str, shape: &[usize]) -> Range<usize> {
-        self.add_joined(&[name.to_owned()], shape)
+    fn add(&mut self, name: &str, shape: &[usize], owner: Owner) -> Range<usize> {
+        self.add_joined(&[name.to_owned()], shape, owner)
+    }
+
+    /// Zeros that are no parameters, as all between tensors are.
+    fn gap(&mut self, len: usize) -> Range<usize> {
+        let start = self.len.checked_next_multiple_of(ALIGNMENT).unwrap_or(usize::MAX);
+        self.len = start.saturating_add(len);
+        start..self.len
     }
 
     /// Tensors of one shape without a gap between them. Sizes beyond all memory end at the largest number.
-    fn add_joined(&mut self, names: &[String], shape: &[usize]) -> Range<usize> {
-        let start = self.len.checked_next_multiple_of(ALIGNMENT).unwrap_or(usize::MAX);
-        self.len = start;
+    fn add_joined(&mut self, names: &[String], shape: &[usize], owner: Owner) -> Range<usize> {
+        let start = self.gap(0).start;
         for name in names {
             let elements = shape.iter().copied().fold(1, usize::saturating_mul);
             let range = self.len..self.len.saturating_add(elements);
             self.len = range.end;
-            self.entries.push(Entry { name: name.clone(), shape: shape.to_vec(), range });
+            self.entries.push(Entry { name: name.clone(), shape: shape.to_vec(), range, owner });
         }
         start..self.len
     }
@@ -166,6 +201,12 @@ impl Layout {
     /// Parameters of the encoder's layers: what pruning can remove, with the LayerNorms and biases that stay.
     pub fn encoder_parameters(&self) -> usize {
         self.entries.iter().filter(|e| e.is_encoder()).map(|e| e.range.len()).sum()
+    }
+
+    /// Where the LayerNorms' scales lie.
+    pub fn scales(&self) -> Vec<&Range<usize>> {
+        let of_layers = self.layers.iter().flat_map(|slots| [&slots.attention_gamma, &slots.ffn_gamma]);
+        of_layers.chain([&self.embedding_gamma, &self.transform_gamma]).collect()
     }
 }
 

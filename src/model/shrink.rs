@@ -4,7 +4,7 @@
 //! when no neuron is, the residual and both LayerNorms. (The published code drops the attention's bias: see
 //! docs/reproducibility.md.)
 
-use super::{bert::Bert, shape::LayerShape};
+use super::{bert::Bert, params::Owner, shape::LayerShape};
 
 impl Bert {
     /// A copy that has only the units of `shape`, each of which must be present.
@@ -15,22 +15,23 @@ impl Bert {
             let to = &mut params.data[entry.range.clone()];
             let (source, from) =
                 self.params.named(&entry.name).expect("a shrunk model's tensors exist in the whole one");
-            if source.shape == entry.shape {
-                to.copy_from_slice(from);
-                continue;
-            }
-            let layer: usize =
-                entry.name.split('.').nth(3).and_then(|n| n.parse().ok()).expect("a layer's tensor");
-            let (here, kept, f) = (&self.shape[layer], &shape[layer], self.config.intermediate_size);
-            let is_of_heads = entry.name.contains(".attention.");
-            let (places, width) = if is_of_heads {
-                (places(&here.heads, &kept.heads), self.config.head_size())
-            } else {
-                (places(&here.ffn.neurons(f), &kept.ffn.neurons(f)), 1)
+            let f = self.config.intermediate_size;
+            let (places, width, columns) = match entry.owner {
+                Owner::Heads { layer: l, columns } => {
+                    (places(&self.shape[l].heads, &shape[l].heads), self.config.head_size(), columns)
+                }
+                Owner::Neurons { layer: l, columns } => {
+                    let [present, kept] = [&self.shape[l], &shape[l]].map(|layer| layer.ffn.neurons(f));
+                    (places(&present, &kept), 1, columns)
+                }
+                Owner::Model | Owner::Layer(_) => {
+                    to.copy_from_slice(from);
+                    continue;
+                }
             };
             // A unit owns columns of the weight behind it, (H, A) or (H, F), else rows of (A, H) and (F, H) weights and
             // of biases.
-            let (from_row, to_row, unit) = if entry.name.ends_with("output.dense.weight") {
+            let (from_row, to_row, unit) = if columns {
                 (source.shape[1], entry.shape[1], width)
             } else {
                 (from.len(), to.len(), width * entry.shape.get(1).copied().unwrap_or(1))

@@ -1,17 +1,14 @@
 //! Which `config.json` describes a BERT that is computed here. Whatever changes the computation and is not implemented is
 //! refused by its key: a model that runs and is not what its file describes gives wrong numbers without a word.
 
+use super::family::Family;
 use crate::error::excerpt;
 use serde_json::Value;
 
 type Refusal = String;
 
 /// The values that leave the computation as it is; a key that is missing or `null` has its default, which is one of them.
-const ONLY: &[(&str, &[&str])] = &[
-    // Both names are of the exact GELU.
-    ("hidden_act", &["gelu", "gelu_python"]),
-    ("position_embedding_type", &["absolute"]),
-];
+const POSITIONS: (&str, &[&str]) = ("position_embedding_type", &["absolute"]);
 
 /// Switches whose published value is off, and what they do.
 const OFF: &[(&str, &str)] = &[
@@ -33,7 +30,7 @@ const ABSENT: &[(&str, &str, &str)] = &[
 ];
 
 /// Families whose models some folders call `"model_type": "bert"`, by the beginning of their classes' names.
-const FAMILIES: &[&str] = &[
+const OTHER_FAMILIES: &[&str] = &[
     "Albert",
     "AltCLIP",
     "Bart",
@@ -91,10 +88,10 @@ const FAMILIES: &[&str] = &[
 ///
 /// # Errors
 /// One or two sentences that name the key, its value and the remedy.
-pub fn check(config: &Value) -> Result<(), Refusal> {
-    check_family(config)?;
-    for (key, known) in ONLY {
-        match &config[*key] {
+pub fn check(config: &Value) -> Result<&'static Family, Refusal> {
+    let family = check_family(config)?;
+    for (key, known) in [("hidden_act", family.activations), POSITIONS] {
+        match &config[key] {
             Value::Null => {}
             Value::String(value) if known.contains(&&**value) => {}
             other => {
@@ -129,7 +126,8 @@ pub fn check(config: &Value) -> Result<(), Refusal> {
             short(&config["tie_word_embeddings"])
         ));
     }
-    check_widths(config)
+    check_widths(config)?;
+    Ok(family)
 }
 
 /// adapter-transformers writes this key for every model, and lists in it the layers that were added, if any.
@@ -148,23 +146,23 @@ fn check_adapters(key: &Value) -> Result<(), Refusal> {
     ))
 }
 
-fn check_family(config: &Value) -> Result<(), Refusal> {
-    match &config["model_type"] {
-        Value::Null => {}
-        Value::String(kind) if kind == "bert" => {}
-        other => {
-            return Err(format!(
-                "model_type is {}, and lottery runs BERT only. Choose a model whose config.json says \
-                 \"model_type\": \"bert\".",
-                short(other)
-            ));
-        }
-    }
+fn check_family(config: &Value) -> Result<&'static Family, Refusal> {
+    let family = match &config["model_type"] {
+        Value::Null => Family::named(None),
+        other => other.as_str().and_then(|kind| Family::named(Some(kind))),
+    };
+    let family = family.ok_or_else(|| {
+        format!(
+            "model_type is {}, and lottery runs BERT only. Choose a model whose config.json says \
+             \"model_type\": \"bert\".",
+            short(&config["model_type"])
+        )
+    })?;
     let classes = config["architectures"].as_array().into_iter().flatten().filter_map(Value::as_str);
     for class in classes {
         // transformers 4 has the same classes for TensorFlow and Flax.
         let plain = ["TF", "Flax"].iter().find_map(|other| class.strip_prefix(other)).unwrap_or(class);
-        if FAMILIES.iter().any(|family| plain.starts_with(family)) {
+        if OTHER_FAMILIES.iter().any(|other| plain.starts_with(other)) {
             return Err(format!(
                 "architectures names {}, which is another family than BERT, and lottery runs BERT only. Choose a model of \
                  BERT's own classes, such as BertForMaskedLM.",
@@ -180,7 +178,7 @@ fn check_family(config: &Value) -> Result<(), Refusal> {
              without it.",
             short(code)
         )),
-        None => Ok(()),
+        None => Ok(family),
     }
 }
 
@@ -228,7 +226,7 @@ mod tests {
             "architectures": ["BertForMaskedLM"], "is_decoder": false, "pruned_heads": {},
         });
         config[key] = value;
-        check(&config)
+        check(&config).map(drop)
     }
 
     #[test]

@@ -3,8 +3,7 @@
 use super::{
     bert::Bert,
     config::BertConfig,
-    fit::{self, is_of_head, plain_name},
-    folder, memory,
+    fit, folder, memory,
     params::{Entry, Head, Layout},
     shape::LayerShape,
     tensors::{Tensor, TensorFile},
@@ -33,7 +32,7 @@ pub struct Pretrained {
     /// What was read besides what is needed, or drawn because it was missing; worth telling.
     pub notes: Vec<String>,
     shape: Vec<LayerShape>,
-    /// By their names without `bert.`
+    /// By their plain names
     tensors: Arc<HashMap<String, Tensor>>,
     file: String,
 }
@@ -54,11 +53,12 @@ impl Opened {
         let path = folder::weights(dir)?;
         let file = TensorFile::open(&path)?;
         let name = path.display().to_string();
-        let tensors = file.by_name(plain_name)?;
+        let family = config.family;
+        let tensors = file.by_name(|name| family.plain_name(name))?;
         let layout = Layout::new(&config, &shape, Head::MaskedLm);
-        let encoder: Vec<&Entry> = layout.entries.iter().filter(|e| !is_of_head(&e.name)).collect();
-        let find = |entry: &Entry| tensors.get(&plain_name(&entry.name));
-        fit::check(&encoder, find, tensors.keys().map(String::as_str), &name)?;
+        let encoder: Vec<&Entry> = layout.entries.iter().filter(|e| !family.is_of_head(&e.name)).collect();
+        let find = |entry: &Entry| tensors.get(&family.plain_name(&entry.name));
+        fit::check(family, &encoder, find, tensors.keys().map(String::as_str), &name)?;
         Ok(Self { config, shape, file, tensors, name })
     }
 }
@@ -72,10 +72,13 @@ impl Pretrained {
     /// Reads `DIR/config.json` and `DIR/model.safetensors`.
     pub fn load(dir: &Path) -> Result<Self> {
         let Opened { config, shape, file, mut tensors, name } = Opened::new(dir)?;
-        let mut used = HashSet::from(HEAD_TENSORS.map(str::to_owned));
-        let layout = Layout::new(&config, &shape, Head::MaskedLm);
-        used.extend(layout.entries.iter().map(|entry| plain_name(&entry.name)));
-        let key = |name: &str| Some(plain_name(name)).filter(|plain| used.contains(plain));
+        let family = config.family;
+        let mut used = HashSet::from([family.decoder_bias[1].to_owned()]);
+        for head in [Head::MaskedLm, Head::Classifier { labels: 1 }] {
+            let layout = Layout::new(&config, &shape, head);
+            used.extend(layout.entries.iter().map(|entry| family.plain_name(&entry.name)));
+        }
+        let key = |name: &str| Some(family.plain_name(name)).filter(|plain| used.contains(plain));
         let sha256 = file.read(&mut tensors, key)?;
         Ok(Self { config, sha256, notes: Vec::new(), shape, tensors: Arc::new(tensors), file: name })
     }
@@ -92,18 +95,20 @@ impl Pretrained {
         }
         let tensors = Arc::clone(&self.tensors);
         let entries = Layout::new(&self.config, &self.shape, head).entries;
+        let family = self.config.family;
+        let [bias, other_bias] = family.decoder_bias;
         let find = |entry: &Entry| {
-            let name = plain_name(&entry.name);
-            let other = || (name == DECODER_BIAS[0]).then(|| tensors.get(DECODER_BIAS[1])).flatten();
+            let name = family.plain_name(&entry.name);
+            let other = || (name == bias).then(|| tensors.get(other_bias)).flatten();
             // A classifier for another number of labels belongs to another task.
             let wanted = |tensor: &&Tensor| {
                 let fits = tensor.is_float() && tensor.shape == entry.shape;
-                !is_of_head(&name) || (!fresh_head && (name.starts_with("cls.") || fits))
+                !family.is_of_head(&name) || (!fresh_head && (head == Head::MaskedLm || fits))
             };
             tensors.get(&name).or_else(other).filter(wanted)
         };
         let all: Vec<&Entry> = entries.iter().collect();
-        let drawn = fit::check(&all, find, tensors.keys().map(String::as_str), &self.file)?;
+        let drawn = fit::check(family, &all, find, tensors.keys().map(String::as_str), &self.file)?;
         // What is drawn is as large as config.json says.
         memory::check(&self.config, &self.shape, head, memory::HELD, &self.file)?;
         let mut bert = Bert::zeros(self.config.clone(), self.shape.clone(), head);
@@ -111,22 +116,23 @@ impl Pretrained {
             if let Some(tensor) = find(entry) {
                 let values = &mut bert.params.data[entry.range.clone()];
                 tensor.copy_to(values).map_err(|e| {
-                    let name = plain_name(&entry.name);
+                    let name = family.plain_name(&entry.name);
                     Error::data(format!("{}: tensor {name}: {e}. Fetch the file again.", self.file))
                 })?;
                 if let Some(at) = values.iter().position(|v| !v.is_finite()) {
                     return Err(Error::data(format!(
                         "{}: tensor {} holds {} at element {at}. The file is damaged; fetch it again.",
                         self.file,
-                        plain_name(&entry.name),
+                        family.plain_name(&entry.name),
                         values[at]
                     )));
                 }
             }
         }
         bert.initialise(seed, |name| drawn.iter().any(|d| d == name));
-        self.notes = self.describe(&entries.iter().map(|e| plain_name(&e.name)).collect::<Vec<_>>(), &drawn);
-        if !fresh_head && drawn.iter().any(|n| is_of_head(n)) {
+        self.notes =
+            self.describe(&entries.iter().map(|e| family.plain_name(&e.name)).collect::<Vec<_>>(), &drawn);
+        if !fresh_head && drawn.iter().any(|n| family.is_of_head(n)) {
             let what = match head {
                 Head::Classifier { labels } => format!("classifier for {labels} labels"),
                 Head::MaskedLm => "whole masked-LM head".to_owned(),
@@ -138,12 +144,12 @@ impl Pretrained {
     }
 
     fn describe(&self, known: &[String], drawn: &[String]) -> Vec<String> {
-        let mut notes = Vec::new();
-        if drawn.iter().any(|n| n.contains("pooler")) {
+        let (family, mut notes) = (self.config.family, Vec::new());
+        if drawn.iter().any(|name| family.is_of_pooler(&family.plain_name(name))) {
             notes.push("the model has no pooler; one was drawn from the run's seed".to_owned());
         }
-        if !known.iter().any(|name| name.starts_with("pooler."))
-            && self.tensors.contains_key("pooler.dense.weight")
+        if !known.iter().any(|name| family.is_of_pooler(name))
+            && self.tensors.keys().any(|name| family.is_of_pooler(name))
         {
             notes.push("the model's pooler takes no part in masked-LM training and is not kept".to_owned());
         }
@@ -152,7 +158,7 @@ impl Pretrained {
             .keys()
             .map(String::as_str)
             .filter(|n| {
-                let usual = is_of_head(n) || n.starts_with("pooler.") || n.ends_with("position_ids");
+                let usual = family.is_of_head(n) || family.is_of_pooler(n) || n.ends_with("position_ids");
                 !usual && !known.iter().any(|k| k == n)
             })
             .collect();
@@ -163,13 +169,6 @@ impl Pretrained {
         notes
     }
 }
-
-/// One bias under the two names that transformers has for it.
-const DECODER_BIAS: [&str; 2] = ["cls.predictions.bias", "cls.predictions.decoder.bias"];
-
-/// What a head reads besides the masked-LM layout's tensors.
-const HEAD_TENSORS: [&str; 5] =
-    ["pooler.dense.weight", "pooler.dense.bias", "classifier.weight", "classifier.bias", DECODER_BIAS[1]];
 
 impl Bert {
     /// The bytes of `model.safetensors` under Hugging Face's names.
@@ -218,10 +217,12 @@ impl Bert {
     pub fn to_config_json(&self, label_names: &[&str]) -> Result<String> {
         let value = serde_json::to_value(&self.config).map_err(|e| Error::internal(e.to_string()))?;
         let Value::Object(mut map) = value else { return Err(Error::internal("a config is an object")) };
-        map.insert("model_type".into(), json!("bert"));
+        let family = self.config.family;
+        map.insert("model_type".into(), json!(family.model_type));
+        let [classifier, masked_lm] = family.classes;
         let architecture = match self.head {
-            Head::Classifier { .. } => "BertForSequenceClassification",
-            Head::MaskedLm => "BertForMaskedLM",
+            Head::Classifier { .. } => classifier,
+            Head::MaskedLm => masked_lm,
         };
         map.insert("architectures".into(), json!([architecture]));
         // What the source model said of its own task and number format must not stay.

@@ -11,14 +11,13 @@ pub struct Lookup<'a> {
 }
 
 /// out (T, H) ← the sum of the tables' rows.
-pub fn forward(lookups: &[Lookup; 3], h: usize, out: &mut [f32]) {
+pub fn forward(lookups: &[Lookup], h: usize, out: &mut [f32]) {
     out.par_chunks_mut(ROWS_PER_TASK * h).enumerate().for_each(|(i, out)| {
         for (r, out) in out.chunks_mut(h).enumerate() {
             let token = i * ROWS_PER_TASK + r;
-            let [a, b, c] = lookups.map(|l| &l.table[l.rows[token] as usize * h..][..h]);
-            for (((o, a), b), c) in out.iter_mut().zip(a).zip(b).zip(c) {
-                *o = a + b + c;
-            }
+            let mut rows = lookups.iter().map(|l| &l.table[l.rows[token] as usize * h..][..h]);
+            out.copy_from_slice(rows.next().expect("a table of words"));
+            rows.for_each(|row| out.iter_mut().zip(row).for_each(|(o, v)| *o += v));
         }
     });
 }

@@ -5,7 +5,10 @@ use std::rc::Rc;
 use lottery::{
     engine::{Goal, Machine, StepStats, Update},
     error::Result,
-    model::{Bert, Ffn, Gates, Head, LayerShape},
+    model::{
+        Bert, BertConfig, Ffn, Gates, Head, LayerShape,
+        family::{BERT, Family},
+    },
     ops::{
         cuda::{Format, Gpu},
         dropout::DropoutPlan,
@@ -168,6 +171,25 @@ fn the_masked_lm_head_is_the_cpus() {
         assert_near(&losses(&found), &losses(&expected), format, "losses");
         if format == Format::F32 {
             assert!(found.iter().zip(&expected).all(|(a, b)| a.correct == b.correct));
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn another_family_is_the_cpus() {
+    static OTHER: Family = Family { position_offset: 2, token_types: None, pooler: None, ..BERT };
+    on_devices("another_family", |gpu, format| {
+        for head in [Head::Classifier { labels: 2 }, Head::MaskedLm] {
+            let config = BertConfig { family: &OTHER, ..config(3, 48, 3, 80) };
+            let bert = random_bert_with(config, shapes()[0].clone(), head, 23);
+            let packed = batch(&bert, 2);
+            assert!(packed.segments.contains(&1), "which the model has no row for");
+            let goal = match head {
+                Head::Classifier { .. } => Goal::Labels(packed.targets(2)),
+                Head::MaskedLm => Goal::MaskedTokens { rows: &packed.masked, words: &packed.words },
+            };
+            assert_step_agrees(gpu, format, &bert, &packed, goal, &format!("{format:?} {head:?}"))?;
         }
         Ok(())
     });

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     model::{
-        backend::{self, Attended, Backend, Bias, Normed, Qkv, Sizes, Slot, Unit},
+        backend::{self, Attended, Backend, Bias, Normed, Qkv, Sizes, Slot, Tables, Unit},
         pass::Layer,
     },
     ops::{
@@ -70,21 +70,25 @@ impl<'a> Backend for Cuda<'a> {
         self.gpu.copy(address(from), self.fit(to, len)?, len * self.format().bytes())
     }
 
-    fn embed(&self, tables: [&Slot; 3], h: usize, out: &mut Activations) -> Result<()> {
-        let (t, tables) = (self.batch.tokens, tables.map(|slot| self.weights.f32(slot)));
+    fn embed(&self, tables: &Tables, h: usize, out: &mut Activations) -> Result<()> {
+        // Where there are no token types the batch says that every token has the first, which is zeros.
+        let token_types = tables.token_types.unwrap_or(&self.weights.layout.segments);
+        let (t, all) = (self.batch.tokens, [tables.words, tables.positions, token_types]);
         let rows = [Part::Ids, Part::Positions, Part::Segments].map(|part| self.batch.at(part));
-        embedding::forward(self.gpu(), self.format(), tables, rows, self.fit(out, t * h)?, t, h)
+        let all = all.map(|slot| self.weights.f32(slot));
+        embedding::forward(self.gpu(), self.format(), all, rows, self.fit(out, t * h)?, t, h)
     }
 
     fn embed_backward(
         &self,
         d: &Activations,
-        tables: [&Slot; 3],
+        tables: &Tables,
         h: usize,
         scratch: &mut Activations,
         gradient: &mut Gradient<'a>,
     ) -> Result<()> {
         let (gpu, d, scratch) = (self.gpu(), address(d), self.buffer(scratch));
+        let tables = [tables.words, tables.positions].into_iter().chain(tables.token_types);
         for (users, table) in self.batch.users.iter().zip(tables) {
             embedding::backward(gpu, self.format(), users, d, h, gradient.of(table), scratch)?;
         }

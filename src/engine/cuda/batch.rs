@@ -17,6 +17,8 @@ pub(super) struct Batch {
     pub longest: usize,
     /// The longest part of one sequence among the chosen rows.
     pub longest_chosen: usize,
+    /// Whether the model's tokens have types; else all are of the first.
+    token_types: bool,
     addresses: [u64; 7],
     /// Which tokens take which row of the three tables; for training.
     pub users: [Users; 3],
@@ -36,7 +38,7 @@ pub(super) enum Part {
 }
 
 impl Batch {
-    pub fn new(gpu: &Rc<dyn Gpu>) -> Self {
+    pub fn new(gpu: &Rc<dyn Gpu>, token_types: bool) -> Self {
         Self {
             buffer: Buffer::new(gpu),
             tokens: 0,
@@ -44,6 +46,7 @@ impl Batch {
             chosen: 0,
             longest: 0,
             longest_chosen: 0,
+            token_types,
             addresses: [0; 7],
             users: [Users::default(); 3],
         }
@@ -81,10 +84,11 @@ impl Batch {
         (self.tokens, self.sequences, self.chosen) = (input.tokens(), input.sequences(), chosen.len());
         (self.longest, self.longest_chosen) = (longest(&offsets), longest(&chosen_offsets));
         let [words, positions, segments] = users;
+        let untyped = if self.token_types { Vec::new() } else { vec![0; input.tokens()] };
         let parts = [
             input.ids,
             input.positions,
-            input.segments,
+            if self.token_types { input.segments } else { &untyped },
             &offsets,
             &chosen,
             &chosen_offsets,

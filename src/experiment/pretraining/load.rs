@@ -72,7 +72,7 @@ impl Pretraining {
                         let trained = train_vocabulary(&lines, *size, true)?;
                         let dir = tempfile::tempdir()
                             .map_err(|e| Error::data(format!("cannot create a temporary folder: {e}")))?;
-                        trained.save(dir.path(), config.max_position_embeddings)?;
+                        trained.save(dir.path(), config.longest_sequence())?;
                         config.vocab_size = *size;
                         let tokenizer = Tokenizer::from_folder(dir.path())?;
                         vocabulary = Some(dir);
@@ -86,7 +86,7 @@ impl Pretraining {
         };
         let masking = Masking::new(&tokenizer, MASK_RATE)?;
         let config = first.config();
-        let max_length = settings.max_length.unwrap_or(USUAL_LENGTH.min(config.max_position_embeddings));
+        let max_length = settings.max_length.unwrap_or(USUAL_LENGTH.min(config.longest_sequence()));
         settings.max_length = Some(max_length);
         check(&settings, max_length, config, &tokenizer, &name)?;
         let dropout = ("--dropout ", settings.dropout);
@@ -267,7 +267,7 @@ fn check(
         )));
     }
     memory::check(config, &config.saved_shape()?, Head::MaskedLm, memory::TRAINED, name)?;
-    let positions = config.max_position_embeddings;
+    let positions = config.longest_sequence();
     if max_length > positions {
         return Err(Error::usage(format!(
             "--max-length {max_length}: {name} has {positions} positions (max_position_embeddings in its config.json). \
