@@ -5,7 +5,7 @@
 //! still cover every token.
 
 use super::{
-    backend::{Attended, Backend, Bias, Norm, Normed, Qkv, Slot, Sublayer, Unit},
+    backend::{Attended, Backend, Bias, Done, Norm, Normed, Qkv, Slot, Sublayer, Unit},
     pass::{Layer, Wanted},
 };
 use crate::ops::{product::Write, rng::Purpose};
@@ -68,7 +68,7 @@ pub(super) fn forward<O: Backend>(
     saved: &mut Saved<O::Buffer>,
     scratch: &mut Scratch<O::Buffer>,
     y: &mut O::Buffer,
-) -> Result<(), O::Error> {
+) -> Done<O> {
     let (t, r, h, a, slots) = (layer.tokens, layer.rows, layer.hidden, layer.width(), layer.slots);
     let Saved { x_chosen, attended, normed } = saved;
     if layer.is_last {
@@ -108,7 +108,7 @@ pub(super) fn backward<O: Backend>(
     scratch: &mut Scratch<O::Buffer>,
     dy: &mut O::Buffer,
     wanted: &mut Wanted<O::Gradient, O::GateGradients>,
-) -> Result<(), O::Error> {
+) -> Done<O> {
     let (t, r, h, a, slots) = (layer.tokens, layer.rows, layer.hidden, layer.width(), layer.slots);
     let Saved { x_chosen, attended, normed } = saved;
     let Scratch { d_product, d_context, d_qkv, d_chosen, gated: buffer, row_sums } = scratch;

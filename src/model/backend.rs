@@ -87,6 +87,9 @@ pub(crate) enum Unit {
     Ffn,
 }
 
+/// What an operation gives: it leaves its results in buffers.
+pub(crate) type Done<O> = Result<(), <O as Backend>::Error>;
+
 /// The operations, on the parameters and the batch that the backend holds. Matrices are row-major; a buffer that is
 /// written grows to what is written. Gradients of parameters are added where they begin as zeros, and written where the
 /// backend says so.
@@ -104,15 +107,15 @@ pub(crate) trait Backend {
     const KEEPS_OUTPUTS: bool;
 
     /// Room for so many elements, whatever they are.
-    fn reserve(&self, buffer: &mut Self::Buffer, len: usize) -> Result<(), Self::Error>;
+    fn reserve(&self, buffer: &mut Self::Buffer, len: usize) -> Done<Self>;
 
     /// Zeros.
-    fn clear(&self, buffer: &mut Self::Buffer, len: usize) -> Result<(), Self::Error>;
+    fn clear(&self, buffer: &mut Self::Buffer, len: usize) -> Done<Self>;
 
-    fn copy(&self, from: &Self::Buffer, to: &mut Self::Buffer, len: usize) -> Result<(), Self::Error>;
+    fn copy(&self, from: &Self::Buffer, to: &mut Self::Buffer, len: usize) -> Done<Self>;
 
     /// out (T, H) ← the sum of the tables' rows.
-    fn embed(&self, tables: &Tables, h: usize, out: &mut Self::Buffer) -> Result<(), Self::Error>;
+    fn embed(&self, tables: &Tables, h: usize, out: &mut Self::Buffer) -> Done<Self>;
 
     /// Each table's gradient += d (T, H) at the tokens' rows.
     fn embed_backward(
@@ -122,16 +125,16 @@ pub(crate) trait Backend {
         h: usize,
         scratch: &mut Self::Buffer,
         gradient: &mut Self::Gradient,
-    ) -> Result<(), Self::Error>;
+    ) -> Done<Self>;
 
     /// out (rows, H) ← the rows of x (T, H) that the head reads.
-    fn gather(&self, x: &Self::Buffer, h: usize, out: &mut Self::Buffer) -> Result<(), Self::Error>;
+    fn gather(&self, x: &Self::Buffer, h: usize, out: &mut Self::Buffer) -> Done<Self>;
 
     /// Those rows of `to` (T, H) += d (rows, H).
-    fn scatter_add(&self, d: &Self::Buffer, h: usize, to: &mut Self::Buffer) -> Result<(), Self::Error>;
+    fn scatter_add(&self, d: &Self::Buffer, h: usize, to: &mut Self::Buffer) -> Done<Self>;
 
     /// x (len) ← x ⊙ mask.
-    fn dropout(&self, mask: &Dropout, x: &mut Self::Buffer, len: usize) -> Result<(), Self::Error>;
+    fn dropout(&self, mask: &Dropout, x: &mut Self::Buffer, len: usize) -> Done<Self>;
 
     /// y ← x Wᵀ + b. Without a bias the next kernel adds it.
     fn linear(
@@ -141,7 +144,7 @@ pub(crate) trait Backend {
         bias: Option<&Slot>,
         sizes: Sizes,
         y: &mut Self::Buffer,
-    ) -> Result<(), Self::Error>;
+    ) -> Done<Self>;
 
     /// dx (n, i) ← dy (n, o) W, or += it.
     fn linear_backward_input(
@@ -151,7 +154,7 @@ pub(crate) trait Backend {
         sizes: Sizes,
         dx: &mut Self::Buffer,
         write: Write,
-    ) -> Result<(), Self::Error>;
+    ) -> Done<Self>;
 
     /// dW ← dyᵀ x, and db. Of an input without columns the bias is all there is.
     fn linear_backward_weight(
@@ -162,7 +165,7 @@ pub(crate) trait Backend {
         weight: &Slot,
         bias: Bias,
         gradient: &mut Self::Gradient,
-    ) -> Result<(), Self::Error>;
+    ) -> Done<Self>;
 
     /// a ← gelu(x Wᵀ + b). With `keep`, `inner` is what the backward pass reads.
     #[allow(clippy::too_many_arguments)]
@@ -175,7 +178,7 @@ pub(crate) trait Backend {
         inner: &mut Self::Buffer,
         a: &mut Self::Buffer,
         keep: bool,
-    ) -> Result<(), Self::Error>;
+    ) -> Done<Self>;
 
     /// Back through y = gelu(inner) Wᵀ: d_inner (n, i) from dy (n, o), and the gradients of W and of its bias. `a` is
     /// gelu(inner) where outputs are kept. That of the bias behind `inner` is one that may be summed on the way:
@@ -190,7 +193,7 @@ pub(crate) trait Backend {
         a: &Self::Buffer,
         d_inner: &mut Self::Buffer,
         gradient: Option<&mut Self::Gradient>,
-    ) -> Result<(), Self::Error>;
+    ) -> Done<Self>;
 
     /// da (n, o) becomes d_inner in place; the gradient of the bias behind `inner` may be summed on the way:
     /// [`Bias::Fused`].
@@ -201,7 +204,7 @@ pub(crate) trait Backend {
         size: [usize; 2],
         inner_bias: &Slot,
         gradient: Option<&mut Self::Gradient>,
-    ) -> Result<(), Self::Error>;
+    ) -> Done<Self>;
 
     /// y (n, H) ← LayerNorm of the sublayer's sum, whose x stands in `normed.x_hat`; `output` receives the sublayer's
     /// ungated output when asked for.
@@ -213,7 +216,7 @@ pub(crate) trait Backend {
         norm: Norm,
         y: &mut Self::Buffer,
         output: Option<&mut Self::Buffer>,
-    ) -> Result<(), Self::Error>;
+    ) -> Done<Self>;
 
     /// The y (n, H) of [`Self::norm`] once more, where outputs are not kept.
     fn norm_again(
@@ -222,7 +225,7 @@ pub(crate) trait Backend {
         normed: &Normed<Self::Buffer>,
         norm: Norm,
         y: &mut Self::Buffer,
-    ) -> Result<(), Self::Error>;
+    ) -> Done<Self>;
 
     /// dy (n, H) becomes the residual's gradient in place; `dx` (n, H) is overwritten, with the gradient by the
     /// sublayer's x if it has a bias.
@@ -236,10 +239,10 @@ pub(crate) trait Backend {
         norm: Norm,
         dx: &mut Self::Buffer,
         gradient: Option<&mut Self::Gradient>,
-    ) -> Result<(), Self::Error>;
+    ) -> Done<Self>;
 
     /// context (rows, A) = dropout(softmax(q kᵀ / √d)) v, and what the backward pass reads.
-    fn attention(&self, layer: &Layer, attended: &mut Attended<Self::Buffer>) -> Result<(), Self::Error>;
+    fn attention(&self, layer: &Layer, attended: &mut Attended<Self::Buffer>) -> Done<Self>;
 
     /// The gradients of queries, keys and values from that of the context (rows, A).
     fn attention_backward(
@@ -249,10 +252,10 @@ pub(crate) trait Backend {
         attended: &Attended<Self::Buffer>,
         row_sums: &mut Self::Buffer,
         d_qkv: &mut Qkv<Self::Buffer>,
-    ) -> Result<(), Self::Error>;
+    ) -> Done<Self>;
 
     /// Each head's columns of x (rows, A) times its gate. The layer has gates.
-    fn scale_heads(&self, layer: &Layer, x: &mut Self::Buffer) -> Result<(), Self::Error>;
+    fn scale_heads(&self, layer: &Layer, x: &mut Self::Buffer) -> Done<Self>;
 
     /// ⟨x, dx⟩ of every row and unit: (rows, A) of heads, (rows, H) of an FFN.
     fn gate_products(
@@ -262,7 +265,7 @@ pub(crate) trait Backend {
         x: &Self::Buffer,
         dx: &Self::Buffer,
         out: &mut Self::GateGradients,
-    ) -> Result<(), Self::Error>;
+    ) -> Done<Self>;
 
     /// x (len) ← tanh(x), dropped (len) ← x ⊙ mask.
     fn tanh(
@@ -271,7 +274,7 @@ pub(crate) trait Backend {
         mask: Option<&Dropout>,
         dropped: &mut Self::Buffer,
         len: usize,
-    ) -> Result<(), Self::Error>;
+    ) -> Done<Self>;
 
     /// d (len), the gradient by the dropped values, becomes that by tanh's input; y (len) is tanh's output.
     fn tanh_backward(
@@ -280,7 +283,7 @@ pub(crate) trait Backend {
         y: &Self::Buffer,
         mask: Option<&Dropout>,
         len: usize,
-    ) -> Result<(), Self::Error>;
+    ) -> Done<Self>;
 
     /// As [`Self::linear`], in f32.
     fn logits(
@@ -290,7 +293,7 @@ pub(crate) trait Backend {
         bias: &Slot,
         sizes: Sizes,
         logits: &mut Self::Buffer,
-    ) -> Result<(), Self::Error>;
+    ) -> Done<Self>;
 
     /// As [`Self::logits`]; how far the rows are apart is the backend's.
     fn decode(
@@ -300,7 +303,7 @@ pub(crate) trait Backend {
         bias: &Slot,
         sizes: Sizes,
         logits: &mut Self::Buffer,
-    ) -> Result<(), Self::Error>;
+    ) -> Done<Self>;
 
     /// Back through [`Self::decode`], the rows of `d_logits` being as far apart: dx, and the gradients of the words' table
     /// and the bias.
@@ -314,5 +317,5 @@ pub(crate) trait Backend {
         sizes: Sizes,
         dx: &mut Self::Buffer,
         gradient: Option<&mut Self::Gradient>,
-    ) -> Result<(), Self::Error>;
+    ) -> Done<Self>;
 }

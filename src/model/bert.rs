@@ -1,9 +1,9 @@
 //! BERT: an encoder, possibly without some of its units, with a head.
 
 use super::{
+    activations::Activations,
     config::BertConfig,
     cpu::{Chosen, Cpu},
-    heads::Activations,
     params::{Head, Layout, Params},
     pass::{Input, Pass, Run, Wanted},
     shape::LayerShape,

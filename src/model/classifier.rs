@@ -1,7 +1,7 @@
 //! Pooler and classifier: logits = W dropout(tanh(P x_first + p)) + b; in a family without pooler W dropout(x_first) + b.
 
 use super::{
-    backend::{Backend, Bias},
+    backend::{Backend, Bias, Done},
     params::Layout,
     pass::Run,
 };
@@ -25,7 +25,7 @@ fn mask(run: &Run) -> Option<Dropout> {
     run.pass.dropout.and_then(|plan| plan.hidden(Purpose::ClassifierDropout, 0))
 }
 
-fn drop_out<O: Backend>(ops: &O, run: &Run, x: &mut O::Buffer) -> Result<(), O::Error> {
+fn drop_out<O: Backend>(ops: &O, run: &Run, x: &mut O::Buffer) -> Done<O> {
     mask(run).map_or(Ok(()), |mask| ops.dropout(&mask, x, run.read * run.config.hidden_size))
 }
 
@@ -35,7 +35,7 @@ pub(super) fn forward<O: Backend>(
     run: &Run,
     first: &O::Buffer,
     saved: &mut Saved<O::Buffer>,
-) -> Result<(), O::Error> {
+) -> Done<O> {
     let Layout { pooler_weight, pooler_bias, classifier_weight, classifier_bias, .. } = run.layout;
     let (b, h, labels) = (run.read, run.config.hidden_size, classifier_bias.len());
     let Saved { pooled, dropped, logits, .. } = saved;
@@ -57,7 +57,7 @@ pub(super) fn backward<O: Backend>(
     saved: &mut Saved<O::Buffer>,
     d_first: &mut O::Buffer,
     mut gradient: Option<&mut O::Gradient>,
-) -> Result<(), O::Error> {
+) -> Done<O> {
     let Layout { pooler_weight, pooler_bias, classifier_weight, classifier_bias, .. } = run.layout;
     let (b, h, labels) = (run.read, run.config.hidden_size, classifier_bias.len());
     let Saved { pooled, dropped, d_logits, d_pooled: d, .. } = saved;

@@ -1,7 +1,7 @@
 //! Word, position and segment embeddings, LayerNorm, dropout.
 
 use super::{
-    backend::{Backend, Norm, Normed, Sublayer, Tables},
+    backend::{Backend, Done, Norm, Normed, Sublayer, Tables},
     params::Layout,
     pass::Run,
 };
@@ -20,7 +20,7 @@ fn mask(run: &Run) -> Option<Dropout> {
     run.pass.dropout.and_then(|plan| plan.hidden(Purpose::EmbeddingDropout, 0))
 }
 
-fn drop_out<O: Backend>(ops: &O, run: &Run, x: &mut O::Buffer) -> Result<(), O::Error> {
+fn drop_out<O: Backend>(ops: &O, run: &Run, x: &mut O::Buffer) -> Done<O> {
     mask(run).map_or(Ok(()), |mask| ops.dropout(&mask, x, run.tokens * run.config.hidden_size))
 }
 
@@ -30,7 +30,7 @@ pub(super) fn forward<O: Backend>(
     run: &Run,
     normed: &mut Normed<O::Buffer>,
     y: &mut O::Buffer,
-) -> Result<(), O::Error> {
+) -> Done<O> {
     ops.embed(&tables(run), run.config.hidden_size, &mut normed.x_hat)?;
     ops.norm(run.tokens, normed, &Sublayer::PLAIN, norm(run), y, None)?;
     drop_out(ops, run, y)
@@ -42,7 +42,7 @@ pub(super) fn again<O: Backend>(
     run: &Run,
     normed: &Normed<O::Buffer>,
     y: &mut O::Buffer,
-) -> Result<(), O::Error> {
+) -> Done<O> {
     ops.norm_again(run.tokens, normed, norm(run), y)?;
     drop_out(ops, run, y)
 }
@@ -55,7 +55,7 @@ pub(super) fn backward<O: Backend>(
     dy: &mut O::Buffer,
     scratch: &mut O::Buffer,
     gradient: &mut O::Gradient,
-) -> Result<(), O::Error> {
+) -> Done<O> {
     drop_out(ops, run, dy)?;
     ops.norm_backward(run.tokens, dy, normed, &Sublayer::PLAIN, norm(run), scratch, Some(gradient))?;
     ops.embed_backward(dy, &tables(run), run.config.hidden_size, scratch, gradient)

@@ -2,7 +2,7 @@
 
 use super::{
     attention_block,
-    backend::{Backend, Normed},
+    backend::{Backend, Done, Normed},
     embeddings, ffn_block,
     pass::{Run, Wanted},
 };
@@ -48,7 +48,7 @@ fn around<'b, O: Backend>(outputs: &'b mut [O::Buffer], run: &Run, block: usize)
 }
 
 /// Computes the output at the rows that the head reads. Gates need all units present.
-pub(super) fn forward<O: Backend>(ops: &O, run: &Run, saved: &mut Saved<O::Buffer>) -> Result<(), O::Error> {
+pub(super) fn forward<O: Backend>(ops: &O, run: &Run, saved: &mut Saved<O::Buffer>) -> Done<O> {
     let full = || run.config.full_shape() == run.shape;
     assert!(run.pass.gates.is_none() || full(), "gates are for unpruned models");
     let Saved { outputs, last, embeddings, layers, attention, ffn, .. } = saved;
@@ -71,7 +71,7 @@ pub(super) fn forward<O: Backend>(ops: &O, run: &Run, saved: &mut Saved<O::Buffe
 }
 
 /// Room for the gradient of the encoder's input, in the buffer where all others come before it.
-pub(super) fn reserve<O: Backend>(ops: &O, run: &Run, saved: &mut Saved<O::Buffer>) -> Result<(), O::Error> {
+pub(super) fn reserve<O: Backend>(ops: &O, run: &Run, saved: &mut Saved<O::Buffer>) -> Done<O> {
     ops.reserve(&mut saved.dy, run.tokens.max(run.read) * run.config.hidden_size)
 }
 
@@ -82,7 +82,7 @@ pub(super) fn backward<O: Backend>(
     run: &Run,
     saved: &mut Saved<O::Buffer>,
     mut wanted: Wanted<O::Gradient, O::GateGradients>,
-) -> Result<(), O::Error> {
+) -> Done<O> {
     let Saved { outputs, embeddings, layers, attention, ffn, dy, .. } = saved;
     for l in (0..run.shape.len()).rev() {
         let layer = run.layer(l);

@@ -1,7 +1,7 @@
 //! The feed-forward layer (FFN): up, GELU, down, dropout, residual and LayerNorm.
 
 use super::{
-    backend::{Backend, Bias, Norm, Normed, Sublayer, Unit},
+    backend::{Backend, Bias, Done, Norm, Normed, Sublayer, Unit},
     pass::{Layer, Wanted},
 };
 use crate::ops::{product::Write, rng::Purpose};
@@ -50,7 +50,7 @@ pub(super) fn forward<O: Backend>(
     saved: &mut Saved<O::Buffer>,
     scratch: &mut Scratch<O::Buffer>,
     y: &mut O::Buffer,
-) -> Result<(), O::Error> {
+) -> Done<O> {
     let (r, h, f, slots) = (layer.rows, layer.hidden, layer.inner, layer.slots);
     let Saved { inner, a, normed, output } = saved;
     if f > 0 {
@@ -75,7 +75,7 @@ pub(super) fn backward<O: Backend>(
     scratch: &mut Scratch<O::Buffer>,
     dy: &mut O::Buffer,
     wanted: &mut Wanted<O::Gradient, O::GateGradients>,
-) -> Result<(), O::Error> {
+) -> Done<O> {
     let (r, h, f, slots) = (layer.rows, layer.hidden, layer.inner, layer.slots);
     let (Saved { inner, a, normed, output }, Scratch { d_product, inner: d_inner }) = (saved, scratch);
     let end = sublayer(layer, None);

@@ -2,7 +2,7 @@
 //! section 3.1; Press and Wolf 2017 for the tied decoder). It reads the masked tokens alone.
 
 use super::{
-    backend::{Backend, Bias, Norm, Normed, Sublayer},
+    backend::{Backend, Bias, Done, Norm, Normed, Sublayer},
     pass::Run,
 };
 use crate::ops::product::Write;
@@ -33,7 +33,7 @@ pub(super) fn forward<O: Backend>(
     run: &Run,
     x: &O::Buffer,
     saved: &mut Saved<O::Buffer>,
-) -> Result<(), O::Error> {
+) -> Done<O> {
     let (m, h, v, at) = (run.read, run.config.hidden_size, run.config.vocab_size, run.layout);
     let Saved { inner, normed, y, logits, .. } = saved;
     let (weight, bias) = (&at.transform_weight, &at.transform_bias);
@@ -52,7 +52,7 @@ pub(super) fn backward<O: Backend>(
     saved: &mut Saved<O::Buffer>,
     dx: &mut O::Buffer,
     mut gradient: Option<&mut O::Gradient>,
-) -> Result<(), O::Error> {
+) -> Done<O> {
     let (m, h, v, at) = (run.read, run.config.hidden_size, run.config.vocab_size, run.layout);
     let Saved { inner, normed, y, dy: d, scratch, d_logits, .. } = saved;
     let gradient = &mut gradient;

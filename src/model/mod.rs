@@ -1,5 +1,6 @@
 //! BERT (Devlin et al. 2019) written once, its forward and backward passes side by side.
 
+pub(crate) mod activations;
 mod attention_block;
 pub(crate) mod backend;
 pub mod bert;
@@ -13,7 +14,6 @@ mod ffn_block;
 mod fit;
 mod folder;
 pub mod gates;
-pub(crate) mod heads;
 mod masked_lm;
 pub mod memory;
 pub mod params;

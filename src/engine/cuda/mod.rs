@@ -12,7 +12,7 @@ mod weights;
 use super::{Engine, Goal, StepStats, Update, no_trainer};
 use crate::{
     error::Result,
-    model::{self, Bert, GateGradients, Input, Params, Pass, Wanted, heads::Activations, pass::Run},
+    model::{self, Bert, GateGradients, Input, Params, Pass, Wanted, activations::Activations, pass::Run},
     ops::{
         WeightMask,
         cuda::{Buffer, Format, Gpu, download, fetch, loss},

@@ -1,7 +1,7 @@
-//! The two heads on their encoder, forward and backward on any backend.
+//! A model's buffers, and the passes that fill them on any backend: the encoder with one of its heads.
 
 use super::{
-    backend::Backend,
+    backend::{Backend, Done},
     classifier, encoder, masked_lm,
     pass::{Run, Wanted},
 };
@@ -16,7 +16,7 @@ pub(crate) struct Activations<B> {
 
 impl<B: Default> Activations<B> {
     /// The classifier's logits.
-    pub fn classify<O: Backend<Buffer = B>>(&mut self, ops: &O, run: &Run) -> Result<(), O::Error> {
+    pub fn classify<O: Backend<Buffer = B>>(&mut self, ops: &O, run: &Run) -> Done<O> {
         encoder::forward(ops, run, &mut self.encoder)?;
         classifier::forward(ops, run, self.encoder.output().0, &mut self.classifier)
     }
@@ -27,7 +27,7 @@ impl<B: Default> Activations<B> {
         ops: &O,
         run: &Run,
         mut wanted: Wanted<O::Gradient, O::GateGradients>,
-    ) -> Result<(), O::Error> {
+    ) -> Done<O> {
         encoder::reserve(ops, run, &mut self.encoder)?;
         let (first, d_first) = self.encoder.output();
         classifier::backward(ops, run, first, &mut self.classifier, d_first, wanted.weights())?;
@@ -35,7 +35,7 @@ impl<B: Default> Activations<B> {
     }
 
     /// The logits of the masked tokens.
-    pub fn find_words<O: Backend<Buffer = B>>(&mut self, ops: &O, run: &Run) -> Result<(), O::Error> {
+    pub fn find_words<O: Backend<Buffer = B>>(&mut self, ops: &O, run: &Run) -> Done<O> {
         encoder::forward(ops, run, &mut self.encoder)?;
         masked_lm::forward(ops, run, self.encoder.output().0, &mut self.masked_lm)
     }
@@ -46,7 +46,7 @@ impl<B: Default> Activations<B> {
         ops: &O,
         run: &Run,
         mut wanted: Wanted<O::Gradient, O::GateGradients>,
-    ) -> Result<(), O::Error> {
+    ) -> Done<O> {
         encoder::reserve(ops, run, &mut self.encoder)?;
         let (x, dx) = self.encoder.output();
         masked_lm::backward(ops, run, x, &mut self.masked_lm, dx, wanted.weights())?;
