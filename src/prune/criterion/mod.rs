@@ -30,7 +30,7 @@ choices! {
     }
 }
 
-/// What criteria can be told.
+/// How criteria score.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CriterionRules {
     pub pruned_units: PrunedUnits,

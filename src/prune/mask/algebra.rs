@@ -7,17 +7,23 @@ impl Mask {
     /// The units that both masks keep; over the tickets of several seeds these are the super-survivors.
     ///
     /// # Errors
-    /// `Data` when the masks belong to networks of different shape. So for the others.
+    /// `Data` when the masks belong to networks of different shape.
     pub fn intersect(&self, other: &Self) -> Result<Self> {
         self.combine(other, |a, b| a & b)
     }
 
     /// The units that one of the masks keeps, or both.
+    ///
+    /// # Errors
+    /// As [`intersect`](Self::intersect).
     pub fn union(&self, other: &Self) -> Result<Self> {
         self.combine(other, |a, b| a | b)
     }
 
     /// The units that this mask keeps and the other does not.
+    ///
+    /// # Errors
+    /// As [`intersect`](Self::intersect).
     pub fn difference(&self, other: &Self) -> Result<Self> {
         self.combine(other, |a, b| a & !b)
     }

@@ -46,7 +46,7 @@ impl Bits {
         (0..self.len).map(|index| self.get(index))
     }
 
-    /// The indices of the zeros, ascending; without a look at each flag where most are ones.
+    /// The indices of the zeros, ascending. Words without any are passed over.
     pub fn zeros(&self) -> impl Iterator<Item = usize> + '_ {
         self.words.iter().enumerate().flat_map(move |(at, word)| {
             let mut rest = !word;

@@ -13,7 +13,7 @@ pub use trace::{Pass, Phase, Search, SearchRules, Step, Trace};
 
 use super::Kind;
 use crate::choice::choices;
-use one_kind::{FfnsOnly, HeadsOnly};
+use one_kind::OneKind;
 use three_phase::ThreePhase;
 
 choices! {
@@ -32,8 +32,8 @@ impl Method {
     pub fn search(self, rules: SearchRules) -> Box<dyn Search> {
         match self {
             Self::HeadsFfns => Box::new(ThreePhase(rules)),
-            Self::Heads => Box::new(HeadsOnly(rules)),
-            Self::Ffns => Box::new(FfnsOnly(rules)),
+            Self::Heads => Box::new(OneKind { kind: Kind::Heads, phase: Phase::Heads, rules }),
+            Self::Ffns => Box::new(OneKind { kind: Kind::Ffns, phase: Phase::Ffns, rules }),
         }
     }
 

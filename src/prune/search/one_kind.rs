@@ -1,4 +1,4 @@
-//! Units of one kind alone.
+//! Units of one kind alone: full steps of heads, or single FFNs.
 
 use super::{
     steps::Steps,
@@ -9,38 +9,26 @@ use crate::{
     prune::{Criterion, Kind, Probe},
 };
 
-/// Full steps of heads.
-pub struct HeadsOnly(pub SearchRules);
-
-/// Single FFNs.
-pub struct FfnsOnly(pub SearchRules);
-
-impl Search for HeadsOnly {
-    fn run(
-        &self,
-        probe: &mut dyn Probe,
-        criterion: &mut dyn Criterion,
-        on_pass: &mut dyn FnMut(&Pass),
-    ) -> Result<Trace> {
-        let mut steps = Steps::begin(self.0, probe, criterion, on_pass)?;
-        if steps.can_prune() {
-            steps.run(Phase::Heads, &[(Kind::Heads, steps.heads_per_step())])?;
-        }
-        Ok(steps.finish(&[Kind::Heads]))
-    }
+/// Prunes units of this kind.
+pub struct OneKind {
+    pub kind: Kind,
+    /// As its steps are called.
+    pub phase: Phase,
+    pub rules: SearchRules,
 }
 
-impl Search for FfnsOnly {
+impl Search for OneKind {
     fn run(
         &self,
         probe: &mut dyn Probe,
         criterion: &mut dyn Criterion,
         on_pass: &mut dyn FnMut(&Pass),
     ) -> Result<Trace> {
-        let mut steps = Steps::begin(self.0, probe, criterion, on_pass)?;
+        let mut steps = Steps::begin(self.rules, probe, criterion, on_pass)?;
         if steps.can_prune() {
-            steps.run(Phase::Ffns, &[(Kind::Ffns, 1)])?;
+            let units = if self.kind == Kind::Heads { steps.heads_per_step() } else { 1 };
+            steps.run(self.phase, &[(self.kind, units)])?;
         }
-        Ok(steps.finish(&[Kind::Ffns]))
+        Ok(steps.finish(&[self.kind]))
     }
 }
