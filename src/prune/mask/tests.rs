@@ -191,6 +191,24 @@ fn hostile_files_are_refused_by_their_name() {
     assert!(error.contains("is of another mask"), "{error}");
 }
 
+#[test]
+fn no_damage_to_a_file_gives_another_mask() {
+    let path = Path::new("stages/search-0/mask.safetensors");
+    let mask = masks().nth(3).unwrap();
+    let (text, bytes) = (MaskText::from(&mask), mask.to_packed().unwrap().unwrap());
+    for at in 0..bytes.len() {
+        for flip in [1, 128, 255] {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= flip;
+            match Mask::read(&text, Some((path, &damaged))) {
+                Ok(read) => assert_eq!(read, mask, "byte {at} flipped by {flip}"),
+                Err(error) => assert_eq!(error.exit_code(), 3, "{error}"),
+            }
+        }
+        assert!(Mask::read(&text, Some((path, &bytes[..at]))).is_err());
+    }
+}
+
 /// The unpruned model with another number at each weight.
 fn model() -> Bert {
     let mut bert = Bert::zeros(config(), config().full_shape(), HEAD);
