@@ -169,6 +169,10 @@ impl Probe for Published {
         panic!("the importances were published")
     }
 
+    fn weight_gradients(&mut self, _: &Mask, _: usize, _: &mut dyn FnMut(&Layout, &[f32])) -> Result<()> {
+        panic!("no weights are scored")
+    }
+
     fn model(&self) -> &Bert {
         panic!("the model was not published")
     }

@@ -1,7 +1,10 @@
 //! What searches and criteria may measure on a fine-tuned model.
 
 use super::Mask;
-use crate::{error::Result, model::Bert};
+use crate::{
+    error::Result,
+    model::{Bert, params::Layout},
+};
 
 /// A fine-tuned model with the data that scores it, and the deciding metric.
 pub trait Probe {
@@ -19,6 +22,16 @@ pub trait Probe {
         mask: &Mask,
         every_unit: bool,
         example: &mut dyn FnMut(&GateSums),
+    ) -> Result<()>;
+
+    /// One pass over the data, so many examples at a time in order: the gradient of their mean loss by every weight of the
+    /// network under the mask, pruned weights included, laid out as its parameters. No weight changes. Computed on the
+    /// processor in f32, whatever computes the other passes.
+    fn weight_gradients(
+        &mut self,
+        mask: &Mask,
+        examples: usize,
+        batch: &mut dyn FnMut(&Layout, &[f32]),
     ) -> Result<()>;
 
     /// The fine-tuned model, with all units: for those that look at weights alone.

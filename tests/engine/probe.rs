@@ -2,11 +2,12 @@
 
 use lottery::{
     engine::Machine,
-    model::{Bert, Head},
+    model::{Bert, Head, Pass, Workspace},
+    ops::loss,
     prune::{Bits, GateSums, Kind, Mask, ModelProbe, Probe, Site},
     task::{Label, TaskId},
     text::Encoded,
-    train::{Dataset, Progress},
+    train::{Dataset, Progress, dataset::input},
 };
 use std::cell::RefCell;
 
@@ -141,4 +142,41 @@ fn gates_of_pruned_units_beside_removed_neurons_are_refused() {
     let bert = model();
     let (refused, _) = probed(&bert, |probe| probe.gate_gradients(&smallest(), true, &mut |_| {}));
     assert!(refused.unwrap_err().to_string().contains("removed FFN neurons"));
+}
+
+#[test]
+fn weight_gradients_are_those_of_the_mean_loss_and_change_nothing() {
+    let (bert, mask) = (model(), smallest());
+    let gradients = |examples| {
+        probed(&bert, |probe| {
+            let mut all: Vec<Vec<f32>> = Vec::new();
+            probe.weight_gradients(&mask, examples, &mut |_, gradient| all.push(gradient.to_vec())).unwrap();
+            (all, probe.metric(&mask).unwrap())
+        })
+    };
+    let ((whole, metric), passes) = gradients(45);
+    let ((parts, _), _) = gradients(20);
+    assert_eq!((whole.len(), parts.len(), passes), (1, 3, 1));
+    assert_eq!(metric, probed(&bert, |probe| probe.metric(&mask).unwrap()).0);
+    // The mean of 45 examples from those of 20, 20 and 5.
+    for (at, value) in whole[0].iter().enumerate() {
+        let mean = (20.0 * (parts[0][at] + parts[1][at]) + 5.0 * parts[2][at]) / 45.0;
+        assert!((value - mean).abs() < 1e-5, "{value} {mean}");
+    }
+    // And the slope of the loss along the gradient.
+    let applied = mask.apply(&bert).unwrap();
+    let data = data();
+    let all: Vec<usize> = (0..data.len()).collect();
+    let (batch, labels) = data.batch(&all);
+    let loss = |step: f32| {
+        let mut moved = applied.clone();
+        moved.params.data.iter_mut().zip(&whole[0]).for_each(|(w, g)| *w += step * g);
+        let mut workspace = Workspace::default();
+        moved.forward(&input(&batch), &Pass::default(), &mut workspace);
+        let mut unused = vec![0.0; workspace.logits().len()];
+        loss::mean(workspace.logits(), labels.targets(), &mut unused)
+    };
+    let squared: f64 = whole[0].iter().map(|g| f64::from(*g).powi(2)).sum();
+    let slope = (loss(1e-3) - loss(-1e-3)) / 2e-3;
+    assert!((slope - squared).abs() < 0.02 * squared, "{slope} {squared}");
 }

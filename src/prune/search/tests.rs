@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     error::Result,
-    model::Bert,
+    model::{Bert, params::Layout},
     prune::{
         Criterion, GateSums, Importance, Mask, Measurement, Probe, PrunedUnits, RawImportance, normalise,
     },
@@ -36,6 +36,10 @@ impl Probe for Script {
 
     fn gate_gradients(&mut self, _: &Mask, _: bool, _: &mut dyn FnMut(&GateSums)) -> Result<()> {
         panic!("the importances are scripted")
+    }
+
+    fn weight_gradients(&mut self, _: &Mask, _: usize, _: &mut dyn FnMut(&Layout, &[f32])) -> Result<()> {
+        panic!("no weights are scored")
     }
 
     fn model(&self) -> &Bert {
