@@ -52,7 +52,7 @@ impl Stage for Evaluate {
     fn run(&self, given: &Given, out: &StageWriter, progress: &mut dyn Progress) -> Result<Value> {
         let mask = self.subnetwork.units(given)?;
         let bert = files::load_model(given.inputs, given.outcome(self.finetune)?)?;
-        let metrics = files::evaluate(given.inputs, &bert.shrunk(&mask.layer_shapes()), out)?;
+        let metrics = files::evaluate(given.inputs, &mask.apply(&bert)?, out)?;
         progress.note(&format!("{}: {}", given.id, files::deciding(given.inputs, &metrics)));
         Ok(json!({}))
     }

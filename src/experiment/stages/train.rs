@@ -162,12 +162,13 @@ impl Stage for Train {
         let mut pretrained = inputs.model.clone();
         let whole = pretrained.build(inputs.head(), self.seeds.init, true)?;
         pretrained.notes.iter().for_each(|note| progress.note(note));
-        let bert = whole.shrunk(&mask.layer_shapes());
+        let bert = mask.apply(&whole)?;
         drop(whole);
+        let held = mask.held(&inputs.model.config, inputs.head())?;
         let train = HeldOut::rest(self.heldout.as_ref(), &inputs.train);
         let recipe = self.recipe();
         progress.begin(Self::kind(&mask).name, recipe.steps(train.len()));
         let mut checkpoints = Checkpoints::new(checkpoints, given.checkpoint_every);
-        finetune(&inputs.machine, bert, None, &train, &recipe, &mut checkpoints, progress)
+        finetune(&inputs.machine, bert, held.as_ref(), &train, &recipe, &mut checkpoints, progress)
     }
 }

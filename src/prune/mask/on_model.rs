@@ -1,12 +1,13 @@
 //! A mask on a model: what is physically removed, what is held at zero, and what is left.
 
-use super::{Bits, Kind, Mask, Site};
+use super::{Kind, Mask, Site};
 use crate::{
     error::{Error, Result},
     model::{
         Bert, BertConfig, Ffn, Gates, Head, LayerShape,
         params::{Entry, Layout, Params},
     },
+    ops::WeightMask,
 };
 use std::ops::Range;
 
@@ -61,12 +62,12 @@ impl Mask {
         self.parts().any(|(site, bits)| is_held(site) && bits.count_ones() < bits.len())
     }
 
-    /// The pruned blocks and weights of the [applied](Self::apply) model, one flag for each number of its buffer, set =
-    /// training has to hold it at zero; none where nothing is to be held.
+    /// What training has to hold at zero in the [applied](Self::apply) model: the pruned blocks and weights. None where
+    /// nothing is to be held.
     ///
     /// # Errors
     /// As [`apply`](Self::apply).
-    pub fn held(&self, config: &BertConfig, head: Head) -> Result<Option<Bits>> {
+    pub fn held(&self, config: &BertConfig, head: Head) -> Result<Option<WeightMask>> {
         if !self.holds() {
             return Ok(None);
         }
@@ -76,13 +77,11 @@ impl Mask {
             ones.params.data[entry.range.clone()].fill(1.0);
         }
         let Params { layout, data } = self.apply(&ones)?.params;
-        let mut held = Bits::new(layout.len, false);
-        for at in layout.entries.iter().flat_map(|entry| entry.range.clone()) {
-            if data[at] == 0.0 {
-                held.set(at, true);
-            }
+        let mut mask = WeightMask::all_kept(layout.len);
+        for Entry { range, .. } in layout.entries {
+            mask.set(range.clone(), data[range].iter().map(|weight| *weight != 0.0));
         }
-        Ok(Some(held))
+        Ok(Some(mask))
     }
 
     /// What is left of a model's weights.
@@ -96,7 +95,7 @@ impl Mask {
         let zeros = |of: &dyn Fn(&Entry) -> bool| {
             let Some(held) = &held else { return 0 };
             let places = left.entries.iter().filter(|entry| of(entry)).flat_map(|entry| entry.range.clone());
-            places.filter(|at| held.get(*at)).count()
+            places.filter(|at| !held.keeps(*at)).count()
         };
         let share = |left: usize, full: usize| left as f64 / full as f64;
         Ok(Shares {
