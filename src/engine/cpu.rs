@@ -45,10 +45,10 @@ impl<'a> Cpu<'a> {
     }
 
     /// Forward, and backward unless the loss is not a finite number; the loss.
-    fn pass(&mut self, input: &Input, goal: Goal, dropout: &DropoutPlan) -> f64 {
+    fn pass(&mut self, input: &Input, goal: Goal, dropout: Option<&DropoutPlan>) -> f64 {
         let Self { bert, gradient, workspace, d_logits, format, .. } = self;
         gradient.resize(bert.params.data.len(), 0.0);
-        let pass = Pass { dropout: Some(dropout), keep: true, format: *format, ..Pass::default() };
+        let pass = Pass { dropout, keep: true, format: *format, ..Pass::default() };
         match goal {
             Goal::Labels(targets) => {
                 bert.forward(input, &pass, workspace);
@@ -118,6 +118,15 @@ impl Engine for Cpu<'_> {
         })))
     }
 
+    fn gradient(&mut self, input: &Input, goal: Goal) -> Result<Pending<(f64, Vec<f32>)>> {
+        if self.state.is_none() {
+            return Err(no_trainer());
+        }
+        let loss = compute(|| self.pass(input, goal, None));
+        let zeros = vec![0.0; self.gradient.len()];
+        Ok(Pending::Ready((loss, std::mem::replace(&mut self.gradient, zeros))))
+    }
+
     fn step(
         &mut self,
         input: &Input,
@@ -126,7 +135,7 @@ impl Engine for Cpu<'_> {
         update: &Update,
     ) -> Result<Pending<StepStats>> {
         compute(|| {
-            let loss = self.pass(input, goal, dropout);
+            let loss = self.pass(input, goal, Some(dropout));
             let Self { bert, state, mask, gradient, decayed, refused, .. } = self;
             let mask = mask.as_ref();
             let state = state.as_mut().ok_or_else(no_trainer)?;

@@ -121,12 +121,7 @@ fn assert_step_agrees(
     let start = || OPTIMIZER.state(bert.params.data.len());
     let mut ours = Machine::default().trainer(bert.clone(), start(), None)?;
     let mut theirs = cuda(gpu, format).trainer(bert.clone(), start(), None)?;
-    let expected = ours.step(&packed.input(), goal, &plan, &update)?.wait()?;
-    let found = theirs.step(&packed.input(), goal, &plan, &update)?.wait()?;
-    assert_near(&[found.loss as f32], &[expected.loss as f32], format, &format!("{what}: loss"));
-    assert_near(&[found.norm as f32], &[expected.norm as f32], format, &format!("{what}: norm"));
-    let (ours, theirs) = (ours.state()?, theirs.state()?);
-    let tell = |(found, expected): (&[f32], &[f32])| {
+    let tell = |what: &str, found: &[f32], expected: &[f32]| {
         for entry in &bert.params.layout.entries {
             let at = entry.range.clone();
             // Exactly 0 by the mathematics: a shift of all scores of a query.
@@ -135,7 +130,17 @@ fn assert_step_agrees(
             }
         }
     };
-    tell((&theirs.1.slots()[0].values, &ours.1.slots()[0].values));
+    // Without dropout and without a step, of which nothing is left in the step that follows.
+    let (loss, gradient) = ours.gradient(&packed.input(), goal)?.wait()?;
+    let (found_loss, found) = theirs.gradient(&packed.input(), goal)?.wait()?;
+    assert_near(&[found_loss as f32], &[loss as f32], format, &format!("{what}: loss without dropout"));
+    tell(&format!("{what}, without dropout"), &found, &gradient);
+    let expected = ours.step(&packed.input(), goal, &plan, &update)?.wait()?;
+    let found = theirs.step(&packed.input(), goal, &plan, &update)?.wait()?;
+    assert_near(&[found.loss as f32], &[expected.loss as f32], format, &format!("{what}: loss"));
+    assert_near(&[found.norm as f32], &[expected.norm as f32], format, &format!("{what}: norm"));
+    let (ours, theirs) = (ours.state()?, theirs.state()?);
+    tell(what, &theirs.1.slots()[0].values, &ours.1.slots()[0].values);
     assert_eq!(theirs.1.steps, 1);
     Ok(())
 }

@@ -132,6 +132,33 @@ impl Cuda {
         loss::words(&**gpu, weights.format, logits, words, sizes, d_logits, losses, correct, loss)
     }
 
+    /// Leaves a batch's mean loss and gradient in the trainer's memory.
+    fn backpropagate(&mut self, input: &Input, goal: &Goal, dropout: Option<&DropoutPlan>) -> Result<()> {
+        let trainer = self.trainer.as_ref().ok_or_else(no_trainer)?;
+        let batch = &mut self.model.batch;
+        match goal {
+            Goal::Labels(targets) => batch.upload_for_training(input, None, &bits(targets))?,
+            Goal::MaskedTokens { rows, words } => batch.upload_for_training(input, Some(rows), words)?,
+        }
+        let pass = Pass { dropout, keep: true, ..Pass::default() };
+        let ((ops, run), sums) = (self.model.run(pass), trainer.parts.begin());
+        let mut gradient = Gradient { address: trainer.gradient(), sums: &sums };
+        trainer.clear_tables(&*self.model.gpu, &self.model.weights.layout, goal)?;
+        match goal {
+            Goal::Labels(targets) => {
+                self.activations.classify(&ops, &run)?;
+                self.label_loss(targets, Some(trainer.loss()))?;
+                self.activations.classify_backward(&ops, &run, Wanted::Weights(&mut gradient))?;
+            }
+            Goal::MaskedTokens { .. } => {
+                self.activations.find_words(&ops, &run)?;
+                self.word_loss(trainer.loss())?;
+                self.activations.find_words_backward(&ops, &run, Wanted::Weights(&mut gradient))?;
+            }
+        }
+        sums.finish()
+    }
+
     /// As they are behind all steps.
     fn download_weights(&mut self) -> Result<()> {
         let Model { gpu, weights, .. } = &self.model;
@@ -196,6 +223,12 @@ impl Engine for Cuda {
         Ok(self.read_logits()?.and(outputs.fetch(&*self.model.gpu, &run)?))
     }
 
+    fn gradient(&mut self, input: &Input, goal: Goal) -> Result<Pending<(f64, Vec<f32>)>> {
+        self.backpropagate(input, &goal, None)?;
+        let trainer = self.trainer.as_ref().ok_or_else(no_trainer)?;
+        trainer.fetch_gradient(&*self.model.gpu, self.model.weights.layout.len)
+    }
+
     fn step(
         &mut self,
         input: &Input,
@@ -203,29 +236,7 @@ impl Engine for Cuda {
         dropout: &DropoutPlan,
         update: &Update,
     ) -> Result<Pending<StepStats>> {
-        let trainer = self.trainer.as_ref().ok_or_else(no_trainer)?;
-        let batch = &mut self.model.batch;
-        match &goal {
-            Goal::Labels(targets) => batch.upload_for_training(input, None, &bits(targets))?,
-            Goal::MaskedTokens { rows, words } => batch.upload_for_training(input, Some(rows), words)?,
-        }
-        let pass = Pass { dropout: Some(dropout), keep: true, ..Pass::default() };
-        let ((ops, run), sums) = (self.model.run(pass), trainer.parts.begin());
-        let mut gradient = Gradient { address: trainer.gradient(), sums: &sums };
-        trainer.clear_tables(&*self.model.gpu, &self.model.weights.layout, &goal)?;
-        match &goal {
-            Goal::Labels(targets) => {
-                self.activations.classify(&ops, &run)?;
-                self.label_loss(targets, Some(trainer.loss()))?;
-                self.activations.classify_backward(&ops, &run, Wanted::Weights(&mut gradient))?;
-            }
-            Goal::MaskedTokens { .. } => {
-                self.activations.find_words(&ops, &run)?;
-                self.word_loss(trainer.loss())?;
-                self.activations.find_words_backward(&ops, &run, Wanted::Weights(&mut gradient))?;
-            }
-        }
-        sums.finish()?;
+        self.backpropagate(input, &goal, Some(dropout))?;
         let trainer = self.trainer.as_mut().ok_or_else(no_trainer)?;
         trainer.update(&*self.model.gpu, &self.model.weights, update)
     }

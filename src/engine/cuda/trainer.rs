@@ -7,7 +7,7 @@ use crate::{
     model::params::Layout,
     ops::{
         WeightMask,
-        cuda::{Buffer, Gpu, download, optimizer, sums::Parts},
+        cuda::{Buffer, Gpu, download, fetch, optimizer, sums::Parts},
         optimizer::State,
         pending::Pending,
     },
@@ -59,6 +59,12 @@ impl Trainer {
 
     pub fn gradient(&self) -> u64 {
         self.gradient.address()
+    }
+
+    /// The mean loss and the gradient of the last pass.
+    pub fn fetch_gradient(&self, gpu: &dyn Gpu, len: usize) -> Result<Pending<(f64, Vec<f32>)>> {
+        let outcome = optimizer::Outcome::fetch(gpu, self.outcome.address())?;
+        Ok(outcome.and(fetch(gpu, self.gradient(), len)?).map(|(outcome, gradient)| (outcome.loss, gradient)))
     }
 
     /// Where a step's mean loss goes, f64: the first field of its outcome.
