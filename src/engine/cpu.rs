@@ -118,13 +118,10 @@ impl Engine for Cpu<'_> {
         })))
     }
 
-    fn gradient(&mut self, input: &Input, goal: Goal) -> Result<Pending<(f64, Vec<f32>)>> {
-        if self.state.is_none() {
-            return Err(no_trainer());
-        }
-        let loss = compute(|| self.pass(input, goal, None));
-        let zeros = vec![0.0; self.gradient.len()];
-        Ok(Pending::Ready((loss, std::mem::replace(&mut self.gradient, zeros))))
+    fn weight_gradient(&mut self, input: &Input, targets: Targets) -> Result<Pending<(Vec<f32>, Vec<f32>)>> {
+        compute(|| self.pass(input, Goal::Labels(targets), None));
+        let logits = self.workspace.logits().to_vec();
+        Ok(Pending::Ready((logits, std::mem::take(&mut self.gradient))))
     }
 
     fn step(

@@ -195,9 +195,8 @@ pub trait Engine {
         gates: Option<&Gates>,
     ) -> Result<Pending<(Vec<f32>, GateGradients)>>;
 
-    /// The mean loss, and its gradient by every weight, laid out as the model's: without dropout, and without a step. Of an
-    /// engine that trains.
-    fn gradient(&mut self, input: &Input, goal: Goal) -> Result<Pending<(f64, Vec<f32>)>>;
+    /// The logits without dropout, and the gradient of the mean loss by every weight, laid out as the model's.
+    fn weight_gradient(&mut self, input: &Input, targets: Targets) -> Result<Pending<(Vec<f32>, Vec<f32>)>>;
 
     /// One step of an engine that trains: forward, backward, clip and optimizer. After one whose outcome is not finite no
     /// other changes anything, those included that were asked for before it was known.

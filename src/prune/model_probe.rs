@@ -5,11 +5,10 @@ use super::{
     probe::{GateSums, Probe},
 };
 use crate::{
-    cores::compute,
     engine::Machine,
     error::{Error, Result},
-    model::{Bert, GateGradients, Gates, Pass, Wanted, Workspace, params::Layout},
-    ops::{loss, pending::pipelined},
+    model::{Bert, GateGradients, Gates, params::Layout},
+    ops::pending::pipelined,
     task::{self, TaskSpec},
     train::{Dataset, Progress, dataset::input, evaluate::BATCH},
 };
@@ -148,24 +147,16 @@ impl Probe for ModelProbe<'_, '_> {
     ) -> Result<()> {
         self.passes += 1;
         let bert = mask.apply(self.bert)?;
-        let pass = Pass { keep: true, ..Pass::default() };
-        let (mut workspace, mut logits, mut d_logits) = (Workspace::default(), Vec::new(), Vec::new());
-        let mut gradient = vec![0.0; bert.params.data.len()];
+        let mut engine = self.machine.reader(&bert)?;
+        let mut logits = Vec::new();
         for indices in self.all().chunks(examples.max(1)) {
             let (packed, labels) = self.data.batch(indices);
-            compute(|| {
-                let input = input(&packed);
-                bert.forward(&input, &pass, &mut workspace);
-                d_logits.resize(workspace.logits().len(), 0.0);
-                loss::mean(workspace.logits(), labels.targets(), &mut d_logits);
-                gradient.fill(0.0);
-                let wanted = Wanted::Weights(&mut gradient[..]);
-                bert.backward(&input, &pass, &mut workspace, &mut d_logits, wanted);
-            });
-            logits.extend_from_slice(workspace.logits());
+            let (of_batch, gradient) = engine.weight_gradient(&input(&packed), labels.targets())?.wait()?;
+            logits.extend(of_batch);
             batch(&bert.params.layout, &gradient);
             self.advance(&bert)?;
         }
+        drop(engine);
         self.scored(mask, &logits);
         Ok(())
     }

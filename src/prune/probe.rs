@@ -25,8 +25,7 @@ pub trait Probe {
     ) -> Result<()>;
 
     /// One pass over the data, so many examples at a time in order: the gradient of their mean loss by every weight of the
-    /// network under the mask, pruned weights included, laid out as its parameters. No weight changes. Computed on the
-    /// processor in f32, whatever computes the other passes.
+    /// network under the mask, pruned weights included, laid out as its parameters. No weight changes.
     fn weight_gradients(
         &mut self,
         mask: &Mask,

@@ -8,7 +8,7 @@ use crate::{
 };
 use candle_core::{DType, Tensor};
 use lottery::{
-    engine::{Goal, Machine},
+    engine::{Engine, Machine},
     model::{Bert, BertConfig, Ffn, Head, LayerShape, Pass, Workspace},
     ops::{
         dropout::DropoutPlan,
@@ -189,31 +189,24 @@ fn autograd_of_the_plain_bert_agrees_with_finite_differences() {
 }
 
 #[test]
-fn an_engines_gradient_is_the_pass_without_dropout_and_changes_nothing() {
+fn an_engines_weight_gradient_is_the_pass_without_dropout_and_changes_nothing() {
     let optimizer = Optimizer::AdamW(AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.1 });
-    for head in [Head::Classifier { labels: 3 }, Head::MaskedLm] {
-        let config = config(4, 24, 3, 40);
-        let shape = thinned(&config);
-        let bert = random_bert_with(config, shape, head, 5);
-        let packed = Packed::random(&bert.config, &[7, 1, 30], 3, 6);
-        let (goal, (loss, expected)) = match head {
-            Head::Classifier { labels } => (
-                Goal::Labels(packed.targets(labels)),
-                train_pass(&bert, &packed, &Pass::default(), &mut Workspace::default()),
-            ),
-            Head::MaskedLm => (
-                Goal::MaskedTokens { rows: &packed.masked, words: &packed.words },
-                masked_pass(&bert, &packed, &Pass::default(), &mut Workspace::default()),
-            ),
-        };
-        let state = optimizer.state(bert.params.data.len());
-        let mut engine = Machine::default().trainer(bert.clone(), state.clone(), None).unwrap();
-        for _ in 0..2 {
-            let found = engine.gradient(&packed.input(), goal).unwrap().wait().unwrap();
-            assert_eq!(found, (loss, expected.clone()), "{head:?}");
-        }
-        assert_eq!(engine.state().unwrap(), (&bert.params.data[..], &state));
-        let refused = Machine::default().reader(&bert).unwrap().gradient(&packed.input(), goal).map(drop);
-        assert!(refused.unwrap_err().to_string().contains("only reads"));
+    let config = config(4, 24, 3, 40);
+    let shape = thinned(&config);
+    let bert = random_bert(config, shape, 3, 5);
+    let packed = Packed::random(&bert.config, &[7, 1, 30], 3, 6);
+    let mut workspace = Workspace::default();
+    let (_, expected) = train_pass(&bert, &packed, &Pass::default(), &mut workspace);
+    let expected = (workspace.logits().to_vec(), expected);
+    let found = |engine: &mut dyn Engine| {
+        engine.weight_gradient(&packed.input(), packed.targets(3)).unwrap().wait().unwrap()
+    };
+    let state = optimizer.state(bert.params.data.len());
+    let mut trainer = Machine::default().trainer(bert.clone(), state.clone(), None).unwrap();
+    let mut reader = Machine::default().reader(&bert).unwrap();
+    for _ in 0..2 {
+        assert_eq!(found(&mut *trainer), expected);
+        assert_eq!(found(&mut *reader), expected);
     }
+    assert_eq!(trainer.state().unwrap(), (&bert.params.data[..], &state));
 }

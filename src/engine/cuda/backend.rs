@@ -4,7 +4,8 @@ use super::{
     attention,
     batch::Part,
     device::{Activations, Cuda, address},
-    outputs::{GateOutputs, Gradient},
+    gradient::Gradient,
+    outputs::GateOutputs,
 };
 use crate::{
     error::{Error, Result},

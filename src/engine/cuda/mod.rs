@@ -5,6 +5,7 @@ mod attention;
 mod backend;
 mod batch;
 mod device;
+mod gradient;
 mod outputs;
 mod trainer;
 mod weights;
@@ -25,7 +26,8 @@ use crate::{
 use backend::word_stride;
 use batch::{Batch, Part};
 use device::{Cuda as Device, address};
-use outputs::{GateOutputs, Gradient};
+use gradient::{Gradient, WeightGradient};
+use outputs::GateOutputs;
 use std::{cell::OnceCell, rc::Rc};
 use trainer::Trainer;
 use weights::Weights;
@@ -38,6 +40,8 @@ pub struct Cuda {
     gate_gradients: Buffer,
     /// Of passes that do not train.
     loss: Buffer,
+    /// From the first pass on that wants it.
+    gradient: Option<WeightGradient>,
     trainer: Option<Trainer>,
     /// The weights on the host, as they were when last asked for.
     host: Vec<f32>,
@@ -77,6 +81,7 @@ impl Cuda {
             found: [losses, correct],
             gate_gradients,
             loss,
+            gradient: None,
             trainer: None,
             host: Vec::new(),
         })
@@ -90,6 +95,7 @@ impl Cuda {
         format: Format,
     ) -> Result<Self> {
         let mut engine = Self::reader(gpu, bert, format)?;
+        engine.gradient = Some(WeightGradient::new(gpu, &bert.params.layout)?);
         engine.trainer = Some(Trainer::new(gpu, &bert.params.layout, state, mask.as_ref())?);
         Ok(engine)
     }
@@ -132,27 +138,33 @@ impl Cuda {
         loss::words(&**gpu, weights.format, logits, words, sizes, d_logits, losses, correct, loss)
     }
 
-    /// Leaves a batch's mean loss and gradient in the trainer's memory.
-    fn backpropagate(&mut self, input: &Input, goal: &Goal, dropout: Option<&DropoutPlan>) -> Result<()> {
-        let trainer = self.trainer.as_ref().ok_or_else(no_trainer)?;
+    /// Writes the gradient of a batch's mean loss, which goes to `loss`, f64.
+    fn backpropagate(
+        &mut self,
+        input: &Input,
+        goal: &Goal,
+        dropout: Option<&DropoutPlan>,
+        loss: u64,
+    ) -> Result<()> {
+        let whole = self.gradient.as_ref().ok_or_else(no_trainer)?;
         let batch = &mut self.model.batch;
         match goal {
             Goal::Labels(targets) => batch.upload_for_training(input, None, &bits(targets))?,
             Goal::MaskedTokens { rows, words } => batch.upload_for_training(input, Some(rows), words)?,
         }
         let pass = Pass { dropout, keep: true, ..Pass::default() };
-        let ((ops, run), sums) = (self.model.run(pass), trainer.parts.begin());
-        let mut gradient = Gradient { address: trainer.gradient(), sums: &sums };
-        trainer.clear_tables(&*self.model.gpu, &self.model.weights.layout, goal)?;
+        let ((ops, run), sums) = (self.model.run(pass), whole.parts.begin());
+        let mut gradient = Gradient { address: whole.address(), sums: &sums };
+        whole.clear_tables(&*self.model.gpu, &self.model.weights.layout, goal)?;
         match goal {
             Goal::Labels(targets) => {
                 self.activations.classify(&ops, &run)?;
-                self.label_loss(targets, Some(trainer.loss()))?;
+                self.label_loss(targets, Some(loss))?;
                 self.activations.classify_backward(&ops, &run, Wanted::Weights(&mut gradient))?;
             }
             Goal::MaskedTokens { .. } => {
                 self.activations.find_words(&ops, &run)?;
-                self.word_loss(trainer.loss())?;
+                self.word_loss(loss)?;
                 self.activations.find_words_backward(&ops, &run, Wanted::Weights(&mut gradient))?;
             }
         }
@@ -223,10 +235,16 @@ impl Engine for Cuda {
         Ok(self.read_logits()?.and(outputs.fetch(&*self.model.gpu, &run)?))
     }
 
-    fn gradient(&mut self, input: &Input, goal: Goal) -> Result<Pending<(f64, Vec<f32>)>> {
-        self.backpropagate(input, &goal, None)?;
-        let trainer = self.trainer.as_ref().ok_or_else(no_trainer)?;
-        trainer.fetch_gradient(&*self.model.gpu, self.model.weights.layout.len)
+    fn weight_gradient(&mut self, input: &Input, targets: Targets) -> Result<Pending<(Vec<f32>, Vec<f32>)>> {
+        let Model { gpu, weights, .. } = &self.model;
+        if self.gradient.is_none() {
+            self.gradient = Some(WeightGradient::new(gpu, &weights.layout)?);
+        }
+        let loss = self.loss.fit(8)?;
+        self.backpropagate(input, &Goal::Labels(targets), None, loss)?;
+        let Model { gpu, weights, .. } = &self.model;
+        let gradient = self.gradient.as_ref().ok_or_else(no_trainer)?;
+        Ok(self.read_logits()?.and(gradient.fetch(&**gpu, &weights.layout)?))
     }
 
     fn step(
@@ -236,9 +254,11 @@ impl Engine for Cuda {
         dropout: &DropoutPlan,
         update: &Update,
     ) -> Result<Pending<StepStats>> {
-        self.backpropagate(input, &goal, Some(dropout))?;
+        let loss = self.trainer.as_ref().ok_or_else(no_trainer)?.loss();
+        self.backpropagate(input, &goal, Some(dropout), loss)?;
+        let gradient = self.gradient.as_ref().ok_or_else(no_trainer)?;
         let trainer = self.trainer.as_mut().ok_or_else(no_trainer)?;
-        trainer.update(&*self.model.gpu, &self.model.weights, update)
+        trainer.update(&*self.model.gpu, &self.model.weights, gradient.address(), update)
     }
 
     fn state(&mut self) -> Result<(&[f32], &State)> {

@@ -1,34 +1,17 @@
-//! Where a backward pass leaves what it was for.
+//! Where a backward pass leaves the gradients of gates.
 
-use super::weights::tensor;
 use crate::{
     error::Result,
     model::{
-        backend::{Slot, Unit},
+        backend::Unit,
         gates::{GateGradients, LayerGateGradients},
         pass::{Layer, Run},
     },
     ops::{
-        cuda::{Buffer, Gpu, fetch, sums::Sums},
+        cuda::{Buffer, Gpu, fetch},
         pending::Pending,
     },
 };
-
-/// Where the gradient of all parameters goes; each tensor's is written, not added to, but for the embeddings' tables, which
-/// are zeros before or, as for the words', what the masked-LM head wrote.
-#[derive(Clone, Copy)]
-pub(super) struct Gradient<'a> {
-    pub address: u64,
-    /// Biases' gradients and LayerNorms' are there when these are finished.
-    pub sums: &'a Sums<'a>,
-}
-
-impl Gradient<'_> {
-    /// The address of a tensor's.
-    pub fn of(self, slot: &Slot) -> u64 {
-        tensor(self.address, slot)
-    }
-}
 
 /// Where the gate gradients of all layers go, f32.
 pub(super) struct GateOutputs {
