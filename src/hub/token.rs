@@ -113,6 +113,6 @@ mod tests {
         assert_eq!(Token::read(&path), Token::parse("hf_secret", ""));
         assert_eq!(Token::read(&path.join("below")), None);
         let error = Token::read(folder.path()).unwrap().header().unwrap_err().to_string();
-        assert!(error.contains("not a file"), "{error}");
+        assert!(error.contains("not a regular file"), "{error}");
     }
 }

@@ -68,8 +68,8 @@ mod tests {
         assert_eq!(warning("the\n", "{}", &[&text(1)]), None);
         assert_eq!(
             warning("the\n", "{}", &[&text(2)]).unwrap(),
-            "2.0 % of the tokens of the training data are unknown to the vocabulary ([UNK]): it may be of another \
-             language, or of another model"
+            "2.0 % of the tokens of the training data are unknown to the vocabulary ([UNK]): it may be for another \
+             language, or from another model"
         );
         assert_eq!(warning("the\n", "{}", &[]), None);
         assert_eq!(warning("the\n", "{}", &["", ""]), None);

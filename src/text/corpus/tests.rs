@@ -76,7 +76,7 @@ fn a_damaged_or_cut_off_file_is_named_with_the_remedy() {
         for damaged in [half, &whole[..whole.len() - 1], b"plain text\n", &flipped, &second_cut_off] {
             let text = refusal(name, damaged);
             assert!(
-                text.contains("is damaged, cut off or not a .") && text.contains("Fetch it again"),
+                text.contains("is damaged, cut off or not a .") && text.contains("Download it again"),
                 "{text}"
             );
         }
