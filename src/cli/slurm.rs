@@ -8,8 +8,8 @@ use crate::{
     error::{Error, Result, printable},
     store::Store,
     sweep::{
-        Sweep, fate,
-        slurm::{self, Cancelled, Options, Plan, Standing, Submission},
+        Sweep, run_result,
+        slurm::{self, Cancelled, Options, Plan, QueueCounts, Submission},
         state::Status,
     },
 };
@@ -154,7 +154,7 @@ pub struct SubmitOptions {
     /// Processes of each worker; by default one, or one for each of its GPUs.
     pub jobs: Option<usize>,
     /// Additional arguments for each worker.
-    pub more: Vec<String>,
+    pub worker_args: Vec<String>,
     pub dry_run: bool,
     /// Repeat failed runs.
     pub retry: bool,
@@ -176,12 +176,12 @@ pub fn submit(
         }
     };
     let submissions = slurm::all(&sweep.dir)?;
-    let fates = fate::standing(sweep, store)?;
-    let of = |status| fates.iter().filter(move |fate| fate.state.status == status);
+    let results = run_result::run_results(sweep, store)?;
+    let of = |status| results.iter().filter(move |result| result.state.status == status);
     let failed = of(Status::Failed).count();
     let left = of(Status::Pending).count() + if submit.retry { failed } else { 0 };
     let options = arguments.options().over(below);
-    let counts = format!("sweep {}: {} runs, {} done", sweep.id, fates.len(), of(Status::Done).count());
+    let counts = format!("sweep {}: {} runs, {} done", sweep.id, results.len(), of(Status::Done).count());
     if left == 0 {
         // Invalid flags are an error even so.
         options.check("")?;
@@ -197,7 +197,7 @@ pub fn submit(
             unused.join(", ")
         ));
     }
-    let plan = Plan::new(sweep, store, options, submit.jobs, submit.more, left)?;
+    let plan = Plan::new(sweep, store, options, submit.jobs, submit.worker_args, left)?;
     if submit.dry_run {
         let scripts = plan.scripts()?;
         say(&format!("{counts}, {left} to go: {}; nothing submitted", amount(&plan)));
@@ -214,8 +214,8 @@ pub fn submit(
         refuse_beside(sweep, &submissions, say)?;
     }
     if submit.retry {
-        for fate in of(Status::Failed) {
-            let mut state = fate.state.clone();
+        for result in of(Status::Failed) {
+            let mut state = result.state.clone();
             state.status = Status::Pending;
             state.save(&sweep.dir)?;
         }
@@ -245,9 +245,9 @@ fn amount(plan: &Plan) -> String {
 
 /// Refuses to submit beside workers of an earlier submission, which execute the same runs.
 fn refuse_beside(sweep: &Sweep, submissions: &[Submission], say: impl Fn(&str)) -> Result<()> {
-    match slurm::standing(submissions) {
-        Ok(Standing { queued: 0, running: 0 }) => Ok(()),
-        Ok(Standing { queued, running }) => Err(Error::usage(format!(
+    match slurm::queue_counts(submissions) {
+        Ok(QueueCounts { queued: 0, running: 0 }) => Ok(()),
+        Ok(QueueCounts { queued, running }) => Err(Error::usage(format!(
             "an earlier submission of sweep {} is still active: {queued} elements are queued, {running} are running. They \
              execute all pending runs; --add-workers submits more workers beside them, lottery sweep cancel {} cancels \
              them.",
@@ -301,14 +301,14 @@ pub fn cancel(arguments: &CancelArgs) -> Result<()> {
 }
 
 fn line(one: &Cancelled) -> String {
-    let standing = match one.standing {
-        Some(Standing { queued, running }) => format!("{queued} elements queued, {running} running"),
+    let counts = match one.counts {
+        Some(QueueCounts { queued, running }) => format!("{queued} elements queued, {running} running"),
         None => format!("{} elements submitted", one.array.elements),
     };
-    match &one.refusal {
-        None => format!("cancelled job {}: {standing}\n", one.array.job),
+    match &one.failure {
+        None => format!("cancelled job {}: {counts}\n", one.array.job),
         Some(why) => format!(
-            "job {}: {standing}; {why}, so its elements end on their own: running ones within seconds, the others when \
+            "job {}: {counts}; {why}, so its elements end on their own: running ones within seconds, the others when \
              they start\n",
             one.array.job
         ),

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     store::Store,
-    sweep::{Options, Sweep, fate::standing, state::Status},
+    sweep::{Options, Sweep, run_result::run_results, state::Status},
 };
 use clap::Args;
 use std::time::{Duration, Instant};
@@ -55,20 +55,20 @@ pub fn run(arguments: &WorkerArgs) -> Result<()> {
     let execution = &arguments.execution;
     let sweep = Sweep::find(&arguments.id, &Store::at(&execution.store())?)?;
     let store = Store::open(&execution.store())?;
-    let failed_before = count(&standing(&sweep, &store)?, Status::Failed);
+    let failed_before = count(&run_results(&sweep, &store)?, Status::Failed);
     let mut options = Options { wait_for_others: false, until, ..execution.options()? };
     options.threads = arguments.threads.map(|threads| threads as usize);
-    let (fates, stopped) = execute_runs(&sweep, &store, execution, &options)?;
+    let (results, stopped) = execute_runs(&sweep, &store, execution, &options)?;
     if execution.json {
-        print(&document(&sweep, &store, &fates, None)?)?;
+        print(&document(&sweep, &store, &results, None)?)?;
     }
     let late = until.is_some_and(|until| Instant::now() >= until);
-    let pending = count(&fates, Status::Pending);
+    let pending = count(&results, Status::Pending);
     if (stopped || late) && pending > 0 {
-        return Err(Error::stopped(&format!("with {pending} of {} runs left", fates.len())));
+        return Err(Error::stopped(&format!("with {pending} of {} runs left", results.len())));
     }
-    if count(&fates, Status::Failed) > failed_before {
-        return Err(some_failed(&sweep, &store, &fates));
+    if count(&results, Status::Failed) > failed_before {
+        return Err(some_failed(&sweep, &store, &results));
     }
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! What a sweep will take: time from the records of the same task, model, data and epochs, disk from the size of the model.
+//! Estimates of a sweep's time and disk space: time from records of the same task, model, data and epochs, space from the
+//! size of the model.
 
 use super::{Run, live::is_duration, records::Summary};
 use crate::{
@@ -14,25 +15,25 @@ use std::{
     path::Path,
 };
 
-/// Of the runs that are still to be done.
+/// What the remaining runs will take.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Estimate {
-    /// Of one process after the other.
+    /// With one process at a time.
     pub seconds: f64,
-    /// Runs without a record of their task, model, data and epochs yet; `seconds` leaves them out.
+    /// The number of runs without a comparable record, which `seconds` does not count.
     pub without_time: usize,
-    /// At most: subnetworks are smaller than the model, and controls of equal units share theirs.
+    /// An upper bound: subnetworks are smaller than the model, and controls with equal masks share one.
     pub bytes: u64,
-    /// Of the largest model.
+    /// The size of the largest model in bytes.
     pub largest: u64,
-    /// Runs whose model's size is not known; `bytes` leaves them out.
+    /// The number of runs whose model's size is unknown, which `bytes` does not count.
     pub without_size: usize,
 }
 
 /// Seconds by stage (`finetune_s`, …), averaged over records.
 type Timing = BTreeMap<String, f64>;
 
-/// `runs` with whether each is done; `records` are those of the store.
+/// `runs`, each with whether it is done; `records` are those of the store.
 pub fn estimate(
     runs: &[(&Run, bool)],
     records: &[Summary],
@@ -40,16 +41,16 @@ pub fn estimate(
     contents: &mut Contents,
 ) -> Result<Estimate> {
     let mut estimate = Estimate::default();
-    let mut there = HashSet::new();
+    let mut present = HashSet::new();
     let mut sizes = HashMap::new();
     for (run, _) in runs.iter().filter(|(_, done)| *done) {
-        there.extend(run.graph()?.keys()?);
+        present.extend(run.graph()?.keys()?);
     }
     for (run, _) in runs.iter().filter(|(_, done)| !done) {
         let graph = run.graph()?;
         let keyed = graph.nodes().iter().zip(graph.keys()?);
         let new: Vec<&Node> =
-            keyed.filter(|(_, key)| there.insert(key.clone())).map(|(node, _)| node).collect();
+            keyed.filter(|(_, key)| present.insert(key.clone())).map(|(node, _)| node).collect();
         contents.read(&run.config);
         let content = contents.model(&run.config.model);
         let model = base(&run.config.model);
@@ -58,9 +59,9 @@ pub fn estimate(
             None => base(&r.model.name) == model,
         };
         let config = json!(run.config);
-        let same = |r: &&Summary| r.task == run.config.task.name() && of_model(r) && r.costs_as(&config);
-        let of = records.iter().filter(same);
-        match average(of) {
+        let comparable =
+            |r: &&Summary| r.task == run.config.task.name() && of_model(r) && r.has_cost_of(&config);
+        match average(records.iter().filter(comparable)) {
             Some(timing) => {
                 let seconds = |node: &&Node| timing.get(&format!("{}_s", node.name)).copied();
                 estimate.seconds += new.iter().filter_map(seconds).sum::<f64>();
@@ -93,7 +94,7 @@ fn average<'a>(records: impl Iterator<Item = &'a Summary>) -> Option<Timing> {
     (!averages.is_empty()).then_some(averages)
 }
 
-/// A folder's last part, as records name it; a name on the hub as it is.
+/// The model's name in records: the last component of a folder's path, or the name on the hub.
 fn base(model: &str) -> String {
     let path = Path::new(model);
     if path.is_dir() {
@@ -103,10 +104,10 @@ fn base(model: &str) -> String {
     model.to_owned()
 }
 
-/// The weights of a model folder, or of a model that a record's run fine-tuned.
+/// The size of the weights of a model folder, or of a model that some record's run fine-tuned.
 fn size(model: &str, records: &[Summary], store: &Store) -> Option<u64> {
     let bytes = |dir: &Path| fs::metadata(dir.join(WEIGHTS)).ok().map(|file| file.len());
-    // Of a stage whose weights may have been removed.
+    // Known even if the stage's weights were removed.
     let recorded = |dir: &Path| Done::of_folder(dir)?.info()["files"][WEIGHTS]["size"].as_u64();
     if Path::new(model).is_dir() {
         return bytes(Path::new(model));

@@ -1,8 +1,9 @@
-//! What of a whole store is not kept: its stages, and what sweeps and runs have left beside them.
+//! Garbage collection of a whole store: its stages, and what sweeps and runs left behind.
 
 use super::{
-    Run, Sweep, fate,
+    Run, Sweep,
     plan::{folder, ids},
+    run_result,
     state::{self, Status, lock_path},
 };
 use crate::{
@@ -12,8 +13,8 @@ use crate::{
 };
 use std::{collections::HashSet, path::PathBuf};
 
-/// Removes what is not kept, or without `delete` counts it. Whatever instant it is killed at, the store is one with
-/// which runs go on, and the next time completes it.
+/// Removes what is not kept; without `delete`, only counts it. If it is killed at any point, runs can still use the store,
+/// and the next call completes the work.
 pub fn collect(store: &Store, keep: Keep, delete: bool) -> Result<Collector> {
     store.must_exist()?;
     let mut gc = Collector::new(store, keep, delete);
@@ -31,7 +32,7 @@ pub fn collect(store: &Store, keep: Keep, delete: bool) -> Result<Collector> {
             }
             Err(error) => {
                 gc.damaged.push(error.to_string());
-                // Which runs it has, nobody knows.
+                // Its runs are unknown, so no run's lock may be removed.
                 locks = None;
             }
         }
@@ -43,18 +44,20 @@ pub fn collect(store: &Store, keep: Keep, delete: bool) -> Result<Collector> {
     Ok(gc)
 }
 
-/// What a sweep's runs were given and told, when they do not run; and, where nothing is kept, the logs of those that
-/// are done.
+/// Removes the settings and progress files of a sweep's runs that are not running and, where nothing is kept, the logs of
+/// those that are done.
 fn leftovers(gc: &mut Collector, sweep: &Sweep, store: &Store) -> Result<()> {
-    for room in ["", "runs", "configs"] {
-        gc.old_temporary(&sweep.dir.join(room))?;
+    for folder in ["", "runs", "configs"] {
+        gc.old_temporary(&sweep.dir.join(folder))?;
     }
     let mut contents = Contents::new(&sweep.directory, store);
     for run in &sweep.runs {
-        let rooms = [("configs", "toml"), ("live", "json"), ("live", "new")];
-        let mut files: Vec<(FileKind, PathBuf)> = rooms
+        let kinds = [("configs", "toml"), ("live", "json"), ("live", "new")];
+        let mut files: Vec<(FileKind, PathBuf)> = kinds
             .iter()
-            .map(|(room, end)| (FileKind::Sweeps, sweep.dir.join(room).join(format!("{}.{end}", run.name))))
+            .map(|(folder, extension)| {
+                (FileKind::Sweeps, sweep.dir.join(folder).join(format!("{}.{extension}", run.name)))
+            })
             .collect();
         if gc.keep == Keep::None && is_done(sweep, store, run, &mut contents)? {
             files.push((FileKind::Logs, sweep.log(run)));
@@ -70,10 +73,10 @@ fn leftovers(gc: &mut Collector, sweep: &Sweep, store: &Store) -> Result<()> {
 }
 
 fn is_done(sweep: &Sweep, store: &Store, run: &Run, contents: &mut Contents) -> Result<bool> {
-    Ok(fate::fate(sweep, store, run, contents)?.state.status == Status::Done)
+    Ok(run_result::run_result(sweep, store, run, contents)?.state.status == Status::Done)
 }
 
-/// A run that no sweep began holds no lock: what it has not written for long belongs to an ended one.
+/// A run outside of sweeps holds no lock: its events are removed once they have not been written to for long.
 fn events(gc: &mut Collector, store: &Store) -> Result<()> {
     let dir = store.dir().join("events");
     for name in names(&dir)? {
@@ -84,7 +87,7 @@ fn events(gc: &mut Collector, store: &Store) -> Result<()> {
     Ok(())
 }
 
-/// The locks of runs that are in no sweep any more.
+/// The locks of runs that no longer belong to any sweep.
 fn run_locks(gc: &mut Collector, store: &Store, wanted: &HashSet<PathBuf>) -> Result<()> {
     let dir = folder(store).with_file_name("locks");
     for name in names(&dir)?.iter().filter(|name| name.starts_with("run-") && !name.contains('.')) {

@@ -1,4 +1,5 @@
-//! The grid: settings with several values each, every combination a run; entries that drop and add some.
+//! The grid: settings with several values each. Every combination is a run; `exclude` entries remove some, `include`
+//! entries add some.
 
 use crate::{
     config::{ExperimentConfig, Layers, canonical, leaves, parse_toml, typed},
@@ -7,10 +8,10 @@ use crate::{
 use std::{collections::BTreeMap, fs, path::Path};
 use toml::{Table, Value};
 
-/// More is a slip of the hand.
-const MOST_RUNS: usize = 100_000;
+/// More are assumed to be a mistake.
+const MAX_RUNS: usize = 100_000;
 
-/// What varies over a sweep.
+/// The settings that vary in a sweep.
 #[derive(Clone, Debug, Default)]
 pub struct Grid {
     axes: Vec<Axis>,
@@ -18,7 +19,7 @@ pub struct Grid {
     exclude: Vec<Vec<Axis>>,
 }
 
-/// One setting and the values that it takes, in their canonical spelling.
+/// One setting and its values, in their canonical spelling.
 #[derive(Clone, Debug)]
 struct Axis {
     key: &'static str,
@@ -27,17 +28,17 @@ struct Axis {
 
 impl Axis {
     fn new(key: &str, values: &[Value], origin: &str) -> Result<Self> {
-        // An unknown key is told before an empty list of its values.
+        // An unknown key is reported before an empty list of its values.
         let checked = values.iter().map(|value| canonical(key, value, origin)).collect::<Result<Vec<_>>>()?;
         let Some((key, _)) = checked.first() else {
             return Err(Error::usage(format!(
-                "{key} ({origin}) has no values. Give it one or more, or take it out."
+                "{key} ({origin}) has no values. Give at least one, or remove the key."
             )));
         };
         Ok(Self { key, values: checked.iter().map(|(_, value)| value.clone()).collect() })
     }
 
-    /// Every leaf of a table: a list is several values, anything else one.
+    /// An axis for each leaf of a table: a list holds several values, anything else is one value.
     fn of_table(table: &Table, origin: &str) -> Result<Vec<Self>> {
         let values = |value: &Value| value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]);
         leaves(table).into_iter().map(|(key, value)| Self::new(&key, &values(value), origin)).collect()
@@ -45,12 +46,12 @@ impl Axis {
 }
 
 impl Grid {
-    /// A sweep's file: its `grid`, `include` and `exclude`, and the table of everything else: settings that
-    /// all its runs share, and `slurm`.
+    /// Reads a sweep's file: its `grid`, `include` and `exclude`, and the table of everything else: the settings that all
+    /// runs share, and `slurm`.
     pub fn read(path: &Path) -> Result<(Self, Table)> {
         let text = fs::read_to_string(path).map_err(|error| {
             Error::usage(format!(
-                "cannot read the sweep file {}: {error}. Check the path; configs/sweeps/ has ready ones.",
+                "cannot read the sweep file {}: {error}. Check the path; configs/sweeps/ has examples.",
                 path.display()
             ))
         })?;
@@ -63,7 +64,7 @@ impl Grid {
         if let Some(axes) = table.remove("grid") {
             let Value::Table(axes) = axes else {
                 return Err(Error::usage(format!(
-                    "grid ({origin}) is no table. Write [grid], and below it lines such as seed = [1337, 42]."
+                    "grid ({origin}) is not a table. Write [grid], and below it lines such as seed = [1337, 42]."
                 )));
             };
             grid.axes = Axis::of_table(&axes, &format!("grid of {origin}"))?;
@@ -73,13 +74,13 @@ impl Grid {
             let listed = value.as_array().and_then(|list| list.iter().map(Value::as_table).collect());
             let Some::<Vec<&Table>>(listed) = listed else {
                 return Err(Error::usage(format!(
-                    "{name} ({origin}) is no list of tables. Write [[{name}]], and below it lines such as task = \"rte\"."
+                    "{name} ({origin}) is not a list of tables. Write [[{name}]], and below it lines such as task = \"rte\"."
                 )));
             };
             for (n, entry) in listed.into_iter().enumerate() {
                 if entry.is_empty() {
                     return Err(Error::usage(format!(
-                        "{name} {} ({origin}) is empty. Name the settings of the runs that are meant.",
+                        "{name} {} ({origin}) is empty. Name the settings of the runs that it applies to.",
                         n + 1
                     )));
                 }
@@ -89,7 +90,7 @@ impl Grid {
         let misspelt = table.iter().find_map(|(key, value)| {
             let meant = nearest(key, ["grid", "include", "exclude", "slurm"])?;
             let known = key == "slurm" || canonical(key, value, origin).is_ok();
-            (!known && looks_like_ours(value)).then_some((key, meant))
+            (!known && is_table_or_list_of_tables(value)).then_some((key, meant))
         });
         match misspelt {
             Some((key, meant)) => {
@@ -99,7 +100,7 @@ impl Grid {
         }
     }
 
-    /// The values of one setting as typed; they stand for those of the file.
+    /// Sets the values of one setting, as typed; they replace those of the file.
     pub fn axis(&mut self, key: &str, words: &[impl AsRef<str>], origin: &str) -> Result<()> {
         let values: Vec<Value> = words.iter().map(|word| typed(key, word.as_ref())).collect();
         let axis = Axis::new(key, &values, origin)?;
@@ -108,10 +109,11 @@ impl Grid {
         Ok(())
     }
 
-    /// The runs: every combination over `base` but the excluded ones, then the included ones. `below` adds what lies
-    /// below everything given.
+    /// The runs: every combination over `base` except the excluded ones, then the included ones. `below` adds the settings
+    /// of lowest precedence.
     ///
-    /// Usage errors: those of [`Layers::resolve`], and a grid of no run or of far too many.
+    /// # Errors
+    /// Usage: those of [`Layers::resolve`]; a grid without runs or with too many.
     pub fn runs(
         &self,
         base: &Layers,
@@ -135,7 +137,7 @@ impl Grid {
         }
         let single = self.axes.iter().filter(|axis| axis.values.len() == 1);
         for entry in &self.include {
-            // What has one value in the whole grid has it here too.
+            // Settings with a single value in the grid have it here too.
             let shared = single.clone().filter(|axis| entry.iter().all(|own| own.key != axis.key));
             let axes: Vec<Axis> = shared.chain(entry).cloned().collect();
             for point in product(&axes)? {
@@ -144,20 +146,19 @@ impl Grid {
         }
         if runs.is_empty() {
             return Err(Error::usage(
-                "every run of the grid is excluded. Take an [[exclude]] out of the file.",
+                "every run of the grid is excluded. Remove an [[exclude]] entry from the file.",
             ));
         }
         Ok(runs)
     }
 }
 
-/// A table or a list of tables that is no section of the settings.
-fn looks_like_ours(value: &Value) -> bool {
+fn is_table_or_list_of_tables(value: &Value) -> bool {
     let tables = |list: &Vec<Value>| list.iter().all(Value::is_table);
     value.is_table() || value.as_array().is_some_and(tables)
 }
 
-/// Whether a run has, for each setting of the entry, one of its values.
+/// Whether a run has one of the entry's values for each of its settings.
 fn matches(entry: &[Axis], settings: &BTreeMap<String, Value>) -> bool {
     entry.iter().all(|axis| settings.get(axis.key).is_some_and(|value| axis.values.contains(value)))
 }
@@ -165,8 +166,10 @@ fn matches(entry: &[Axis], settings: &BTreeMap<String, Value>) -> bool {
 /// Every combination; the last axis varies fastest.
 fn product(axes: &[Axis]) -> Result<Vec<Vec<(&'static str, &Value)>>> {
     let count = axes.iter().try_fold(1usize, |count, axis| count.checked_mul(axis.values.len()));
-    if count.is_none_or(|count| count > MOST_RUNS) {
-        return Err(Error::usage(format!("the grid has more than {MOST_RUNS} runs. Divide it.")));
+    if count.is_none_or(|count| count > MAX_RUNS) {
+        return Err(Error::usage(format!(
+            "the grid has more than {MAX_RUNS} runs. Divide it into several sweeps."
+        )));
     }
     let mut axes: Vec<&Axis> = axes.iter().collect();
     axes.sort_by_key(|axis| rank(axis.key));
@@ -182,8 +185,8 @@ fn product(axes: &[Axis]) -> Result<Vec<Vec<(&'static str, &Value)>>> {
     Ok(points)
 }
 
-/// Seeds vary slowest, so that one seed of everything is there early, and whatever cannot work fails early; modes
-/// fastest, for they share a fine-tuned model.
+/// Seeds vary slowest, so that one seed of everything is done early and mistakes fail early; modes vary fastest, because
+/// they share a fine-tuned model.
 fn rank(key: &str) -> usize {
     match key {
         "seed" => 0,
@@ -196,7 +199,7 @@ fn rank(key: &str) -> usize {
     }
 }
 
-/// `a,b` cut at its commas, those within quotes excepted.
+/// Splits `a,b` at its commas, except those within quotes.
 pub fn words(list: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut quote = None;
@@ -229,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn every_combination_is_a_run_but_the_excluded_and_the_included_are_added() {
+    fn every_combination_but_the_excluded_is_a_run_and_included_ones_are_added() {
         let text = r#"
             model = "m"
             data.dir = "d"
@@ -260,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slip_is_told_with_its_place_and_the_remedy() {
+    fn mistakes_are_reported_with_their_place_and_the_remedy() {
         for (text, wanted) in [
             ("[grid]\ntasks = ['rte']", "unknown key tasks (grid of file x.toml). Did you mean task?"),
             ("[grid]\nmode = ['goof']", "Did you mean good?"),
@@ -285,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_stands_for_the_axis_of_the_file() {
+    fn a_flag_replaces_the_axis_of_the_file() {
         let (mut grid, _) = Grid::parse("[grid]\nseed = [1, 2]\nmode = ['good', 'bad']", "x").unwrap();
         grid.axis("seed", &["7"], "--seeds").unwrap();
         let runs = grid.runs(&Layers::new(), |_| Ok(())).unwrap();
@@ -294,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn commas_within_quotes_do_not_cut() {
+    fn commas_within_quotes_do_not_split() {
         assert_eq!(words("1,2"), ["1", "2"]);
         assert_eq!(words("'a,b',c"), ["'a,b'", "c"]);
         assert_eq!(words("one"), ["one"]);

@@ -14,24 +14,24 @@ use std::{
     time::Instant,
 };
 
-/// A run that is going on.
+/// A running process.
 pub(super) struct Job {
-    /// The place of the run in its sweep.
+    /// The index of the run in its sweep.
     pub index: usize,
     pub child: Child,
-    /// Whether it was asked to stop.
+    /// Whether it was told to stop.
     pub stopping: bool,
-    /// Which of the processes at a time it is.
+    /// Its number among the processes that run at the same time.
     pub slot: usize,
-    /// Held together with the process itself, whose stdin it is.
+    /// Shared with the process, whose stdin it is.
     _lock: Lease,
-    /// Where this process's part of the log begins.
+    /// Where this process's part of the log starts.
     pub log_from: u64,
-    pub began: Instant,
+    pub started: Instant,
 }
 
 /// What a process is started with.
-pub(super) struct Launch<'a> {
+pub(super) struct JobSpec<'a> {
     pub program: &'a Path,
     pub sweep: &'a Sweep,
     pub store: &'a Store,
@@ -40,33 +40,35 @@ pub(super) struct Launch<'a> {
     pub slot: usize,
 }
 
-impl Launch<'_> {
-    fn run(&self) -> &Run {
-        &self.sweep.runs[self.index]
-    }
-
-    /// Starts the process; the inner error says why there is none.
-    pub fn start(&self, lock: Lease) -> Result<io::Result<Job>> {
-        let log = self.sweep.log(self.run());
+impl Job {
+    /// Starts the process. The inner error is the operating system's reason for not starting it.
+    pub fn start(spec: &JobSpec, lock: Lease) -> Result<io::Result<Self>> {
+        let log = spec.sweep.log(spec.run());
         let failed = |e: &io::Error| Error::io(&log, "write", e);
         let file = file::append(&log).map_err(|e| failed(&e))?;
         let log_from = file.metadata().map_err(|e| failed(&e))?.len();
-        let mut command = self.command()?;
+        let mut command = spec.command()?;
         command
-            // The lock as an open file: it outlives this process when that is killed, and dies with the run's.
+            // The lock, as an open file: it is held until the run's process ends, even if this one is killed before.
             .stdin(Stdio::from(lock.file().try_clone().map_err(|e| failed(&e))?))
             .stdout(Stdio::null())
             .stderr(Stdio::from(file));
-        let job = |child| Job {
-            index: self.index,
+        let job = |child| Self {
+            index: spec.index,
             child,
             stopping: false,
-            slot: self.slot,
+            slot: spec.slot,
             _lock: lock,
             log_from,
-            began: Instant::now(),
+            started: Instant::now(),
         };
         Ok(command.spawn().map(job))
+    }
+}
+
+impl JobSpec<'_> {
+    fn run(&self) -> &Run {
+        &self.sweep.runs[self.index]
     }
 
     fn command(&self) -> Result<Command> {
@@ -92,13 +94,13 @@ impl Launch<'_> {
             .arg((cores / options.jobs).max(1).to_string())
             .args(options.tensorboard.iter().flat_map(|dir| [Path::new("--tensorboard"), dir]))
             .current_dir(&sweep.directory)
-            // The settings are complete: the defaults of this machine went in when they were made.
+            // The settings are complete: they already include this machine's defaults.
             .env_remove("LOTTERY_MODEL")
             .env_remove("LOTTERY_DATA");
         if !options.gpus.is_empty() {
             command.env("CUDA_VISIBLE_DEVICES", &options.gpus[self.slot % options.gpus.len()]);
         }
-        // Ctrl-C on a terminal reaches a whole process group; the runs are to get the signal once, from here.
+        // Ctrl-C on a terminal reaches a whole process group; the runs should get one signal, from here.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         Ok(command)

@@ -1,4 +1,4 @@
-//! What a run's process tells about itself while it runs.
+//! The progress that a run's process reports while it runs.
 
 use crate::file;
 use serde::{Deserialize, Serialize};
@@ -8,13 +8,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How often the file is written anew within a stage.
-const PAUSE: Duration = Duration::from_millis(500);
+/// How often the file is rewritten within a stage.
+const WRITE_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Many times what a report takes.
-const LARGEST: u64 = 1 << 16;
+/// Many times the size of a report.
+const MAX_BYTES: u64 = 1 << 16;
 
-/// Whether so many seconds can be what something took, or takes: a century at most.
+/// Whether this is a plausible duration in seconds: between zero and a century.
 pub(super) fn is_duration(seconds: f64) -> bool {
     (0.0..=3.2e9).contains(&seconds)
 }
@@ -24,42 +24,42 @@ pub(super) fn is_duration(seconds: f64) -> bool {
 pub struct Live {
     pub stage: String,
     pub done: u64,
-    /// 0 where nobody knows.
+    /// 0 if unknown.
     pub total: u64,
     pub detail: String,
-    /// Of this process in this stage.
+    /// Seconds that this process has spent in the stage.
     pub seconds: f64,
-    /// Seconds that the stage still takes, where they can be told.
+    /// Estimated seconds until the end of the stage, if known.
     pub eta: Option<f64>,
 }
 
-/// Writes it.
+/// Writes the file.
 pub struct Report {
     path: PathBuf,
     live: Live,
-    began: Instant,
-    /// The first step that this process took in the stage: a resumed training does not begin at 0.
+    started: Instant,
+    /// The steps done before this process: a resumed training does not start at 0.
     from: Option<u64>,
     written: Option<Instant>,
 }
 
 impl Report {
     pub fn to(path: PathBuf) -> Self {
-        Self { path, live: Live::default(), began: Instant::now(), from: None, written: None }
+        Self { path, live: Live::default(), started: Instant::now(), from: None, written: None }
     }
 
     pub fn begin(&mut self, stage: &str, total: u64) {
         self.live = Live { stage: stage.to_owned(), total, ..Live::default() };
-        (self.began, self.from) = (Instant::now(), None);
+        (self.started, self.from) = (Instant::now(), None);
         self.write();
     }
 
     pub fn step(&mut self, done: u64, detail: &str) {
         let from = *self.from.get_or_insert(done.saturating_sub(1));
-        if self.written.is_some_and(|at| at.elapsed() < PAUSE) {
+        if self.written.is_some_and(|at| at.elapsed() < WRITE_INTERVAL) {
             return;
         }
-        let seconds = self.began.elapsed().as_secs_f64();
+        let seconds = self.started.elapsed().as_secs_f64();
         let left = self.live.total.checked_sub(done);
         let taken = done.saturating_sub(from).max(1);
         self.live.done = done;
@@ -69,8 +69,8 @@ impl Report {
         self.write();
     }
 
-    /// In one move, and not made to last: it is of interest for as long as the process lives, which does not fail
-    /// for it either.
+    /// Replaces the file atomically, without syncing it: it only matters while the process lives. A failure to write it is
+    /// ignored.
     fn write(&mut self) {
         let beside = self.path.with_extension("new");
         let text = serde_json::to_string(&self.live).unwrap_or_default();
@@ -81,13 +81,13 @@ impl Report {
 
 impl Live {
     pub fn load(path: &Path) -> Option<Self> {
-        let mut live: Self = serde_json::from_slice(&file::read(path, LARGEST).ok()?).ok()?;
+        let mut live: Self = serde_json::from_slice(&file::read(path, MAX_BYTES).ok()?).ok()?;
         live.seconds = Some(live.seconds).filter(|seconds| is_duration(*seconds)).unwrap_or_default();
         live.eta = live.eta.filter(|seconds| is_duration(*seconds));
         Some(live)
     }
 
-    /// The file of a run.
+    /// The path of a run's file.
     pub fn path(sweep: &Path, run: &str) -> PathBuf {
         sweep.join("live").join(format!("{run}.json"))
     }
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_report_is_read_back_and_times_that_cannot_be_are_left_out() {
+    fn a_report_is_read_back_without_impossible_times() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run.json");
         assert!(Live::load(&path).is_none());
@@ -119,7 +119,7 @@ mod tests {
         for damaged in ["1e999", "null", "\"x\""] {
             assert_eq!(load(damaged, "1.0"), None, "{damaged}");
         }
-        fs::write(&path, vec![b' '; LARGEST as usize + 1]).unwrap();
+        fs::write(&path, vec![b' '; MAX_BYTES as usize + 1]).unwrap();
         assert!(Live::load(&path).is_none());
     }
 }

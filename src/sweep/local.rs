@@ -1,13 +1,13 @@
-//! Executes a sweep on this machine: a process for each run, so many at a time.
+//! Executes a sweep on this machine: each run in a process of its own, a limited number at a time.
 
 use super::{
     Run, Sweep,
-    fate::{Fate, fate},
-    job::{Job, Launch},
+    job::{Job, JobSpec},
     live::Live,
     options::Options,
     process::{reason, terminate, was_terminated},
     records::{self, Expected, Summary},
+    run_result::{RunResult, run_result},
     sharing::Sharing,
     state::{self, State, Status},
 };
@@ -24,14 +24,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How often processes are asked whether they have ended.
-const PAUSE: Duration = Duration::from_millis(5);
-/// How often runs that wait for others are looked at.
-const LOOK_AGAIN: Duration = Duration::from_millis(200);
-/// The exit code of a run that can be taken up again.
+/// How often to check whether processes have ended.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
+/// How long to wait before trying the lock of a run that another process executes again.
+const LOCK_RETRY_INTERVAL: Duration = Duration::from_millis(200);
+/// The exit code of a run that was stopped and can resume.
 const STOPPED: i32 = 4;
 
-/// How many runs stand how.
+/// The number of runs by status.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     pub done: usize,
@@ -40,15 +40,15 @@ pub struct Counts {
     pub total: usize,
 }
 
-/// Whoever watches a sweep.
-pub trait Watcher {
-    /// How it stands before anything is begun.
-    fn begins(&mut self, counts: Counts);
-    /// Several times a second.
+/// Follows the progress of a sweep, and may stop it.
+pub trait Observer {
+    /// Called once, before the first run starts.
+    fn started(&mut self, counts: Counts);
+    /// Called many times a second.
     fn tick(&mut self, counts: Counts);
     /// A run has ended, here or in another process.
-    fn ended(&mut self, sweep: &Sweep, run: &Run, fate: &Fate, counts: Counts);
-    /// Whether to stop where the work can be taken up again.
+    fn run_ended(&mut self, sweep: &Sweep, run: &Run, result: &RunResult, counts: Counts);
+    /// Whether to stop, with checkpoints to resume from.
     fn stop_wanted(&self) -> bool;
 }
 
@@ -56,29 +56,31 @@ struct Local<'a> {
     sweep: &'a Sweep,
     store: &'a Store,
     options: &'a Options,
-    fates: Vec<Fate>,
+    results: Vec<RunResult>,
     sharing: Sharing,
     jobs: Vec<Job>,
-    /// Runs that other processes compute: what is wanted of them, and when it was last asked for.
-    elsewhere: BTreeMap<usize, (Lock, Instant)>,
-    /// What the runs would read now.
+    /// Runs that other processes execute: their lock, and when it was last tried.
+    busy: BTreeMap<usize, (Lock, Instant)>,
+    /// The present contents of the runs' models and data.
     contents: Contents,
-    /// Runs that were begun once more since what they read had changed while the sweep ran.
-    renewed: HashSet<usize>,
-    /// Failed attempts known at the beginning; more of them were made by others since.
+    /// Runs that were repeated because their model or data changed while the sweep ran. Each is repeated once.
+    repeated: HashSet<usize>,
+    /// Attempts at each run when the sweep started; any more were made by other processes.
     attempts: Vec<u32>,
     failures: usize,
     program: PathBuf,
 }
 
-/// Executes what is to be done of a sweep that was saved, and says how every run stands. Fails only where the store
-/// does.
+/// Executes the pending runs of a saved sweep and returns the result of every run. A failed run is not an error.
+///
+/// # Errors
+/// The store cannot be read or written.
 pub fn execute(
     sweep: &Sweep,
     store: &Store,
     options: &Options,
-    watcher: &mut dyn Watcher,
-) -> Result<Vec<Fate>> {
+    observer: &mut dyn Observer,
+) -> Result<Vec<RunResult>> {
     sweep.refuse_links()?;
     let program =
         std::env::current_exe().map_err(|e| Error::internal(format!("which program is this? {e}")))?;
@@ -86,60 +88,60 @@ pub fn execute(
         sweep,
         store,
         options,
-        fates: Vec::new(),
+        results: Vec::new(),
         sharing: Sharing::new(&sweep.runs)?,
         jobs: Vec::new(),
-        elsewhere: BTreeMap::new(),
+        busy: BTreeMap::new(),
         contents: Contents::new(&sweep.directory, store),
-        renewed: HashSet::new(),
+        repeated: HashSet::new(),
         attempts: Vec::new(),
         failures: 0,
         program,
     };
-    local.look()?;
-    watcher.begins(local.counts());
-    let outcome = local.work(watcher);
+    local.load_results()?;
+    observer.started(local.counts());
+    let outcome = local.work(observer);
     if outcome.is_err() {
-        // The store cannot be written, say: what runs is to stop where it can be taken up again.
+        // For example, the store cannot be written. Running processes write a checkpoint and stop.
         local.jobs.iter().for_each(|job| terminate(&job.child));
     }
-    outcome.map(|()| local.fates)
+    outcome.map(|()| local.results)
 }
 
 impl Local<'_> {
-    /// What is done already, and what failed.
-    fn look(&mut self) -> Result<()> {
-        let fate = |run| fate(self.sweep, self.store, run, &mut self.contents);
-        self.fates = self.sweep.runs.iter().map(fate).collect::<Result<_>>()?;
-        self.attempts = self.fates.iter().map(|fate| fate.state.attempts).collect();
-        for (index, fate) in self.fates.iter_mut().enumerate() {
-            match fate.state.status {
+    /// Finds out which runs are done and which failed.
+    fn load_results(&mut self) -> Result<()> {
+        let result = |run| run_result(self.sweep, self.store, run, &mut self.contents);
+        self.results = self.sweep.runs.iter().map(result).collect::<Result<_>>()?;
+        self.attempts = self.results.iter().map(|result| result.state.attempts).collect();
+        for (index, result) in self.results.iter_mut().enumerate() {
+            match result.state.status {
                 Status::Done => {
-                    self.sharing.done(index);
-                    // An orphan may have finished it, or another sweep.
+                    self.sharing.run_done(index);
+                    // Another sweep may have finished it, or a process whose sweep was killed.
                     let run = &self.sweep.runs[index];
                     if self.sweep.state(run).status != Status::Done {
-                        (fate.state.exit_code, fate.state.error) = (None, None);
-                        fate.state.save(&self.sweep.dir)?;
+                        (result.state.exit_code, result.state.error) = (None, None);
+                        result.state.save(&self.sweep.dir)?;
                     }
                 }
                 Status::Failed if !self.options.retry => {}
                 _ => {
-                    fate.state.status = Status::Pending;
-                    fate.state.exit_code = None;
+                    result.state.status = Status::Pending;
+                    result.state.exit_code = None;
                 }
             }
         }
         Ok(())
     }
 
-    fn work(&mut self, watcher: &mut dyn Watcher) -> Result<()> {
+    fn work(&mut self, observer: &mut dyn Observer) -> Result<()> {
         let mut stopping = false;
         loop {
-            self.reap(watcher)?;
+            self.reap(observer)?;
             let enough = self.options.max_failures.is_some_and(|most| self.failures >= most);
             let late = self.options.until.is_some_and(|until| Instant::now() >= until);
-            if !stopping && (watcher.stop_wanted() || enough || late) {
+            if !stopping && (observer.stop_wanted() || enough || late) {
                 stopping = true;
                 for job in &mut self.jobs {
                     terminate(&job.child);
@@ -147,38 +149,39 @@ impl Local<'_> {
                 }
             }
             if !stopping {
-                self.open_early();
-                while self.jobs.len() < self.options.jobs && self.begin_one(watcher)? {}
+                self.note_reached_stages();
+                while self.jobs.len() < self.options.jobs && self.start_next(observer)? {}
             }
-            let mine = |index: &usize| self.options.wait_for_others || !self.elsewhere.contains_key(index);
-            let waiting = !stopping && (0..self.fates.len()).filter(mine).any(|index| self.waiting(index));
+            let awaited = |index: &usize| self.options.wait_for_others || !self.busy.contains_key(index);
+            let waiting =
+                !stopping && (0..self.results.len()).filter(awaited).any(|index| self.to_start(index));
             if self.jobs.is_empty() && !waiting {
-                if !stopping && self.renew()? {
+                if !stopping && self.reset_outdated()? {
                     continue;
                 }
-                // What a killed sweep, or one that kept more, has left.
-                let groups: HashSet<_> = (0..self.fates.len()).map(|run| self.sharing.first(run)).collect();
+                // What a killed sweep, or one that kept more, left behind.
+                let groups: HashSet<_> = (0..self.results.len()).map(|run| self.sharing.first(run)).collect();
                 groups.into_iter().for_each(|group| self.trim(group));
                 return Ok(());
             }
-            watcher.tick(self.counts());
-            thread::sleep(PAUSE);
+            observer.tick(self.counts());
+            thread::sleep(POLL_INTERVAL);
         }
     }
 
-    /// Runs that were done, and whose model or data changed while others ran, are begun once more, so that a sweep does
-    /// not show an old subnetwork beside a new one. Whether there are any.
-    fn renew(&mut self) -> Result<bool> {
+    /// Sets runs back to pending whose model or data changed after they were done, so that a sweep does not show an old
+    /// subnetwork beside a new one. Returns whether there are any.
+    fn reset_outdated(&mut self) -> Result<bool> {
         self.contents.refresh();
         let mut any = false;
-        for index in 0..self.fates.len() {
+        for index in 0..self.results.len() {
             let run = &self.sweep.runs[index];
-            if self.fates[index].state.status == Status::Done && !self.renewed.contains(&index) {
-                let now = fate(self.sweep, self.store, run, &mut self.contents)?;
+            if self.results[index].state.status == Status::Done && !self.repeated.contains(&index) {
+                let now = run_result(self.sweep, self.store, run, &mut self.contents)?;
                 if now.state.status != Status::Done {
-                    self.renewed.insert(index);
-                    self.fates[index] = Fate { state: State::pending(&run.name), summary: None };
-                    self.sharing.forget();
+                    self.repeated.insert(index);
+                    self.results[index] = RunResult { state: State::pending(&run.name), summary: None };
+                    self.sharing.clear();
                     any = true;
                 }
             }
@@ -187,84 +190,84 @@ impl Local<'_> {
     }
 
     fn counts(&self) -> Counts {
-        let of = |status| self.fates.iter().filter(|fate| fate.state.status == status).count();
+        let of = |status| self.results.iter().filter(|result| result.state.status == status).count();
         Counts {
             done: of(Status::Done),
             failed: of(Status::Failed),
             running: self.jobs.len(),
-            total: self.fates.len(),
+            total: self.results.len(),
         }
     }
 
-    /// Begins the next run that shares nothing with a running one, unless what they share is there. False when there
-    /// is none at present.
-    fn begin_one(&mut self, watcher: &mut dyn Watcher) -> Result<bool> {
-        for index in 0..self.fates.len() {
-            if !self.waiting(index) || !self.ready(index) {
+    /// Starts the next pending run, skipping those that need a stage which another run is computing. Returns whether there
+    /// was one.
+    fn start_next(&mut self, observer: &mut dyn Observer) -> Result<bool> {
+        for index in 0..self.results.len() {
+            if !self.to_start(index) || !self.can_start(index) {
                 continue;
             }
             let run = &self.sweep.runs[index];
-            let mut lock = match self.elsewhere.remove(&index) {
+            let mut lock = match self.busy.remove(&index) {
                 Some((lock, _)) => lock,
                 None => state::lock(self.store, &run.name)?,
             };
             let Some(lock) = lock.take()? else {
-                self.elsewhere.insert(index, (lock, Instant::now()));
+                self.busy.insert(index, (lock, Instant::now()));
                 continue;
             };
-            // Another process may have ended it in the meantime.
+            // Another process may have finished it in the meantime.
             self.contents.refresh();
-            let now = fate(self.sweep, self.store, run, &mut self.contents)?;
+            let now = run_result(self.sweep, self.store, run, &mut self.contents)?;
             let failed_since =
                 now.state.status == Status::Failed && now.state.attempts > self.attempts[index];
             if now.state.status == Status::Done || failed_since {
                 drop(lock);
-                self.settle(index, now, watcher)?;
+                self.record_result(index, now, observer)?;
             } else {
-                self.begin(index, lock, watcher)?;
+                self.start(index, lock, observer)?;
             }
             return Ok(true);
         }
         Ok(false)
     }
 
-    /// Whether it is still to be begun. What somebody stopped in this sweep, and nobody else, stays so.
-    fn waiting(&self, index: usize) -> bool {
-        let state = &self.fates[index].state;
+    /// Whether it is still to be started. A run that stopped in the course of this sweep is not started again.
+    fn to_start(&self, index: usize) -> bool {
+        let state = &self.results[index].state;
         state.status == Status::Pending && state.exit_code != Some(STOPPED)
     }
 
-    fn ready(&self, index: usize) -> bool {
-        if let Some((_, at)) = self.elsewhere.get(&index) {
-            return at.elapsed() >= LOOK_AGAIN;
+    fn can_start(&self, index: usize) -> bool {
+        if let Some((_, at)) = self.busy.get(&index) {
+            return at.elapsed() >= LOCK_RETRY_INTERVAL;
         }
-        let others = self.jobs.iter().map(|job| job.index).chain(self.elsewhere.keys().copied());
-        self.sharing.is_free(index, others)
+        let others = self.jobs.iter().map(|job| job.index).chain(self.busy.keys().copied());
+        self.sharing.can_start(index, others)
     }
 
-    fn begin(&mut self, index: usize, lock: Lease, watcher: &mut dyn Watcher) -> Result<()> {
-        let fate = &mut self.fates[index];
-        fate.state.attempts = fate.state.attempts.saturating_add(1);
-        fate.state.status = Status::Running;
-        (fate.state.exit_code, fate.state.error, fate.state.seconds) = (None, None, None);
-        fate.state.save(&self.sweep.dir)?;
+    fn start(&mut self, index: usize, lock: Lease, observer: &mut dyn Observer) -> Result<()> {
+        let result = &mut self.results[index];
+        result.state.attempts = result.state.attempts.saturating_add(1);
+        result.state.status = Status::Running;
+        (result.state.exit_code, result.state.error, result.state.seconds) = (None, None, None);
+        result.state.save(&self.sweep.dir)?;
         let slot = (0..).find(|slot| self.jobs.iter().all(|job| job.slot != *slot)).unwrap_or(0);
         let Self { program, sweep, store, options, .. } = &*self;
-        let launch = Launch { program, sweep, store, options, index, slot };
-        match launch.start(lock)? {
+        let spec = JobSpec { program, sweep, store, options, index, slot };
+        match Job::start(&spec, lock)? {
             Ok(job) => self.jobs.push(job),
             Err(e) => {
-                let mut fate = self.fates[index].clone();
-                fate.state.status = Status::Failed;
-                fate.state.error = Some(format!("cannot start {}: {e}", self.program.display()));
-                self.settle(index, fate, watcher)?;
+                let mut result = self.results[index].clone();
+                result.state.status = Status::Failed;
+                result.state.error = Some(format!("cannot start {}: {e}", self.program.display()));
+                self.record_result(index, result, observer)?;
             }
         }
         Ok(())
     }
 
-    /// Takes note of the processes that have ended.
-    fn reap(&mut self, watcher: &mut dyn Watcher) -> Result<()> {
+    /// Records the results of processes that have ended.
+    fn reap(&mut self, observer: &mut dyn Observer) -> Result<()> {
         let mut n = 0;
         while n < self.jobs.len() {
             let status = self.jobs[n].child.try_wait();
@@ -275,32 +278,33 @@ impl Local<'_> {
             };
             let job = self.jobs.remove(n);
             let run = &self.sweep.runs[job.index];
-            let mut fate = self.fates[job.index].clone();
-            fate.state.exit_code = status.code();
-            fate.state.seconds = Some(job.began.elapsed().as_secs_f64());
-            // It may have been asked before it listened.
+            let mut result = self.results[job.index].clone();
+            result.state.exit_code = status.code();
+            result.state.seconds = Some(job.started.elapsed().as_secs_f64());
+            // The signal may have come before its handler was installed.
             if status.code() == Some(STOPPED) || job.stopping && was_terminated(status) {
-                fate.state.status = Status::Pending;
+                result.state.status = Status::Pending;
             } else {
-                fate.state.status = Status::Failed;
-                fate.state.error = Some(reason(&self.sweep.log(run), job.log_from, status));
+                result.state.status = Status::Failed;
+                result.state.error = Some(reason(&self.sweep.log(run), job.log_from, status));
                 if status.success() {
                     match self.record_of(job.index)? {
                         Some((path, summary)) => {
-                            (fate.state.status, fate.state.error) = (Status::Done, None);
-                            (fate.state.record, fate.summary) = (Some(path), Some(summary));
+                            (result.state.status, result.state.error) = (Status::Done, None);
+                            (result.state.record, result.summary) = (Some(path), Some(summary));
                         }
-                        None => fate.state.error = Some("it ended well and left no record".into()),
+                        None => result.state.error = Some("it exited with code 0 but left no record".into()),
                     }
                 }
             }
-            self.settle(job.index, fate, watcher)?;
+            self.record_result(job.index, result, observer)?;
             let _ = fs::remove_file(Live::path(&self.sweep.dir, &run.name));
         }
         Ok(())
     }
 
-    /// The record of a run that has just ended; it may have read its data before they changed, see [`Self::renew`].
+    /// The record of a run that has just ended. It may have read its data before they changed; then
+    /// [`Self::reset_outdated`] repeats it.
     fn record_of(&mut self, index: usize) -> Result<Option<(PathBuf, Summary)>> {
         let run = &self.sweep.runs[index];
         self.contents.refresh();
@@ -311,45 +315,45 @@ impl Local<'_> {
         }
     }
 
-    fn settle(&mut self, index: usize, fate: Fate, watcher: &mut dyn Watcher) -> Result<()> {
-        fate.state.save(&self.sweep.dir)?;
-        match fate.state.status {
-            Status::Done => self.sharing.done(index),
+    fn record_result(&mut self, index: usize, result: RunResult, observer: &mut dyn Observer) -> Result<()> {
+        result.state.save(&self.sweep.dir)?;
+        match result.state.status {
+            Status::Done => self.sharing.run_done(index),
             Status::Failed => self.failures += 1,
             Status::Pending | Status::Running => {}
         }
-        self.fates[index] = fate;
+        self.results[index] = result;
         self.trim(self.sharing.first(index));
-        watcher.ended(self.sweep, &self.sweep.runs[index], &self.fates[index], self.counts());
+        observer.run_ended(self.sweep, &self.sweep.runs[index], &self.results[index], self.counts());
         Ok(())
     }
 
-    /// Clears the stages of the runs that share a fine-tuned model, once none of them is to come. What cannot be removed
-    /// only takes room.
+    /// Removes what is not kept of the runs that share a fine-tuned model, once all of them have ended. What cannot be
+    /// removed only takes space.
     fn trim(&self, group: Option<usize>) {
         if self.options.keep == Keep::Models {
             return;
         }
         let of_group = |index: &usize| self.sharing.first(*index) == group;
-        let fates: Vec<&Fate> =
-            (0..self.fates.len()).filter(of_group).map(|index| &self.fates[index]).collect();
-        if fates.iter().any(|fate| matches!(fate.state.status, Status::Pending | Status::Running)) {
+        let results: Vec<&RunResult> =
+            (0..self.results.len()).filter(of_group).map(|index| &self.results[index]).collect();
+        if results.iter().any(|result| matches!(result.state.status, Status::Pending | Status::Running)) {
             return;
         }
-        // A run that this sweep never began is somebody else's.
-        let own = fates.iter().filter(|fate| fate.state.attempts > 0);
+        // A run that this sweep never started belongs to another.
+        let own = results.iter().filter(|result| result.state.attempts > 0);
         let stages: BTreeSet<&str> =
-            own.filter_map(|fate| fate.summary.as_ref()).flat_map(Summary::stages).collect();
+            own.filter_map(|result| result.summary.as_ref()).flat_map(Summary::stages).collect();
         let _ = self.store.trim(stages, self.options.keep);
     }
 
-    /// Asks the running jobs how far they are, so that others need not wait until they end.
-    fn open_early(&mut self) {
+    /// Reads which stages the running jobs have reached: runs that need the finished ones can start.
+    fn note_reached_stages(&mut self) {
         if self.jobs.len() >= self.options.jobs {
             return;
         }
         for job in &self.jobs {
-            if !self.sharing.is_there(job.index)
+            if !self.sharing.is_available(job.index)
                 && let Some(live) = Live::load(&Live::path(&self.sweep.dir, &self.sweep.runs[job.index].name))
             {
                 self.sharing.reached(job.index, &live.stage);

@@ -1,18 +1,17 @@
-//! Many runs: a grid of settings, the plan that it makes, and its execution, each run in a process of its own:
-//! on this machine, or by workers on a Slurm cluster.
+//! Many runs: a grid of settings, the runs that it describes, and their execution, each in a process of its own, on this
+//! machine or by workers on a Slurm cluster.
 //!
 //! ```text
-//! <store>/sweeps/<id>/sweep.json            the runs, complete
-//! <store>/sweeps/<id>/runs/<run>.json       how one stands; none while it is pending
-//! <store>/sweeps/<id>/configs/<run>.toml    what its process was given
-//! <store>/sweeps/<id>/live/<run>.json       the stage it is in, while it runs
+//! <store>/sweeps/<id>/sweep.json            all runs with their settings
+//! <store>/sweeps/<id>/runs/<run>.json       a run's state; absent while it is pending
+//! <store>/sweeps/<id>/configs/<run>.toml    the settings that its process reads
+//! <store>/sweeps/<id>/live/<run>.json       its progress while it runs
 //! <store>/sweeps/<id>/logs/<run>.log        its stderr
-//! <store>/sweeps/<id>/slurm/                what was submitted to a cluster
-//! <store>/locks/run-<hash12>                held by whoever computes the run, in whichever sweep
+//! <store>/sweeps/<id>/slurm/                the submissions to a cluster
+//! <store>/locks/run-<hash12>                held by the process that executes the run, in any sweep
 //! ```
 
 pub mod estimate;
-pub mod fate;
 pub mod gc;
 pub mod grid;
 mod job;
@@ -22,6 +21,7 @@ mod options;
 pub mod plan;
 mod process;
 pub mod records;
+pub mod run_result;
 mod sharing;
 pub mod slurm;
 pub mod state;

@@ -1,4 +1,4 @@
-//! A sweep: its runs, each once, in the order in which shared work comes first.
+//! A sweep: its runs, without duplicates, ordered so that shared stages are computed first.
 
 use crate::{
     config::ExperimentConfig,
@@ -17,27 +17,27 @@ use std::{
 
 pub const FORMAT_VERSION: u32 = 1;
 
-/// Of a plan: a run takes some kilobytes.
-const LARGEST: u64 = 1 << 30;
+/// The maximum size of `sweep.json`; a run takes a few kilobytes.
+const MAX_BYTES: u64 = 1 << 30;
 
 /// The folders of a sweep.
-const ROOMS: [&str; 4] = ["runs", "configs", "live", "logs"];
+const FOLDERS: [&str; 4] = ["runs", "configs", "live", "logs"];
 
 /// One run of a sweep.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Run {
-    /// See [`run_name`]; part of the names of the run's files.
+    /// See [`run_name`]. The names of the run's files contain it.
     #[serde(deserialize_with = "deserialize_name")]
     pub name: String,
     pub config: ExperimentConfig,
 }
 
-/// A list of runs with a place in a store.
+/// A list of runs, and its folder in a store.
 #[derive(Clone, Debug)]
 pub struct Sweep {
     pub id: String,
     pub dir: PathBuf,
-    /// Where relative paths of the runs' settings begin.
+    /// The directory that relative paths in the runs' settings start from.
     pub directory: PathBuf,
     pub runs: Vec<Run>,
 }
@@ -54,20 +54,19 @@ impl Run {
         Ok(Self { name: run_name(&config)?, config })
     }
 
-    /// Whether what it reads depends on the directory that it is begun in. A model that is no relative path may be named
-    /// like one, a name on the hub or an embedded one.
+    /// Whether it reads files by relative paths. A model's name may only look like one: it may be on the hub or embedded.
     fn has_relative_paths(&self) -> bool {
         let config = &self.config;
         let here = |path: &str| Path::new(path).is_relative() && Path::new(path).exists();
         here(&config.model) || config.data.dir.as_deref().is_some_and(here)
     }
 
-    /// What its stages are, before anything is read.
+    /// Its stages, before any file is read.
     pub fn graph(&self) -> Result<Graph> {
         protocol::graph(&self.config)
     }
 
-    /// The keys of the stages that other runs may share with it, in the order of its stages.
+    /// The keys of the stages that it may share with other runs, in order.
     pub fn shared(&self) -> Result<Vec<String>> {
         Ok(self.graph()?.shared()?.into_iter().map(|(_, key)| key).collect())
     }
@@ -78,8 +77,8 @@ fn hash12(text: &str) -> String {
 }
 
 impl Sweep {
-    /// The sweep of these runs; equal ones are one. Its id is `<name>-<hash12>` of what the runs are, so that the same
-    /// command finds the same sweep.
+    /// The sweep of these runs, without duplicates. Its id is `<name>-<hash12>`, where the hash is that of its runs, so that
+    /// the same command finds the same sweep.
     pub fn new(name: &str, configs: Vec<ExperimentConfig>, store: &Store) -> Result<Self> {
         let mut seen = HashSet::new();
         let mut runs = configs.into_iter().map(Run::new).collect::<Result<Vec<_>>>()?;
@@ -94,14 +93,16 @@ impl Sweep {
         let directory = std::env::current_dir().map_err(|e| Error::io(Path::new("."), "find", &e))?;
         let mut hashed = names.join("\n");
         let mut id = format!("{plain}-{}", hash12(&hashed));
-        if runs.iter().any(Run::has_relative_paths) && is_of_another(&folder(store).join(&id), &directory) {
+        if runs.iter().any(Run::has_relative_paths)
+            && is_from_another_directory(&folder(store).join(&id), &directory)
+        {
             hashed += &format!("\n{}", directory.display());
             id = format!("{plain}-{}", hash12(&hashed));
         }
         Ok(Self { dir: folder(store).join(&id), id, directory, runs })
     }
 
-    /// The sweep of the store whose id begins with this.
+    /// The sweep of the store whose id starts with `id`.
     pub fn find(id: &str, store: &Store) -> Result<Self> {
         let ids = ids(store)?;
         let (exact, near): (Vec<_>, Vec<_>) =
@@ -109,14 +110,15 @@ impl Sweep {
         match (&exact[..], &near[..]) {
             ([one], _) | ([], [one]) => Self::load(&folder(store).join(one)),
             _ if ids.is_empty() => Err(Error::usage(format!(
-                "{} has no sweep. Name another store with --store.",
+                "{} has no sweeps. Name another store with --store.",
                 store.dir().display()
             ))),
-            ([], []) => {
-                Err(Error::usage(format!("no sweep begins with {id}. There are {}.", ids.join(", "))))
-            }
+            ([], []) => Err(Error::usage(format!(
+                "no sweep's name starts with {id}. The store has {}.",
+                ids.join(", ")
+            ))),
             _ => Err(Error::usage(format!(
-                "which sweep? Name one of {}.",
+                "the store has several sweeps that match. Name one of {}.",
                 ids.iter().filter(|found| found.starts_with(id)).cloned().collect::<Vec<_>>().join(", ")
             ))),
         }
@@ -125,9 +127,9 @@ impl Sweep {
     pub(super) fn load(dir: &Path) -> Result<Self> {
         let path = dir.join("sweep.json");
         let damaged = |why: &dyn std::fmt::Display| {
-            Error::data(format!("{} is damaged: {why}. Give the sweep's command once more.", path.display()))
+            Error::data(format!("{} is damaged: {why}. Run the sweep's command again.", path.display()))
         };
-        let text = file::read(&path, LARGEST).map_err(|e| Error::io(&path, "read", &e))?;
+        let text = file::read(&path, MAX_BYTES).map_err(|e| Error::io(&path, "read", &e))?;
         let Saved { format_version, directory, runs } =
             serde_json::from_slice(&text).map_err(|error| damaged(&error))?;
         if format_version != FORMAT_VERSION {
@@ -136,19 +138,19 @@ impl Sweep {
         let mut seen = HashSet::new();
         for Run { name, .. } in &runs {
             if !seen.insert(name) {
-                return Err(damaged(&format!("run {name} is there twice, or is none")));
+                return Err(damaged(&format!("run {name} is listed twice")));
             }
         }
-        // The folder's name is the one that it is found by.
+        // Sweeps are found by the folder's name, whatever the file says.
         let id = dir.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
         Ok(Self { id, dir: dir.to_owned(), directory, runs })
     }
 
-    /// Makes its folders and writes it down, for workers to find.
+    /// Creates its folders and writes `sweep.json`, which workers read.
     pub fn save(&self) -> Result<()> {
         self.refuse_links()?;
-        for room in ROOMS {
-            let dir = self.dir.join(room);
+        for folder in FOLDERS {
+            let dir = self.dir.join(folder);
             fs::create_dir_all(&dir).map_err(|e| Error::io(&dir, "create", &e))?;
         }
         let saved = json!({
@@ -157,17 +159,20 @@ impl Sweep {
         atomic_write(&self.dir.join("sweep.json"), format!("{saved}\n").as_bytes())
     }
 
-    /// What a sweep writes and removes lies in folders of its own. A data error: one of them is a symbolic link.
+    /// A sweep only writes to and removes from its own folders.
+    ///
+    /// # Errors
+    /// Data: one of them is a symbolic link.
     pub(super) fn refuse_links(&self) -> Result<()> {
         refuse_link(&self.dir)?;
-        ROOMS.iter().chain(&["slurm"]).try_for_each(|room| refuse_link(&self.dir.join(room)))
+        FOLDERS.iter().chain(&["slurm"]).try_for_each(|folder| refuse_link(&self.dir.join(folder)))
     }
 
     pub fn log(&self, run: &Run) -> PathBuf {
         self.dir.join("logs").join(format!("{}.log", run.name))
     }
 
-    /// The settings that are not the same in all runs, beside task, mode and seed, which everybody asks for.
+    /// The settings that differ between runs, other than task, mode and seed, which are always shown.
     pub fn varying(&self) -> Result<Vec<String>> {
         let all = self.runs.iter().map(|run| run.config.settings()).collect::<Result<Vec<_>>>()?;
         let keys: std::collections::BTreeSet<&String> =
@@ -178,18 +183,18 @@ impl Sweep {
     }
 }
 
-/// Whether the sweep in this folder was begun in another directory that is still there, where relative paths lead to
+/// Whether the sweep in this folder was created in another directory that still exists, where relative paths lead to
 /// other files.
-fn is_of_another(sweep: &Path, directory: &Path) -> bool {
+fn is_from_another_directory(sweep: &Path, directory: &Path) -> bool {
     Sweep::load(sweep).is_ok_and(|saved| saved.directory != directory && saved.directory.is_dir())
 }
 
-/// Where the sweeps of a store are.
+/// The folder of a store's sweeps.
 pub fn folder(store: &Store) -> PathBuf {
     store.dir().join("sweeps")
 }
 
-/// The sweeps of a store, by name.
+/// The ids of a store's sweeps, sorted.
 pub fn ids(store: &Store) -> Result<Vec<String>> {
     let dir = folder(store);
     let entries = match fs::read_dir(&dir) {
@@ -205,8 +210,8 @@ pub fn ids(store: &Store) -> Result<Vec<String>> {
     Ok(ids)
 }
 
-/// Runs that share their first stage stand together, within them those that share the second, and so on; otherwise the
-/// order stays.
+/// Groups runs that share their first stage, within those groups the ones that share the second, and so on; otherwise
+/// keeps the order.
 fn shared_first(runs: Vec<Run>) -> Result<Vec<Run>> {
     let mut first = HashMap::new();
     let mut ordered = Vec::with_capacity(runs.len());
@@ -248,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_saved_sweep_is_loaded_and_one_with_names_that_are_paths_is_refused() {
+    fn a_saved_sweep_is_loaded_unless_its_names_are_paths() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
         let saved = Sweep::new("test", vec![config(1, "good", 0.9), config(2, "good", 0.9)], &store).unwrap();
@@ -278,7 +283,7 @@ mod tests {
                 "{n}: {error}"
             );
         }
-        // Its name is that of its folder, whatever it says of itself.
+        // Its id is the folder's name, whatever the file says.
         let mut other = whole;
         other["id"] = json!("../../other");
         fs::write(&path, other.to_string()).unwrap();
@@ -286,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn what_shares_a_model_stands_together_and_within_it_what_shares_a_search() {
+    fn runs_are_grouped_by_model_and_within_it_by_search() {
         let mut configs = Vec::new();
         for mode in ["good", "full", "bad"] {
             for threshold in [0.9, 0.5] {

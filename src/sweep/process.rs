@@ -1,4 +1,4 @@
-//! The processes of runs: how they are asked to stop, and why they ended.
+//! The processes of runs: stopping them, and finding out why they ended.
 
 use crate::{error::message, file};
 use std::{
@@ -7,8 +7,8 @@ use std::{
     process::{Child, ExitStatus},
 };
 
-/// Why a run failed is said at the end of its log.
-const LONGEST: u64 = 1 << 20;
+/// How much of the end of a log is searched for the reason of a failure.
+const TAIL_BYTES: u64 = 1 << 20;
 
 /// Whether the signal of [`terminate`] ended it.
 pub(super) fn was_terminated(status: ExitStatus) -> bool {
@@ -19,29 +19,29 @@ pub(super) fn was_terminated(status: ExitStatus) -> bool {
     false
 }
 
-/// Asks a run's process to stop where it can be taken up again.
+/// Tells a run's process to write a checkpoint and stop.
 pub(super) fn terminate(child: &Child) {
     #[cfg(unix)]
     if let Some(id) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
-        // It has not been waited for, so the id is its own; it may have ended by itself.
+        // The process has not been waited for, so the id is still its own; an error means that it has ended already.
         let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
     }
     #[cfg(not(unix))]
     let _ = child;
 }
 
-/// The first line of what a process said before it failed.
+/// The first line of a failed process's error message.
 pub(super) fn reason(log: &Path, from: u64, status: ExitStatus) -> String {
-    let mut said = Vec::new();
+    let mut text = Vec::new();
     let read = file::open(log).and_then(|mut file| {
-        // Its end, should it be a very long one.
-        let from = from.max(file.metadata()?.len().saturating_sub(LONGEST));
+        // Only the end of a very long log.
+        let from = from.max(file.metadata()?.len().saturating_sub(TAIL_BYTES));
         file.seek(SeekFrom::Start(from))?;
-        file.take(LONGEST).read_to_end(&mut said)
+        file.take(TAIL_BYTES).read_to_end(&mut text)
     });
-    let said = read.map(|_| String::from_utf8_lossy(&said).into_owned()).unwrap_or_default();
-    let error = said.lines().rev().find_map(|line| line.strip_prefix("error: "));
-    let panic = || said.lines().rev().find(|line| line.contains(" panicked at "));
+    let text = read.map(|_| String::from_utf8_lossy(&text).into_owned()).unwrap_or_default();
+    let error = text.lines().rev().find_map(|line| line.strip_prefix("error: "));
+    let panic = || text.lines().rev().find(|line| line.contains(" panicked at "));
     let killed = || -> Option<String> {
         #[cfg(unix)]
         if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
@@ -53,5 +53,5 @@ pub(super) fn reason(log: &Path, from: u64, status: ExitStatus) -> String {
         .or_else(panic)
         .map(|line| message(line).into_owned())
         .or_else(killed)
-        .unwrap_or_else(|| format!("its process ended with {status} and said nothing"))
+        .unwrap_or_else(|| format!("its process ended with {status} without an error message"))
 }

@@ -1,5 +1,5 @@
-//! The records of a store: which run each is of, and what it says in short. Runs are compared by their settings and by
-//! what their model and data hold; names decide only where the files are not at hand.
+//! Summaries of a store's records, and which run each belongs to. Runs are compared by their settings and by the contents of
+//! their model and data, or by the names of those where the files are not available.
 
 use super::Run;
 use crate::{
@@ -18,18 +18,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// So many warnings of a record are looked at; a run has a handful of kinds.
-const MOST_WARNINGS: usize = 100;
+/// The maximum number of warnings read from a record; a run has a handful.
+const MAX_WARNINGS: usize = 100;
 
 fn first_warnings<'de, D: serde::Deserializer<'de>>(
     deserializer: D,
 ) -> std::result::Result<Vec<String>, D::Error> {
     let mut warnings = Vec::<String>::deserialize(deserializer)?;
-    warnings.truncate(MOST_WARNINGS);
+    warnings.truncate(MAX_WARNINGS);
     Ok(warnings)
 }
 
-/// What tables want of a record.
+/// The parts of a record that tables and estimates use.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Summary {
     pub task: String,
@@ -54,33 +54,33 @@ pub struct Summary {
     config: Value,
 }
 
-/// The model that a record is of, by name and by content.
+/// A record's model, by name and by content.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
 #[serde(default)]
 pub struct Model {
-    /// Of a folder its last part.
+    /// The name on the hub, or the last component of the folder's path.
     pub name: String,
-    /// Of the weights' file.
+    /// SHA-256 of the weights' file.
     pub sha256: String,
     pub tokenizer: String,
-    /// Of `config.json`; records of earlier versions do not have it.
+    /// Hash of `config.json`; absent in records of earlier versions.
     pub config: Option<String>,
 }
 
-/// The data that a record is of: SHA-256 by file.
+/// A record's data: SHA-256 by file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
 #[serde(default)]
 pub struct Data {
     pub sha256: BTreeMap<String, String>,
 }
 
-/// Scores by metric; one of a later version may be no number.
+/// Scores by metric.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Scores {
     metrics: BTreeMap<String, f64>,
 }
 
-/// A file among the records that is not counted as one.
+/// A file among the records that is not counted as a record.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Ignored {
     pub path: PathBuf,
@@ -95,24 +95,24 @@ pub struct Records {
 }
 
 impl Summary {
-    /// The deciding metric of the full model, the pruned one and the retrained one.
+    /// The task's metric for the full, the pruned and the retrained model.
     pub fn scores(&self) -> [f64; 3] {
         [&self.full, &self.pruned, &self.retrained]
             .map(|scores| scores.metrics.get(&self.metric).copied().unwrap_or(f64::NAN))
     }
 
-    /// The id of the stage that fine-tuned the whole model.
+    /// The id of the stage that fine-tuned the full model.
     pub fn finetuned(&self) -> Option<&str> {
         self.stages.get("finetune").map(String::as_str)
     }
 
-    /// The ids of all stages that it names.
+    /// The ids of all its stages.
     pub fn stages(&self) -> impl Iterator<Item = &str> {
         self.stages.values().map(String::as_str)
     }
 
-    /// Whether its stages took what those of a run with these settings would: equal data, cut alike, for as many epochs.
-    pub fn costs_as(&self, config: &Value) -> bool {
+    /// Whether a run with these settings takes about as long: the same method, data limits, length, batch size and epochs.
+    pub fn has_cost_of(&self, config: &Value) -> bool {
         let keys = [
             "/method",
             "/data/max_length",
@@ -125,13 +125,13 @@ impl Summary {
         keys.iter().all(|key| own.pointer(key) == config.pointer(key))
     }
 
-    /// The name that a run of these settings has in sweeps.
+    /// The name of a run with these settings.
     pub fn run(&self) -> Option<String> {
         run_name_of(&self.config).ok()
     }
 
-    /// Value by key, of the settings that an outcome depends on, without what [`Summary`] has fields for. The preset is
-    /// where values came from, not what they are; model and data are what they hold, not where they lie.
+    /// Value by key of the settings that results depend on, except those that [`Summary`] has fields for. The preset is left
+    /// out since its values are there; model and data, since their contents count, not their names.
     pub fn settings(&self) -> BTreeMap<String, String> {
         let mut out = BTreeMap::new();
         flatten("", &filled(&self.config), &mut out);
@@ -142,18 +142,18 @@ impl Summary {
         out
     }
 
-    /// The same text for all records of a run with these settings, whatever its model and data were.
-    pub fn what(&self) -> Option<String> {
+    /// A text that is equal for all runs with these settings, whatever the contents of their model and data.
+    pub fn settings_key(&self) -> Option<String> {
         settings(&self.config).ok()
     }
 
-    /// The folder that the data were read from.
+    /// The data's folder.
     pub fn data_dir(&self) -> &str {
         self.config.pointer("/data/dir").and_then(Value::as_str).unwrap_or_default()
     }
 }
 
-/// `data.max_length` → `128`, and so on, of all that is not a table.
+/// Adds every value that is not a table, by its dotted key: `data.max_length` → `128`.
 fn flatten(at: &str, value: &Value, out: &mut BTreeMap<String, String>) {
     match value {
         Value::Object(table) => {
@@ -167,34 +167,33 @@ fn flatten(at: &str, value: &Value, out: &mut BTreeMap<String, String>) {
     }
 }
 
-/// What the record of a run must say.
+/// What identifies the record of a run.
 pub struct Expected {
-    what: String,
+    settings: String,
     name: String,
     finetune: Option<StageId>,
 }
 
 impl Expected {
-    /// `finetune` is the id that the run's fine-tuned model has by what is now in the files of its model and data. Where
-    /// that is not known, their names must do.
+    /// `finetune` is the id of the run's fine-tuning by the present contents of its model and data, or `None` if they are
+    /// not available; then their names decide.
     pub fn new(run: &Run, finetune: Option<StageId>) -> Result<Self> {
-        let what = settings(&json!(run.config))?;
-        Ok(Self { what, name: run.name.clone(), finetune })
+        let settings = settings(&json!(run.config))?;
+        Ok(Self { settings, name: run.name.clone(), finetune })
     }
 
-    /// What [`Summary::what`] of the record is.
-    pub fn settings(&self) -> &str {
-        &self.what
+    /// The record's [`Summary::settings_key`].
+    pub fn settings_key(&self) -> &str {
+        &self.settings
     }
 
-    pub fn is(&self, record: &Summary) -> bool {
-        record.what().is_some_and(|what| what == self.what)
-            && self.is_of(record.finetuned(), record.run().as_deref())
+    pub fn matches(&self, record: &Summary) -> bool {
+        record.settings_key().is_some_and(|key| key == self.settings)
+            && self.matches_contents(record.finetuned(), record.run().as_deref())
     }
 
-    /// Whether a record of the same settings, with this fine-tuned model and of the run of this name, is of the wanted
-    /// model and data.
-    pub fn is_of(&self, finetuned: Option<&str>, run: Option<&str>) -> bool {
+    /// Whether a record with the same settings has the same model and data, by its fine-tuning's id or its run's name.
+    pub fn matches_contents(&self, finetuned: Option<&str>, run: Option<&str>) -> bool {
         match &self.finetune {
             Some(id) => finetuned == Some(id.as_str()),
             None => run == Some(&*self.name),
@@ -203,19 +202,19 @@ impl Expected {
 }
 
 /// The record of this run, if there is one.
-pub fn find(store: &Store, run: &Run, wanted: &Expected) -> Result<Option<(PathBuf, Summary)>> {
+pub fn find(store: &Store, run: &Run, expected: &Expected) -> Result<Option<(PathBuf, Summary)>> {
     let config = &run.config;
     let last = store.results_path(config.task.name(), config.method.name(), config.mode.name(), config.seed);
-    // Records of other settings lie beside the last one, as seed-<n>.<hash>.json.
+    // Records of other settings are in the same folder, as seed-<n>.<hash>.json.
     let dir = last.parent().unwrap_or(&last);
     let beside = names(dir)?.into_iter().filter(|name| seed_of(name) == Some(config.seed));
     let beside = beside.map(|name| dir.join(name)).filter(|path| *path != last);
     let read = |path: PathBuf| Some((read(&path).ok()?, path));
     let mut found = [last.clone()].into_iter().chain(beside).filter_map(read);
-    Ok(found.find_map(|(summary, path)| wanted.is(&summary).then_some((path, summary))))
+    Ok(found.find_map(|(summary, path)| expected.matches(&summary).then_some((path, summary))))
 }
 
-/// `seed-<n>.json` or `seed-<n>.<hash12>.json`: the only names that records have. A file manager's copy has another.
+/// The seed in `seed-<n>.json` or `seed-<n>.<hash12>.json`, the only names of records. A file manager's copy has another.
 fn seed_of(name: &str) -> Option<u64> {
     let stem = name.strip_prefix("seed-")?.strip_suffix(".json")?;
     let (seed, hash) = stem.split_once('.').map_or((stem, None), |(seed, hash)| (seed, Some(hash)));
@@ -224,16 +223,16 @@ fn seed_of(name: &str) -> Option<u64> {
     plain.then(|| seed.parse().ok())?
 }
 
-/// Reads a record, or says why the file is none.
+/// Reads a record. The error says why the file is not one, to follow its path.
 fn read(path: &Path) -> std::result::Result<Summary, String> {
     let text = file::read(path, file::LARGEST_JSON).map_err(|e| format!("cannot be read: {e}"))?;
     let summary: Summary =
-        serde_json::from_slice(&text).map_err(|error| format!("is damaged, or is no record: {error}"))?;
+        serde_json::from_slice(&text).map_err(|error| format!("is damaged or not a record: {error}"))?;
     for (part, scores) in
         [("full", &summary.full), ("pruned", &summary.pruned), ("retrained", &summary.retrained)]
     {
         if !scores.metrics.get(&summary.metric).is_some_and(|score| score.is_finite()) {
-            return Err(format!("has no {} of the {part} model, its deciding metric", summary.metric));
+            return Err(format!("has no {} for the {part} model", summary.metric));
         }
     }
     let expected = [&*summary.task, &summary.method, &summary.mode];
@@ -241,14 +240,14 @@ fn read(path: &Path) -> std::result::Result<Summary, String> {
     let seed = path.file_name().and_then(|name| seed_of(&name.to_string_lossy()));
     if !expected.iter().eq(place.iter().rev()) || seed != Some(summary.seed) {
         return Err(format!(
-            "is a copy: it is the record of {} {} {} seed {}, whose place is another",
+            "is a copy in the wrong place: it is the record of {} {} {} seed {}",
             summary.task, summary.method, summary.mode, summary.seed
         ));
     }
     Ok(summary)
 }
 
-/// Every record of the store, and what lies among them and is none.
+/// All records of the store, and the files among them that are not records.
 pub fn all(store: &Store) -> Result<Records> {
     let mut folders = vec![store.dir().join("results")];
     // results/<task>/<method>/<mode>
@@ -264,15 +263,15 @@ pub fn all(store: &Store) -> Result<Records> {
         .flatten()
         .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
         .collect();
-    // Of two that are the same, seed-<n>.json is read and its copy passed over.
+    // Of two equal records, the one with the shorter name is counted: seed-<n>.json.
     files.sort_by_key(|path| (path.parent().map(Path::to_owned), path.as_os_str().len()));
     let read = |path: PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let summary = match seed_of(&name) {
             Some(_) => read(&path),
-            None => Err("has a name that no record has; it may be a copy".to_owned()),
+            None => Err("does not have the name of a record; it may be a copy".to_owned()),
         };
-        let summary = summary.map(|summary| (summary.what(), summary));
+        let summary = summary.map(|summary| (summary.settings_key(), summary));
         (path, summary)
     };
     let read: Vec<_> = files.into_par_iter().map(read).collect();
@@ -280,12 +279,12 @@ pub fn all(store: &Store) -> Result<Records> {
     let mut places = HashMap::new();
     for (path, summary) in read {
         match summary {
-            Ok((what, summary)) => {
-                let first = places.entry((what, summary.stages.clone())).or_insert_with(|| path.clone());
+            Ok((settings, summary)) => {
+                let first = places.entry((settings, summary.stages.clone())).or_insert_with(|| path.clone());
                 if *first == path {
                     records.found.push((path, summary));
                 } else {
-                    let why = format!("is the same record as {}", first.display());
+                    let why = format!("is a duplicate of {}", first.display());
                     records.ignored.push(Ignored { path, why });
                 }
             }
@@ -301,7 +300,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_names_that_the_program_gives_are_records() {
+    fn only_files_with_the_programs_own_names_are_records() {
         for (name, seed) in [
             ("seed-1.json", Some(1)),
             ("seed-1337.0123456789ab.json", Some(1337)),

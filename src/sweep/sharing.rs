@@ -1,19 +1,19 @@
-//! The stages that runs share: one run computes such a stage, and the others begin when it is there, not when that run
+//! The stages that runs share: one run computes such a stage, and the others start as soon as it is done, before that run
 //! has ended.
 
 use super::Run;
 use crate::error::Result;
 use std::collections::{HashMap, HashSet};
 
-/// The shared stages of a sweep's runs, numbered; runs go by their place in the sweep.
+/// The shared stages of a sweep's runs, numbered; runs are given by their index in the sweep.
 #[derive(Default)]
 pub(super) struct Sharing {
-    /// For each run the shared stages, in its order.
+    /// For each run, its shared stages in their order.
     stages: Vec<Vec<usize>>,
-    /// For each run, how many of those stand before each of its stages, by the stage's name.
+    /// For each run, the number of those that precede each of its stages, by the stage's name.
     before: Vec<HashMap<String, usize>>,
-    /// The stages that are there.
-    there: HashSet<usize>,
+    /// The stages that are done.
+    done: HashSet<usize>,
 }
 
 impl Sharing {
@@ -36,36 +36,36 @@ impl Sharing {
         Ok(sharing)
     }
 
-    /// A run is done.
-    pub fn done(&mut self, run: usize) {
-        self.there.extend(&self.stages[run]);
+    /// Notes that a run is done.
+    pub fn run_done(&mut self, run: usize) {
+        self.done.extend(&self.stages[run]);
     }
 
-    /// A run computes this stage: those before it are there.
+    /// Notes that a run computes this stage: those before it are done.
     pub fn reached(&mut self, run: usize, stage: &str) {
         let before = self.before[run].get(stage).copied().unwrap_or(0);
-        self.there.extend(&self.stages[run][..before]);
+        self.done.extend(&self.stages[run][..before]);
     }
 
-    /// Files that the stages were made of have changed.
-    pub fn forget(&mut self) {
-        self.there.clear();
+    /// Forgets which stages are done: files that they depend on have changed.
+    pub fn clear(&mut self) {
+        self.done.clear();
     }
 
-    /// Whether all that the run shares is there.
-    pub fn is_there(&self, run: usize) -> bool {
-        self.stages[run].iter().all(|stage| self.there.contains(stage))
+    /// Whether all shared stages of the run are done.
+    pub fn is_available(&self, run: usize) -> bool {
+        self.stages[run].iter().all(|stage| self.done.contains(stage))
     }
 
-    /// Whether none of the others computes what this run needs.
-    pub fn is_free(&self, run: usize, mut others: impl Iterator<Item = usize>) -> bool {
+    /// Whether none of the other runs is computing a stage that this run needs.
+    pub fn can_start(&self, run: usize, mut others: impl Iterator<Item = usize>) -> bool {
         let missing: Vec<&usize> =
-            self.stages[run].iter().filter(|stage| !self.there.contains(stage)).collect();
+            self.stages[run].iter().filter(|stage| !self.done.contains(stage)).collect();
         missing.is_empty()
             || !others.any(|other| missing.iter().any(|stage| self.stages[other].contains(stage)))
     }
 
-    /// The number of a run's first stage: equal for runs of one fine-tuned model.
+    /// The number of a run's first stage: equal for runs that share a fine-tuned model.
     pub fn first(&self, run: usize) -> Option<usize> {
         self.stages[run].first().copied()
     }
@@ -94,19 +94,20 @@ mod tests {
         let (good, bad, full, other) =
             (place(Mode::Good, 1), place(Mode::Bad, 1), place(Mode::Full, 1), place(Mode::Good, 2));
         let mut sharing = Sharing::new(&sweep.runs).unwrap();
-        let free = |sharing: &Sharing| [bad, full, other].map(|run| sharing.is_free(run, [good].into_iter()));
+        let free =
+            |sharing: &Sharing| [bad, full, other].map(|run| sharing.can_start(run, [good].into_iter()));
         assert_eq!(free(&sharing), [false, false, true]);
         sharing.reached(good, "finetune");
         assert_eq!(free(&sharing), [false, false, true]);
         sharing.reached(good, "search");
         assert_eq!(free(&sharing), [false, true, true]);
-        assert!(sharing.is_there(full) && !sharing.is_there(bad));
+        assert!(sharing.is_available(full) && !sharing.is_available(bad));
         sharing.reached(good, "retrain");
         assert_eq!(free(&sharing), [true, true, true]);
-        assert!(!sharing.is_there(other));
-        sharing.done(other);
-        assert!(sharing.is_there(other));
-        sharing.forget();
+        assert!(!sharing.is_available(other));
+        sharing.run_done(other);
+        assert!(sharing.is_available(other));
+        sharing.clear();
         assert_eq!(free(&sharing), [false, false, true]);
         assert_eq!(sharing.first(good), sharing.first(full));
         assert_ne!(sharing.first(good), sharing.first(other));

@@ -1,4 +1,4 @@
-//! How a run stands: one small file for each, and a lock that its process holds.
+//! The state of a run: a small file for each, and the lock that its process holds.
 
 use super::{Run, Sweep, live::is_duration, plan::FORMAT_VERSION};
 use crate::{
@@ -15,7 +15,7 @@ use std::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// Not begun, or stopped where it can be taken up again.
+    /// Not started, or stopped with checkpoints to resume from.
     Pending,
     Running,
     Done,
@@ -39,14 +39,14 @@ pub struct State {
     pub format_version: u32,
     pub run: String,
     pub status: Status,
-    /// How often a process was begun for it.
+    /// How often it was started.
     pub attempts: u32,
-    /// Of the last process; none when it was killed.
+    /// The last process's exit code; `None` if it was killed.
     pub exit_code: Option<i32>,
-    /// The first line of why it failed.
+    /// The first line of the error, if it failed.
     pub error: Option<String>,
     pub record: Option<PathBuf>,
-    /// Of the last process.
+    /// How long the last process ran.
     pub seconds: Option<f64>,
 }
 
@@ -64,11 +64,11 @@ impl State {
         }
     }
 
-    /// What was written about the run; a file that is missing or damaged says that it is pending.
+    /// Reads the state of a run; it is pending if the file is missing or damaged.
     pub fn load(sweep: &Path, run: &str) -> Self {
         let text = file::read(&path(sweep, run), file::LARGEST_JSON).unwrap_or_default();
         let mut state = serde_json::from_slice(&text).unwrap_or_else(|_| Self::pending(run));
-        // What is written later goes by this name.
+        // The name that the file is saved by, whatever it says.
         run.clone_into(&mut state.run);
         state.seconds = state.seconds.filter(|seconds| is_duration(*seconds));
         state
@@ -86,12 +86,12 @@ fn path(sweep: &Path, run: &str) -> PathBuf {
     sweep.join("runs").join(format!("{run}.json"))
 }
 
-/// The lock of a run. It is the same for all sweeps of the store.
+/// The lock of a run, which is the same for all sweeps of the store.
 pub fn lock(store: &Store, run: &str) -> Result<Lock> {
     Lock::at(&lock_path(store, run))
 }
 
-/// Whether some process computes the run, here or on another machine.
+/// Whether a process on any machine executes the run.
 pub fn is_held(store: &Store, run: &str) -> bool {
     lease::is_held(&lock_path(store, run))
 }
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_state_is_of_the_run_that_was_asked_for_whatever_its_file_says() {
+    fn a_state_has_the_name_of_its_run_whatever_the_file_says() {
         let folder = tempfile::tempdir().unwrap();
         let sweep = folder.path().join("sweep");
         let mut state = State::pending("run-1");

@@ -1,11 +1,11 @@
-//! How the sweeps and records of a store stand, read from its files alone.
+//! The state of a store's sweeps and records, read from its files.
 
 use super::{
     Run, Sweep,
     live::Live,
     plan::{folder, ids},
     records::{self, Expected, Ignored, Summary},
-    slurm::{self, Standing, Submission},
+    slurm::{self, QueueCounts, Submission},
     state::{self, State, Status},
 };
 use crate::{error::Result, experiment::Contents, store::Store};
@@ -16,14 +16,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Everything that `lottery status` shows.
+/// What `lottery status` shows.
 #[derive(Serialize)]
 pub struct Overview {
     pub format_version: u32,
     pub store: PathBuf,
     pub sweeps: Vec<SweepStatus>,
     pub records: Vec<Recorded>,
-    /// Files among the records that are not counted.
+    /// Files among the records that are not counted as records.
     pub ignored: Vec<Ignored>,
 }
 
@@ -31,20 +31,20 @@ pub struct Overview {
 pub struct SweepStatus {
     pub id: String,
     pub runs: Vec<RunStatus>,
-    /// Of a sweep that was submitted.
+    /// `None` if the sweep was never submitted.
     pub slurm: Option<SlurmStatus>,
 }
 
-/// What was submitted, and what Slurm still has of it.
+/// What was submitted to Slurm, and what is still in its queue.
 #[derive(Serialize)]
 pub struct SlurmStatus {
-    /// Array elements of all submissions.
+    /// The number of array elements of all submissions.
     pub elements: usize,
-    /// The ids of their arrays.
+    /// The job ids of their arrays.
     pub jobs: Vec<u64>,
     /// Whether the last submission was cancelled.
     pub cancelled: bool,
-    /// Known where Slurm was asked and has answered.
+    /// `None` unless Slurm was asked and answered.
     pub queued: Option<usize>,
     pub running: Option<usize>,
     #[serde(skip)]
@@ -55,7 +55,7 @@ pub struct SlurmStatus {
 pub struct RunStatus {
     #[serde(flatten)]
     pub state: State,
-    /// Of a running one.
+    /// Progress, while it runs.
     pub live: Option<Live>,
     pub log: PathBuf,
 }
@@ -63,7 +63,7 @@ pub struct RunStatus {
 #[derive(Serialize)]
 pub struct Recorded {
     pub path: PathBuf,
-    /// As runs are called in sweeps.
+    /// The run's name in sweeps.
     pub run: Option<String>,
     pub model: String,
     pub model_sha256: String,
@@ -97,14 +97,14 @@ impl SlurmStatus {
 }
 
 impl Overview {
-    /// Asks Slurm what is still queued. Where it does not answer, nothing is known of that and all the rest holds.
+    /// Asks Slurm for the elements in its queue. Without an answer the counts stay unknown; the rest does not depend on it.
     pub fn ask_slurm(&mut self) {
         let mut submitted: Vec<_> = self.sweeps.iter_mut().filter_map(|sweep| sweep.slurm.as_mut()).collect();
         let arrays = submitted.iter().flat_map(|slurm| &slurm.submissions).flat_map(|one| &one.arrays);
         let Ok(queue) = slurm::Queue::of(arrays) else { return };
         for slurm in &mut submitted {
-            let Standing { queued, running } =
-                queue.standing(slurm.submissions.iter().flat_map(|one| &one.arrays));
+            let QueueCounts { queued, running } =
+                queue.counts(slurm.submissions.iter().flat_map(|one| &one.arrays));
             (slurm.queued, slurm.running) = (Some(queued), Some(running));
         }
     }
@@ -124,14 +124,14 @@ pub fn overview(store: &Store) -> Result<Overview> {
         })
         .collect();
     let mut of_settings: BySettings = HashMap::new();
-    for (settings, record) in records.par_iter().map(|r| (r.summary.what(), r)).collect::<Vec<_>>() {
+    for (settings, record) in records.par_iter().map(|r| (r.summary.settings_key(), r)).collect::<Vec<_>>() {
         of_settings.entry(settings).or_default().push(record);
     }
     let sweeps = ids(store)?.into_iter().map(|id| sweep(store, &id, &of_settings)).collect::<Result<_>>()?;
     Ok(Overview { format_version: 1, store: store.dir().to_owned(), sweeps, records, ignored })
 }
 
-/// Records by [`Summary::what`].
+/// Records by [`Summary::settings_key`].
 type BySettings<'a> = HashMap<Option<String>, Vec<&'a Recorded>>;
 
 fn sweep(store: &Store, id: &str, records: &BySettings) -> Result<SweepStatus> {
@@ -153,19 +153,21 @@ fn run_status(
 ) -> Result<RunStatus> {
     let mut state = State::load(sweep, &run.name);
     if state.status == Status::Running && !state::is_held(store, &run.name) {
-        // Its process is gone, and so is whoever would have said so.
+        // Its process was killed before it could write its state.
         state.status = Status::Pending;
     }
     if state.status == Status::Done {
-        // Where it was when the run ended a run of other settings may have put its own since.
+        // The record may have moved since: a run with other settings takes the name seed-<n>.json.
         let finetuned = contents.first_stage(&run.config);
         let is_known = finetuned.is_some();
-        let wanted = Expected::new(run, finetuned)?;
-        let alike = records.get(&Some(wanted.settings().to_owned())).map_or(&[][..], Vec::as_slice);
-        let own = |record: &&&Recorded| wanted.is_of(record.summary.finetuned(), record.run.as_deref());
+        let expected = Expected::new(run, finetuned)?;
+        let alike = records.get(&Some(expected.settings_key().to_owned())).map_or(&[][..], Vec::as_slice);
+        let own = |record: &&&Recorded| {
+            expected.matches_contents(record.summary.finetuned(), record.run.as_deref())
+        };
         match alike.iter().find(own) {
             Some(record) => state.record = Some(record.path.clone()),
-            // Its model or data are others now: the sweep's command would begin it anew.
+            // Its model or data have changed: the sweep's command would repeat it.
             None if is_known && !alike.is_empty() => {
                 (state.status, state.record) = (Status::Pending, None);
             }

@@ -272,7 +272,7 @@ fn what_slurm_or_its_absence_refuses_is_told_and_leaves_nothing() {
 
     let grid = ["--tasks", "sst2", "--seeds", "1", "--executor", "slurm"];
     let missing = sweep(&mock.bench, "runs", &grid).env("PATH", "/nowhere").output().unwrap();
-    refusal(&missing, 2, &["there is no sbatch on PATH", "--dry-run"]);
+    refusal(&missing, 2, &["sbatch is not on PATH", "--dry-run"]);
     mock.bench.write("mock/config", "MaxArraySize            = 0\n");
     refusal(&mock.submit("runs", &[]), 2, &["MaxArraySize is 0", "lottery worker"]);
 

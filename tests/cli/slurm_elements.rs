@@ -25,7 +25,7 @@ fn an_element_runs_the_sweep_whatever_the_store_is_called_and_hands_its_code_on(
     let said = stdout(&output);
     assert_eq!(output.status.code(), Some(0), "{said} {}", stderr(&output));
     assert!(
-        said.contains("setup in /\n") && said.contains("12_0") && said.contains("ends with code 0"),
+        said.contains("setup in /\n") && said.contains("12_0") && said.contains("ends with exit code 0"),
         "{said}"
     );
     assert_eq!(outcomes(&mock.bench.path(store)).len(), 6);
@@ -82,7 +82,7 @@ fn an_element_whose_time_is_up_goes_back_into_the_queue_and_goes_on_there() {
     let said = stdout(&output);
     assert_eq!(output.status.code(), Some(4), "{said} {}", stderr(&output));
     assert_eq!(mock.calls(), ["scontrol requeue 12_0"]);
-    assert!(said.contains("work is left, and Slurm says that the time is up: back into the queue"), "{said}");
+    assert!(said.contains("work is left at the time limit: requeued"), "{said}");
     assert!(outcomes(&mock.bench.path("runs")).is_empty());
 
     let script = mock.submission("runs", 1).join("array-1.sh");
@@ -93,7 +93,7 @@ fn an_element_whose_time_is_up_goes_back_into_the_queue_and_goes_on_there() {
 
     let output = mock.element(&script, &[("SLURM_RESTART_COUNT", "1")]).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    assert!(stdout(&output).contains("begins, for the 2. time"), "{}", stdout(&output));
+    assert!(stdout(&output).contains("starts (attempt 2)"), "{}", stdout(&output));
     assert!(crate::sweep::logs(&mock.bench.path("runs")).contains("resuming after step"));
     assert_eq!(outcomes(&mock.bench.path("runs")).len(), 1);
     assert_eq!(mock.calls(), Vec::<String>::new());
@@ -114,7 +114,7 @@ fn an_element_that_is_ended_or_cancelled_stops_and_does_not_come_back() {
     let output = plain(&mock.bench, &words).env("PATH", "/nowhere").output().unwrap();
     let told = stdout(&output);
     assert!(output.status.success(), "{}", stderr(&output));
-    assert!(told.contains("no scancel on PATH") && told.contains("end on their own"), "{told}");
+    assert!(told.contains("scancel is not on PATH") && told.contains("end on their own"), "{told}");
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
     assert_eq!(mock.calls(), Vec::<String>::new());

@@ -146,7 +146,7 @@ fn an_array_of_workers_does_each_run_once_with_the_records_of_a_local_sweep() {
     assert_eq!(wait_for_all(&bench, 60, 12), [1; 12]);
     let said = said(&bench);
     assert!(said.contains("card 0") && said.contains("card 1"), "{said}");
-    assert_eq!(said.matches("ends with code 0").count(), 2, "{said}");
+    assert_eq!(said.matches("ends with exit code 0").count(), 2, "{said}");
     assert_each_stage_computed_once(&bench.path(STORE));
     all_done(&bench, "local", &grid);
     assert_eq!(outcomes(&bench.path(STORE)), outcomes(&bench.path("local")));
@@ -180,9 +180,9 @@ fn an_element_at_its_time_limit_is_told_goes_back_into_the_queue_and_goes_on() {
     submit(&bench, &[&grid[..], &["--time", "00:01:00", "--stop-before", "25"]].concat());
     let attempts = wait_for_all(&bench, 240, 1);
     let said = said(&bench);
-    assert!(said.contains("Slurm says that the time is up: back into the queue"), "{said}");
-    assert!(said.contains("begins, for the 2. time"), "{said}");
-    assert_eq!(attempts[0] as usize, said.matches("begins").count(), "{said}");
+    assert!(said.contains("at the time limit: requeued"), "{said}");
+    assert!(said.contains("starts (attempt 2)"), "{said}");
+    assert_eq!(attempts[0] as usize, said.matches(": starts").count(), "{said}");
     assert!(logs(&bench.path(STORE)).contains("resuming after step"));
     assert_each_stage_computed_once(&bench.path(STORE));
     wait_for_equal_outcomes(&bench, locally);
@@ -204,7 +204,7 @@ fn an_element_that_somebody_puts_back_into_the_queue_goes_on_once() {
     assert_eq!(wait_for_all(&bench, 90, 1), [2]);
     let said = said(&bench);
     // By Slurm, and not once more by the element.
-    assert!(said.contains("begins, for the 2. time") && !said.contains("back into the queue"), "{said}");
+    assert!(said.contains("starts (attempt 2)") && !said.contains("requeued"), "{said}");
     assert!(logs(&bench.path(STORE)).contains("resuming after step"));
     assert_each_stage_computed_once(&bench.path(STORE));
     wait_for_equal_outcomes(&bench, locally);
@@ -234,7 +234,7 @@ fn a_cancelled_sweep_leaves_no_element_no_process_and_no_half_record() {
         wait_for(40, "an empty queue", || elements(&status(&bench)) == (0, 0));
         wait_for(10, "the end of all processes", || processes_of(&dir).is_empty());
         let said = said(&bench);
-        assert!(!said.contains("back into the queue"), "{said}");
+        assert!(!said.contains("requeued"), "{said}");
         assert_eq!(said.matches("the sweep was cancelled").count(), n, "{said}");
         assert_eq!(runs_that_are(&status(&bench), "pending"), 3);
         assert_eq!(outcomes(&dir).len(), 0);
@@ -268,7 +268,7 @@ fn a_node_that_dies_with_all_its_processes_and_comes_back_finishes_the_sweep() {
     });
     node("revive");
     assert_eq!(wait_for_all(&bench, 120, 2), [2, 2]);
-    assert!(said(&bench).contains("begins, for the 2. time"));
+    assert!(said(&bench).contains("starts (attempt 2)"));
     assert_eq!(logs(&dir).matches("resuming after step").count(), 2);
     assert_each_stage_computed_once(&dir);
     wait_for_equal_outcomes(&bench, start_locally(&bench, &[&grid[..], &["--jobs", "2"]].concat()));

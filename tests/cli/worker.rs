@@ -155,7 +155,7 @@ fn a_worker_of_no_sweep_and_a_wrong_time_are_refused() {
         let words: Vec<String> = ["worker"].iter().chain(words).map(|word| (*word).to_owned()).collect();
         refusal(&plain(&bench, &words).output().unwrap(), 2, &[wanted]);
     };
-    refused(&["nothing", "--store", "some"], "no sweep begins with nothing");
+    refused(&["nothing", "--store", "some"], "no sweep's name starts with nothing");
     refused(&["x", "--store", "elsewhere"], "has no sweep");
     let output = worker(&bench, "some", &id, &["--time-limit", "soon"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));

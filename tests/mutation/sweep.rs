@@ -8,10 +8,11 @@ use lottery::{
     sweep::{
         Options, Run, Sweep,
         estimate::estimate,
-        fate::{self, Fate},
         gc::collect,
-        local::{self, Counts, Watcher},
-        records, slurm,
+        local::{self, Counts, Observer},
+        records,
+        run_result::{self, RunResult},
+        slurm,
         state::State,
         status::overview,
     },
@@ -21,12 +22,12 @@ use std::{
     time::Instant,
 };
 
-/// Who watches a sweep that begins nothing.
-struct Nobody;
+/// Of a sweep that starts nothing.
+struct NoObserver;
 
-impl Watcher for Nobody {
-    fn begins(&mut self, _: Counts) {}
-    fn ended(&mut self, _: &Sweep, _: &Run, _: &Fate, _: Counts) {}
+impl Observer for NoObserver {
+    fn started(&mut self, _: Counts) {}
+    fn run_ended(&mut self, _: &Sweep, _: &Run, _: &RunResult, _: Counts) {}
     fn tick(&mut self, _: Counts) {}
     fn stop_wanted(&self) -> bool {
         true
@@ -63,14 +64,14 @@ pub fn use_sweeps(store: &Store, random: &mut Random) {
     }
     told(slurm::all(&sweep.dir));
     if random.chance(50)
-        && let Some(fates) = told(fate::standing(&sweep, store))
+        && let Some(results) = told(run_result::run_results(&sweep, store))
     {
-        if let Some(table) = told(cli::table(&sweep, &fates)) {
+        if let Some(table) = told(cli::table(&sweep, &results)) {
             shown(&table);
         }
-        told(cli::document(&sweep, store, &fates, None));
+        told(cli::document(&sweep, store, &results, None));
         let runs: Vec<(&Run, bool)> =
-            sweep.runs.iter().zip(&fates).map(|(run, fate)| (run, fate.summary.is_some())).collect();
+            sweep.runs.iter().zip(&results).map(|(run, result)| (run, result.summary.is_some())).collect();
         if let Some(all) = told(records::all(store)) {
             let all: Vec<_> = all.found.into_iter().map(|(_, summary)| summary).collect();
             told(estimate(&runs, &all, store, &mut Contents::new(&sweep.directory, store)));
@@ -88,7 +89,7 @@ pub fn use_sweeps(store: &Store, random: &mut Random) {
             keep: keep(random),
             tensorboard: None,
         };
-        told(local::execute(&sweep, store, &options, &mut Nobody));
+        told(local::execute(&sweep, store, &options, &mut NoObserver));
     }
 }
 
@@ -107,8 +108,8 @@ fn any_sweep_is_shown_or_refused_and_nothing_outside_is_touched() {
         (names, seeds)
     });
     let store = place.open().unwrap();
-    let fates = fate::standing(&Sweep::find("", &store).unwrap(), &store).unwrap();
-    assert!(fates.iter().all(|fate| fate.summary.is_some()), "what nobody changed is found");
+    let results = run_result::run_results(&Sweep::find("", &store).unwrap(), &store).unwrap();
+    assert!(results.iter().all(|result| result.summary.is_some()), "what nobody changed is found");
     harness::run("sweep", 60, |random| {
         place.reset();
         for (n, (names, seeds)) in kinds.iter_mut().enumerate() {

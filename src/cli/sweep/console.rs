@@ -6,8 +6,8 @@ use crate::{
     error::Result,
     sweep::{
         Run, Sweep,
-        fate::Fate,
-        local::{Counts, Watcher},
+        local::{Counts, Observer},
+        run_result::RunResult,
         state::Status,
     },
 };
@@ -42,8 +42,8 @@ impl SweepConsole {
     }
 }
 
-impl Watcher for SweepConsole {
-    fn begins(&mut self, counts: Counts) {
+impl Observer for SweepConsole {
+    fn started(&mut self, counts: Counts) {
         let Counts { done, failed, total, .. } = counts;
         if !self.quiet {
             to_stderr(&format!("sweep {}: {total} runs, {done} done, {failed} failed earlier", self.id));
@@ -62,12 +62,12 @@ impl Watcher for SweepConsole {
         self.bar.set_message(format!("{done} done, {failed} failed, {running} running{eta}"));
     }
 
-    fn ended(&mut self, sweep: &Sweep, run: &Run, fate: &Fate, counts: Counts) {
+    fn run_ended(&mut self, sweep: &Sweep, run: &Run, result: &RunResult, counts: Counts) {
         if self.quiet {
             return;
         }
-        let state = &fate.state;
-        let what = match (&fate.summary, &state.error) {
+        let state = &result.state;
+        let what = match (&result.summary, &state.error) {
             (Some(summary), _) => {
                 let [full, pruned, retrained] = summary.scores();
                 format!("{} {full:.4}, pruned {pruned:.4}, retrained {retrained:.4}", summary.metric)

@@ -78,7 +78,7 @@ impl ExecutionArgs {
             _ if !to_slurm => Ok(None),
             _ => Ok(Some(SubmitOptions {
                 jobs: self.jobs.map(|jobs| jobs as usize),
-                more: self.for_workers()?,
+                worker_args: self.for_workers()?,
                 dry_run: false,
                 retry: false,
                 json: self.json,

@@ -24,11 +24,11 @@ use crate::{
     prune::{Method, Mode},
     store::{Keep, Store},
     sweep::{
-        Grid, Options, Run, Sweep, estimate,
-        fate::{self, Fate},
-        grid,
-        local::{self, Watcher},
-        records, slurm,
+        Grid, Options, Run, Sweep, estimate, grid,
+        local::{self, Observer},
+        records,
+        run_result::{self, RunResult},
+        slurm,
         state::Status,
     },
     task::TaskId,
@@ -273,8 +273,8 @@ pub fn run(arguments: &SweepArgs) -> Result<()> {
 /// may see other files.
 fn warn_of_obstacles(sweep: &Sweep, store: &Store) -> Result<()> {
     let (mut preflight, mut obstacles) = (Preflight::default(), BTreeMap::<String, usize>::new());
-    for (run, fate) in sweep.runs.iter().zip(fate::standing(sweep, store)?) {
-        if fate.state.status != Status::Done
+    for (run, result) in sweep.runs.iter().zip(run_result::run_results(sweep, store)?) {
+        if result.state.status != Status::Done
             && let Err(why) = preflight.check(&run.config)
         {
             *obstacles.entry(why).or_default() += 1;
@@ -303,19 +303,19 @@ fn retry(arguments: &RetryArgs) -> Result<()> {
 
 fn execute(sweep: &Sweep, store: &Store, execution: &ExecutionArgs, options: &Options) -> Result<()> {
     sweep.save()?;
-    let (fates, stopped) = execute_runs(sweep, store, execution, options)?;
-    print(&if execution.json { document(sweep, store, &fates, None)? } else { table(sweep, &fates)? })?;
-    let (failed, pending) = (count(&fates, Status::Failed), count(&fates, Status::Pending));
+    let (results, stopped) = execute_runs(sweep, store, execution, options)?;
+    print(&if execution.json { document(sweep, store, &results, None)? } else { table(sweep, &results)? })?;
+    let (failed, pending) = (count(&results, Status::Failed), count(&results, Status::Pending));
     if stopped && pending > 0 {
-        return Err(Error::stopped(&format!("with {pending} of {} runs left", fates.len())));
+        return Err(Error::stopped(&format!("with {pending} of {} runs left", results.len())));
     }
     if failed > 0 {
-        return Err(some_failed(sweep, store, &fates));
+        return Err(some_failed(sweep, store, &results));
     }
     if pending > 0 {
         return Err(Error::stopped(&format!(
             "by other processes with {pending} of {} runs left",
-            fates.len()
+            results.len()
         )));
     }
     Ok(())
@@ -327,17 +327,17 @@ pub(super) fn execute_runs(
     store: &Store,
     execution: &ExecutionArgs,
     options: &Options,
-) -> Result<(Vec<Fate>, bool)> {
+) -> Result<(Vec<RunResult>, bool)> {
     let mut console = SweepConsole::new(sweep, execution.quiet, signals::stop_flag()?)?;
-    let fates = local::execute(sweep, store, options, &mut console)?;
+    let results = local::execute(sweep, store, options, &mut console)?;
     console.bar.finish_and_clear();
-    Ok((fates, console.stop_wanted()))
+    Ok((results, console.stop_wanted()))
 }
 
 fn dry_run(sweep: &Sweep, store: &Store, execution: &ExecutionArgs, options: &Options) -> Result<()> {
-    let fates = fate::standing(sweep, store)?;
-    let done = |fate: &Fate| fate.state.status == Status::Done;
-    let runs: Vec<(&Run, bool)> = sweep.runs.iter().zip(fates.iter().map(done)).collect();
+    let results = run_result::run_results(sweep, store)?;
+    let done = |result: &RunResult| result.state.status == Status::Done;
+    let runs: Vec<(&Run, bool)> = sweep.runs.iter().zip(results.iter().map(done)).collect();
     let records: Vec<_> = records::all(store)?.found.into_iter().map(|(_, summary)| summary).collect();
     let mut contents = Contents::new(&sweep.directory, store);
     let estimate = estimate::estimate(&runs, &records, store, &mut contents)?;
@@ -353,7 +353,7 @@ fn dry_run(sweep: &Sweep, store: &Store, execution: &ExecutionArgs, options: &Op
             "bytes": (estimate.without_size < left).then_some(bytes),
             "runs_without_size": estimate.without_size,
         });
-        return print(&document(sweep, store, &fates, Some(estimate))?);
+        return print(&document(sweep, store, &results, Some(estimate))?);
     }
     let but =
         |n: usize| if n > 0 { format!(", not counting {n} runs without an estimate") } else { String::new() };
@@ -372,5 +372,5 @@ fn dry_run(sweep: &Sweep, store: &Store, execution: &ExecutionArgs, options: &Op
         format!("at most {:.1} MB of weights{}", bytes as f64 / 1e6, but(estimate.without_size))
     };
     let counts = format!("{} runs, {} already done, {left} to go", runs.len(), runs.len() - left);
-    print(&format!("{}sweep {}: {counts}\ntime: {time}\ndisk: {disk}\n", table(sweep, &fates)?, sweep.id))
+    print(&format!("{}sweep {}: {counts}\ntime: {time}\ndisk: {disk}\n", table(sweep, &results)?, sweep.id))
 }

@@ -3,29 +3,29 @@
 use crate::{
     error::{Error, Result, excerpt, message, printable},
     store::Store,
-    sweep::{Run, Sweep, fate::Fate, state::Status},
+    sweep::{Run, Sweep, run_result::RunResult, state::Status},
 };
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use serde_json::{Value, json};
 
-pub fn count(fates: &[Fate], status: Status) -> usize {
-    fates.iter().filter(|fate| fate.state.status == status).count()
+pub fn count(results: &[RunResult], status: Status) -> usize {
+    results.iter().filter(|result| result.state.status == status).count()
 }
 
-pub fn some_failed(sweep: &Sweep, store: &Store, fates: &[Fate]) -> Error {
-    let pending = count(fates, Status::Pending);
+pub fn some_failed(sweep: &Sweep, store: &Store, results: &[RunResult]) -> Error {
+    let pending = count(results, Status::Pending);
     let rest = if pending > 0 { format!(" and {pending} were not finished") } else { String::new() };
     Error::SomeFailed(format!(
         "{} of {} runs failed{rest}; their logs are in {}. Fix the cause, then run: lottery sweep retry {} --store {}",
-        count(fates, Status::Failed),
-        fates.len(),
+        count(results, Status::Failed),
+        results.len(),
         sweep.dir.join("logs").display(),
         sweep.id,
         quoted(&store.dir().to_string_lossy())
     ))
 }
 
-pub fn table(sweep: &Sweep, fates: &[Fate]) -> Result<String> {
+pub fn table(sweep: &Sweep, results: &[RunResult]) -> Result<String> {
     let varying = sweep.varying()?;
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED);
@@ -33,14 +33,14 @@ pub fn table(sweep: &Sweep, fates: &[Fate]) -> Result<String> {
     let scores = ["status", "metric", "full", "pruned", "retrained"];
     table.set_header(names.clone().chain(scores));
     let mut failures = String::new();
-    for (run, fate) in sweep.runs.iter().zip(fates) {
+    for (run, result) in sweep.runs.iter().zip(results) {
         let settings = run.config.settings()?;
         let value = |key: &str| {
             settings.get(key).map(|value| excerpt(&plain(value)).into_owned()).unwrap_or_default()
         };
         let mut row: Vec<String> = names.clone().map(value).collect();
-        row.push(fate.state.status.to_string());
-        match &fate.summary {
+        row.push(result.state.status.to_string());
+        match &result.summary {
             Some(summary) => {
                 row.push(excerpt(&summary.metric).into_owned());
                 row.extend(summary.scores().map(|score| format!("{score:.4}")));
@@ -48,7 +48,7 @@ pub fn table(sweep: &Sweep, fates: &[Fate]) -> Result<String> {
             None => row.extend(std::iter::repeat_n(String::new(), 4)),
         }
         table.add_row(row);
-        if let (Status::Failed, Some(error)) = (fate.state.status, &fate.state.error) {
+        if let (Status::Failed, Some(error)) = (result.state.status, &result.state.error) {
             failures += &format!("failed: {}: {}\n", printable(&label(run, &varying)?), message(error));
         }
     }
@@ -57,12 +57,17 @@ pub fn table(sweep: &Sweep, fates: &[Fate]) -> Result<String> {
     Ok(format!("{table}\n{failures}"))
 }
 
-pub fn document(sweep: &Sweep, store: &Store, fates: &[Fate], estimate: Option<Value>) -> Result<String> {
-    let runs = sweep.runs.iter().zip(fates).map(|(run, fate)| {
-        let mut value = serde_json::to_value(&fate.state).unwrap_or_default();
+pub fn document(
+    sweep: &Sweep,
+    store: &Store,
+    results: &[RunResult],
+    estimate: Option<Value>,
+) -> Result<String> {
+    let runs = sweep.runs.iter().zip(results).map(|(run, result)| {
+        let mut value = serde_json::to_value(&result.state).unwrap_or_default();
         value["log"] = json!(sweep.log(run));
         value["config"] = json!(run.config);
-        let scores = fate.summary.as_ref().map(|summary| {
+        let scores = result.summary.as_ref().map(|summary| {
             let [full, pruned, retrained] = summary.scores();
             json!({ "metric": summary.metric, "full": full, "pruned": pruned, "retrained": retrained })
         });

@@ -2,9 +2,8 @@
 element=${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}
 say() { echo "$(date '+%F %T') element $element on ${SLURMD_NODENAME:-$HOSTNAME}: $*"; }
 
-# USR1: the time is nearly up. TERM: Slurm or `lottery sweep cancel` ends the element, and whether it comes back is not
-# for this script to say. The worker is a child in the background because bash handles no signal before a child in the
-# foreground has ended.
+# USR1: the time limit is near. TERM: Slurm or `lottery sweep cancel` ends the element; then this script does not requeue
+# it. The worker runs in the background because bash handles a signal only after a foreground child has ended.
 stop= worker= status=4 devices=()
 trap 'stop=${stop:-time}; [ -z "$worker" ] || kill -USR1 "$worker" 2> /dev/null' USR1
 trap 'stop=ended; [ -z "$worker" ] || kill -TERM "$worker" 2> /dev/null' TERM INT
@@ -13,17 +12,17 @@ if [ -e "$cancelled" ]; then
     say "the sweep was cancelled"
     exit 0
 fi
-say "begins${SLURM_RESTART_COUNT:+, for the $((SLURM_RESTART_COUNT + 1)). time}"
+say "starts${SLURM_RESTART_COUNT:+ (attempt $((SLURM_RESTART_COUNT + 1)))}"
 
 # SETUP
 set +eu
 if [ -n "$gpus" ] && [ "${CUDA_VISIBLE_DEVICES:-NoDevFiles}" = NoDevFiles ]; then
-    say "error: GPUs were asked for ($gpus), and Slurm names none in CUDA_VISIBLE_DEVICES. The likely cause is this" \
-        "node's gres.conf: its lines Name=gpu need File=/dev/nvidia..., and slurm.conf GresTypes=gpu." >&2
+    say "error: GPUs were requested ($gpus), but Slurm lists none in CUDA_VISIBLE_DEVICES. The likely cause is this" \
+        "node's gres.conf: its lines Name=gpu need File=/dev/nvidia..., and slurm.conf needs GresTypes=gpu." >&2
     exit 2
 fi
 
-arguments=(worker "$sweep" --store "$store" "${more[@]}")
+arguments=(worker "$sweep" --store "$store" "${worker_args[@]}")
 if [ -n "$gpus" ]; then
     arguments+=(--gpus "$CUDA_VISIBLE_DEVICES")
     IFS=, read -ra devices <<< "$CUDA_VISIBLE_DEVICES"
@@ -32,7 +31,7 @@ jobs=${jobs:-${#devices[@]}}
 jobs=$((jobs > 1 ? jobs : 1))
 cpus=${SLURM_CPUS_PER_TASK:-${SLURM_CPUS_ON_NODE:-1}}
 arguments+=(--jobs "$jobs" --threads "$((cpus > jobs ? cpus / jobs : 1))")
-# Until the end of this element, less what stopping takes. Not every Slurm tells the end.
+# The time until the end of this element, minus what stopping takes. Not every version of Slurm gives the end.
 left=
 if [ -n "${SLURM_JOB_END_TIME:-}" ]; then
     left=$((SLURM_JOB_END_TIME - $(date +%s) - stop_before))
@@ -46,12 +45,12 @@ fi
 if [ -z "$stop" ]; then
     "$program" "${arguments[@]}" < /dev/null &
     worker=$!
-    # A signal of just before that line.
+    # A signal may have come just before the worker started.
     case $stop in
         time) kill -USR1 "$worker" 2> /dev/null ;;
         ended) kill -TERM "$worker" 2> /dev/null ;;
     esac
-    # Whoever cancels where there is no scancel leaves a file.
+    # Without scancel, a cancellation only creates this file.
     (
         trap 'kill "$nap" 2> /dev/null; exit' TERM
         until [ -e "$cancelled" ]; do
@@ -72,14 +71,14 @@ if [ -z "$stop" ]; then
     kill "$watcher" 2> /dev/null
 fi
 
-# 138: the signal came before the worker listened.
+# 138: the signal came before the worker's handler was installed.
 if [ "$status" = 138 ] && [ "$stop" = time ]; then
     status=4
 fi
 if [ "$status" = 4 ] && [ "$stop" != ended ] && [ ! -e "$cancelled" ]; then
-    say "work is left${stop:+, and Slurm says that the time is up}: back into the queue"
+    say "work is left${stop:+ at the time limit}: requeued"
     scontrol requeue "$element" ||
-        say "error: Slurm does not take it back; submit the sweep again to go on" >&2
+        say "error: Slurm refuses to requeue it; submit the sweep again to continue" >&2
 fi
-say "ends with code $status"
+say "ends with exit code $status"
 exit "$status"

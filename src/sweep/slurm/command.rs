@@ -1,4 +1,4 @@
-//! Slurm's commands, called.
+//! Calls Slurm's commands.
 
 use std::{
     env,
@@ -9,10 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-const PAUSE: Duration = Duration::from_millis(5);
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// What Slurm's commands read as options that nobody typed, or what they set in a job: a submission from within one would
-/// inherit its CPUs, memory and end, and squeue would answer in another format, or of other jobs.
+/// Prefixes of variables that Slurm's commands read as options, or set in a job. A submission from within a job would
+/// inherit its CPUs, memory and end time, and squeue would use another format or show other jobs.
 const OPTIONS: &[&str] = &[
     "SBATCH_",
     "SLURM_",
@@ -25,38 +25,38 @@ const OPTIONS: &[&str] = &[
     "SACCT_",
     "SINFO_",
 ];
-/// Where the controller is, and who asks.
+/// Exceptions: where the controller is, and authentication.
 const KEPT: &[&str] = &["SLURM_CONF", "SLURM_JWT"];
 
-/// Whether Slurm's commands, and the jobs that they submit, are not to see this variable of the caller.
+/// Whether this variable is hidden from Slurm's commands and from the jobs that they submit.
 fn is_option(name: &str) -> bool {
-    OPTIONS.iter().any(|begins| name.starts_with(begins)) && !KEPT.contains(&name)
+    OPTIONS.iter().any(|prefix| name.starts_with(prefix)) && !KEPT.contains(&name)
 }
 
-/// The variables of the caller by which sbatch would have been told options, for people who rely on them.
+/// The variables in the environment that would give sbatch options but are ignored.
 pub fn unused_options() -> Vec<String> {
     let names = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    let told = |name: &String| name.starts_with("SBATCH_") || name == "SLURM_CLUSTERS";
-    let mut names: Vec<String> = names.filter(told).collect();
+    let is_given = |name: &String| name.starts_with("SBATCH_") || name == "SLURM_CLUSTERS";
+    let mut names: Vec<String> = names.filter(is_given).collect();
     names.sort();
     names
 }
 
-/// Why a command gave no answer.
+/// Why a command failed.
 #[derive(Debug)]
 pub enum Failure {
     /// It is not on `PATH`.
-    Missing,
-    /// What it said on its way out.
-    Said(String),
-    Silent(Duration),
+    NotFound,
+    /// Its error message.
+    Message(String),
+    TimedOut(Duration),
 }
 
-/// What it prints; asked for no longer than `patience`.
-pub fn call(program: &str, arguments: &[&str], patience: Duration) -> Result<String, Failure> {
-    let said = |error: io::Error| Failure::Said(format!("cannot start {program}: {error}"));
-    // Files rather than pipes: a long answer needs nobody who reads it meanwhile.
-    let (mut out, mut err) = (tempfile::tempfile().map_err(said)?, tempfile::tempfile().map_err(said)?);
+/// Runs the command and returns its stdout; kills it after `timeout`.
+pub fn call(program: &str, arguments: &[&str], timeout: Duration) -> Result<String, Failure> {
+    let failed = |error: io::Error| Failure::Message(format!("cannot start {program}: {error}"));
+    // Files rather than pipes: nothing has to read a long output while the command runs.
+    let (mut out, mut err) = (tempfile::tempfile().map_err(failed)?, tempfile::tempfile().map_err(failed)?);
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null());
     for (name, _) in env::vars_os() {
@@ -64,36 +64,36 @@ pub fn call(program: &str, arguments: &[&str], patience: Duration) -> Result<Str
             command.env_remove(name);
         }
     }
-    command.stdout(out.try_clone().map_err(said)?).stderr(err.try_clone().map_err(said)?);
+    command.stdout(out.try_clone().map_err(failed)?).stderr(err.try_clone().map_err(failed)?);
     let mut child = command.spawn().map_err(|error| match error.kind() {
-        ErrorKind::NotFound => Failure::Missing,
-        _ => said(error),
+        ErrorKind::NotFound => Failure::NotFound,
+        _ => failed(error),
     })?;
-    let began = Instant::now();
+    let started = Instant::now();
     let status = loop {
-        match child.try_wait().map_err(said)? {
+        match child.try_wait().map_err(failed)? {
             Some(status) => break status,
-            None if began.elapsed() > patience => {
-                // It may have ended by itself by now.
+            None if started.elapsed() > timeout => {
+                // An error means that it has just ended.
                 let _ = child.kill();
                 let _ = child.wait();
-                return Err(Failure::Silent(patience));
+                return Err(Failure::TimedOut(timeout));
             }
-            None => thread::sleep(PAUSE),
+            None => thread::sleep(POLL_INTERVAL),
         }
     };
-    let out = text(&mut out).map_err(said)?;
+    let out = text(&mut out).map_err(failed)?;
     if status.success() {
         return Ok(out);
     }
-    let words = text(&mut err).map_err(said)?;
-    let begins = format!("{program}: ");
-    let lines: Vec<&str> = words
+    let stderr = text(&mut err).map_err(failed)?;
+    let prefix = format!("{program}: ");
+    let lines: Vec<&str> = stderr
         .lines()
-        .map(|line| line.trim_start_matches(&begins).trim_start_matches("error: ").trim())
+        .map(|line| line.trim_start_matches(&prefix).trim_start_matches("error: ").trim())
         .filter(|line| !line.is_empty())
         .collect();
-    Err(Failure::Said(if lines.is_empty() { format!("it ended with {status}") } else { lines.join("; ") }))
+    Err(Failure::Message(if lines.is_empty() { format!("it ended with {status}") } else { lines.join("; ") }))
 }
 
 fn text(file: &mut File) -> io::Result<String> {
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn options_of_the_caller_are_kept_from_slurm_and_the_way_to_its_controller_is_not() {
+    fn options_in_the_environment_are_hidden_and_the_way_to_the_controller_is_not() {
         for name in
             ["SBATCH_PARTITION", "SLURM_JOB_END_TIME", "SLURM_CPUS_PER_TASK", "SQUEUE_STATES", "SRUN_DEBUG"]
         {

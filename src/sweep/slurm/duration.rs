@@ -1,15 +1,15 @@
-//! Slurm's spelling of time limits.
+//! Slurm's format of time limits.
 
 use crate::error::{Error, Result};
 
-/// `M`, `M:S`, `H:M:S`, `D-H`, `D-H:M` or `D-H:M:S` in seconds; `None` where it means no limit.
+/// `M`, `M:S`, `H:M:S`, `D-H`, `D-H:M` or `D-H:M:S` in seconds; `None` for no limit.
 pub fn seconds(text: &str) -> Result<Option<u64>> {
     if ["unlimited", "infinite", "-1"].contains(&text.to_lowercase().as_str()) {
         return Ok(None);
     }
     let wrong = || {
         Error::usage(format!(
-            "time = {text:?} is no time limit of Slurm's. Write minutes, HH:MM:SS or D-HH:MM:SS, for example 4:00:00."
+            "time = {text:?} is not a time limit that Slurm understands. Write minutes, HH:MM:SS or D-HH:MM:SS, for example 4:00:00."
         ))
     };
     let (days, rest) = match text.split_once('-') {
@@ -26,11 +26,11 @@ pub fn seconds(text: &str) -> Result<Option<u64>> {
         _ => return Err(wrong()),
     };
     let whole = ((days.unwrap_or(0) * 24 + hours) * 60 + minutes) * 60 + seconds;
-    // Slurm takes 0 for no limit, too.
+    // To Slurm, 0 means no limit too.
     Ok((whole > 0).then_some(whole))
 }
 
-/// So many digits as cannot overflow.
+/// A number of at most 9 digits, so that the sums above cannot overflow.
 fn number(text: &str) -> Option<u64> {
     let digits = !text.is_empty() && text.len() < 10 && text.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| text.parse().ok())?
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_spelling_that_slurm_takes_is_understood() {
+    fn every_format_of_slurm_is_understood() {
         for (text, expected) in [
             ("1", Some(60)),
             ("90:30", Some(5430)),

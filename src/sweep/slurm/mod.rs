@@ -1,13 +1,13 @@
 //! A sweep on a Slurm cluster: job arrays whose elements are workers.
 //!
 //! ```text
-//! <sweep>/slurm/<n>/submission.json     what was submitted: job ids, elements, options
+//! <sweep>/slurm/<n>/submission.json     the submission: job ids, elements, options
 //! <sweep>/slurm/<n>/array-<m>.sh        the script of an array
-//! <sweep>/slurm/<n>/logs/<job>_<m>.log  what an element said
-//! <sweep>/slurm/<n>/cancelled           there once it was cancelled
+//! <sweep>/slurm/<n>/logs/<job>_<m>.log  the output of an element
+//! <sweep>/slurm/<n>/cancelled           present once it was cancelled
 //! ```
 //!
-//! How the runs stand is in the sweep's own files: Slurm's are asked for what is still queued, and nothing depends on
+//! The state of the runs is in the sweep's own files. Slurm is only asked for what is still queued, and nothing depends on
 //! the answer.
 
 mod command;
@@ -19,7 +19,7 @@ mod submission;
 
 pub use command::unused_options;
 pub use options::Options;
-pub use queue::{Queue, Standing};
+pub use queue::{Queue, QueueCounts};
 pub use submission::{Array, Submission, all};
 
 use super::Sweep;
@@ -31,44 +31,47 @@ use command::{Failure, call};
 use script::Script;
 use std::{path::PathBuf, time::Duration};
 
-/// Slurm's default, for where it cannot be asked.
+/// Slurm's default, used if it cannot be asked.
 const MAX_ARRAY_SIZE: usize = 1001;
-/// Of commands that change something; Slurm's own are shorter.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// The timeout of commands that change something. Slurm's own timeouts are shorter.
+const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// What is to be submitted.
+/// A submission before it is made.
 #[derive(Debug)]
 pub struct Plan<'a> {
     pub sweep: &'a Sweep,
     pub store: &'a Store,
     pub options: Options,
-    /// Processes of each worker; without a number one, or one for each of its GPUs.
+    /// Processes of each worker; by default one, or one for each of its GPUs.
     pub jobs: Option<usize>,
-    /// Further arguments of each worker.
-    more: Vec<String>,
-    /// The elements of each array, and how many of them may run at a time.
+    /// Additional arguments for each worker.
+    worker_args: Vec<String>,
+    /// The elements of each array, and how many of them may run at the same time.
     pub arrays: Vec<(usize, Option<usize>)>,
     program: PathBuf,
 }
 
-/// What became of an array that was to be cancelled.
+/// The outcome of cancelling an array.
 #[derive(Debug)]
 pub struct Cancelled {
     pub array: Array,
-    /// In the queue when it was looked at; nobody knows without squeue.
-    pub standing: Option<Standing>,
-    /// Why Slurm did not end it: its elements end by themselves.
-    pub refusal: Option<String>,
+    /// Its elements in the queue before; `None` if squeue does not answer.
+    pub counts: Option<QueueCounts>,
+    /// Why scancel failed, if it did; then the elements end on their own.
+    pub failure: Option<String>,
 }
 
 impl<'a> Plan<'a> {
-    /// For so many runs. Usage errors: options that cannot be carried out.
+    /// A submission for this number of pending runs.
+    ///
+    /// # Errors
+    /// Usage: options that are invalid or that this cluster does not allow.
     pub fn new(
         sweep: &'a Sweep,
         store: &'a Store,
         options: Options,
         jobs: Option<usize>,
-        more: Vec<String>,
+        worker_args: Vec<String>,
         runs: usize,
     ) -> Result<Self> {
         options.check("")?;
@@ -77,14 +80,14 @@ impl<'a> Plan<'a> {
         let arrays = arrays(elements, max_array_size()?, options.throttle)?;
         let program =
             std::env::current_exe().map_err(|e| Error::internal(format!("which program is this? {e}")))?;
-        Ok(Self { sweep, store, options, jobs, more, arrays, program })
+        Ok(Self { sweep, store, options, jobs, worker_args, arrays, program })
     }
 
     pub fn elements(&self) -> usize {
         self.arrays.iter().map(|(elements, _)| elements).sum()
     }
 
-    /// The scripts as [`submit`](Self::submit) would write them now.
+    /// The scripts that [`submit`](Self::submit) would write.
     pub fn scripts(&self) -> Result<Vec<String>> {
         let folder = submission::folder(&self.sweep.dir, submission::next(&self.sweep.dir)?);
         self.texts(&folder)
@@ -98,27 +101,30 @@ impl<'a> Plan<'a> {
             program: &self.program,
             folder,
             jobs: self.jobs,
-            more: &self.more,
+            worker_args: &self.worker_args,
             options: &self.options,
         };
         self.arrays.iter().map(|(elements, throttle)| script.text(*elements, *throttle)).collect()
     }
 
-    /// Writes the scripts and hands them to sbatch. What sbatch refuses is a usage error with its words.
+    /// Writes the scripts and submits them with sbatch.
+    ///
+    /// # Errors
+    /// Usage: sbatch refuses, with its message.
     pub fn submit(&self) -> Result<Submission> {
         self.sweep.save()?;
-        let mut submission = Submission::begin(&self.sweep.dir, self.jobs, self.options.clone())?;
+        let mut submission = Submission::create(&self.sweep.dir, self.jobs, self.options.clone())?;
         for (n, text) in self.texts(&submission.folder)?.iter().enumerate() {
             let script = submission.folder.join(format!("array-{}.sh", n + 1));
             atomic_write(&script, text.as_bytes())?;
             let path = script.to_string_lossy();
-            let answer = match call("sbatch", &["--parsable", &path], PATIENCE) {
+            let answer = match call("sbatch", &["--parsable", &path], TIMEOUT) {
                 Ok(answer) => answer,
-                Err(failure) => return Err(refused(submission, &failure)),
+                Err(failure) => return Err(sbatch_failed(submission, &failure)),
             };
             let Some((job, cluster)) = job(&answer) else {
-                let failure = Failure::Said(format!("it answered {:?}, which is no job id", answer.trim()));
-                return Err(refused(submission, &failure));
+                let failure = Failure::Message(format!("its output {:?} is not a job id", answer.trim()));
+                return Err(sbatch_failed(submission, &failure));
             };
             submission.arrays.push(Array { job, cluster, elements: self.arrays[n].0, script });
             submission.save()?;
@@ -127,48 +133,50 @@ impl<'a> Plan<'a> {
     }
 }
 
-fn refused(submission: Submission, failure: &Failure) -> Error {
-    let taken = match submission.elements() {
+fn sbatch_failed(submission: Submission, failure: &Failure) -> Error {
+    let submitted = match submission.elements() {
         0 => {
-            submission.forget();
+            submission.discard();
             "Nothing was submitted.".to_owned()
         }
-        elements => format!("{elements} elements had been submitted by then; they go on."),
+        elements => format!("{elements} elements had been submitted by then and continue."),
     };
     Error::usage(match failure {
-        Failure::Missing => format!(
-            "there is no sbatch on PATH. {taken} Submit from a machine that has Slurm's commands, or leave \
-             --executor slurm out to run here; --dry-run prints the script."
+        Failure::NotFound => format!(
+            "sbatch is not on PATH. {submitted} Submit from a machine that has Slurm's commands, or drop --executor slurm to \
+             run here; --dry-run prints the script."
         ),
-        Failure::Said(words) => format!("sbatch refuses: {words}. {taken} --dry-run prints the script."),
-        Failure::Silent(patience) => format!(
-            "sbatch has not answered for {} s. {taken} See what squeue says, and try again.",
-            patience.as_secs()
+        Failure::Message(message) => {
+            format!("sbatch refuses: {message}. {submitted} --dry-run prints the script.")
+        }
+        Failure::TimedOut(timeout) => format!(
+            "sbatch did not answer within {} s. {submitted} Check the queue with squeue, then try again.",
+            timeout.as_secs()
         ),
     })
 }
 
-/// `123` or `123;cluster`, after whatever a site's plugins say.
+/// Parses `123` or `123;cluster`, after any output of a site's plugins.
 fn job(answer: &str) -> Option<(u64, Option<String>)> {
     let line = answer.lines().map(str::trim).rfind(|line| !line.is_empty())?;
     let (job, cluster) = line.split_once(';').map_or((line, None), |(job, name)| (job, Some(name)));
     Some((job.parse().ok()?, cluster.filter(|name| !name.is_empty()).map(str::to_owned)))
 }
 
-/// The largest number of elements of one array here.
+/// The maximum number of elements of an array on this cluster.
 fn max_array_size() -> Result<usize> {
-    let config = call("scontrol", &["show", "config"], PATIENCE).unwrap_or_default();
+    let config = call("scontrol", &["show", "config"], TIMEOUT).unwrap_or_default();
     let line = config.lines().find_map(|line| line.trim().strip_prefix("MaxArraySize"));
     let size = line.and_then(|rest| rest.trim_start().strip_prefix('=')?.trim().parse().ok());
     match size {
         Some(0) => Err(Error::usage(
-            "this Slurm takes no job arrays (MaxArraySize is 0). Submit jobs of your own that call `lottery worker`.",
+            "this cluster does not allow job arrays (MaxArraySize is 0). Submit jobs of your own that call `lottery worker`.",
         )),
         size => Ok(size.unwrap_or(MAX_ARRAY_SIZE)),
     }
 }
 
-/// So many elements in as few arrays as possible, which share the throttle.
+/// Divides the elements, and the throttle, among as few arrays as possible.
 fn arrays(elements: usize, most: usize, throttle: Option<usize>) -> Result<Vec<(usize, Option<usize>)>> {
     let count = elements.div_ceil(most);
     if let Some(throttle) = throttle
@@ -176,49 +184,49 @@ fn arrays(elements: usize, most: usize, throttle: Option<usize>) -> Result<Vec<(
     {
         return Err(Error::usage(format!(
             "throttle = {throttle} cannot be shared by the {count} arrays of at most {most} elements (MaxArraySize) \
-             that {elements} workers need. Give fewer --workers: one does as many runs as its time allows."
+             that {elements} workers need. Give fewer --workers: each executes as many runs as its time allows."
         )));
     }
     let share = |whole: usize, n: usize| whole / count + usize::from(n < whole % count);
     Ok((0..count).map(|n| (share(elements, n), throttle.map(|throttle| share(throttle, n)))).collect())
 }
 
-/// What of this sweep Slurm has. A sweep that was never submitted has nothing; a failure where nobody answers.
-pub fn standing(submissions: &[Submission]) -> std::result::Result<Standing, String> {
+/// The elements of these submissions in Slurm's queue. The error says why it cannot be asked.
+pub fn queue_counts(submissions: &[Submission]) -> std::result::Result<QueueCounts, String> {
     let arrays = || submissions.iter().flat_map(|submission| &submission.arrays);
     if arrays().next().is_none() {
-        return Ok(Standing::default());
+        return Ok(QueueCounts::default());
     }
-    Queue::of(arrays()).map(|queue| queue.standing(arrays())).map_err(|failure| words("squeue", &failure))
+    Queue::of(arrays()).map(|queue| queue.counts(arrays())).map_err(|failure| describe("squeue", &failure))
 }
 
-/// Ends what is queued or running, here through Slurm, and where Slurm cannot be reached by a file in the store that
-/// the elements look at.
+/// Cancels what is queued or running: through Slurm, and where that cannot be reached, by a file in the store that the
+/// elements check.
 pub fn cancel(submissions: &[Submission]) -> Result<Vec<Cancelled>> {
-    // The files first: an element that is stopped must not go back into the queue.
+    // The files come first, so that a stopped element does not requeue itself.
     submissions.iter().try_for_each(Submission::cancel)?;
     let arrays = || submissions.iter().flat_map(|submission| &submission.arrays);
     let queue = if arrays().next().is_some() { Queue::of(arrays()).ok() } else { None };
     let mut cancelled = Vec::new();
     for array in arrays() {
-        let standing = queue.as_ref().map(|queue| queue.standing([array]));
-        if standing.is_some_and(|standing| standing.queued + standing.running == 0) {
+        let counts = queue.as_ref().map(|queue| queue.counts([array]));
+        if counts.is_some_and(|counts| counts.queued + counts.running == 0) {
             continue;
         }
         let job = array.job.to_string();
         let mut arguments = vec![job.as_str()];
         arguments.extend(array.cluster.iter().flat_map(|cluster| ["--clusters", cluster.as_str()]));
-        let refusal = call("scancel", &arguments, PATIENCE).err().map(|failure| words("scancel", &failure));
-        cancelled.push(Cancelled { array: array.clone(), standing, refusal });
+        let failure = call("scancel", &arguments, TIMEOUT).err().map(|failure| describe("scancel", &failure));
+        cancelled.push(Cancelled { array: array.clone(), counts, failure });
     }
     Ok(cancelled)
 }
 
-fn words(program: &str, failure: &Failure) -> String {
+fn describe(program: &str, failure: &Failure) -> String {
     match failure {
-        Failure::Missing => format!("there is no {program} on PATH"),
-        Failure::Said(words) => format!("{program} refuses: {words}"),
-        Failure::Silent(patience) => format!("{program} has not answered for {} s", patience.as_secs()),
+        Failure::NotFound => format!("{program} is not on PATH"),
+        Failure::Message(message) => format!("{program} refuses: {message}"),
+        Failure::TimedOut(timeout) => format!("{program} did not answer within {} s", timeout.as_secs()),
     }
 }
 

@@ -1,11 +1,11 @@
-//! What Slurm is asked for: from flags, from `[slurm]` of a sweep's file, or as it was for the submission before.
+//! The options of a submission: from flags, from `[slurm]` in a sweep's file, or from the previous submission.
 
 use super::duration;
 use crate::error::{Error, Result, excerpt, nearest};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-/// Seconds before the end of an element at which its worker is told, where the time limit leaves them.
+/// The default number of seconds before the time limit at which a worker is told to stop.
 const STOP_BEFORE: u64 = 120;
 
 const KEYS: &[(&str, &str)] = &[
@@ -13,10 +13,10 @@ const KEYS: &[(&str, &str)] = &[
     ("partition", TEXT),
     ("account", TEXT),
     ("qos", TEXT),
-    ("time", "a text such as \"4:00:00\""),
+    ("time", "a string such as \"4:00:00\""),
     ("cpus", NUMBER),
-    ("mem", "a text such as \"16G\""),
-    ("gres", "a text such as \"gpu:a100:1\""),
+    ("mem", "a string such as \"16G\""),
+    ("gres", "a string such as \"gpu:a100:1\""),
     ("gpus_per_task", NUMBER),
     ("constraint", TEXT),
     ("throttle", NUMBER),
@@ -25,21 +25,21 @@ const KEYS: &[(&str, &str)] = &[
     ("setup", TEXTS),
 ];
 const NUMBER: &str = "a whole number, at least 1";
-const TEXT: &str = "a text in quotes";
-const TEXTS: &str = "a list of texts, such as [\"…\", \"…\"]";
+const TEXT: &str = "a string in quotes";
+const TEXTS: &str = "a list of strings, such as [\"…\", \"…\"]";
 
-/// The options of sbatch that are not for [`Options::sbatch_args`]: the submission relies on them.
+/// The options of sbatch that [`Options::sbatch_args`] may not contain, because the submission sets or relies on them.
 const OWN: &[&str] = &["--array", "-a", "--parsable", "--wrap", "--signal", "--test-only", "--wait", "-W"];
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Options {
-    /// Array elements, each a worker; never more than runs.
+    /// Array elements, each a worker; at most one per pending run.
     pub workers: Option<usize>,
     pub partition: Option<String>,
     pub account: Option<String>,
     pub qos: Option<String>,
-    /// In sbatch's spelling.
+    /// In sbatch's format.
     pub time: Option<String>,
     /// CPUs of an element.
     pub cpus: Option<usize>,
@@ -48,30 +48,30 @@ pub struct Options {
     /// GPUs of an element.
     pub gpus_per_task: Option<usize>,
     pub constraint: Option<String>,
-    /// Elements that run at a time.
+    /// Elements that may run at the same time.
     pub throttle: Option<usize>,
-    /// Seconds.
+    /// Seconds before the time limit at which a worker is told to stop.
     pub stop_before: Option<u64>,
-    /// Further arguments of sbatch, one each.
+    /// Additional arguments for sbatch.
     pub sbatch_args: Vec<String>,
-    /// Lines of the script before the worker begins.
+    /// Lines of the script before the worker starts.
     pub setup: Vec<String>,
 }
 
 impl Options {
-    /// The table `[slurm]` of `origin`.
+    /// Reads the table `[slurm]` of `origin`.
     pub fn of_table(table: &Table, origin: &str) -> Result<Self> {
         let names = || KEYS.iter().map(|(name, _)| *name);
         if let Some(key) = table.keys().find(|key| names().all(|name| name != key.as_str())) {
             let meant = nearest(key, names());
             let meant = meant.map_or_else(
-                || format!(" There are {}.", names().collect::<Vec<_>>().join(", ")),
+                || format!(" Known keys: {}.", names().collect::<Vec<_>>().join(", ")),
                 |meant| format!(" Did you mean slurm.{meant}?"),
             );
             let key = excerpt(key);
             return Err(Error::usage(format!("unknown key slurm.{key} ({origin}).{meant}")));
         }
-        // Each by itself, so that the error knows which one does not fit.
+        // One key at a time, so that the error can name it.
         for (name, expected) in KEYS {
             let Some(value) = table.get(*name) else { continue };
             let alone = Table::from_iter([((*name).to_owned(), value.clone())]);
@@ -81,16 +81,17 @@ impl Options {
                 return Err(Error::usage(format!("slurm.{name} = {value} ({origin}): expected {expected}.")));
             }
         }
-        let fit = |error: toml::de::Error| Error::usage(format!("[slurm] ({origin}): {}.", error.message()));
-        let options: Self = table.clone().try_into().map_err(fit)?;
+        let invalid =
+            |error: toml::de::Error| Error::usage(format!("[slurm] ({origin}): {}.", error.message()));
+        let options: Self = table.clone().try_into().map_err(invalid)?;
         options.check(&format!(" ([slurm] of {origin})"))?;
         Ok(options)
     }
 
-    /// These, and those of `below` where there are none.
+    /// These options, completed by those of `below`.
     pub fn over(self, below: Self) -> Self {
         let list = |own: Vec<String>, other| if own.is_empty() { other } else { own };
-        // What a flag says of GPUs stands for both ways of asking for them.
+        // A flag for GPUs replaces both ways of requesting them.
         let (gres, gpus_per_task) = match (&self.gres, self.gpus_per_task) {
             (Some(gres), None) if names_gpu(gres) => (self.gres, None),
             (None, Some(_)) => (below.gres.filter(|gres| !names_gpu(gres)), self.gpus_per_task),
@@ -114,7 +115,10 @@ impl Options {
         }
     }
 
-    /// Usage errors name the option; `origin` follows its name.
+    /// Refuses invalid values.
+    ///
+    /// # Errors
+    /// Usage: names the option, followed by `origin`.
     pub fn check(&self, origin: &str) -> Result<()> {
         let refused = |what: String| Err(Error::usage(what));
         for (name, number) in [
@@ -124,13 +128,13 @@ impl Options {
             ("throttle", self.throttle),
         ] {
             if number == Some(0) {
-                return refused(format!("{name}{origin} is 0. Give one or more, or leave it out."));
+                return refused(format!("{name}{origin} is 0. Give at least 1, or drop it."));
             }
         }
         for (name, text) in self.texts() {
             if text.is_empty() || text.chars().any(char::is_control) {
                 return refused(format!(
-                    "{name} = {text:?}{origin} is no value for sbatch. Write it on one line."
+                    "{name} = {text:?}{origin} is not a value for sbatch. Write it on one line."
                 ));
             }
         }
@@ -138,13 +142,13 @@ impl Options {
             let name = argument.split('=').next().unwrap_or_default();
             if !argument.starts_with('-') || argument.chars().any(char::is_control) {
                 return refused(format!(
-                    "{argument:?}{origin} is no argument of sbatch. Write each as one word that begins with -, such \
-                     as --mail-type=END."
+                    "{argument:?}{origin} is not an argument of sbatch. Write each as one word that starts with -, \
+                     such as --mail-type=END."
                 ));
             }
             if OWN.contains(&name) {
                 return refused(format!(
-                    "{argument}{origin} cannot be given to sbatch: lottery sets or relies on {name} itself. Take it out."
+                    "{argument}{origin} cannot be given to sbatch: lottery sets or relies on {name} itself. Remove it."
                 ));
             }
         }
@@ -152,14 +156,14 @@ impl Options {
             && names_gpu(gres)
         {
             return refused(format!(
-                "gpus_per_task = {gpus} and gres = {gres:?}{origin} both ask for GPUs. Take one out."
+                "gpus_per_task = {gpus} and gres = {gres:?}{origin} both request GPUs. Remove one."
             ));
         }
         if let Some(limit) = self.seconds()?
             && self.stop_before() >= limit
         {
             return refused(format!(
-                "stop_before = {}{origin} leaves nothing of time = {}. Give less.",
+                "stop_before = {}{origin} leaves nothing of time = {}. Give a smaller value.",
                 self.stop_before(),
                 self.time.as_deref().unwrap_or_default()
             ));
@@ -167,18 +171,19 @@ impl Options {
         Ok(())
     }
 
-    /// The time limit, where there is one.
+    /// The time limit in seconds, if there is one.
     pub fn seconds(&self) -> Result<Option<u64>> {
         self.time.as_deref().map_or(Ok(None), duration::seconds)
     }
 
+    /// Seconds before the time limit at which a worker is told to stop.
     pub fn stop_before(&self) -> u64 {
         let limit = self.seconds().ok().flatten();
         let usual = limit.map_or(STOP_BEFORE, |limit| STOP_BEFORE.min(limit / 4));
         self.stop_before.unwrap_or(usual)
     }
 
-    /// How GPUs were asked for.
+    /// The option that requests GPUs, if there is one.
     pub fn gpu_request(&self) -> Option<String> {
         let gres = || self.gres.as_ref().filter(|gres| names_gpu(gres)).map(|gres| format!("--gres={gres}"));
         self.gpus_per_task.map(|gpus| format!("--gpus-per-task={gpus}")).or_else(gres)
@@ -198,7 +203,7 @@ impl Options {
         .filter_map(|(name, text)| Some((name, text.as_ref()?)))
     }
 
-    /// The options of sbatch that these are, each with its value.
+    /// The names and values of sbatch's own options.
     pub fn directives(&self) -> Vec<(&'static str, String)> {
         let number = |number: Option<usize>| number.map(|number| number.to_string());
         [
@@ -231,10 +236,10 @@ mod tests {
     }
 
     #[test]
-    fn a_slip_in_the_table_is_told_with_its_place_and_the_remedy() {
+    fn mistakes_in_the_table_are_reported_with_their_place_and_the_remedy() {
         for (text, wanted) in [
             ("partitoin = 'a'", "unknown key slurm.partitoin (file x.toml). Did you mean slurm.partition?"),
-            ("xyz = 1", "There are workers, partition,"),
+            ("xyz = 1", "Known keys: workers, partition,"),
             (
                 "workers = 'many'",
                 "slurm.workers = \"many\" (file x.toml): expected a whole number, at least 1",
@@ -249,9 +254,9 @@ mod tests {
             ("workers = 0", "workers ([slurm] of file x.toml) is 0"),
             ("time = 'soon'", "D-HH:MM:SS"),
             ("qos = \"a\\nb\"", "on one line"),
-            ("sbatch_args = ['mail']", "begins with -"),
+            ("sbatch_args = ['mail']", "starts with -"),
             ("sbatch_args = ['--array=1-3']", "relies on --array"),
-            ("gpus_per_task = 1\ngres = 'shard:1,gpu:a100:1'", "both ask for GPUs"),
+            ("gpus_per_task = 1\ngres = 'shard:1,gpu:a100:1'", "both request GPUs"),
             ("time = '2'\nstop_before = 120", "leaves nothing of time = 2"),
         ] {
             let error = of(text).unwrap_err();
@@ -261,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_lie_over_the_file_and_stand_for_all_that_it_says_of_gpus() {
+    fn flags_override_the_file_and_replace_its_requests_for_gpus() {
         let below =
             of("partition = 'a'\nqos = 'b'\ngres = 'gpu:1'\nsetup = ['x']\nsbatch_args = ['-v']").unwrap();
         let flags = of("partition = 'c'\ngpus_per_task = 2\nsetup = ['y']").unwrap();
@@ -273,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_is_told_two_minutes_before_the_end_or_when_a_quarter_is_left() {
+    fn a_worker_stops_two_minutes_before_the_limit_or_when_a_quarter_is_left() {
         for (text, seconds) in
             [("", 120), ("time = '1'", 15), ("time = '1:00:00'", 120), ("stop_before = 7", 7)]
         {

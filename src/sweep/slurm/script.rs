@@ -1,44 +1,44 @@
-//! The batch script: a worker, and what Slurm wants to know about it.
+//! The batch script: Slurm's directives, and a worker.
 
 use super::Options;
 use crate::error::{Error, Result};
 use std::path::Path;
 
-/// What the script is about.
+/// The contents of a script.
 #[derive(Clone, Copy, Debug)]
 pub struct Script<'a> {
     pub sweep: &'a str,
-    /// Where set-up lines begin.
+    /// The working directory of the set-up lines.
     pub directory: &'a Path,
     pub store: &'a Path,
     pub program: &'a Path,
-    /// Of the submission.
+    /// The submission's folder.
     pub folder: &'a Path,
-    /// Processes of each worker; without a number one, or one for each of its GPUs.
+    /// Processes of each worker; by default one, or one for each of its GPUs.
     pub jobs: Option<usize>,
-    /// Further arguments of each worker.
-    pub more: &'a [String],
+    /// Additional arguments for each worker.
+    pub worker_args: &'a [String],
     pub options: &'a Options,
 }
 
-/// The script's second half; what it names in its first lines is said in [`Script::text`].
+/// The second half of the script. Its variables are set by [`Script::text`].
 const BODY: &str = include_str!("body.sh");
-/// The place of the set-up lines in it.
+/// The line in it that is replaced by the set-up lines.
 const SETUP: &str = "# SETUP\n";
 
 impl Script<'_> {
-    /// The whole script of an array of so many elements, of which `throttle` may run at a time.
+    /// The script of an array of this many elements, of which `throttle` may run at the same time.
     pub fn text(&self, elements: usize, throttle: Option<usize>) -> Result<String> {
         let Self { options, folder, .. } = self;
         let limit =
             throttle.filter(|most| *most < elements).map(|most| format!("%{most}")).unwrap_or_default();
-        // Slurm fills in %A, the array's id, and %a, the element's number; %% is a plain one.
+        // Slurm replaces %A by the array's id, %a by the element's number and %% by a single %.
         let logs = path(&folder.join("logs"))?.replace('%', "%%");
         let mut directives = vec![
             ("job-name", self.sweep.to_owned()),
             ("array", format!("0-{}{limit}", elements - 1)),
             ("output", format!("{logs}/%A_%a.log")),
-            // An element that goes on writes to the same log.
+            // A requeued element writes to the same log.
             ("open-mode", "append".to_owned()),
             ("chdir", path(self.directory)?.to_owned()),
             ("nodes", "1".to_owned()),
@@ -56,7 +56,7 @@ impl Script<'_> {
         }
 
         let version = env!("CARGO_PKG_VERSION");
-        text += &format!("# A worker of the sweep in each element; written by lottery {version}.\n");
+        text += &format!("# Each element is a worker of the sweep. Written by lottery {version}.\n");
         let limit = options.seconds()?.map(|limit| limit.to_string()).unwrap_or_default();
         for (name, value) in [
             ("program", path(self.program)?),
@@ -71,14 +71,17 @@ impl Script<'_> {
             let word = shlex::try_quote(value).map_err(|e| Error::usage(format!("{value:?}: {e}.")))?;
             text += &format!("{name}={word}\n");
         }
-        let more = shlex::try_join(self.more.iter().map(String::as_str));
-        text += &format!("more=({})\n", more.map_err(|e| Error::usage(format!("{:?}: {e}.", self.more)))?);
+        let worker_args = shlex::try_join(self.worker_args.iter().map(String::as_str));
+        text += &format!(
+            "worker_args=({})\n",
+            worker_args.map_err(|e| Error::usage(format!("{:?}: {e}.", self.worker_args)))?
+        );
         let setup: String = options.setup.iter().map(|line| format!("{line}\n")).collect();
         Ok(text + &BODY.replacen(SETUP, &setup, 1))
     }
 }
 
-/// As sbatch reads it: within double quotes all but backslashes and quotes stand for themselves.
+/// Quotes a word as sbatch reads it: within double quotes, only backslashes and quotes are special.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.,:;/@%+=^~*()[]&|<>!?".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
@@ -90,7 +93,7 @@ fn quoted(word: &str) -> String {
 fn path(path: &Path) -> Result<&str> {
     path.to_str().filter(|text| !text.chars().any(char::is_control)).ok_or_else(|| {
         Error::usage(format!(
-            "{} cannot be written into a batch script. Choose a path of printable letters.",
+            "{} cannot be written into a batch script. Choose a path without control characters.",
             path.display()
         ))
     })

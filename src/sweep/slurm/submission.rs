@@ -1,4 +1,4 @@
-//! What was submitted, as the store remembers it.
+//! The store's record of a submission.
 
 use super::Options;
 use crate::{
@@ -15,7 +15,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-/// The file that tells the elements to end.
+/// The file that makes the elements end.
 pub(super) const CANCELLED: &str = "cancelled";
 const RECORD: &str = "submission.json";
 
@@ -24,11 +24,11 @@ const RECORD: &str = "submission.json";
 pub struct Submission {
     pub format_version: u32,
     pub number: u32,
-    /// Seconds since 1970.
+    /// Seconds since 1970-01-01, UTC.
     pub submitted: u64,
-    /// Those that sbatch has taken.
+    /// The arrays that sbatch accepted.
     pub arrays: Vec<Array>,
-    /// Processes of each worker, where that was said.
+    /// Processes of each worker, if given.
     pub jobs: Option<usize>,
     pub options: Options,
     #[serde(skip)]
@@ -40,15 +40,15 @@ pub struct Submission {
 pub struct Array {
     /// `SLURM_ARRAY_JOB_ID` of its elements.
     pub job: u64,
-    /// Where sbatch was told to submit to another cluster than its own.
+    /// The name of the cluster, if it is not sbatch's default.
     pub cluster: Option<String>,
     pub elements: usize,
     pub script: PathBuf,
 }
 
 impl Submission {
-    /// In a folder of its own, which is there when this returns: of two processes each gets one.
-    pub(super) fn begin(sweep: &Path, jobs: Option<usize>, options: Options) -> Result<Self> {
+    /// A submission in a new folder, which no other process gets.
+    pub(super) fn create(sweep: &Path, jobs: Option<usize>, options: Options) -> Result<Self> {
         let mut number = next(sweep)?;
         let folder = loop {
             let folder = folder(sweep, number);
@@ -63,10 +63,11 @@ impl Submission {
         fs::create_dir(&logs).map_err(|e| Error::io(&logs, "create", &e))?;
         let submitted = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let format_version = FORMAT_VERSION;
-        let begun = Self { format_version, number, submitted, arrays: Vec::new(), jobs, options, folder };
-        // Before sbatch is asked: should nobody live to note its answer, a cancellation still finds the elements.
-        begun.save()?;
-        Ok(begun)
+        let created = Self { format_version, number, submitted, arrays: Vec::new(), jobs, options, folder };
+        // Saved before sbatch is called: if this process is killed before it knows the job ids, a cancellation still finds
+        // the elements.
+        created.save()?;
+        Ok(created)
     }
 
     pub(super) fn save(&self) -> Result<()> {
@@ -74,8 +75,8 @@ impl Submission {
         atomic_write(&self.folder.join(RECORD), format!("{text}\n").as_bytes())
     }
 
-    /// Nothing of it was submitted. What cannot be removed only takes room.
-    pub(super) fn forget(self) {
+    /// Removes a submission without elements. What cannot be removed only takes space.
+    pub(super) fn discard(self) {
         let _ = fs::remove_dir_all(&self.folder);
     }
 
@@ -87,13 +88,13 @@ impl Submission {
         self.folder.join(CANCELLED).exists()
     }
 
-    /// Elements that begin later end at once, those that run stop within seconds, wherever they are.
+    /// Makes the elements end on any machine: running ones within seconds, the others as soon as they start.
     pub(super) fn cancel(&self) -> Result<()> {
         atomic_write(&self.folder.join(CANCELLED), b"")
     }
 }
 
-/// Those of a sweep, the first first.
+/// The submissions of a sweep, oldest first.
 pub fn all(sweep: &Path) -> Result<Vec<Submission>> {
     let mut all = Vec::new();
     for number in numbers(sweep)? {
@@ -102,7 +103,7 @@ pub fn all(sweep: &Path) -> Result<Vec<Submission>> {
         let Some(text) = file::read_if_there(&path)? else { continue };
         let submission: Submission = serde_json::from_slice(&text).map_err(|e| {
             Error::data(format!(
-                "{} is damaged: {e}. End its jobs with scancel, then remove its folder.",
+                "{} is damaged: {e}. Cancel its jobs with scancel, then remove its folder.",
                 path.display()
             ))
         })?;
@@ -111,7 +112,7 @@ pub fn all(sweep: &Path) -> Result<Vec<Submission>> {
     Ok(all)
 }
 
-/// The number of the next one.
+/// The number of the next submission.
 pub(super) fn next(sweep: &Path) -> Result<u32> {
     Ok(numbers(sweep)?.last().map_or(1, |last| last.saturating_add(1)))
 }
