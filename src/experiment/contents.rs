@@ -1,5 +1,5 @@
-//! What runs read, by content, without loading it: two models in folders of one name, or one path whose file changed,
-//! are two things.
+//! Hashes of the models and data that runs read, without loading them. Two folders with the same name, or one path whose
+//! file changed, are different models.
 
 use super::{
     identity::Hashes,
@@ -21,7 +21,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A model's folder, by content.
+/// The contents of a model's folder.
 #[derive(Clone, Debug)]
 pub struct ModelContent {
     /// SHA-256 of the weights' file.
@@ -33,21 +33,21 @@ pub struct ModelContent {
 /// Task and data folder.
 type DataOf = (TaskId, Option<String>);
 
-/// The models and data of runs, each read once until [`refresh`](Self::refresh). Whatever is missing, or cannot be
-/// read, or is on a hub and not in its cache, has no content here; no network is asked.
+/// The contents of runs' models and data, each read once until the next [`refresh`](Self::refresh). What is missing or
+/// unreadable, or on the hub and not in its cache, has none; the network is not used.
 #[derive(Debug)]
 pub struct Contents {
-    /// Where relative paths of the runs' settings begin.
+    /// The directory that relative paths in the runs' settings start from.
     directory: PathBuf,
-    /// Remembers the files' hashes.
+    /// Caches the files' hashes.
     store: Store,
     models: HashMap<String, Option<ModelContent>>,
     data: HashMap<DataOf, Option<BTreeMap<String, String>>>,
-    /// Models that were read before a refresh; valid as long as nothing in their folders changes.
+    /// Models read so far, with the state of their folders; valid while that is unchanged.
     folders: HashMap<PathBuf, (Vec<FileState>, ModelContent)>,
 }
 
-/// A file in a model's folder.
+/// A file's path, and its size and times.
 type FileState = (PathBuf, Stamp);
 
 impl Contents {
@@ -61,13 +61,13 @@ impl Contents {
         }
     }
 
-    /// Files may have changed since they were read.
+    /// Discards what was read: files may have changed since.
     pub fn refresh(&mut self) {
         self.models.clear();
         self.data.clear();
     }
 
-    /// Reads what a run with these settings would read, unless that was done before.
+    /// Reads the model and data of a run with these settings, unless they were read before.
     pub fn read(&mut self, config: &ExperimentConfig) {
         if !self.models.contains_key(&config.model) {
             let content = self.model_content(&config.model);
@@ -80,8 +80,8 @@ impl Contents {
         }
     }
 
-    /// The id that the first stage of the run would have, by the contents of all that is read; none while its model or data
-    /// have no content, or were not [`read`](Self::read).
+    /// The id of the run's first stage, by the contents of its model and data; `None` if one of them has none or was not
+    /// [`read`](Self::read).
     pub fn first_stage(&self, config: &ExperimentConfig) -> Option<StageId> {
         let model = self.model(&config.model)?;
         let data = self.data.get(&data_of(config))?.as_ref()?;
@@ -127,8 +127,8 @@ impl Contents {
         if local.is_dir() {
             return Ok(local);
         }
-        let cache_alone = HubSettings { offline: true, ..HubSettings::from_env() };
-        Ok(resolve_model_with(name, &cache_alone)?.dir)
+        let cache_only = HubSettings { offline: true, ..HubSettings::from_env() };
+        Ok(resolve_model_with(name, &cache_only)?.dir)
     }
 
     fn data_content(&self, config: &ExperimentConfig) -> Result<BTreeMap<String, String>> {
@@ -141,7 +141,7 @@ fn data_of(config: &ExperimentConfig) -> DataOf {
     (config.task, config.data.dir.clone())
 }
 
-/// The files directly in the folder; of a symbolic link, as in a hub's cache, what it leads to.
+/// The files directly in the folder. Symbolic links, as in the hub's cache, are followed.
 fn folder_state(dir: &Path) -> Option<Vec<FileState>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(dir).ok()?.flatten() {

@@ -1,4 +1,4 @@
-//! What computed the stages of one run: a stage that is found in the store may come from another machine.
+//! The devices that computed the stages of a run: a stage found in the store may come from another machine.
 
 use super::stage::Outcomes;
 use serde::Serialize;
@@ -10,12 +10,12 @@ use std::collections::BTreeMap;
 pub struct Devices(BTreeMap<&'static str, Value>);
 
 impl Devices {
-    /// As the stages' own `stage.json` have it.
+    /// The devices recorded in the stages' `stage.json`.
     pub fn of(stages: &Outcomes) -> Self {
         Self(stages.iter().map(|(name, stage)| (*name, stage.info()["device"].clone())).collect())
     }
 
-    /// A warning, unless all stages have the same bits on any of these devices. The number of threads changes none.
+    /// A warning if the devices may differ in the last bits of their results. The number of threads makes no difference.
     pub fn mixture(&self) -> Option<String> {
         let mut of: BTreeMap<String, Vec<&str>> = BTreeMap::new();
         for (stage, device) in &self.0 {

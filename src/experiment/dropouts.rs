@@ -1,10 +1,10 @@
-//! Dropout probabilities that a model's `config.json` names and its training does not use.
+//! Dropout probabilities in a model's `config.json` that training does not use.
 
 use crate::model::{BertConfig, config::ATTENTION_DROPOUT};
 
-/// One note for each key whose value differs. `hidden` and `attention` are what sets a probability on the command line,
-/// and the value that it has.
-pub fn other_dropouts(model: &BertConfig, hidden: (&str, f64), attention: (&str, f64)) -> Vec<String> {
+/// A note for each key whose value differs. `hidden` and `attention` are the start of the command-line option and the value
+/// used.
+pub fn dropout_notes(model: &BertConfig, hidden: (&str, f64), attention: (&str, f64)) -> Vec<String> {
     let differs = |(key, p): (&str, f64)| {
         let (setting, trained) = if key == ATTENTION_DROPOUT { attention } else { hidden };
         let note = format!(

@@ -1,11 +1,11 @@
-//! Carries a graph out: each stage is found in the store, waited for, or computed once.
+//! Executes a graph: each stage is loaded from the store, waited for or computed.
 
 use super::{
     Inputs,
     graph::Graph,
     record,
     restore::weights_for,
-    stage::{Given, Known, Outcomes, early},
+    stage::{Given, Known, Outcomes, read_too_early},
     stages::{METRICS, metrics, scores},
 };
 use crate::{
@@ -21,7 +21,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// All stages of the graph, in its order. Weights that a stage loads are restored where they were removed, and stay in
+/// Executes all stages of the graph in order. Weights that a stage loads are restored if they were removed, and pinned in
 /// the store until the last stage that loads them is done.
 pub fn execute(
     graph: &Graph,
@@ -34,7 +34,8 @@ pub fn execute(
     let mut pins: BTreeMap<&str, Option<Pinned>> = BTreeMap::new();
     for (index, node) in graph.nodes().iter().enumerate() {
         let stage = &*node.stage;
-        let identity = stage.identity(&Known::of(inputs.hashes(), &done))?.ok_or_else(|| early(node.name))?;
+        let identity =
+            stage.identity(&Known::of(inputs.hashes(), &done))?.ok_or_else(|| read_too_early(node.name))?;
         let id = identity.id();
         let mut loaded = None;
         if let Some(name) = stage.weights_of()
@@ -47,16 +48,17 @@ pub fn execute(
             loaded = Some(pin);
         }
         let given = Given { id: &id, inputs, done: &done, checkpoint_every };
-        let found = once(&inputs.machine, store, &id, &identity.inputs, progress, |writer, progress| {
-            stage.run(&given, writer, progress)
-        })?;
+        let found =
+            find_or_compute(&inputs.machine, store, &id, &identity.inputs, progress, |writer, progress| {
+                stage.run(&given, writer, progress)
+            })?;
         drop(loaded);
         if let Some(model) = node.model {
             let metrics = scores(inputs, &found)?;
             progress.event(&Event::Scores { model, metrics: &metrics });
         }
-        pins.retain(|name, _| graph.loads_later(index, name));
-        if graph.loads_later(index, node.name) {
+        pins.retain(|name, _| graph.is_loaded_after(index, name));
+        if graph.is_loaded_after(index, node.name) {
             pins.insert(node.name, store.pin(&id, WEIGHTS)?);
         }
         done.insert(node.name, found);
@@ -64,8 +66,8 @@ pub fn execute(
     Ok(done)
 }
 
-/// Loads the stage or computes it. The closure writes the stage's files and returns what `stage.json` adds.
-pub(super) fn once(
+/// Loads the stage or computes it. `compute` writes the stage's files and returns additional fields of `stage.json`.
+pub(super) fn find_or_compute(
     machine: &Machine,
     store: &Store,
     id: &StageId,
@@ -81,7 +83,7 @@ pub(super) fn once(
         }
         cores::release();
         if !announced {
-            progress.note(&format!("{id}: another process computes it; waiting"));
+            progress.note(&format!("{id}: waiting for another process that is computing it"));
             progress.event(&Event::StageWaits { stage });
         }
         announced = true;
@@ -89,7 +91,7 @@ pub(super) fn once(
     })?;
     match begun {
         Begin::Done(done) => {
-            progress.note(&format!("{id}: found in the store, nothing computed"));
+            progress.note(&format!("{id}: found in the store"));
             progress.event(&Event::StageFound { stage });
             Ok(done)
         }

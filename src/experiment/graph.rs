@@ -1,11 +1,11 @@
-//! What a run needs, in which order: known from its settings, before anything is read or computed.
+//! The stages of a run and their order, which follow from its settings before anything is read or computed.
 
 use super::stage::Stage;
 use crate::{error::Result, store::canonical_json};
 use serde_json::json;
 use std::collections::HashMap;
 
-/// The stages of one run; each stands behind those that it reads.
+/// The stages of one run, each after those that it reads.
 #[derive(Default)]
 pub struct Graph {
     nodes: Vec<Node>,
@@ -13,20 +13,20 @@ pub struct Graph {
 
 /// A stage and its place in the run.
 pub struct Node {
-    /// Names the stage in the record, its timing and its events.
+    /// The stage's name in the record, its timing and its events.
     pub name: &'static str,
-    /// The model that its scores are of: `full`, `pruned`, `retrained`.
+    /// The model that it evaluates, if any: `full`, `pruned` or `retrained`.
     pub model: Option<&'static str>,
     pub stage: Box<dyn Stage>,
 }
 
 impl Graph {
-    /// Adds a stage behind those that it reads.
+    /// Adds a stage, after those that it reads.
     pub fn add(&mut self, name: &'static str, model: Option<&'static str>, stage: impl Stage + 'static) {
         debug_assert!(self.node(name).is_none(), "two nodes are called {name}");
         debug_assert!(
             stage.reads().iter().all(|read| self.node(read).is_some()),
-            "{name} reads what comes later"
+            "{name} reads a stage that comes later"
         );
         self.nodes.push(Node { name, model, stage: Box::new(stage) });
     }
@@ -39,20 +39,19 @@ impl Graph {
         self.nodes.iter().find(|node| node.name == name)
     }
 
-    /// Whether a stage reads this one: then other runs may share it too.
+    /// Whether another stage reads this one. Runs share such stages.
     pub fn is_read(&self, name: &str) -> bool {
         self.nodes.iter().any(|node| node.stage.reads().contains(&name))
     }
 
-    /// Whether a stage behind the node at `index` loads the weights of this one.
-    pub fn loads_later(&self, index: usize, name: &str) -> bool {
+    /// Whether a stage after the node at `index` loads the weights of this one.
+    pub fn is_loaded_after(&self, index: usize, name: &str) -> bool {
         self.nodes[index + 1..].iter().any(|node| node.stage.weights_of() == Some(name))
     }
 
-    /// For each node a text that is equal for runs which share its stage, unless files changed between them.
+    /// For each node, a text that is equal for all runs that share its stage, unless files change between them.
     ///
-    /// The stages' own ids know better, but they need model and data to be read. A mistake here costs time and nothing
-    /// else: a stage has a lock.
+    /// The stages' ids are exact but require reading model and data. A mistake here only costs time: each stage has a lock.
     pub fn keys(&self) -> Result<Vec<String>> {
         let mut keys: HashMap<&str, String> = HashMap::new();
         for node in &self.nodes {

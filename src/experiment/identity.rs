@@ -1,4 +1,4 @@
-//! What a run is, and what it is called: in sweeps, and wherever something is kept about it.
+//! The identity and the name of a run.
 
 use crate::{
     config::{ExperimentConfig, essential},
@@ -9,17 +9,17 @@ use crate::{
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// A run's [essential](essential()) settings without device, threads and checkpoints, which decide how it is computed and
-/// not what. `config` is
-/// that of a record or of a run. Names of model and data are part of it; [`settings`] leaves them to their contents.
+/// A run's [essential](essential()) settings, as canonical JSON, without those that do not affect its results: device,
+/// threads and checkpoints. `config` is that of a record or a run. The names of model and data are included, unlike in
+/// [`settings`].
 pub fn identity(config: &Value) -> Result<String> {
-    canonical_json(&what(config))
+    canonical_json(&identifying(config))
 }
 
-/// [`identity`] without the places of model and data and without the preset's name: together with the id of the
-/// fine-tuning, which has the hashes of all that was read, it decides whether two runs are the same.
+/// [`identity`] without the names of model, data and preset. Together with the id of the fine-tuning, which covers the
+/// contents of all files, it decides whether two runs are the same.
 pub fn settings(config: &Value) -> Result<String> {
-    let mut config = what(config);
+    let mut config = identifying(config);
     for (section, key) in [("", "model"), ("", "preset"), ("/data", "dir")] {
         if let Some(Value::Object(section)) = config.pointer_mut(section) {
             section.remove(key);
@@ -28,7 +28,7 @@ pub fn settings(config: &Value) -> Result<String> {
     canonical_json(&config)
 }
 
-fn what(config: &Value) -> Value {
+fn identifying(config: &Value) -> Value {
     let mut config = essential(config);
     if let Some(run) = config.get_mut("run").and_then(Value::as_object_mut) {
         run.retain(|key, _| key == "dtype");
@@ -36,19 +36,19 @@ fn what(config: &Value) -> Value {
     config
 }
 
-/// `<task>-<method>-<mode>-<seed>-<hash12>`; the hash is that of [`identity`].
+/// The name of a run: `<task>-<method>-<mode>-<seed>-<hash12>`, with the hash of its [`identity`].
 pub fn run_name(config: &ExperimentConfig) -> Result<String> {
     run_name_of(&json!(config))
 }
 
-/// The same from a record's `config`.
+/// [`run_name`], from a record's `config`.
 pub fn run_name_of(config: &Value) -> Result<String> {
     let hash = blake3::hash(identity(config)?.as_bytes()).to_hex();
     let [task, method, mode] = ["task", "method", "mode"].map(|key| config[key].as_str().unwrap_or_default());
     Ok(format!("{task}-{method}-{mode}-{}-{}", config["seed"], &hash.as_str()[..12]))
 }
 
-/// The files that a run reads, by content.
+/// The contents of the files that a run reads.
 #[derive(Clone, Copy, Debug)]
 pub struct Hashes<'a> {
     /// SHA-256 of the weights' file.
@@ -61,8 +61,8 @@ pub struct Hashes<'a> {
 }
 
 impl Hashes<'_> {
-    /// A stage's settings with what the files hold in the place of their names.
-    pub fn in_place_of_names(&self, mut settings: Value) -> Value {
+    /// A stage's settings, with the names of files replaced by hashes of their contents.
+    pub fn with_hashes(&self, mut settings: Value) -> Value {
         settings["model"] = json!(self.weights);
         settings["model_config"] = json!(self.model);
         settings["tokenizer"] = json!(self.tokenizer);

@@ -14,7 +14,7 @@ use crate::{
 use serde::Serialize;
 use std::{collections::BTreeMap, path::Path};
 
-/// The settings that decide what is read, and in which format it is computed.
+/// The settings that decide what is read, and the format of the computation.
 #[derive(Clone, Debug, Serialize)]
 pub struct Sources {
     task: TaskId,
@@ -42,25 +42,25 @@ impl Sources {
     }
 }
 
-/// What a run reads, loaded, and what computes it.
+/// A run's model and data, loaded, and the machine that computes.
 pub struct Inputs {
     pub machine: Machine,
     pub task: &'static TaskSpec,
     pub model_name: String,
     pub model: Pretrained,
     pub tokenizer: Tokenizer,
-    /// All training examples, with those that are held out of training to score with.
+    /// All training examples, including those held out for scoring.
     pub train: Dataset,
     pub dev: Dataset,
     /// MNLI's second development set.
     pub dev_mismatched: Option<Dataset>,
     pub data_hashes: BTreeMap<String, String>,
-    /// Of the tokenizer and its use on the texts.
+    /// Warnings about the tokenizer and the words that it does not know.
     pub warnings: Vec<String>,
 }
 
 impl Inputs {
-    /// Reads the model, the tokenizer and the data. `cache` is where encoded texts are kept, if they are.
+    /// Reads the model, the tokenizer and the data. `cache` is a folder for encoded texts.
     pub fn load(
         sources: &Sources,
         device: Device,
@@ -73,8 +73,8 @@ impl Inputs {
         let model = Pretrained::load(&folder.dir)?;
         if model.config.saved_shape()? != model.config.full_shape() {
             return Err(Error::data(format!(
-                "{}: units were already removed from this model (key lottery in its config.json), and an experiment \
-                 begins with a whole one. Give --model the pre-trained model.",
+                "{}: this model is already pruned (key lottery in its config.json), but an experiment starts from a \
+                 full model. Give --model the pre-trained model.",
                 folder.dir.join("config.json").display()
             )));
         }
@@ -113,12 +113,12 @@ impl Inputs {
         })
     }
 
-    /// What the task needs on the encoder.
+    /// The task's head.
     pub fn head(&self) -> Head {
         Head::Classifier { labels: self.task.num_labels() }
     }
 
-    /// The files, by content.
+    /// Hashes of the files' contents.
     pub fn hashes(&self) -> Hashes<'_> {
         Hashes {
             weights: &self.model.sha256,
@@ -133,8 +133,8 @@ fn check_ids(data: &Dataset, model: &Pretrained, name: &str) -> Result<()> {
     let largest = data.encoded.iter().flat_map(|e| e.ids.iter().copied()).max().unwrap_or(0) as usize;
     if largest >= model.config.vocab_size {
         return Err(Error::data(format!(
-            "{name}: the tokenizer gives word id {largest}, and the model has {} words (vocab_size in its config.json). \
-             Tokenizer and model are not of one folder; fetch both again.",
+            "{name}: the tokenizer produces word id {largest}, but the model has {} words (vocab_size in its config.json). \
+             Tokenizer and model do not belong together; download both again.",
             model.config.vocab_size
         )));
     }
@@ -142,23 +142,22 @@ fn check_ids(data: &Dataset, model: &Pretrained, name: &str) -> Result<()> {
         data.encoded.iter().flat_map(|e| e.segments.iter().copied()).max().unwrap_or(0) as usize + 1;
     if model.config.family.token_types.is_some() && segments > model.config.type_vocab_size {
         return Err(Error::data(format!(
-            "{name}: the task has pairs of sentences, and the model knows {} segment (type_vocab_size in its \
-             config.json) where {segments} are needed. Choose a task of single sentences, or a model with \
-             type_vocab_size {segments}.",
+            "{name}: the task has pairs of sentences and needs type_vocab_size {segments}, but the model's config.json \
+             has {}. Choose a task of single sentences, or another model.",
             model.config.type_vocab_size
         )));
     }
     Ok(())
 }
 
-/// Refuses examples that may be longer than the model's table of positions.
+/// Refuses a maximum length that exceeds the model's number of positions.
 pub(super) fn check_length(length: usize, model: &BertConfig, name: &str) -> Result<()> {
     let positions = model.longest_sequence();
     if length <= positions {
         return Ok(());
     }
     Err(Error::usage(format!(
-        "data.max_length is {length}, and {name} has {positions} positions (max_position_embeddings in its config.json). \
+        "data.max_length is {length}, but {name} has {positions} positions (max_position_embeddings in its config.json). \
          Use `--set data.max_length={positions}` or less."
     )))
 }

@@ -1,4 +1,4 @@
-//! One run: from a task and a pre-trained model to a record. And one pre-training: from text to a model.
+//! One run, from a task and a pre-trained model to a record; and one pre-training, from text to a model.
 
 mod contents;
 mod devices;

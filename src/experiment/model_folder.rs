@@ -1,4 +1,4 @@
-//! Where a model's files are, by what `--model` says.
+//! The folder of a model, by the value of `--model`.
 
 use crate::{
     config::EMBEDDED_MODEL,
@@ -10,18 +10,18 @@ use crate::{
 };
 use std::path::Path;
 
-/// The embedded model, written out; else an existing folder; else `owner/name[@revision]` on the hub.
+/// The folder of the embedded model, an existing folder, or the local copy of `owner/name[@revision]` on the hub.
 pub fn model_folder(model: &str, progress: &mut dyn Progress) -> Result<ModelFolder> {
     if model == EMBEDDED_MODEL && Path::new(model).join("config.json").exists() {
         progress.warn(&format!(
-            "{model} is the model that comes with the program; the folder of that name here is ./{model}"
+            "{model} means the model that comes with the program; for the folder of that name here, write ./{model}"
         ));
     }
     match model {
         EMBEDDED_MODEL => Ok(ModelFolder { dir: tiny::folder()?, name: model.to_owned() }),
         other => {
             let folder = resolve_model(other)?;
-            // A stage of a store is a model folder too.
+            // The folder of a stage is a model folder too.
             match Done::of_folder(&folder.dir) {
                 Some(stage) if stage.is_removed(WEIGHTS) => stage.path(WEIGHTS).map(|_| folder),
                 _ => Ok(folder),

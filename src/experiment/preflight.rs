@@ -1,4 +1,4 @@
-//! What keeps runs from beginning, found before any of them is begun.
+//! Checks before a sweep starts: what would keep its runs from starting.
 
 use super::{inputs::check_length, model_folder::model_folder};
 use crate::{
@@ -12,8 +12,8 @@ use crate::{
 };
 use std::{collections::HashMap, path::Path};
 
-/// Looks at each model and at each task's data once. Of weights the header alone is read, and models of the hub are left
-/// to the runs, which fetch them.
+/// Checks each model and each task's data once. Only the header of the weights is read, and models on the hub are left to
+/// the runs, which download them.
 #[derive(Default)]
 pub struct Preflight {
     models: HashMap<String, std::result::Result<Option<(BertConfig, String)>, String>>,
@@ -22,19 +22,20 @@ pub struct Preflight {
 
 impl Preflight {
     /// # Errors
-    /// What a run with these settings would end with.
+    /// The error message of a run with these settings.
     pub fn check(&mut self, config: &ExperimentConfig) -> std::result::Result<(), String> {
-        let model = self.models.entry(config.model.clone()).or_insert_with(|| look(model(&config.model)));
+        let model =
+            self.models.entry(config.model.clone()).or_insert_with(|| text_error(model(&config.model)));
         if let Some((bert, name)) = model.as_ref().map_err(String::clone)? {
-            look(check_length(config.data.max_length, bert, name))?;
+            text_error(check_length(config.data.max_length, bert, name))?;
         }
         let of_task = (config.task, config.data.dir.clone());
-        self.data.entry(of_task).or_insert_with(|| look(data(config))).clone()
+        self.data.entry(of_task).or_insert_with(|| text_error(data(config))).clone()
     }
 }
 
-fn look<T>(found: Result<T>) -> std::result::Result<T, String> {
-    found.map_err(|why| why.to_string())
+fn text_error<T>(result: Result<T>) -> std::result::Result<T, String> {
+    result.map_err(|error| error.to_string())
 }
 
 fn model(name: &str) -> Result<Option<(BertConfig, String)>> {

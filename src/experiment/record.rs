@@ -43,14 +43,14 @@ pub struct Record {
     pub importance: Value,
     pub warnings: Vec<String>,
     pub timing: Value,
-    /// Of the retraining.
+    /// The device that retrained the model.
     pub device: Value,
     pub devices: Devices,
     pub config: ExperimentConfig,
     pub stages: BTreeMap<&'static str, String>,
 }
 
-/// Scores on the development set, with the majority baseline where it belongs.
+/// Scores on the development set; for the full model, with the majority baseline.
 #[derive(Clone, Debug, Serialize)]
 pub struct Scores {
     pub metrics: Metrics,
@@ -58,25 +58,25 @@ pub struct Scores {
     pub baseline: Option<f64>,
 }
 
-/// What a record is about.
+/// What a record describes.
 pub struct Subject {
-    /// The units of the subnetwork.
+    /// The subnetwork.
     pub mask: Mask,
-    /// The ticket that was searched for it.
-    pub found: Option<Ticket>,
-    /// The nodes whose scores are those of the full model, the pruned and the retrained one.
+    /// The ticket that it was derived from, if one was searched.
+    pub ticket: Option<Ticket>,
+    /// The nodes that evaluated the full, the pruned and the retrained model.
     pub nodes: [&'static str; 3],
 }
 
 impl Record {
-    /// From the stages of a run, all of them done.
+    /// The record of a run whose stages are all done.
     pub fn new(
         config: &ExperimentConfig,
         inputs: &Inputs,
         done: &Outcomes,
         subject: Subject,
     ) -> Result<Self> {
-        let Subject { mask, found, nodes } = subject;
+        let Subject { mask, ticket: found, nodes } = subject;
         let [full, pruned, retrained] = nodes.map(|node| &done[node]);
         let of = |stage| -> Result<Scores> {
             Ok(Scores { metrics: stages::scores(inputs, stage)?, baseline: None })
@@ -118,12 +118,12 @@ impl Record {
     }
 }
 
-/// Seconds of every stage as it was computed, now or earlier.
+/// The seconds that each stage took when it was computed, now or earlier.
 fn timing(done: &Outcomes) -> Value {
     let seconds = |stage: &Done| stage.info()["seconds"].clone();
     let mut timing: serde_json::Map<String, Value> =
         done.iter().map(|(name, stage)| (format!("{name}_s"), seconds(stage))).collect();
-    // Every record has it, null where nothing was searched.
+    // Always present; null if there was no search.
     timing.entry("search_s").or_insert(Value::Null);
     timing.insert("train_tokens_per_s".to_owned(), done["finetune"].info()["train_tokens_per_s"].clone());
     Value::Object(timing)
@@ -144,7 +144,7 @@ fn model(inputs: &Inputs) -> Result<Value> {
     }))
 }
 
-/// The part of the record that describes the examples. Those as long as an example may be were cut, most of them.
+/// The part of the record that describes the examples. Most of those that have the maximum length were truncated.
 fn data(config: &ExperimentConfig, inputs: &Inputs) -> Result<Value> {
     let longest = config.data.max_length;
     let of = |data: &Dataset| {
@@ -163,7 +163,7 @@ fn data(config: &ExperimentConfig, inputs: &Inputs) -> Result<Value> {
     }))
 }
 
-/// The part of the record that describes the subnetwork: its units and the shares of weights that are left.
+/// The part of the record that describes the subnetwork: its units and the share of weights that it keeps.
 fn ticket(inputs: &Inputs, mask: &Mask, search: Option<&StageId>) -> Result<Value> {
     let shares = mask.shares(&inputs.model.config, inputs.head())?;
     Ok(json!({
@@ -179,7 +179,7 @@ fn ticket(inputs: &Inputs, mask: &Mask, search: Option<&StageId>) -> Result<Valu
     }))
 }
 
-/// What computes.
+/// The part of the record that describes a device.
 pub fn device(machine: &Machine) -> Value {
     let (kind, name, format) = match machine {
         Machine::Cpu { format } => ("cpu", cpu_name(), format),

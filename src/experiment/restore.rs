@@ -1,4 +1,4 @@
-//! Weights that were removed to save room, and that another stage loads.
+//! Restores weights that were removed to save space and that another stage loads.
 
 use super::{graph::Node, stage::Given};
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
     train::{Event, Progress},
 };
 
-/// Sees to it that the weights of the stage of `node`, which is done, are there, and stay while the returned pin lives.
+/// Pins the weights of `node`, whose stage is done, after restoring them if they were removed.
 pub(super) fn weights_for(
     node: &Node,
     given: &Given,
@@ -20,11 +20,11 @@ pub(super) fn weights_for(
     loop {
         let wanted = store.pin_or_restore(id, WEIGHTS, &mut |id| {
             if progress.stop_wanted() {
-                return Err(Error::stopped(&format!("while another process computes the weights of {id}")));
+                return Err(Error::stopped(&format!("while another process restores the weights of {id}")));
             }
             cores::release();
             if !announced {
-                progress.note(&format!("{id}: another process computes its weights; waiting"));
+                progress.note(&format!("{id}: waiting for another process that is restoring its weights"));
                 progress.event(&Event::StageWaits { stage: id.as_str() });
             }
             announced = true;
@@ -33,14 +33,14 @@ pub(super) fn weights_for(
         match wanted {
             Availability::Pinned(pinned) => return Ok(pinned),
             Availability::Removed(_) if progress.stop_wanted() => {
-                return Err(Error::stopped(&format!("before the weights of {id}")));
+                return Err(Error::stopped(&format!("before the weights of {id} were restored")));
             }
             Availability::Removed(restore) => retrain(node, given, restore, progress)?,
         }
     }
 }
 
-/// Scores and tickets in the store belong to the bits that were removed: other bits are refused.
+/// Trains the weights again. The store's scores and tickets belong to the removed bits, so any others are refused.
 fn retrain(node: &Node, given: &Given, restore: Restore, progress: &mut dyn Progress) -> Result<()> {
     let (done, own) = (restore.done().clone(), given.inputs.machine.program());
     let id = done.id();
@@ -48,17 +48,17 @@ fn retrain(node: &Node, given: &Given, restore: Restore, progress: &mut dyn Prog
         done.info()["computed_by"].as_array().into_iter().flatten().filter_map(|by| by.as_str()).collect();
     let kernels = |program: &str| program.rsplit(' ').next().map(str::to_owned);
     if restore.is_known_to_differ(&own) || by.iter().any(|program| kernels(program) != kernels(&own)) {
-        return Err(other_bits(&done, &by, &own));
+        return Err(not_restorable(&done, &by, &own));
     }
-    progress.note(&format!("{id}: its weights were removed to save room; training them again"));
+    progress.note(&format!("{id}: its weights were removed to save space; restoring them by training"));
     progress.event(&Event::StageBegins { stage: id.as_str() });
     let given = Given { id, ..*given };
     let (bert, summary) = node.stage.retrain(&given, restore.checkpoint_dir(), progress)?;
     if !restore.finish(&bert.to_safetensors()?, &own)? {
-        return Err(other_bits(&done, &by, &own));
+        return Err(not_restorable(&done, &by, &own));
     }
     progress.end(&format!(
-        "{id}: weights restored, bit for bit, after {} steps in {:.1} s",
+        "{id}: weights restored bit for bit, {} steps in {:.1} s",
         summary.steps, summary.seconds
     ));
     let (stage, seconds) = (id.as_str(), summary.seconds);
@@ -66,12 +66,12 @@ fn retrain(node: &Node, given: &Given, restore: Restore, progress: &mut dyn Prog
     Ok(())
 }
 
-fn other_bits(done: &Done, by: &[&str], own: &str) -> Error {
+fn not_restorable(done: &Done, by: &[&str], own: &str) -> Error {
     Error::data(format!(
-        "the weights of {} were removed to save room, and this machine computes others: they were computed by lottery \
-         {}, and this is {own}. The scores and tickets in the store belong to the removed weights, so nothing is mixed \
-         with them. Run the command on a machine of that kind (LOTTERY_KERNELS chooses lesser kernels), or name another \
-         store with --store; to begin anew in this one, delete {} and the stages whose stage.json names it.",
+        "the weights of {} were removed to save space, and this machine cannot restore them bit for bit: they were computed \
+         by lottery {}, this is {own}. The store's scores and tickets belong to the removed weights, so others are not \
+         used with them. Run the command on such a machine (LOTTERY_KERNELS selects kernels), or name another store with \
+         --store; to start over in this one, delete {} and the stages whose stage.json names it.",
         done.id(),
         by.join(" and "),
         done.dir().display()

@@ -1,8 +1,8 @@
-//! One run: its settings, what it reads, its graph; and what it does, computed or foretold.
+//! One run: its settings, inputs and graph; its execution, and its dry run.
 
 use super::{
     Inputs, Record,
-    dropouts::other_dropouts,
+    dropouts::dropout_notes,
     executor::execute,
     graph::Graph,
     inputs::Sources,
@@ -32,14 +32,14 @@ pub struct Experiment {
 }
 
 impl Experiment {
-    /// Reads the model, the tokenizer and the data. `cache` is where encoded texts are kept, if they are.
+    /// Reads the model, the tokenizer and the data. `cache` is a folder for encoded texts.
     pub fn load(config: ExperimentConfig, cache: Option<&Path>, progress: &mut dyn Progress) -> Result<Self> {
         let protocol = protocol::protocol(&config);
         let graph = protocol.graph(&config)?;
         let inputs = Inputs::load(&Sources::new(&config), config.run.device, cache, progress)?;
         let hidden = ("--set train.dropout=", config.train.dropout);
         let attention = ("--set train.attention_dropout=", config.train.attention_dropout);
-        other_dropouts(&inputs.model.config, hidden, attention).iter().for_each(|note| progress.note(note));
+        dropout_notes(&inputs.model.config, hidden, attention).iter().for_each(|note| progress.note(note));
         scoring_data(&config, &inputs)?;
         let experiment = Self { config, inputs, protocol, graph };
         experiment.describe(progress);
@@ -64,8 +64,8 @@ impl Experiment {
         let [in_train, in_dev] = [&*train, dev].map(|data| data.of_length(longest));
         if in_train + in_dev > 0 {
             progress.note(&format!(
-                "{in_train} training and {in_dev} development examples have {longest} tokens: longer ones are cut there \
-                 (data.max_length)"
+                "{in_train} training and {in_dev} development examples have the maximum of {longest} tokens; longer ones are \
+                 truncated (data.max_length)"
             ));
         }
     }
@@ -75,37 +75,39 @@ impl Experiment {
         store.results_path(config.task.name(), config.method.name(), config.mode.name(), config.seed)
     }
 
-    /// The stages that runs of other settings may share, by the names that the record has for them.
+    /// The stages that runs with other settings may share, by their names in the record.
     pub fn shared_stages(&self) -> impl Iterator<Item = &'static str> {
         self.graph.nodes().iter().map(|node| node.name).filter(|name| self.graph.is_read(name))
     }
 }
 
-/// Carries out all stages; the record is written last.
+/// Executes all stages and writes the record.
 pub fn run(experiment: &Experiment, store: &Store, progress: &mut dyn Progress) -> Result<(Record, PathBuf)> {
     let Experiment { config, inputs, protocol, graph } = experiment;
     let every = Duration::try_from_secs_f64(config.run.checkpoint_every).unwrap_or(Duration::MAX);
     let done = execute(graph, inputs, every, store, progress)?;
-    still_there(done.values(), store)?;
+    check_stages(done.values(), store)?;
     let record = protocol.record(config, inputs, &done)?;
     let path = experiment.record_path(store);
     let text = serde_json::to_string_pretty(&record).map_err(|e| Error::internal(e.to_string()))?;
     if let Some(moved) = store.write_record(&path, &format!("{text}\n"))? {
-        progress.note(&format!("the earlier record, of other settings, is now {}", moved.display()));
+        progress.note(&format!("moved the earlier record, which has other settings, to {}", moved.display()));
     }
     progress.event(&Event::RecordWritten { path: &path });
     Ok((record, path))
 }
 
-/// A record names its stages. A data error when one of them was removed or damaged by hand since it was found or
-/// computed.
-fn still_there<'a>(stages: impl Iterator<Item = &'a Done>, store: &Store) -> Result<()> {
+/// Checks that the stages that a record will name are still in the store.
+///
+/// # Errors
+/// Data: one of them was removed or changed during the run.
+fn check_stages<'a>(stages: impl Iterator<Item = &'a Done>, store: &Store) -> Result<()> {
     for done in stages {
         let now = store.stage(done.id()).load_by_size()?;
         if !now.is_some_and(|now| now.is_same(done)) {
             return Err(Error::data(format!(
-                "stage {} has gone from {} while this run went on, so no record is written that names it. Run the same \
-                 command again: what is left is found, the rest is computed.",
+                "stage {} was removed from {} or changed during this run, so the record is not written. Run the same command \
+                 again: it computes what is missing.",
                 done.id(),
                 done.dir().display()
             )));
@@ -114,8 +116,8 @@ fn still_there<'a>(stages: impl Iterator<Item = &'a Done>, store: &Store) -> Res
     Ok(())
 }
 
-/// What [`run`] would do, stage by stage, and what of it is in the store already. Computes nothing. A stage that reads an
-/// outcome which is not there yet has no id.
+/// A line for each stage: what [`run`] would do, and whether the stage is in the store. Computes nothing. A stage that
+/// depends on a ticket which is not in the store has no id.
 pub fn plan(experiment: &Experiment, store: &Store) -> Result<Vec<String>> {
     let inputs = &experiment.inputs;
     let (mut done, mut planned, mut lines) = (Outcomes::new(), BTreeMap::new(), Vec::new());
@@ -132,7 +134,7 @@ pub fn plan(experiment: &Experiment, store: &Store) -> Result<Vec<String>> {
             Some(_) => "in the store",
             None => "to be computed",
         };
-        // Retraining the whole model is its fine-tuning.
+        // Retraining the full model is the same stage as fine-tuning it.
         if !planned.values().any(|earlier| *earlier == id) {
             lines.push(format!("{id}: {about}, {state}"));
         }

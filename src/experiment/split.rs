@@ -1,4 +1,4 @@
-//! Which examples train, and which score units and stop the search.
+//! Which examples are for training, and which for scoring units and stopping the search.
 
 use super::Inputs;
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
 use serde::Serialize;
 use std::borrow::Cow;
 
-/// The part of the training examples that is held out of training, to score with.
+/// The part of the training examples that is held out for scoring.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct HeldOut {
     fraction: f64,
@@ -28,7 +28,7 @@ impl HeldOut {
         (all.len() as f64 * self.fraction).round() as usize
     }
 
-    /// The examples that are left to train on.
+    /// The examples that remain for training.
     pub fn rest<'a>(heldout: Option<&Self>, all: &'a Dataset) -> Cow<'a, Dataset> {
         match heldout {
             None => Cow::Borrowed(all),
@@ -37,7 +37,7 @@ impl HeldOut {
     }
 }
 
-/// The examples that train a model with these settings.
+/// The training examples of a run with these settings.
 pub fn training_data<'a>(config: &ExperimentConfig, inputs: &'a Inputs) -> Cow<'a, Dataset> {
     HeldOut::rest(HeldOut::new(config).as_ref(), &inputs.train)
 }
@@ -50,17 +50,17 @@ pub fn scoring_data<'a>(config: &ExperimentConfig, inputs: &'a Inputs) -> Result
     }
 }
 
-/// The examples that score units. `seed` is that of the choice; `dev` needs none.
+/// The examples that score units. `seed` selects them; `dev` needs none.
 ///
 /// # Errors
-/// A usage error when the split asks for more examples than there are, or leaves nothing to train on.
+/// Usage: the split needs more examples than there are, or leaves none on one side.
 pub fn scoring(inputs: &Inputs, split: Split, seed: Option<u64>) -> Result<Cow<'_, Dataset>> {
     let all = &inputs.train;
     let choose = |n| Cow::Owned(all.subset(&all.choose(n, seed.unwrap_or_default()).0));
     match split {
         Split::Dev => Ok(Cow::Borrowed(&inputs.dev)),
         Split::Train(n) if n > all.len() => Err(Error::usage(format!(
-            "importance.split=train:{n} asks for more examples than the {} of the training set. Use train:{} or less.",
+            "importance.split=train:{n} needs more examples than the training set has ({}). Use train:{} or less.",
             all.len(),
             all.len()
         ))),
@@ -69,8 +69,8 @@ pub fn scoring(inputs: &Inputs, split: Split, seed: Option<u64>) -> Result<Cow<'
             let n = HeldOut { fraction, seed: 0 }.examples(all);
             if n == 0 || n == all.len() {
                 return Err(Error::usage(format!(
-                    "importance.split=heldout:{fraction} of {} training examples leaves nothing on one side. Use a \
-                     fraction such as 0.1.",
+                    "importance.split=heldout:{fraction} of {} training examples leaves one side empty. Use a fraction \
+                     such as 0.1.",
                     all.len()
                 )));
             }

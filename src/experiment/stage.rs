@@ -1,4 +1,4 @@
-//! A stage: a pure function from its settings and what it reads to a folder in the store.
+//! A stage: a pure function from its settings and inputs to a folder in the store.
 
 use super::{Inputs, identity::Hashes};
 use crate::{
@@ -10,18 +10,18 @@ use crate::{
 use serde_json::Value;
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-/// The stages of a run that are done, by the names of their nodes.
+/// The finished stages of a run, by the names of their nodes.
 pub type Outcomes = BTreeMap<&'static str, Done>;
 
-/// One step of an experiment, kept in the store and shared by all runs that need the same.
+/// One step of an experiment. Its results are kept in the store and shared by all runs that need them.
 ///
-/// A stage owns its settings and serialises all of them: it is handed neither the run's configuration nor anything else
-/// that its [`identity`](Self::identity) does not cover, so that no setting can be missing from its hash.
+/// A stage owns its settings and serialises all of them. It has no access to the run's configuration or to anything else
+/// that its [`identity`](Self::identity) does not cover, so no setting can be missing from its hash.
 pub trait Stage {
-    /// All its settings, known before a file is read. Files stand here by name.
+    /// All its settings, before any file is read. They contain the names of files.
     fn settings(&self) -> Value;
 
-    /// The names of the nodes whose outcomes it reads.
+    /// The names of the nodes that it reads.
     fn reads(&self) -> Vec<&'static str>;
 
     /// The one among [`reads`](Self::reads) whose weights it loads.
@@ -29,40 +29,40 @@ pub trait Stage {
         None
     }
 
-    /// Whether it writes a model of its own.
+    /// Whether it writes a model.
     fn writes_model(&self) -> bool {
         false
     }
 
-    /// What the stage is called by: its settings, with hashes in the place of names; `None` while it depends on an outcome
-    /// that is not there yet.
+    /// What the stage's id is the hash of: its settings, with names replaced by hashes. `None` if that depends on a stage
+    /// that is not done yet.
     ///
     /// # Errors
-    /// When what it reads of the outcomes is damaged.
+    /// A file of a stage that it reads is damaged.
     fn identity(&self, known: &Known) -> Result<Option<Identity>>;
 
-    /// What it does, in a few words for people.
+    /// A short description, for dry runs.
     fn describe(&self, inputs: &Inputs) -> String;
 
-    /// Computes it: writes its files, and returns what `stage.json` says beside them.
+    /// Computes the stage: writes its files and returns additional fields of `stage.json`.
     fn run(&self, given: &Given, out: &StageWriter, progress: &mut dyn Progress) -> Result<Value>;
 
-    /// Trains weights that were removed once more, resuming from a checkpoint in this folder if there is one.
+    /// Trains removed weights again, resuming from a checkpoint in this folder if there is one.
     fn retrain(&self, given: &Given, _checkpoints: PathBuf, _: &mut dyn Progress) -> Result<(Bert, Summary)> {
         Err(Error::internal(format!("{} has no weights to restore", given.id)))
     }
 }
 
-/// What a stage is named by: hashes of all that it reads.
+/// What is known before a stage is computed, from which its id follows.
 pub struct Known<'a> {
     pub hashes: Hashes<'a>,
     pub done: &'a Outcomes,
-    /// Ids of stages that are still to be computed.
+    /// Ids of stages that are not computed yet.
     pub planned: &'a BTreeMap<&'static str, StageId>,
 }
 
 impl<'a> Known<'a> {
-    /// Where nothing is planned: what is not done is not known.
+    /// Without planned stages.
     pub fn of(hashes: Hashes<'a>, done: &'a Outcomes) -> Self {
         static NOTHING: BTreeMap<&'static str, StageId> = BTreeMap::new();
         Self { hashes, done, planned: &NOTHING }
@@ -80,7 +80,7 @@ pub struct Given<'a> {
     pub id: &'a StageId,
     pub inputs: &'a Inputs,
     pub done: &'a Outcomes,
-    /// How often a training is saved; it decides nothing.
+    /// How often training writes a checkpoint; does not affect results.
     pub checkpoint_every: Duration,
 }
 
@@ -89,18 +89,18 @@ impl<'a> Given<'a> {
         Known::of(self.inputs.hashes(), self.done)
     }
 
-    /// The stage of a node that is done.
+    /// The finished stage of a node.
     pub fn outcome(&self, node: &str) -> Result<&'a Done> {
-        self.done.get(node).ok_or_else(|| early(node))
+        self.done.get(node).ok_or_else(|| read_too_early(node))
     }
 }
 
-/// An outcome is read that its graph has not ordered to be there.
-pub(super) fn early(node: &str) -> Error {
+/// The error of a graph whose order is wrong.
+pub(super) fn read_too_early(node: &str) -> Error {
     Error::internal(format!("{node} is read before it is done"))
 }
 
-/// Kind and inputs of a stage; its id is their hash.
+/// The kind and inputs of a stage, whose hash is its id.
 pub struct Identity {
     pub kind: &'static StageKind,
     pub inputs: Value,

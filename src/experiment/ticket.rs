@@ -1,4 +1,4 @@
-//! `ticket.json`: the mask that a search found, and how. Field names are fixed: other programs read them.
+//! `ticket.json`: the mask that a search found, and its steps. Field names are fixed: other programs read them.
 
 use crate::{
     config::Split,
@@ -9,7 +9,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
-/// The file with it, in stages that search.
+/// Its file in the stage that searches.
 pub const TICKET: &str = "ticket.json";
 
 /// A mask and how it was found.
@@ -40,16 +40,16 @@ pub struct Ticket {
 }
 
 impl Ticket {
-    /// The ticket that a search has found in a model of this shape.
+    /// Reads the ticket of a search in a model of this shape.
     ///
     /// # Errors
-    /// A data error that names the file when it is damaged, or is of a model of another shape.
+    /// Data: the file is damaged or belongs to a model of another shape.
     pub fn read(search: &Done, model: &BertConfig) -> Result<Self> {
         let ticket: Self = search.read_json(TICKET)?;
         let mask = &ticket.mask;
         let shapes = [mask.layers(), mask.heads_per_layer(), ticket.layers, ticket.heads_per_layer];
         if shapes != [model.num_hidden_layers, model.num_attention_heads].repeat(2)[..] {
-            return Err(search.damaged(TICKET, "is of a model of another shape"));
+            return Err(search.damaged(TICKET, "belongs to a model of another shape"));
         }
         Ok(ticket)
     }

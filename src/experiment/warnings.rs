@@ -1,4 +1,4 @@
-//! What a reader of the record must know before believing it.
+//! Warnings that a reader of the record needs to interpret it.
 
 use super::{Inputs, stages::Metrics, ticket::Ticket};
 use crate::{
@@ -7,12 +7,12 @@ use crate::{
     task::MetricId,
 };
 
-/// Whether a score is within one standard error of what the commonest class gives.
+/// Whether a score is within one standard error of the majority baseline.
 fn at_baseline(inputs: &Inputs, score: f64, baseline: f64) -> bool {
     let n = inputs.dev.len() as f64;
     let error = match inputs.task.metric {
         MetricId::Accuracy | MetricId::F1 => (baseline * (1.0 - baseline) / n).sqrt(),
-        // Of a correlation of unrelated variables.
+        // The standard error of a correlation of independent variables.
         MetricId::Matthews | MetricId::Pearson | MetricId::Spearman | MetricId::Corr => 1.0 / n.sqrt(),
     };
     score <= baseline + error

@@ -259,7 +259,7 @@ fn whoever_waits_is_stopped_or_fails_says_so() {
     signal(&first, libc::SIGSTOP);
     let mut second = start(&bench, "runs", LONGER);
     let mut talk = BufReader::new(second.stderr.take().unwrap());
-    let mut said = read_until(&mut talk, "another process computes it; waiting");
+    let mut said = read_until(&mut talk, "waiting for another process that is computing it");
     signal(&second, libc::SIGTERM);
     talk.read_to_string(&mut said).unwrap();
     assert_eq!(second.wait().unwrap().code(), Some(4), "{said}");

@@ -70,7 +70,7 @@ fn of_two_processes_that_want_removed_weights_one_trains_and_the_other_waits() {
     assert!(held(&gc(&store, &["--keep", "none"]), "finetune"));
     let mut second = start(&bench, "runs", &with("search.threshold=0.6"));
     let mut lines = BufReader::new(second.stderr.take().unwrap());
-    let mut said = read_until(&mut lines, "another process computes its weights; waiting");
+    let mut said = read_until(&mut lines, "waiting for another process that is restoring its weights");
     signal(&first, libc::SIGCONT);
     lines.read_to_string(&mut said).unwrap();
     let [first, second] = [first, second].map(|child| child.wait_with_output().unwrap());

@@ -224,7 +224,10 @@ fn the_record_counts_the_examples_and_those_that_were_cut() {
     assert!(train > 0 && cut["train"]["tokens"].as_u64().unwrap() <= 8 * TRAIN as u64 / 2, "{cut}");
     assert_eq!(cut["train"]["examples"], cut["scoring"]["examples"]);
     assert!(scoring > 0 && said.contains(&format!("{train} training and ")), "{said}");
-    assert!(said.contains("have 8 tokens: longer ones are cut there (data.max_length)"), "{said}");
+    assert!(
+        said.contains("have the maximum of 8 tokens; longer ones are truncated (data.max_length)"),
+        "{said}"
+    );
     assert_eq!(cut["sha256"], whole["sha256"]);
 }
 

@@ -106,7 +106,7 @@ fn of_two_processes_on_one_store_one_waits_and_every_stage_is_computed_once() {
     signal(&first, libc::SIGSTOP);
     let mut second = start(&bench, "runs", LONGER);
     let mut lines = BufReader::new(second.stderr.take().unwrap());
-    let mut said_by_second = read_until(&mut lines, "another process computes it; waiting");
+    let mut said_by_second = read_until(&mut lines, "waiting for another process that is computing it");
     signal(&first, libc::SIGCONT);
     lines.read_to_string(&mut said_by_second).unwrap();
 

@@ -199,7 +199,7 @@ fn whoever_waits_for_another_process_can_be_stopped() {
     signal(&first, libc::SIGSTOP);
     let mut second = start(&bench, "runs", STEPWISE);
     let mut lines = BufReader::new(second.stderr.take().unwrap());
-    let mut said = read_until(&mut lines, "another process computes it; waiting");
+    let mut said = read_until(&mut lines, "waiting for another process that is computing it");
     signal(&second, libc::SIGINT);
     lines.read_to_string(&mut said).unwrap();
     let code = end(second).status.code();

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::fixture::{Bench, done_stages, files, json_file, refused, stderr, succeeded, tiny};
 
-const FOUND: &str = "found in the store, nothing computed";
+const FOUND: &str = "found in the store";
 
 /// Every file of the store's stages with the time of its last change.
 fn changes(bench: &Bench) -> Vec<(String, SystemTime)> {
@@ -56,7 +56,10 @@ fn a_record_of_other_settings_is_kept_beside_the_last_one() {
     let said = stderr(&output);
     let results = bench.path("runs/results/sst2/heads+ffns/full");
     let kept = files(&results).into_iter().find(|name| name != "seed-1337.json").unwrap();
-    assert!(said.contains(&format!("of other settings, is now {}", results.join(&kept).display())), "{said}");
+    assert!(
+        said.contains(&format!("which has other settings, to {}", results.join(&kept).display())),
+        "{said}"
+    );
     assert_eq!(json_file(&results.join(&kept)), first);
     // Both are there once, whichever came last.
     assert_eq!(bench.record("sst2", &quick), first);
@@ -149,7 +152,7 @@ fn a_retrained_model_has_no_units_to_search_and_is_refused() {
     let bench = Bench::new("SST-2");
     let record = bench.record("sst2", &[]);
     let folder = format!("runs/stages/{}", record["stages"]["retrain"].as_str().unwrap());
-    let wanted = [&folder, "config.json", "units were already removed", "Give --model"];
+    let wanted = [&folder, "config.json", "this model is already pruned", "Give --model"];
     refused(&mut bench.run("sst2", &["--model", &folder]), 3, &wanted);
 }
 

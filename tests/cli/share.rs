@@ -157,7 +157,7 @@ fn whoever_waits_for_another_leaves_it_the_cores() {
     until_threads(&[&first], |threads| threads == [cores()]);
     assert!(wait_until(&mut first.0, || has(&bench.path("runs"), "finetune", None)));
     let mut second = Endless::start(&mut run(&bench, "runs", &[]));
-    drop(until_said(&mut second, "another process computes it; waiting"));
+    drop(until_said(&mut second, "waiting for another process that is computing it"));
     let patience = Instant::now() + Duration::from_secs(60);
     while files(&bench.path(FOLDER)).len() > 1 {
         assert!(Instant::now() < patience, "both claim cores");

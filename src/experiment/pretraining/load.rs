@@ -1,12 +1,12 @@
-//! Everything a pre-training reads, loaded and checked before anything is computed.
+//! Everything that a pre-training reads, loaded and checked before anything is computed.
 
 use super::{
-    settings::{DEMO_TEXT, MASK_RATE, PretrainSettings, Start, USUAL_LENGTH, Vocabulary},
+    settings::{DEFAULT_LENGTH, DEMO_TEXT, MASK_RATE, PretrainSettings, Start, Vocabulary},
     text::{Text, refuse_same},
 };
 use crate::{
     error::{Error, Result},
-    experiment::{dropouts::other_dropouts, model_folder::model_folder},
+    experiment::{dropouts::dropout_notes, model_folder::model_folder},
     model::{Bert, BertConfig, Head, memory, weights::Pretrained},
     store::{PRETRAIN, StageId, stage_id},
     text::{Encoded, Masking, Tokenizer, train_vocabulary},
@@ -25,20 +25,20 @@ pub struct Pretraining {
     pub masking: Masking,
     pub train: Vec<Encoded>,
     pub heldout: Vec<Encoded>,
-    first: First,
+    initial: Initial,
     /// Name, role and hash of every text.
     sources: Vec<Value>,
-    /// Where the files of a trained vocabulary are until the stage has them.
+    /// The files of a trained vocabulary, until the stage has a copy.
     _vocabulary: Option<TempDir>,
 }
 
-enum First {
+enum Initial {
     Model(Box<Pretrained>),
     Random(BertConfig),
 }
 
 impl Pretraining {
-    /// Reads the model or the shape, the texts and the vocabulary.
+    /// Reads the model or configuration, the texts and the vocabulary.
     pub fn load(mut settings: PretrainSettings, progress: &mut dyn Progress) -> Result<Self> {
         settings.check()?;
         let read = |name: &String| Text::read(name, &settings);
@@ -54,11 +54,11 @@ impl Pretraining {
         };
 
         let mut vocabulary = None;
-        let (name, first, tokenizer) = match &settings.start {
+        let (name, initial, tokenizer) = match &settings.start {
             Start::Model(model) => {
                 let folder = model_folder(model, progress)?;
                 let tokenizer = Tokenizer::from_folder(&folder.dir)?;
-                (folder.name, First::Model(Box::new(Pretrained::load(&folder.dir)?)), tokenizer)
+                (folder.name, Initial::Model(Box::new(Pretrained::load(&folder.dir)?)), tokenizer)
             }
             Start::Config(path) => {
                 let mut config = BertConfig::read(Path::new(path))?;
@@ -81,16 +81,16 @@ impl Pretraining {
                     Vocabulary::Folder(dir) => Tokenizer::from_folder(Path::new(dir))?,
                     Vocabulary::OfModel => return Err(Error::internal("a shape without a vocabulary")),
                 };
-                (path.clone(), First::Random(config), tokenizer)
+                (path.clone(), Initial::Random(config), tokenizer)
             }
         };
         let masking = Masking::new(&tokenizer, MASK_RATE)?;
-        let config = first.config();
-        let max_length = settings.max_length.unwrap_or(USUAL_LENGTH.min(config.longest_sequence()));
+        let config = initial.config();
+        let max_length = settings.max_length.unwrap_or(DEFAULT_LENGTH.min(config.longest_sequence()));
         settings.max_length = Some(max_length);
         check(&settings, max_length, config, &tokenizer, &name)?;
         let dropout = ("--dropout ", settings.dropout);
-        other_dropouts(config, dropout, dropout).iter().for_each(|note| progress.note(note));
+        dropout_notes(config, dropout, dropout).iter().for_each(|note| progress.note(note));
 
         let encode = |texts: &[Text]| -> Result<Vec<Encoded>> {
             let mut all = Vec::new();
@@ -109,11 +109,11 @@ impl Pretraining {
             (_, _, None) => return Err(too_short(&names, settings.heldout_fraction)),
         }
         let largest = train.iter().chain(&heldout).flat_map(|sequence| &sequence.ids).max();
-        if largest.is_some_and(|id| *id as usize >= first.config().vocab_size) {
+        if largest.is_some_and(|id| *id as usize >= initial.config().vocab_size) {
             return Err(Error::data(format!(
-                "{name}: vocab_size is {} in its config.json, and the text has a special token that the tokenizer's files \
-                 leave out. Add [PAD] and [MASK] to the vocabulary, or take them out of the text.",
-                first.config().vocab_size
+                "{name}: vocab_size is {} in its config.json, but the text contains a special token that the tokenizer's \
+                 files lack. Add [PAD] and [MASK] to the vocabulary, or remove them from the text.",
+                initial.config().vocab_size
             )));
         }
         tokenizer.note().into_iter().for_each(|note| progress.warn(note));
@@ -128,10 +128,10 @@ impl Pretraining {
             tokens(&train),
             heldout.len(),
             tokens(&heldout),
-            first.config().num_hidden_layers,
-            first.config().num_attention_heads,
-            first.config().hidden_size,
-            first.config().vocab_size,
+            initial.config().num_hidden_layers,
+            initial.config().num_attention_heads,
+            initial.config().hidden_size,
+            initial.config().vocab_size,
         ));
         Ok(Self {
             settings,
@@ -140,33 +140,33 @@ impl Pretraining {
             masking,
             train,
             heldout,
-            first,
+            initial,
             sources,
             _vocabulary: vocabulary,
         })
     }
 
-    /// The model before the first step, and what is worth telling about it.
-    pub fn first_weights(&self) -> Result<(Bert, Vec<String>)> {
+    /// The model before the first step, and notes about it.
+    pub fn initial_weights(&self) -> Result<(Bert, Vec<String>)> {
         let seed = self.settings.seed;
-        match &self.first {
-            First::Model(model) => {
+        match &self.initial {
+            Initial::Model(model) => {
                 let mut model = model.clone();
                 let bert = model.build(Head::MaskedLm, seed, self.settings.fresh_head)?;
                 Ok((bert, model.notes))
             }
-            First::Random(config) => Ok((Bert::random(config.clone(), Head::MaskedLm, seed), Vec::new())),
+            Initial::Random(config) => Ok((Bert::random(config.clone(), Head::MaskedLm, seed), Vec::new())),
         }
     }
 
-    /// The stage that has the outcome.
+    /// The id of its stage.
     pub fn id(&self) -> StageId {
         stage_id(PRETRAIN.name, &self.inputs())
     }
 
-    /// What the outcome depends on.
+    /// Everything that the result depends on.
     pub fn inputs(&self) -> Value {
-        // Where the texts and the model lie is not what they are; and what was not used decides nothing.
+        // Contents count, not paths; settings that are not used do not count.
         let mut settings = json!(self.settings);
         let demo = self.settings.text.iter().any(|text| text == DEMO_TEXT);
         let unused = [
@@ -182,18 +182,18 @@ impl Pretraining {
             self.sources.iter().map(|text| json!([text["role"], text["blake3"]])).collect();
         json!({
             "model": self.model_sha256(),
-            "model_config": self.first.config(),
+            "model_config": self.initial.config(),
             "tokenizer": self.tokenizer.hash(),
             "text": text,
             "settings": settings,
         })
     }
 
-    /// Of the weights that training starts from; `None` when they are random.
+    /// SHA-256 of the weights that training starts from; `None` if they are random.
     pub fn model_sha256(&self) -> Option<&str> {
-        match &self.first {
-            First::Model(model) => Some(&model.sha256),
-            First::Random(_) => None,
+        match &self.initial {
+            Initial::Model(model) => Some(&model.sha256),
+            Initial::Random(_) => None,
         }
     }
 
@@ -213,7 +213,7 @@ impl Pretraining {
     }
 }
 
-impl First {
+impl Initial {
     fn config(&self) -> &BertConfig {
         match self {
             Self::Model(model) => &model.config,
@@ -224,20 +224,20 @@ impl First {
 
 fn nothing_to_mask(text: &str) -> Error {
     Error::data(format!(
-        "{text}: no token can be masked: the vocabulary knows none of its words. Choose a text and a vocabulary of one \
-         language."
+        "{text}: no token can be masked: the vocabulary contains none of its words. Choose a text and a vocabulary of the \
+         same language."
     ))
 }
 
 fn too_short(text: &str, fraction: f64) -> Error {
     Error::data(format!(
-        "{text}: too few lines to hold out {fraction} of them. Give more text, lines instead of one long one, or a text \
-         of its own to score on with --heldout."
+        "{text}: too few lines to hold out {fraction} of them. Give more text, break it into lines, or give a separate \
+         text for scoring with --heldout."
     ))
 }
 
-/// More than any BERT has; what is larger is a slip in config.json, and would not fit into memory.
-const MOST_PARAMETERS: f64 = 5e9;
+/// More than any BERT has. A larger number is a mistake in config.json, and the model would not fit into memory.
+const MAX_PARAMETERS: f64 = 5e9;
 
 fn check(
     settings: &PretrainSettings,
@@ -260,9 +260,9 @@ fn check(
     ]
     .map(|size| size as f64);
     let parameters = h * (v + positions) + layers * (4.0 * h * h + 2.0 * h * f);
-    if parameters > MOST_PARAMETERS {
+    if parameters > MAX_PARAMETERS {
         return Err(Error::data(format!(
-            "{name}: a model of this shape has {parameters:.1e} parameters, and {MOST_PARAMETERS:.0e} is the limit. Lower \
+            "{name}: a model of this shape has {parameters:.1e} parameters; the limit is {MAX_PARAMETERS:.0e}. Lower \
              hidden_size, intermediate_size, num_hidden_layers or vocab_size."
         )));
     }
@@ -276,7 +276,7 @@ fn check(
     }
     if tokenizer.vocab_size() > config.vocab_size {
         return Err(Error::data(format!(
-            "{name}: vocab_size is {} in its config.json, and the tokenizer has {} words. Set vocab_size to {}, or use \
+            "{name}: vocab_size is {} in its config.json, but the tokenizer has {} words. Set vocab_size to {}, or use \
              the tokenizer of the same model.",
             config.vocab_size,
             tokenizer.vocab_size(),
@@ -286,7 +286,7 @@ fn check(
     let pairs = settings.text.iter().chain(&settings.heldout).any(|text| text == DEMO_TEXT);
     if pairs && config.type_vocab_size < 2 {
         return Err(Error::usage(format!(
-            "{name}: the demo grammar writes pairs of sentences, which take type_vocab_size 2 in config.json."
+            "{name}: the demo grammar writes pairs of sentences, which need type_vocab_size 2 in config.json."
         )));
     }
     Ok(())

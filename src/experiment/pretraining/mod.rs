@@ -1,4 +1,4 @@
-//! One masked-LM pre-training, from text and a shape or a model to a model folder.
+//! One masked-LM pre-training, from text and a model or configuration to a model folder.
 
 mod load;
 mod out;
@@ -9,7 +9,7 @@ pub use load::Pretraining;
 pub use out::{check_out, copy_out};
 pub use settings::{DEMO_TEXT, PretrainSettings, Start, Vocabulary};
 
-use super::{executor::once, record, stages};
+use super::{executor::find_or_compute, record, stages};
 use crate::{
     engine::Machine,
     error::{Error, Result},
@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// What a pre-training was and how well the model finds hidden words. Field names are fixed: other programs read them.
+/// The record of a pre-training. Field names are fixed: other programs read them.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PretrainRecord {
     pub format_version: u32,
@@ -31,17 +31,17 @@ pub struct PretrainRecord {
     pub text: Value,
     pub steps: u64,
     pub tokens: u64,
-    /// On held-out text, masked alike every time: before the first step, in between, after the last.
+    /// Scores on held-out text, with the same masking each time: before the first step, in between and after the last.
     pub evaluations: Vec<Evaluation>,
-    /// Mean training loss of every whole epoch, in nats.
+    /// The mean training loss of each completed epoch, in nats.
     pub epoch_losses: Vec<f64>,
-    /// With the time that the scores took.
+    /// Includes the time of the evaluations.
     pub timing: Value,
     pub device: Value,
     pub config: Value,
 }
 
-/// Trains, or finds the same training in the store.
+/// Trains the model, or loads the result of the same training from the store.
 pub fn run(
     machine: &Machine,
     pretraining: &Pretraining,
@@ -51,8 +51,8 @@ pub fn run(
 ) -> Result<(PretrainRecord, Done)> {
     let inputs = pretraining.inputs();
     let id = pretraining.id();
-    let done = once(machine, store, &id, &inputs, progress, |writer, progress| {
-        let (bert, notes) = pretraining.first_weights()?;
+    let done = find_or_compute(machine, store, &id, &inputs, progress, |writer, progress| {
+        let (bert, notes) = pretraining.initial_weights()?;
         notes.iter().for_each(|note| progress.note(note));
         let recipe = pretraining.settings.recipe();
         let total = recipe.steps(pretraining.train.len());

@@ -1,4 +1,4 @@
-//! The meaning of one pre-training, complete: what its record repeats under `config`.
+//! The complete settings of one pre-training, as its record has them under `config`.
 
 use crate::{
     error::{Error, Result},
@@ -11,34 +11,34 @@ use crate::{
 };
 use serde::Serialize;
 
-/// Text that the demo task's grammar writes, in the place of a file.
+/// The name of the text that the demo task's grammar writes.
 pub const DEMO_TEXT: &str = "demo";
 
-/// Words of a sequence that are hidden (Devlin et al. 2019, section 3.1).
+/// The share of a sequence's tokens that is masked (Devlin et al. 2019, section 3.1).
 pub const MASK_RATE: f64 = 0.15;
 
-/// Tokens per sequence unless told (GLUE's, too).
-pub const USUAL_LENGTH: usize = 128;
+/// The default number of tokens per sequence, as for GLUE.
+pub const DEFAULT_LENGTH: usize = 128;
 
-/// What the first weights are.
+/// The weights that training starts from.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Start {
-    /// A model folder, or a name on the hub: its weights, its tokenizer, its masked-LM head if it has one.
+    /// A model folder, or a name on the hub: its weights, its tokenizer, and its masked-LM head if it has one.
     Model(String),
     /// A `config.json`: random weights of that shape.
     Config(String),
 }
 
-/// Where the words of a model that starts from random weights come from.
+/// The source of the vocabulary.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Vocabulary {
-    /// That of the model training starts from.
+    /// The vocabulary of the model that training starts from.
     OfModel,
     /// A folder with `tokenizer.json` or `vocab.txt`.
     Folder(String),
-    /// A WordPiece vocabulary of this many tokens, made from the training text.
+    /// A WordPiece vocabulary of this many tokens, trained on the training text.
     Trained(usize),
 }
 
@@ -47,18 +47,18 @@ pub enum Vocabulary {
 pub struct PretrainSettings {
     pub start: Start,
     pub vocabulary: Vocabulary,
-    /// Draw the masked-LM head anew although the model has one.
+    /// Initialise the masked-LM head at random although the model has one.
     pub fresh_head: bool,
     /// UTF-8 files, `.gz` and `.zst` among them, or [`DEMO_TEXT`].
     pub text: Vec<String>,
-    /// A file to score on; without it, `heldout_fraction` of the lines is kept out of training.
+    /// A file to score on; without it, `heldout_fraction` of the lines is held out of training.
     pub heldout: Option<String>,
     pub heldout_fraction: f64,
-    /// Pairs of sentences, where the text is [`DEMO_TEXT`].
+    /// The number of sentence pairs if the text is [`DEMO_TEXT`].
     pub demo_pairs: usize,
     pub unit: Unit,
-    /// Tokens per sequence, `[CLS]` and `[SEP]` included; without it, [`USUAL_LENGTH`] or as many as the model has
-    /// positions.
+    /// Tokens per sequence, including `[CLS]` and `[SEP]`; by default [`DEFAULT_LENGTH`], or the model's number of positions
+    /// if that is smaller.
     pub max_length: Option<usize>,
     pub learning_rate: f64,
     pub batch_size: usize,
@@ -69,7 +69,7 @@ pub struct PretrainSettings {
     pub clip: f64,
     pub dropout: f64,
     pub seed: u64,
-    /// Steps from one score on held-out text to the next; without it, ten in all.
+    /// Steps between evaluations on held-out text; by default a tenth of all steps.
     pub evaluate_every: Option<u64>,
     /// Of the matrix products' operands; left out of what names the stage where it is the usual one.
     #[serde(skip_serializing_if = "Format::is_default")]
@@ -77,7 +77,7 @@ pub struct PretrainSettings {
 }
 
 impl PretrainSettings {
-    /// Refuses numbers that cannot be meant.
+    /// Refuses numbers out of range and options that contradict each other.
     pub fn check(&self) -> Result<()> {
         let within = |flag: &str, value: f64, low: f64, high: f64| {
             if value >= low && value < high {
@@ -103,17 +103,17 @@ impl PretrainSettings {
         let demo = self.text.iter().filter(|text| *text == DEMO_TEXT).count();
         if demo > 0 && self.text.len() > 1 {
             return Err(Error::usage(format!(
-                "--text {DEMO_TEXT} stands for the demo grammar and takes no other text beside it. A file of that \
-                 name is ./{DEMO_TEXT}."
+                "--text {DEMO_TEXT} means the demo grammar's text and excludes other texts. For a file of that \
+                 name, write ./{DEMO_TEXT}."
             )));
         }
         match (&self.start, &self.vocabulary) {
             (Start::Config(_), Vocabulary::OfModel) => Err(Error::usage(
-                "a model from --config has no vocabulary yet. Give --vocab-size N to make one from the text, or \
+                "a model from --config has no vocabulary. Give --vocab-size N to train one on the text, or \
                  --tokenizer DIR to use an existing one.",
             )),
             (Start::Model(_), Vocabulary::Folder(_) | Vocabulary::Trained(_)) => Err(Error::usage(
-                "a model from --model keeps its own vocabulary: leave --vocab-size and --tokenizer out, or begin from \
+                "a model from --model keeps its own vocabulary: drop --vocab-size and --tokenizer, or start from \
                  random weights with --config.",
             )),
             _ => Ok(()),

@@ -1,4 +1,4 @@
-//! What a pre-training reads: running text, or pairs of sentences of the demo grammar.
+//! The text of a pre-training: running text, or pairs of sentences from the demo grammar.
 
 use super::settings::{DEMO_TEXT, PretrainSettings};
 use crate::{
@@ -8,10 +8,10 @@ use crate::{
 };
 use std::path::Path;
 
-/// One text, or a part of one.
+/// A text, or a part of one.
 #[derive(Clone, Debug)]
 pub struct Text {
-    /// The file's, or [`DEMO_TEXT`].
+    /// The path of the file, or [`DEMO_TEXT`].
     pub name: String,
     body: Body,
 }
@@ -31,7 +31,7 @@ impl Text {
         Ok(Self { name: name.to_owned(), body })
     }
 
-    /// Every line, and both sentences of every pair.
+    /// All lines; of pairs, both sentences.
     pub fn lines(&self) -> Vec<&str> {
         match &self.body {
             Body::Pairs(pairs) => {
@@ -51,9 +51,9 @@ impl Text {
         .to_string()
     }
 
-    /// The text without a part of its lines, and that part, each in order. A line's own words decide where it goes:
-    /// equal lines stay together, and neither the other lines, the vocabulary nor the length of the sequences move it,
-    /// so what was held out once is held out again when the training is continued in another way.
+    /// Splits the text into lines to train on and lines to hold out, each in order. Only the content of a line decides where
+    /// it goes: equal lines stay together, and other lines, the vocabulary and the sequence length make no difference. So a
+    /// line that was held out once stays held out when training continues with other settings.
     pub fn split(&self, fraction: f64) -> (Self, Self) {
         let held = |line: &str| {
             let hash = blake3::hash(line.trim().as_bytes());
@@ -75,7 +75,7 @@ impl Text {
         (part(false), part(true))
     }
 
-    /// None of a text without a word, which may be left of a short one.
+    /// The sequences; none if the text is blank, which may be what remains of a short one.
     pub fn encode(&self, tokenizer: &Tokenizer, unit: Unit, max_length: usize) -> Result<Vec<Encoded>> {
         match &self.body {
             Body::Pairs(pairs) => tokenizer.encode_all(pairs, max_length),
@@ -85,7 +85,7 @@ impl Text {
     }
 }
 
-/// A score on text that was learnt by heart says nothing, and a text that is given twice is split twice alike.
+/// Refuses equal texts: a score on text that was trained on says nothing, and a text given twice is held out twice.
 pub fn refuse_same(texts: &[Text], heldout: Option<&Text>) -> Result<()> {
     let hashes: Vec<String> = texts.iter().map(Text::hash).collect();
     for (i, hash) in hashes.iter().enumerate() {
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_held_out_for_its_own_sake() {
+    fn only_its_content_decides_whether_a_line_is_held_out() {
         let lines: Vec<String> = (0..4000).map(|i| format!("line number {}", i / 2)).collect();
         let (train, heldout) = plain(&lines).split(0.1);
         let [kept, out]: [HashSet<String>; 2] =

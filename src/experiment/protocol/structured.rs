@@ -1,5 +1,5 @@
 //! Structured pruning of heads and FFNs (Prasanna et al. 2020, sections 3 and 4): fine-tune, search the good ticket by
-//! importance, and evaluate and retrain it or a control of its size.
+//! importance, then evaluate and retrain it or a control of the same size.
 
 use super::Protocol;
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
         Inputs, Record,
         graph::Graph,
         record::Subject,
-        stage::{Known, Outcomes, early},
+        stage::{Known, Outcomes, read_too_early},
         stages::{Evaluate, Search, Subnetwork, Train},
         ticket::Ticket,
     },
@@ -40,9 +40,9 @@ impl Protocol for Structured {
 
     fn record(&self, config: &ExperimentConfig, inputs: &Inputs, done: &Outcomes) -> Result<Record> {
         let known = Known::of(inputs.hashes(), done);
-        let mask = subnetwork(config).mask(&known)?.ok_or_else(|| early(SEARCH))?;
-        let found = done.get(SEARCH).map(|search| Ticket::read(search, known.hashes.model)).transpose()?;
-        Record::new(config, inputs, done, Subject { mask, found, nodes: [FINETUNE, EVALUATE, RETRAIN] })
+        let mask = subnetwork(config).mask(&known)?.ok_or_else(|| read_too_early(SEARCH))?;
+        let ticket = done.get(SEARCH).map(|search| Ticket::read(search, known.hashes.model)).transpose()?;
+        Record::new(config, inputs, done, Subject { mask, ticket, nodes: [FINETUNE, EVALUATE, RETRAIN] })
     }
 }
 

@@ -1,4 +1,4 @@
-//! Evaluation of a subnetwork of the fine-tuned model, without training it: the pruned model's scores.
+//! Evaluation of a subnetwork of the fine-tuned model without retraining: the pruned model's scores.
 
 use super::{Subnetwork, files};
 use crate::{
@@ -13,10 +13,10 @@ use crate::{
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// The scores of a fine-tuned model without the units that were pruned.
+/// Evaluates a fine-tuned model without its pruned units.
 #[derive(Clone, Debug, Serialize)]
 pub struct Evaluate {
-    /// The node that has the model.
+    /// The node that fine-tunes the model.
     pub finetune: &'static str,
     #[serde(rename = "mask")]
     pub subnetwork: Subnetwork,
@@ -50,10 +50,10 @@ impl Stage for Evaluate {
     }
 
     fn run(&self, given: &Given, out: &StageWriter, progress: &mut dyn Progress) -> Result<Value> {
-        let mask = self.subnetwork.units(given)?;
+        let mask = self.subnetwork.required_mask(given)?;
         let bert = files::load_model(given.inputs, given.outcome(self.finetune)?)?;
         let metrics = files::evaluate(given.inputs, &mask.apply(&bert)?, out)?;
-        progress.note(&format!("{}: {}", given.id, files::deciding(given.inputs, &metrics)));
+        progress.note(&format!("{}: {}", given.id, files::metric_text(given.inputs, &metrics)));
         Ok(json!({}))
     }
 }

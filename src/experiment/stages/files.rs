@@ -15,10 +15,10 @@ use std::collections::BTreeMap;
 /// Scores of one model on the development set, by metric.
 pub type Metrics = BTreeMap<String, f64>;
 
-/// The file with them, in stages that evaluate.
+/// Their file in stages that evaluate.
 pub const METRICS: &str = "metrics.json";
 
-/// The scores that a stage wrote, with the deciding one among them.
+/// The scores that a stage wrote, which include the task's metric.
 pub fn scores(inputs: &Inputs, stage: &Done) -> Result<Metrics> {
     let metrics = metrics(stage)?;
     let wanted = inputs.task.metric.name();
@@ -37,7 +37,7 @@ pub fn load_model(inputs: &Inputs, stage: &Done) -> Result<Bert> {
     Pretrained::load(stage.dir())?.build(inputs.head(), 0, false)
 }
 
-pub fn deciding(inputs: &Inputs, metrics: &Metrics) -> String {
+pub fn metric_text(inputs: &Inputs, metrics: &Metrics) -> String {
     let name = inputs.task.metric.name();
     format!("{name} {:.4}", metrics[name])
 }
@@ -79,7 +79,7 @@ fn write_predictions(writer: &StageWriter, name: &str, outputs: &[f32], data: &D
     })
 }
 
-/// A folder that the `from_pretrained` of Hugging Face's class for this head loads, when no unit is missing.
+/// Writes a folder that Hugging Face's class for this head loads by `from_pretrained`, unless units were removed.
 pub fn write_model(
     bert: &Bert,
     label_names: &[&str],
@@ -88,7 +88,7 @@ pub fn write_model(
 ) -> Result<()> {
     writer.write(WEIGHTS, &bert.to_safetensors()?)?;
     writer.write("config.json", bert.to_config_json(label_names)?.as_bytes())?;
-    // As they were read: the folder may have changed since.
+    // The bytes that were read: the original folder may have changed since.
     tokenizer.files().iter().try_for_each(|(name, bytes)| writer.write(name, bytes))
 }
 

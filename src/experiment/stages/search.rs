@@ -1,4 +1,4 @@
-//! The search of the good ticket: units of the fine-tuned model are scored and pruned step by step.
+//! The search for the good ticket: units of the fine-tuned model are scored and pruned step by step.
 
 use super::files;
 use crate::{
@@ -22,16 +22,16 @@ use std::cell::RefCell;
 /// The search by one method on one fine-tuned model.
 #[derive(Clone, Debug, Serialize)]
 pub struct Search {
-    /// The node that has the model.
+    /// The node that fine-tunes the model.
     finetune: &'static str,
     method: Method,
     #[serde(serialize_with = "essential_section")]
     importance: ImportanceConfig,
     #[serde(serialize_with = "essential_section")]
     search: SearchRules,
-    /// Of the choice of scoring examples, where there is one.
+    /// Selects the scoring examples; `None` for the development set.
     split_seed: Option<u64>,
-    /// Told in the ticket; it decides nothing here.
+    /// Written to the ticket; does not affect the search.
     #[serde(skip)]
     run_seed: u64,
 }
@@ -78,7 +78,7 @@ impl Stage for Search {
         let bert = files::load_model(inputs, given.outcome(self.finetune)?)?;
         let data = scoring(inputs, self.importance.split, self.split_seed)?;
         progress.begin(SEARCH.name, 0);
-        // The probe reports batches, the search passes.
+        // Both the probe and the search report to it: batches and passes.
         let progress = RefCell::new(progress);
         let mut probe = ModelProbe::new(&inputs.machine, &bert, &data, inputs.task, &progress);
         let mut criterion = self.importance.criterion(self.search.stale);

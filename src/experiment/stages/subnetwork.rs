@@ -1,28 +1,28 @@
-//! Which units a stage keeps.
+//! The subnetwork of a stage.
 
 use crate::{
     choice::Choice,
     error::Result,
     experiment::{
-        stage::{Given, Known, early},
+        stage::{Given, Known, read_too_early},
         ticket::Ticket,
     },
     prune::{self, ControlRules, Mask, Method, Mode},
 };
 use serde::Serialize;
 
-/// A subnetwork, by how it is found.
+/// A subnetwork, by how its mask is determined.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Subnetwork {
-    /// Every unit of the pre-trained model.
+    /// The full model.
     Whole,
-    /// The control `mode` of the ticket that the node `ticket` has found.
+    /// The control `mode` of the ticket that the node `ticket` finds.
     Control { mode: Mode, method: Method, seed: u64, rules: ControlRules, ticket: &'static str },
 }
 
 impl Subnetwork {
-    /// The node that it is found in.
+    /// The node that finds its ticket.
     pub fn reads(&self) -> Option<&'static str> {
         match self {
             Self::Whole => None,
@@ -30,10 +30,10 @@ impl Subnetwork {
         }
     }
 
-    /// The units that are kept; `None` while the ticket is not found yet.
+    /// Its mask; `None` while the ticket is not found yet.
     ///
     /// # Errors
-    /// When the ticket is damaged.
+    /// The ticket is damaged.
     pub fn mask(&self, known: &Known) -> Result<Option<Mask>> {
         let model = known.hashes.model;
         let whole = Mask::full(model.num_hidden_layers, model.num_attention_heads);
@@ -48,9 +48,9 @@ impl Subnetwork {
         }
     }
 
-    /// [`mask`](Self::mask) of a stage that is computed.
-    pub fn units(&self, given: &Given) -> Result<Mask> {
-        self.mask(&given.known())?.ok_or_else(|| early("the ticket"))
+    /// Its [`mask`](Self::mask), for a stage that is being computed.
+    pub fn required_mask(&self, given: &Given) -> Result<Mask> {
+        self.mask(&given.known())?.ok_or_else(|| read_too_early("the ticket"))
     }
 
     /// Whether nothing is pruned.
@@ -58,7 +58,7 @@ impl Subnetwork {
         mask.is_whole()
     }
 
-    /// Its name, for people.
+    /// Its name in descriptions.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Whole => Mode::Full.name(),

@@ -1,4 +1,4 @@
-//! Fine-tuning of the pre-trained model, or of a subnetwork of it that was rewound; and its evaluation.
+//! Fine-tunes the pre-trained model, or a subnetwork rewound to its weights, and evaluates the result.
 
 use super::{Subnetwork, files};
 use crate::{
@@ -21,7 +21,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
-/// Training from the pre-trained weights. The whole network's is the stage that all modes of a seed share.
+/// Training from the pre-trained weights. All modes of a seed share that of the full model.
 #[derive(Clone, Debug, Serialize)]
 pub struct Train {
     #[serde(flatten)]
@@ -41,7 +41,7 @@ struct Seeds {
 }
 
 impl Train {
-    /// Of the whole network.
+    /// Training of the full model.
     pub fn new(config: &ExperimentConfig) -> Self {
         Self {
             sources: Sources::new(config),
@@ -56,7 +56,7 @@ impl Train {
         }
     }
 
-    /// The same of a subnetwork.
+    /// The same training of a subnetwork.
     pub fn of(&self, subnetwork: Subnetwork) -> Self {
         Self { subnetwork, ..self.clone() }
     }
@@ -103,7 +103,7 @@ impl Stage for Train {
 
     fn identity(&self, known: &Known) -> Result<Option<Identity>> {
         let Some(mask) = self.subnetwork.mask(known)? else { return Ok(None) };
-        let mut inputs = known.hashes.in_place_of_names(self.settings());
+        let mut inputs = known.hashes.with_hashes(self.settings());
         let fields = inputs.as_object_mut().expect("a struct's fields");
         fields.remove("subnetwork");
         if !Subnetwork::is_whole(&mask) {
@@ -139,7 +139,7 @@ impl Stage for Train {
             given.id,
             summary.steps,
             summary.seconds,
-            files::deciding(inputs, &metrics)
+            files::metric_text(inputs, &metrics)
         ));
         Ok(json!({
             "seconds_before": summary.seconds_before,
@@ -158,7 +158,7 @@ impl Stage for Train {
         progress: &mut dyn Progress,
     ) -> Result<(Bert, Summary)> {
         let inputs = given.inputs;
-        let mask = self.subnetwork.units(given)?;
+        let mask = self.subnetwork.required_mask(given)?;
         let mut pretrained = inputs.model.clone();
         let whole = pretrained.build(inputs.head(), self.seeds.init, true)?;
         pretrained.notes.iter().for_each(|note| progress.note(note));
