@@ -26,7 +26,7 @@ use std::{
 
 /// How often to check whether processes have ended.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
-/// How long to wait before trying the lock of a run that another process executes again.
+/// The interval between attempts to lock a run that another process executes.
 const LOCK_RETRY_INTERVAL: Duration = Duration::from_millis(200);
 /// The exit code of a run that was stopped and can resume.
 const STOPPED: i32 = 4;

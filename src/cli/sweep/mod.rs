@@ -233,8 +233,8 @@ impl SweepArgs {
 
 pub fn run(arguments: &SweepArgs) -> Result<()> {
     match &arguments.verb {
-        Some(SweepVerb::Retry(again)) => return retry(again),
-        Some(SweepVerb::Cancel(which)) => return cluster::cancel(which),
+        Some(SweepVerb::Retry(arguments)) => return retry(arguments),
+        Some(SweepVerb::Cancel(arguments)) => return cluster::cancel(arguments),
         None => {}
     }
     let execution = &arguments.execution;

@@ -71,7 +71,7 @@ pub struct PretrainSettings {
     pub seed: u64,
     /// Steps between evaluations on held-out text; by default a tenth of all steps.
     pub evaluate_every: Option<u64>,
-    /// Of the matrix products' operands; left out of what names the stage where it is the usual one.
+    /// The format of the matrix products' operands; not part of the stage's hash if it is the default.
     #[serde(skip_serializing_if = "Format::is_default")]
     pub dtype: Format,
 }
