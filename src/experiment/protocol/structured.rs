@@ -1,5 +1,5 @@
-//! Structured pruning of heads and FFNs (Prasanna et al. 2020, sections 3 and 4): fine-tune, search the good ticket by
-//! importance, then evaluate and retrain it or a control of the same size.
+//! Structured pruning of heads and FFNs (Prasanna et al. 2020, sections 3 and 4): fine-tune, search for the good ticket
+//! by importance, then evaluate and retrain it or a control of the same size.
 
 use super::Protocol;
 use crate::{
