@@ -1,5 +1,5 @@
-//! Hashes of the models and data that runs read, without loading them. Two folders with the same name, or one path whose
-//! file changed, are different models.
+//! Hashes of the models and data that runs read, without loading them. Two folders with the same name, or one path
+//! whose file changed, are different models.
 
 use super::{
     identity::Hashes,
@@ -80,8 +80,8 @@ impl Contents {
         }
     }
 
-    /// The id of the run's first stage, by the contents of its model and data; `None` if one of them has none or was not
-    /// [`read`](Self::read).
+    /// The id of the run's first stage, by the contents of its model and data; `None` if one of them has none or was
+    /// not [`read`](Self::read).
     pub fn first_stage(&self, config: &ExperimentConfig) -> Option<StageId> {
         let model = self.model(&config.model)?;
         let data = self.data.get(&data_of(config))?.as_ref()?;

@@ -15,7 +15,8 @@ impl Devices {
         Self(stages.iter().map(|(name, stage)| (*name, stage.info()["device"].clone())).collect())
     }
 
-    /// A warning if the devices may differ in the last bits of their results. The number of threads makes no difference.
+    /// A warning if the devices may differ in the last bits of their results. The number of threads makes no
+    /// difference.
     pub fn mixture(&self) -> Option<String> {
         let mut of: BTreeMap<String, Vec<&str>> = BTreeMap::new();
         for (stage, device) in &self.0 {

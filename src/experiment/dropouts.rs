@@ -2,8 +2,8 @@
 
 use crate::model::{BertConfig, config::ATTENTION_DROPOUT};
 
-/// A note for each key whose value differs. `hidden` and `attention` are the start of the command-line option and the value
-/// used.
+/// A note for each key whose value differs. `hidden` and `attention` are the start of the command-line option and the
+/// value used.
 pub fn dropout_notes(model: &BertConfig, hidden: (&str, f64), attention: (&str, f64)) -> Vec<String> {
     let differs = |(key, p): (&str, f64)| {
         let (setting, trained) = if key == ATTENTION_DROPOUT { attention } else { hidden };

@@ -21,8 +21,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Executes all stages of the graph in order. Weights that a stage loads are restored if they were removed, and pinned in
-/// the store until the last stage that loads them is done.
+/// Executes all stages of the graph in order. Weights that a stage loads are restored if they were removed, and pinned
+/// in the store until the last stage that loads them is done.
 pub fn execute(
     graph: &Graph,
     inputs: &Inputs,

@@ -51,7 +51,8 @@ impl Graph {
 
     /// For each node, a text that is equal for all runs that share its stage, unless files change between them.
     ///
-    /// The stages' ids are exact but require reading model and data. A mistake here only costs time: each stage has a lock.
+    /// The stages' ids are exact but require reading model and data. A mistake here only costs time: each stage has a
+    /// lock.
     pub fn keys(&self) -> Result<Vec<String>> {
         let mut keys: HashMap<&str, String> = HashMap::new();
         for node in &self.nodes {

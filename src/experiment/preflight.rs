@@ -12,8 +12,8 @@ use crate::{
 };
 use std::{collections::HashMap, path::Path};
 
-/// Checks each model and each task's data once. Only the header of the weights is read, and models on the hub are left to
-/// the runs, which download them.
+/// Checks each model and each task's data once. Only the header of the weights is read, and models on the hub are left
+/// to the runs, which download them.
 #[derive(Default)]
 pub struct Preflight {
     models: HashMap<String, std::result::Result<Option<(BertConfig, String)>, String>>,

@@ -15,8 +15,8 @@ pub type Outcomes = BTreeMap<&'static str, Done>;
 
 /// One step of an experiment. Its results are kept in the store and shared by all runs that need them.
 ///
-/// A stage owns its settings and serialises all of them. It has no access to the run's configuration or to anything else
-/// that its [`identity`](Self::identity) does not cover, so no setting can be missing from its hash.
+/// A stage owns its settings and serialises all of them. It has no access to the run's configuration or to anything
+/// else that its [`identity`](Self::identity) does not cover, so no setting can be missing from its hash.
 pub trait Stage {
     /// All its settings, before any file is read. They contain the names of files.
     fn settings(&self) -> Value;
@@ -34,8 +34,8 @@ pub trait Stage {
         false
     }
 
-    /// What the stage's id is the hash of: its settings, with names replaced by hashes. `None` if that depends on a stage
-    /// that is not done yet.
+    /// What the stage's id is the hash of: its settings, with names replaced by hashes. `None` if that depends on a
+    /// stage that is not done yet.
     ///
     /// # Errors
     /// A file of a stage that it reads is damaged.

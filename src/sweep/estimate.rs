@@ -1,5 +1,5 @@
-//! Estimates of a sweep's time and disk space: time from records of the same task, model, data and epochs, space from the
-//! size of the model.
+//! Estimates of a sweep's time and disk space: time from records of the same task, model, data and epochs, space from
+//! the size of the model.
 
 use super::{Run, live::is_duration, records::Summary};
 use crate::{

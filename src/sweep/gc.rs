@@ -13,8 +13,8 @@ use crate::{
 };
 use std::{collections::HashSet, path::PathBuf};
 
-/// Removes what is not kept; without `delete`, only counts it. If it is killed at any point, runs can still use the store,
-/// and the next call completes the work.
+/// Removes what is not kept; without `delete`, only counts it. If it is killed at any point, runs can still use the
+/// store, and the next call completes the work.
 pub fn collect(store: &Store, keep: Keep, delete: bool) -> Result<Collector> {
     store.must_exist()?;
     let mut gc = Collector::new(store, keep, delete);
@@ -44,8 +44,8 @@ pub fn collect(store: &Store, keep: Keep, delete: bool) -> Result<Collector> {
     Ok(gc)
 }
 
-/// Removes the settings and progress files of a sweep's runs that are not running and, where nothing is kept, the logs of
-/// those that are done.
+/// Removes the settings and progress files of a sweep's runs that are not running and, where nothing is kept, the logs
+/// of those that are done.
 fn leftovers(gc: &mut Collector, sweep: &Sweep, store: &Store) -> Result<()> {
     for folder in ["", "runs", "configs"] {
         gc.old_temporary(&sweep.dir.join(folder))?;

@@ -46,8 +46,8 @@ impl Axis {
 }
 
 impl Grid {
-    /// Reads a sweep's file: its `grid`, `include` and `exclude`, and the table of everything else: the settings that all
-    /// runs share, and `slurm`.
+    /// Reads a sweep's file: its `grid`, `include` and `exclude`, and the table of everything else: the settings that
+    /// all runs share, and `slurm`.
     pub fn read(path: &Path) -> Result<(Self, Table)> {
         let text = fs::read_to_string(path).map_err(|error| {
             Error::usage(format!(
@@ -109,8 +109,8 @@ impl Grid {
         Ok(())
     }
 
-    /// The runs: every combination over `base` except the excluded ones, then the included ones. `below` adds the settings
-    /// of lowest precedence.
+    /// The runs: every combination over `base` except the excluded ones, then the included ones. `below` adds the
+    /// settings of lowest precedence.
     ///
     /// # Errors
     /// Usage: those of [`Layers::resolve`]; a grid without runs or with too many.
@@ -185,8 +185,8 @@ fn product(axes: &[Axis]) -> Result<Vec<Vec<(&'static str, &Value)>>> {
     Ok(points)
 }
 
-/// Seeds vary slowest, so that one seed of everything is done early and mistakes fail early; modes vary fastest, because
-/// they share a fine-tuned model.
+/// Seeds vary slowest, so that one seed of everything is done early and mistakes fail early; modes vary fastest,
+/// because they share a fine-tuned model.
 fn rank(key: &str) -> usize {
     match key {
         "seed" => 0,

@@ -69,8 +69,8 @@ impl Report {
         self.write();
     }
 
-    /// Replaces the file atomically, without syncing it: it only matters while the process lives. A failure to write it is
-    /// ignored.
+    /// Replaces the file atomically, without syncing it: it only matters while the process lives. A failure to write it
+    /// is ignored.
     fn write(&mut self) {
         let beside = self.path.with_extension("new");
         let text = serde_json::to_string(&self.live).unwrap_or_default();

@@ -199,8 +199,8 @@ impl Local<'_> {
         }
     }
 
-    /// Starts the next pending run, skipping those that need a stage which another run is computing. Returns whether there
-    /// was one.
+    /// Starts the next pending run, skipping those that need a stage which another run is computing. Returns whether
+    /// there was one.
     fn start_next(&mut self, observer: &mut dyn Observer) -> Result<bool> {
         for index in 0..self.results.len() {
             if !self.to_start(index) || !self.can_start(index) {

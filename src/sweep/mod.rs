@@ -1,5 +1,5 @@
-//! Many runs: a grid of settings, the runs that it describes, and their execution, each in a process of its own, on this
-//! machine or by workers on a Slurm cluster.
+//! Many runs: a grid of settings, the runs that it describes, and their execution, each in a process of its own, on
+//! this machine or by workers on a Slurm cluster.
 //!
 //! ```text
 //! <store>/sweeps/<id>/sweep.json            all runs with their settings

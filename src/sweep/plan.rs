@@ -54,7 +54,8 @@ impl Run {
         Ok(Self { name: run_name(&config)?, config })
     }
 
-    /// Whether it reads files by relative paths. A model's name may only look like one: it may be on the hub or embedded.
+    /// Whether it reads files by relative paths. A model's name may only look like one: it may be on the hub or
+    /// embedded.
     fn has_relative_paths(&self) -> bool {
         let config = &self.config;
         let here = |path: &str| Path::new(path).is_relative() && Path::new(path).exists();
@@ -77,8 +78,8 @@ fn hash12(text: &str) -> String {
 }
 
 impl Sweep {
-    /// The sweep of these runs, without duplicates. Its id is `<name>-<hash12>`, where the hash is that of its runs, so that
-    /// the same command finds the same sweep.
+    /// The sweep of these runs, without duplicates. Its id is `<name>-<hash12>`, where the hash is that of its runs, so
+    /// that the same command finds the same sweep.
     pub fn new(name: &str, configs: Vec<ExperimentConfig>, store: &Store) -> Result<Self> {
         let mut seen = HashSet::new();
         let mut runs = configs.into_iter().map(Run::new).collect::<Result<Vec<_>>>()?;

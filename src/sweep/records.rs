@@ -1,5 +1,5 @@
-//! Summaries of a store's records, and which run each belongs to. Runs are compared by their settings and by the contents of
-//! their model and data, or by the names of those where the files are not available.
+//! Summaries of a store's records, and which run each belongs to. Runs are compared by their settings and by the
+//! contents of their model and data, or by the names of those where the files are not available.
 
 use super::Run;
 use crate::{
@@ -111,7 +111,8 @@ impl Summary {
         self.stages.values().map(String::as_str)
     }
 
-    /// Whether a run with these settings takes about as long: the same method, data limits, length, batch size and epochs.
+    /// Whether a run with these settings takes about as long: the same method, data limits, length, batch size and
+    /// epochs.
     pub fn has_cost_of(&self, config: &Value) -> bool {
         let keys = [
             "/method",
@@ -130,8 +131,8 @@ impl Summary {
         run_name_of(&self.config).ok()
     }
 
-    /// Value by key of the settings that results depend on, except those that [`Summary`] has fields for. The preset is left
-    /// out since its values are there; model and data, since their contents count, not their names.
+    /// Value by key of the settings that results depend on, except those that [`Summary`] has fields for. The preset is
+    /// left out since its values are there; model and data, since their contents count, not their names.
     pub fn settings(&self) -> BTreeMap<String, String> {
         let mut out = BTreeMap::new();
         flatten("", &filled(&self.config), &mut out);
@@ -175,8 +176,8 @@ pub struct Expected {
 }
 
 impl Expected {
-    /// `finetune` is the id of the run's fine-tuning by the present contents of its model and data, or `None` if they are
-    /// not available; then their names decide.
+    /// `finetune` is the id of the run's fine-tuning by the present contents of its model and data, or `None` if they
+    /// are not available; then their names decide.
     pub fn new(run: &Run, finetune: Option<StageId>) -> Result<Self> {
         let settings = settings(&json!(run.config))?;
         Ok(Self { settings, name: run.name.clone(), finetune })
@@ -214,7 +215,8 @@ pub fn find(store: &Store, run: &Run, expected: &Expected) -> Result<Option<(Pat
     Ok(found.find_map(|(summary, path)| expected.matches(&summary).then_some((path, summary))))
 }
 
-/// The seed in `seed-<n>.json` or `seed-<n>.<hash12>.json`, the only names of records. A file manager's copy has another.
+/// The seed in `seed-<n>.json` or `seed-<n>.<hash12>.json`, the only names of records. A file manager's copy has
+/// another.
 fn seed_of(name: &str) -> Option<u64> {
     let stem = name.strip_prefix("seed-")?.strip_suffix(".json")?;
     let (seed, hash) = stem.split_once('.').map_or((stem, None), |(seed, hash)| (seed, Some(hash)));

@@ -20,8 +20,8 @@ pub fn run_results(sweep: &Sweep, store: &Store) -> Result<Vec<RunResult>> {
     sweep.runs.iter().map(|run| run_result(sweep, store, run, &mut contents)).collect()
 }
 
-/// A run is done once the store has its record, whichever process wrote it: one of the same settings, and of the present
-/// contents of model and data.
+/// A run is done once the store has its record, whichever process wrote it: one of the same settings, and of the
+/// present contents of model and data.
 pub(super) fn run_result(
     sweep: &Sweep,
     store: &Store,

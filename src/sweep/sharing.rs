@@ -1,5 +1,5 @@
-//! The stages that runs share: one run computes such a stage, and the others start as soon as it is done, before that run
-//! has ended.
+//! The stages that runs share: one run computes such a stage, and the others start as soon as it is done, before that
+//! run has ended.
 
 use super::Run;
 use crate::error::Result;

@@ -97,7 +97,8 @@ impl SlurmStatus {
 }
 
 impl Overview {
-    /// Asks Slurm for the elements in its queue. Without an answer the counts stay unknown; the rest does not depend on it.
+    /// Asks Slurm for the elements in its queue. Without an answer the counts stay unknown; the rest does not depend on
+    /// it.
     pub fn ask_slurm(&mut self) {
         let mut submitted: Vec<_> = self.sweeps.iter_mut().filter_map(|sweep| sweep.slurm.as_mut()).collect();
         let arrays = submitted.iter().flat_map(|slurm| &slurm.submissions).flat_map(|one| &one.arrays);

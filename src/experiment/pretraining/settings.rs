@@ -57,8 +57,8 @@ pub struct PretrainSettings {
     /// The number of sentence pairs if the text is [`DEMO_TEXT`].
     pub demo_pairs: usize,
     pub unit: Unit,
-    /// Tokens per sequence, including `[CLS]` and `[SEP]`; by default [`DEFAULT_LENGTH`], or the model's number of positions
-    /// if that is smaller.
+    /// Tokens per sequence, including `[CLS]` and `[SEP]`; by default [`DEFAULT_LENGTH`], or the model's number of
+    /// positions if that is smaller.
     pub max_length: Option<usize>,
     pub learning_rate: f64,
     pub batch_size: usize,

@@ -51,9 +51,9 @@ impl Text {
         .to_string()
     }
 
-    /// Splits the text into lines to train on and lines to hold out, each in order. Only the content of a line decides where
-    /// it goes: equal lines stay together, and other lines, the vocabulary and the sequence length make no difference. So a
-    /// line that was held out once stays held out when training continues with other settings.
+    /// Splits the text into lines to train on and lines to hold out, each in order. Only the content of a line decides
+    /// where it goes: equal lines stay together, and other lines, the vocabulary and the sequence length make no
+    /// difference. So a line that was held out once stays held out when training continues with other settings.
     pub fn split(&self, fraction: f64) -> (Self, Self) {
         let held = |line: &str| {
             let hash = blake3::hash(line.trim().as_bytes());

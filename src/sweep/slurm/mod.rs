@@ -7,8 +7,8 @@
 //! <sweep>/slurm/<n>/cancelled           present once it was cancelled
 //! ```
 //!
-//! The state of the runs is in the sweep's own files. Slurm is only asked for what is still queued, and nothing depends on
-//! the answer.
+//! The state of the runs is in the sweep's own files. Slurm is only asked for what is still queued, and nothing depends
+//! on the answer.
 
 mod command;
 mod duration;

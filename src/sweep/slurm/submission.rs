@@ -64,8 +64,8 @@ impl Submission {
         let submitted = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let format_version = FORMAT_VERSION;
         let created = Self { format_version, number, submitted, arrays: Vec::new(), jobs, options, folder };
-        // Saved before sbatch is called: if this process is killed before it knows the job ids, a cancellation still finds
-        // the elements.
+        // Saved before sbatch is called: if this process is killed before it knows the job ids, a cancellation still
+        // finds the elements.
         created.save()?;
         Ok(created)
     }
