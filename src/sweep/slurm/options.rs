@@ -245,8 +245,8 @@ mod tests {
                 "slurm.workers = \"many\" (file x.toml): expected a whole number, at least 1",
             ),
             ("cpus = -1", "slurm.cpus = -1 (file x.toml): expected a whole number, at least 1"),
-            ("time = 60", "slurm.time = 60 (file x.toml): expected a text such as \"4:00:00\""),
-            ("qos = 'a'\nmem = 16", "slurm.mem = 16 (file x.toml): expected a text such as \"16G\""),
+            ("time = 60", "slurm.time = 60 (file x.toml): expected a string such as \"4:00:00\""),
+            ("qos = 'a'\nmem = 16", "slurm.mem = 16 (file x.toml): expected a string such as \"16G\""),
             (
                 "setup = 'module load cuda'",
                 "slurm.setup = \"module load cuda\" (file x.toml): expected a list",
