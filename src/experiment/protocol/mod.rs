@@ -1,21 +1,23 @@
-//! Protocols: the method sections of the papers, each as the stages that a run needs and the record that it writes.
+//! Protocols: the method sections of the papers, each as the stages that a run needs and the record that it writes. A
+//! protocol is a file of its own and an arm of [`protocol`].
 
-mod registry;
+mod definition;
 mod structured;
 
-pub use registry::{graph, protocol};
+pub use definition::Protocol;
 
-use super::{Inputs, Record, graph::Graph, stage::Outcomes};
-use crate::{config::ExperimentConfig, error::Result};
+use super::graph::Graph;
+use crate::{config::ExperimentConfig, error::Result, prune::Method};
+use structured::Structured;
 
-/// The method of a run.
-pub trait Protocol {
-    /// The stages that it needs.
-    ///
-    /// # Errors
-    /// A usage error when settings contradict each other.
-    fn graph(&self, config: &ExperimentConfig) -> Result<Graph>;
+/// The protocol of a run with these settings.
+pub fn protocol(config: &ExperimentConfig) -> &'static dyn Protocol {
+    match config.method {
+        Method::HeadsFfns | Method::Heads | Method::Ffns => &Structured,
+    }
+}
 
-    /// The record, once all stages are done.
-    fn record(&self, config: &ExperimentConfig, inputs: &Inputs, done: &Outcomes) -> Result<Record>;
+/// The stages of a run with these settings.
+pub fn graph(config: &ExperimentConfig) -> Result<Graph> {
+    protocol(config).graph(config)
 }

@@ -1,7 +1,7 @@
 //! Structured pruning of heads and FFNs (Prasanna et al. 2020, sections 3 and 4): fine-tune, search for the good ticket
 //! by importance, then evaluate and retrain it or a control of the same size.
 
-use super::Protocol;
+use super::definition::Protocol;
 use crate::{
     config::ExperimentConfig,
     error::Result,
