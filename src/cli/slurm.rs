@@ -248,7 +248,7 @@ fn refuse_beside(sweep: &Sweep, submissions: &[Submission], say: impl Fn(&str)) 
     match slurm::queue_counts(submissions) {
         Ok(QueueCounts { queued: 0, running: 0 }) => Ok(()),
         Ok(QueueCounts { queued, running }) => Err(Error::usage(format!(
-            "an earlier submission of sweep {} is still active: {queued} elements are queued, {running} are running. They \
+            "an earlier submission of sweep {} is still active, with {queued} elements queued and {running} running. They \
              execute all pending runs; --add-workers submits more workers beside them, lottery sweep cancel {} cancels \
              them.",
             sweep.id, sweep.id

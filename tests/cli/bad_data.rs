@@ -56,7 +56,7 @@ fn a_missing_task_folder_says_what_is_there_and_what_is_expected() {
     let wanted = ["glue/SST-2", "contains: RTE", "SST-2/train.tsv", "SST-2/dev.tsv", "--data"];
     refused(&mut bench.run("sst2", &[]), 3, &wanted);
     refused(&mut bench.run("rte", &["--data", "nowhere"]), 3, &["nowhere/RTE", "--data"]);
-    refused(&mut bench.run("rte", &["--data", "glue/RTE"]), 3, &["dev.tsv", "name the folder above RTE"]);
+    refused(&mut bench.run("rte", &["--data", "glue/RTE"]), 3, &["dev.tsv", "the folder that contains RTE"]);
     fs::remove_file(bench.path("glue/RTE/dev.tsv")).unwrap();
     refused(&mut bench.run("rte", &[]), 3, &["glue/RTE/dev.tsv"]);
     assert_nothing_half_written(&bench.path("runs"));

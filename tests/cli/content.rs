@@ -220,7 +220,7 @@ fn copies_of_records_are_named_and_not_counted() {
     for copy in copies {
         assert!(warned.contains(copy), "{copy}: {warned}");
     }
-    assert!(warned.contains("seed-3.json has no matthews of the full model"), "{warned}");
+    assert!(warned.contains("seed-3.json has no matthews for the full model"), "{warned}");
     assert!(warned.contains("seed-4.json is damaged"), "{warned}");
     assert!(!String::from_utf8(output.stdout).unwrap().contains("NaN"));
     let document: Value = serde_json::from_slice(&status(&bench, &["--json"]).stdout).unwrap();

@@ -36,7 +36,7 @@ fn a_run_of_nothing_in_particular_is_the_demo_and_says_what_to_type_next() {
     // The same command in another mode, and it finds what it shares.
     assert!(next.contains(" run --set 'data.train_limit=96' "), "{next}");
     assert!(next.contains("'train.epochs=1' --mode random  #"), "{next}");
-    for name in ["LOTTERY_MODEL is not used", "LOTTERY_DATA is not used"] {
+    for name in ["running the demo without LOTTERY_MODEL", "running the demo without LOTTERY_DATA"] {
         assert!(said.contains(name), "{said}");
     }
     let mut command = run(folder.path(), &["--mode", "bad", "--json"]);

@@ -171,8 +171,8 @@ fn every_option_is_a_line_of_the_script_from_flags_as_from_the_file() {
     // What every run is to do reaches the workers.
     let kept =
         mock.run(sweep(&mock.bench, "runs", &[&over[..], &["--dry-run", "--keep", "tickets"]].concat()));
-    assert!(stdout(&kept).contains("\nmore=(--keep tickets)\n"), "{}", stdout(&kept));
-    assert!(script.contains("\nmore=()\n"), "{script}");
+    assert!(stdout(&kept).contains("\nworker_args=(--keep tickets)\n"), "{}", stdout(&kept));
+    assert!(script.contains("\nworker_args=()\n"), "{script}");
     // Where the file is executed here, what it says of Slurm says nothing.
     let here = mock.run(sweep(&mock.bench, "runs", &["grid.toml", "--dry-run"]));
     assert!(stdout(&here).contains("6 runs, 0 already done"), "{}", stderr(&here));
@@ -228,7 +228,7 @@ fn a_sweep_in_the_queue_is_shown_not_submitted_twice_and_cancelled() {
     refusal(
         &mock.submit("runs", &[]),
         2,
-        &["2 elements are queued and 1 run", "--add-workers", "cancel grid-"],
+        &["2 elements queued and 1 running", "--add-workers", "cancel grid-"],
     );
     assert!(mock.calls().iter().all(|call| !call.starts_with("sbatch")));
     let beside = mock.submit("runs", &["--add-workers", "--workers", "2"]);
@@ -328,8 +328,7 @@ fn options_of_the_job_around_a_submission_do_not_reach_it() {
     let output = inside(&[&["sweep"][..], &submit].concat());
     let said = stderr(&output);
     assert_eq!(output.status.code(), Some(0), "{said}");
-    let unused =
-        "not used for the submission: SBATCH_PARTITION, SBATCH_TIMELIMIT, SLURM_CLUSTERS. Options come from";
+    let unused = "ignored for this submission: SBATCH_PARTITION, SBATCH_TIMELIMIT, SLURM_CLUSTERS. Give options as flags";
     assert!(said.contains(unused), "{said}");
     mock.bench.write("mock/queue", "12 RUNNING\n");
     assert!(stdout(&inside(&["status", "--store", "runs"])).contains("1 running"), "squeue is understood");
