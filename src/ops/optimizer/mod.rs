@@ -8,7 +8,8 @@ mod rule;
 
 pub use adamw::AdamW;
 pub use clip::{clip_scale, norm};
-pub use rule::{NUMBERS, SLOTS};
+pub use piece::SLOTS;
+pub use rule::NUMBERS;
 
 use piece::Piece;
 use rule::Rule;

@@ -1,8 +1,10 @@
 //! Some neighbouring weights with all that belongs to them, and their division among threads.
 
-use super::rule::SLOTS;
 use crate::ops::weight_mask::{Bits, WeightMask};
 use std::ops::Range;
+
+/// The most slots that an optimizer has.
+pub const SLOTS: usize = 2;
 
 /// Weights that one parallel task updates.
 const CHUNK: usize = 1 << 16;

@@ -2,15 +2,12 @@
 
 use super::piece::Piece;
 
-/// The most slots that an optimizer has.
-pub const SLOTS: usize = 2;
-
 /// The most numbers that a kernel takes for one step.
 pub const NUMBERS: usize = 8;
 
 /// An optimizer's arithmetic.
 pub(super) trait Rule: Sync {
-    /// The names of its slots, at most [`SLOTS`]: checkpoints tell by them whose state they have.
+    /// The names of its slots, at most [`SLOTS`](super::SLOTS): checkpoints tell by them whose state they have.
     fn slots(&self) -> &'static [&'static str];
 
     /// Its kernel in `ops/cuda/optimizer.cu`.
