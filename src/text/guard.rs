@@ -20,7 +20,7 @@ pub(super) fn catch_panic<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     DEPTH.set(DEPTH.get() + 1);
     let outcome = catch_unwind(AssertUnwindSafe(work));
     DEPTH.set(DEPTH.get() - 1);
-    outcome.map_err(|panic| format!("the tokenizers library panicked: {}", message(&*panic)))
+    outcome.map_err(|panic| format!("the tokenizers library crashed: {}", message(&*panic)))
 }
 
 /// Installs a hook that passes all other panics on to the hook in place.
@@ -50,10 +50,10 @@ mod tests {
         assert_eq!(catch_panic(|| 3), Ok(3));
         let index = std::hint::black_box(7);
         let error = catch_panic(|| [1, 2][index]).unwrap_err();
-        assert!(error.contains("the tokenizers library panicked: index out of bounds"), "{error}");
+        assert!(error.contains("the tokenizers library crashed: index out of bounds"), "{error}");
         assert_eq!(
             catch_panic(|| panic!("plain")),
-            Err::<(), _>("the tokenizers library panicked: plain".into())
+            Err::<(), _>("the tokenizers library crashed: plain".into())
         );
         assert_eq!(DEPTH.get(), 0);
     }

@@ -66,7 +66,7 @@ fn a_tokenizer_file_on_which_the_library_panics_is_named_and_nothing_else_is_pri
     let broken = r#"{"version": "1.0", "normalizer": {"type": "Precompiled", "precompiled_charsmap": "?"}}"#;
     bench.write("model/tokenizer.json", broken);
     let text =
-        refused(&mut bench.run("rte", &[]), 3, &["model/tokenizer.json: the tokenizers library panicked"]);
+        refused(&mut bench.run("rte", &[]), 3, &["model/tokenizer.json: the tokenizers library crashed"]);
     assert!(!text.contains("panicked") && !text.contains("RUST_BACKTRACE"), "{text}");
 }
 

@@ -254,11 +254,11 @@ fn refusal(change: impl FnOnce(&mut Value)) -> String {
 fn a_file_on_which_the_library_panics_is_named() {
     let text =
         refusal(|file| file["normalizer"] = json!({"type": "Precompiled", "precompiled_charsmap": "?"}));
-    assert!(text.starts_with("tokenizer.json: the tokenizers library panicked: Precompiled"), "{text}");
+    assert!(text.starts_with("tokenizer.json: the tokenizers library crashed: Precompiled"), "{text}");
     assert!(text.contains("Restore the file"), "{text}");
     let text = refusal(|file| file["pre_tokenizer"] = json!({"type": "FixedLength", "length": 0}));
     assert!(text.starts_with("tokenizer.json: tokenizing this text failed"), "{text}");
-    assert!(text.contains("the tokenizers library panicked: chunk size must be non-zero"), "{text}");
+    assert!(text.contains("the tokenizers library crashed: chunk size must be non-zero"), "{text}");
     let text = refusal(|file| file["post_processor"]["single"][0]["SpecialToken"]["id"] = json!("[NONE]"));
     assert!(text.starts_with("tokenizer.json: "), "{text}");
 }
