@@ -189,7 +189,11 @@ impl Done {
 
     pub fn read(&self, name: &str) -> Result<Vec<u8>> {
         let path = self.path(name)?;
-        file::read(&path, file::LARGEST_JSON).map_err(|error| Error::io(&path, "read", &error))
+        file::read(&path, file::LARGEST_JSON).map_err(|error| match error.kind() {
+            // It was there when the stage was found.
+            ErrorKind::NotFound => self.damaged(name, "is missing"),
+            _ => Error::io(&path, "read", &error),
+        })
     }
 
     pub fn read_json<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
