@@ -190,12 +190,16 @@ impl Memory {
     /// Zeros `rows` rows of `bytes` bytes whose starts are `stride` bytes apart.
     pub fn clear_rows(&self, at: u64, stride: usize, (rows, bytes): (usize, usize)) -> Result<()> {
         let stream = self.session.stream;
+        if rows * bytes == 0 {
+            return Ok(());
+        }
         // SAFETY: the caller passes an address of device memory with these rows.
-        let code = match (rows, bytes) {
-            (0, _) | (_, 0) => return Ok(()),
-            (1, _) => unsafe { sys::cuMemsetD8Async(at, 0, bytes, stream) },
-            _ if stride == bytes => unsafe { sys::cuMemsetD8Async(at, 0, rows * bytes, stream) },
-            _ => unsafe { sys::cuMemsetD2D8Async(at, stride, 0, bytes, rows, stream) },
+        let code = unsafe {
+            if rows == 1 || stride == bytes {
+                sys::cuMemsetD8Async(at, 0, rows * bytes, stream)
+            } else {
+                sys::cuMemsetD2D8Async(at, stride, 0, bytes, rows, stream)
+            }
         };
         self.session.check(code, || format!("clear {} bytes", rows * bytes))
     }
