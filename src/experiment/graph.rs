@@ -63,9 +63,9 @@ impl Graph {
         Ok(self.nodes.iter().filter_map(|node| keys.remove(node.name)).collect())
     }
 
-    /// The [keys](Self::keys) of the nodes that other stages read, with their names.
-    pub fn shared(&self) -> Result<Vec<(&'static str, String)>> {
-        let keyed = self.nodes.iter().map(|node| node.name).zip(self.keys()?);
-        Ok(keyed.filter(|(name, _)| self.is_read(name)).collect())
+    /// The [keys](Self::keys) of the nodes that other stages read.
+    pub fn shared(&self) -> Result<Vec<String>> {
+        let keyed = self.nodes.iter().zip(self.keys()?);
+        Ok(keyed.filter(|(node, _)| self.is_read(node.name)).map(|(_, key)| key).collect())
     }
 }

@@ -7,7 +7,7 @@ use super::{
     graph::Graph,
     inputs::Sources,
     protocol::{self, Protocol},
-    split::{scoring_data, training_data},
+    split::{self, training_data},
     stage::{Known, Outcomes},
 };
 use crate::{
@@ -40,7 +40,7 @@ impl Experiment {
         let hidden = ("--set train.dropout=", config.train.dropout);
         let attention = ("--set train.attention_dropout=", config.train.attention_dropout);
         dropout_notes(&inputs.model.config, hidden, attention).iter().for_each(|note| progress.note(note));
-        scoring_data(&config, &inputs)?;
+        split::check(config.importance.split, &inputs.train)?;
         let experiment = Self { config, inputs, protocol, graph };
         experiment.describe(progress);
         Ok(experiment)

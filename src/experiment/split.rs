@@ -24,7 +24,8 @@ impl HeldOut {
         }
     }
 
-    fn examples(self, all: &Dataset) -> usize {
+    /// How many examples are held out.
+    pub fn examples(self, all: &Dataset) -> usize {
         (all.len() as f64 * self.fraction).round() as usize
     }
 
@@ -53,18 +54,28 @@ pub fn scoring_data<'a>(config: &ExperimentConfig, inputs: &'a Inputs) -> Result
 /// The examples that score units. `seed` selects them; `dev` needs none.
 ///
 /// # Errors
-/// Usage: the split needs more examples than there are, or leaves none on one side.
+/// As [`check`].
 pub fn scoring(inputs: &Inputs, split: Split, seed: Option<u64>) -> Result<Cow<'_, Dataset>> {
     let all = &inputs.train;
-    let choose = |n| Cow::Owned(all.subset(&all.choose(n, seed.unwrap_or_default()).0));
+    Ok(match check(split, all)? {
+        None => Cow::Borrowed(&inputs.dev),
+        Some(n) => Cow::Owned(all.subset(&all.choose(n, seed.unwrap_or_default()).0)),
+    })
+}
+
+/// How many training examples score units; `None` where the development set does.
+///
+/// # Errors
+/// Usage: the split needs more examples than there are, or leaves none on one side.
+pub fn check(split: Split, all: &Dataset) -> Result<Option<usize>> {
     match split {
-        Split::Dev => Ok(Cow::Borrowed(&inputs.dev)),
+        Split::Dev => Ok(None),
         Split::Train(n) if n > all.len() => Err(Error::usage(format!(
             "importance.split=train:{n} needs more examples than the training set has ({}). Use train:{} or less.",
             all.len(),
             all.len()
         ))),
-        Split::Train(n) => Ok(choose(n)),
+        Split::Train(n) => Ok(Some(n)),
         Split::Heldout(fraction) => {
             let n = HeldOut { fraction, seed: 0 }.examples(all);
             if n == 0 || n == all.len() {
@@ -74,7 +85,7 @@ pub fn scoring(inputs: &Inputs, split: Split, seed: Option<u64>) -> Result<Cow<'
                     all.len()
                 )));
             }
-            Ok(choose(n))
+            Ok(Some(n))
         }
     }
 }

@@ -69,7 +69,7 @@ impl Run {
 
     /// The keys of the stages that it may share with other runs, in order.
     pub fn shared(&self) -> Result<Vec<String>> {
-        Ok(self.graph()?.shared()?.into_iter().map(|(_, key)| key).collect())
+        self.graph()?.shared()
     }
 }
 

@@ -53,11 +53,6 @@ impl Subnetwork {
         self.mask(&given.known())?.ok_or_else(|| read_too_early("the ticket"))
     }
 
-    /// Whether nothing is pruned.
-    pub fn is_whole(mask: &Mask) -> bool {
-        mask.is_whole()
-    }
-
     /// Its name in descriptions.
     pub fn name(&self) -> &'static str {
         match self {

@@ -84,7 +84,7 @@ impl Train {
     }
 
     fn kind(mask: &Mask) -> &'static StageKind {
-        if Subnetwork::is_whole(mask) { &FINETUNE } else { &RETRAIN }
+        if mask.is_whole() { &FINETUNE } else { &RETRAIN }
     }
 }
 
@@ -106,15 +106,15 @@ impl Stage for Train {
         let mut inputs = known.hashes.with_hashes(self.settings());
         let fields = inputs.as_object_mut().expect("a struct's fields");
         fields.remove("subnetwork");
-        if !Subnetwork::is_whole(&mask) {
+        if !mask.is_whole() {
             fields.insert("mask".to_owned(), json!(mask));
         }
         Ok(Some(Identity { kind: Self::kind(&mask), inputs }))
     }
 
     fn describe(&self, inputs: &Inputs) -> String {
-        let train = HeldOut::rest(self.heldout.as_ref(), &inputs.train);
-        let steps = self.recipe().steps(train.len());
+        let heldout = self.heldout.map_or(0, |part| part.examples(&inputs.train));
+        let steps = self.recipe().steps(inputs.train.len() - heldout);
         match self.subnetwork {
             Subnetwork::Whole => format!("{steps} steps"),
             Subnetwork::Control { mode, .. } => {
