@@ -110,8 +110,8 @@ macro_rules! choices {
 }
 pub(crate) use choices;
 
-/// `Display`, `FromStr` and serde of a [`Choice`], all by its name.
-macro_rules! as_text {
+/// `Display` and `FromStr` of a [`Choice`], by its name.
+macro_rules! as_words {
     ($choice:ty) => {
         impl std::fmt::Display for $choice {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -126,6 +126,14 @@ macro_rules! as_text {
                 $crate::choice::Choice::read(word)
             }
         }
+    };
+}
+pub(crate) use as_words;
+
+/// `Display`, `FromStr` and serde of a [`Choice`], all by its name.
+macro_rules! as_text {
+    ($choice:ty) => {
+        $crate::choice::as_words!($choice);
 
         impl serde::Serialize for $choice {
             fn serialize<S: serde::Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {

@@ -2,7 +2,7 @@
 //!
 //! The rooms, in the order in which they may use each other (downwards only):
 //! `cli` → {`sweep` → `experiment` → `config` → `prune`, `events`} → `train` → {`engine` → `model`, `text`} → {`task`, `store`, `hub`} → `ops`,
-//! `cores` → `choice` → `file`, `content` → `error`.
+//! `cores` → `choice` → `file`, `content`, `guard` → `error`.
 
 pub mod choice;
 pub mod cli;
@@ -14,6 +14,7 @@ pub mod error;
 pub mod events;
 pub mod experiment;
 pub mod file;
+mod guard;
 pub mod hub;
 pub mod model;
 pub mod ops;

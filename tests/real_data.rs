@@ -88,13 +88,13 @@ fn the_majority_baseline_of_each_dev_split_is_the_known_one() {
 #[test]
 fn similarity_scores_cover_0_to_5() {
     let Some(shared) = shared("similarity_scores_cover_0_to_5") else { return };
-    assert_eq!(TaskId::Stsb.spec().labels, Labels::Score);
+    assert_eq!(TaskId::Stsb.spec().labels, Labels::Score { low: 0.0, high: 5.0 });
     let scores: Vec<f32> = task(&shared, TaskId::Stsb)
         .train
         .iter()
         .map(|example| match example.label {
             Label::Score(score) => score,
-            Label::Class(class) => panic!("class {class} in a regression"),
+            other => panic!("{other:?} in a regression"),
         })
         .collect();
     let (low, high) = scores.iter().fold((5f32, 0f32), |(low, high), &s| (low.min(s), high.max(s)));

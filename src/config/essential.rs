@@ -80,6 +80,10 @@ fn of(config: &Value, defaults: &Value) -> Value {
     let mut all = config.clone();
     fill(&mut all, defaults);
     prune(&mut all, defaults, "");
+    // Where a user's task lies, and its line of help.
+    if let Some(Value::Object(task)) = all.get_mut("task") {
+        task.retain(|key, _| key != "folder" && key != "about");
+    }
     all
 }
 

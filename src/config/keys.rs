@@ -1,15 +1,16 @@
 //! Every key of the configuration with what it may hold: the one list behind reading, checking and suggesting.
 
+use std::path::Path;
 use toml::Value;
 
 use super::Split;
 use crate::{
-    choice::Names,
+    choice::{Choice, Names},
     engine::Device,
     error::nearest,
     ops::Format,
     prune::{Estimator, Method, Mode, PrunedUnits, RandomRule},
-    task::TaskId,
+    task::{Definition, TaskId},
 };
 
 /// What a key may hold.
@@ -26,6 +27,8 @@ pub(super) enum Kind {
     Seed,
     Device,
     Split,
+    /// The name of a task, the path of a user's, or its definition.
+    Task,
 }
 
 /// One end of a range of numbers.
@@ -47,7 +50,7 @@ const RATE: Kind = Kind::Real(Included(0.0), Excluded(1.0));
 
 /// All keys, dotted, in the order of `ExperimentConfig`.
 pub(super) const KEYS: &[(&str, Kind)] = &[
-    ("task", Kind::Choice(Names::of::<TaskId>())),
+    ("task", Kind::Task),
     ("mode", Kind::Choice(Names::of::<Mode>())),
     ("method", Kind::Choice(Names::of::<Method>())),
     ("seed", Kind::Seed),
@@ -172,17 +175,21 @@ impl Kind {
             Self::Switch => value.as_bool().map(Value::Boolean).ok_or_else(expected),
             Self::Device => canonical::<Device>(text()?).ok_or_else(expected),
             Self::Split => canonical::<Split>(text()?).ok_or_else(expected),
+            Self::Task => task(value, Names::of::<TaskId>()),
         }
     }
 
     /// Whether an unquoted word of `--set` is meant as text, whatever TOML would make of it.
     pub(super) fn is_text(self) -> bool {
-        matches!(self, Self::Choice(_) | Self::Text | Self::Device | Self::Split)
+        matches!(self, Self::Choice(_) | Self::Text | Self::Device | Self::Split | Self::Task)
     }
 
     fn expected(self) -> String {
         match self {
             Self::Choice(names) => format!("expected one of {}", (names.all)().join(", ")),
+            Self::Task => {
+                format!("expected one of {}, or the TOML file of a task of yours", TaskId::names().join(", "))
+            }
             Self::Text => "expected a text that is not empty".into(),
             Self::Count(least, MOST) => format!("expected a whole number, at least {least}"),
             Self::Count(least, most) => format!("expected a whole number from {least} to {most}"),
@@ -207,6 +214,26 @@ impl Kind {
             }
         }
     }
+}
+
+/// A registered task's name, or a user's definition as a table.
+fn task(value: &Value, names: Names) -> std::result::Result<Value, String> {
+    let definition = match value {
+        Value::String(path) if Definition::is_path(path) => {
+            Definition::read(Path::new(path)).map_err(|error| error.to_string())?
+        }
+        Value::Table(table) => {
+            table.clone().try_into().map_err(|error: toml::de::Error| error.message().to_owned())?
+        }
+        // An unknown name is answered as that of any choice.
+        value => {
+            let error = || Kind::Task.expected();
+            let name = Kind::Choice(names).check(value);
+            return name.map_err(|what| what.replace(&Kind::Choice(names).expected(), &error()));
+        }
+    };
+    let task = definition.clone().task().map_err(|error| error.to_string())?;
+    Value::try_from(task).map_err(|error| error.to_string())
 }
 
 fn above(low: Bound, number: f64) -> bool {

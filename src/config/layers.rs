@@ -224,7 +224,11 @@ fn require(table: &Table) -> Result<()> {
              tokenizer.json, a name on the Hugging Face hub such as google-bert/bert-base-uncased, or tiny.",
         ));
     }
-    if data_dir.is_none() && task.as_str() != Some(TaskId::Demo.name()) {
+    let task: TaskId =
+        task.clone().try_into().map_err(|error: toml::de::Error| Error::usage(error.message()))?;
+    task.spec().must_train()?;
+    // The definition of a user's task says where its files are.
+    if data_dir.is_none() && task != TaskId::Demo && task.definition().is_none() {
         return Err(Error::usage(
             "no data folder is named. Give --data (or LOTTERY_DATA) the folder that holds GLUE's folders \
              (RTE/train.tsv, RTE/dev.tsv, …), or try --task demo, which needs none.",
@@ -238,7 +242,7 @@ pub fn leaves(table: &Table) -> Vec<(String, &Value)> {
     let mut found = Vec::new();
     for (key, value) in table {
         match value {
-            Value::Table(inner) if !inner.is_empty() => {
+            Value::Table(inner) if !inner.is_empty() && keys::kind_of(key).is_none() => {
                 found.extend(leaves(inner).into_iter().map(|(rest, value)| (format!("{key}.{rest}"), value)));
             }
             Value::Table(_) if KEYS.iter().any(|(name, _)| name.starts_with(&format!("{key}."))) => {}

@@ -44,7 +44,8 @@ pub fn run_name(config: &ExperimentConfig) -> Result<String> {
 /// [`run_name`], from a record's `config`.
 pub fn run_name_of(config: &Value) -> Result<String> {
     let hash = blake3::hash(identity(config)?.as_bytes()).to_hex();
-    let [task, method, mode] = ["task", "method", "mode"].map(|key| config[key].as_str().unwrap_or_default());
+    let name = |key: &str| config[key].as_str().or_else(|| config[key]["name"].as_str()).unwrap_or_default();
+    let [task, method, mode] = ["task", "method", "mode"].map(name);
     Ok(format!("{task}-{method}-{mode}-{}-{}", config["seed"], &hash.as_str()[..12]))
 }
 

@@ -17,6 +17,7 @@ use std::{collections::BTreeMap, path::Path};
 /// The settings that decide what is read, and the format of the computation.
 #[derive(Clone, Debug, Serialize)]
 pub struct Sources {
+    #[serde(serialize_with = "TaskId::serialize_content")]
     task: TaskId,
     /// A folder, or a name on the hub.
     model: String,
@@ -81,6 +82,7 @@ impl Inputs {
         check_length(sources.max_length, &model.config, &folder.name)?;
         let tokenizer = Tokenizer::from_folder(&folder.dir)?;
         let data = task::load(task, Path::new(sources.data.as_deref().unwrap_or_default()))?;
+        data.notes.iter().for_each(|note| progress.note(note));
         let encode = |examples: &[Example], limit: Option<usize>| -> Result<Dataset> {
             let examples = &examples[..limit.unwrap_or(usize::MAX).min(examples.len())];
             let encoded = encode_cached(&tokenizer, examples, sources.max_length, cache)?;

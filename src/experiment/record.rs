@@ -16,7 +16,7 @@ use crate::{
     error::Result,
     prune::{Mask, Method, Mode},
     store::{Done, StageId, canonical_json},
-    task,
+    task::{self, Definition},
     train::Dataset,
 };
 use serde::Serialize;
@@ -29,6 +29,9 @@ pub struct Record {
     pub format_version: u32,
     pub lottery_version: &'static str,
     pub task: &'static str,
+    /// What a user's own file says of the task.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task_definition: Option<Value>,
     pub metric: &'static str,
     pub model: Value,
     pub data: Value,
@@ -92,6 +95,7 @@ impl Record {
             format_version: 1,
             lottery_version: env!("CARGO_PKG_VERSION"),
             task: inputs.task.name,
+            task_definition: inputs.task.id.definition().map(Definition::content),
             metric: inputs.task.metric.name(),
             model: model(inputs)?,
             data: data(config, inputs)?,

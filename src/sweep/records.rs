@@ -139,7 +139,7 @@ impl Summary {
         for key in ["task", "method", "mode", "seed", "preset", "model", "data.dir"] {
             out.remove(key);
         }
-        out.retain(|key, _| key == "run.dtype" || !key.starts_with("run."));
+        out.retain(|key, _| key == "run.dtype" || !(key.starts_with("run.") || key.starts_with("task.")));
         out
     }
 

@@ -1,49 +1,87 @@
-//! Reading a task's labelled splits from the classic GLUE layout.
+//! Reading a task's splits, wherever they are and in whatever format.
 
-use std::collections::BTreeMap;
-use std::io::ErrorKind;
-use std::path::Path;
-
+use super::{
+    Example, FileFormat, Split, TaskData, TaskId, TaskSpec, csv, demo,
+    find::{DataFile, find},
+    jsonl, parquet,
+    rows::{Rows, Wanted},
+    tsv,
+};
+use crate::{
+    content::what_is,
+    error::{Error, Result},
+    file::read_all,
+};
 use sha2::{Digest, Sha256};
+use std::{collections::BTreeMap, path::Path};
 
-use super::tsv::parse;
-use super::{TaskData, TaskId, TaskSpec, demo};
-use crate::error::{Error, Result, dangling, excerpt};
-use crate::file::read_all;
+/// One evaluation or test set.
+#[derive(Clone, Debug)]
+pub struct EvalSet {
+    /// `dev`, `dev_matched`, `test`, `test_mismatched`, …: the name of its file in the classic layout, without ending.
+    pub name: String,
+    /// What the files call each example, the official `index`; its number from 0 if they have no such column.
+    pub index: Vec<String>,
+    /// Those of a test set are [`Label::Unknown`](super::Label::Unknown).
+    pub examples: Vec<Example>,
+    /// As [`TaskData::sha256`].
+    pub sha256: BTreeMap<String, String>,
+    pub notes: Vec<String>,
+}
 
-/// Reads `<data_dir>/<folder>/train.tsv` and the task's dev files; the demo task is generated and reads nothing.
+/// Reads the training data and the development sets; the demo task is generated and reads nothing.
 ///
 /// # Errors
-/// Data: a missing folder (with the expected layout and what is there instead), a missing or unreadable file, and all errors
-/// of [`parse`].
+/// Usage: the task has no training data. Data: a missing folder (with the expected layout and what is there instead), a
+/// missing, unreadable or damaged file, with file and line.
 pub fn load(spec: &TaskSpec, data_dir: &Path) -> Result<TaskData> {
     if spec.id == TaskId::Demo {
         return Ok(demo::data());
     }
-    let folder = data_dir.join(spec.folder);
-    if !folder.is_dir() {
-        return Err(missing_folder(spec, data_dir));
-    }
-    let mut sha256 = BTreeMap::new();
-    let mut split = |file: &str| {
-        let path = folder.join(file);
-        if path.symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
-            return Err(missing_file(spec, &folder, file));
-        }
-        let bytes = read_all(&path)?;
-        sha256.insert(file.to_owned(), format!("{:x}", Sha256::digest(&bytes)));
-        parse(spec, &path, &bytes)
+    spec.must_train()?;
+    let mut sets = read(spec, data_dir, &labelled(spec), true)?.into_iter();
+    let (Some(train), Some(dev)) = (sets.next(), sets.next()) else {
+        return Err(Error::internal(format!("{} has no development set", spec.name)));
     };
-    let train = split("train.tsv")?;
-    let dev = split(spec.dev_files[0])?;
-    let dev_mismatched = spec.dev_files.get(1).map(|file| split(file)).transpose()?;
-    Ok(TaskData { train, dev, dev_mismatched, sha256 })
+    let mismatched = sets.next();
+    let all = || [&train, &dev].into_iter().chain(&mismatched);
+    let sha256 = all().flat_map(|set| set.sha256.clone()).collect();
+    let notes = all().flat_map(|set| set.notes.clone()).collect();
+    let dev_mismatched = mismatched.map(|set| set.examples);
+    Ok(TaskData { train: train.examples, dev: dev.examples, dev_mismatched, sha256, notes })
+}
+
+/// Reads the development sets alone, with what the files call their examples.
+///
+/// # Errors
+/// Data, as [`load`].
+pub fn load_dev(spec: &TaskSpec, data_dir: &Path) -> Result<Vec<EvalSet>> {
+    if spec.id != TaskId::Demo {
+        return read(spec, data_dir, spec.dev, true);
+    }
+    let TaskData { dev, sha256, .. } = demo::data();
+    let index = (0..dev.len()).map(|n| n.to_string()).collect();
+    Ok(vec![EvalSet { name: "dev".into(), index, examples: dev, sha256, notes: Vec::new() }])
+}
+
+/// Reads the official test sets, without labels, with the index of each example: MNLI has two, most tasks one.
+///
+/// # Errors
+/// Usage: the task has no test set. Data, as [`load`].
+pub fn load_test(spec: &TaskSpec, data_dir: &Path) -> Result<Vec<EvalSet>> {
+    if spec.test.is_empty() {
+        return Err(Error::usage(format!(
+            "{} has no test set. Evaluate on its development set instead, without --test.",
+            spec.name
+        )));
+    }
+    read(spec, data_dir, spec.test, false)
 }
 
 /// [`TaskData::sha256`] of the files that [`load`] would read, hashed by the caller's function and not parsed.
 ///
 /// # Errors
-/// Those of `sha256`.
+/// Those of `sha256`, and missing files.
 pub fn hashes(
     spec: &TaskSpec,
     data_dir: &Path,
@@ -52,75 +90,97 @@ pub fn hashes(
     if spec.id == TaskId::Demo {
         return Ok(demo::data().sha256);
     }
-    let files = ["train.tsv"].into_iter().chain(spec.dev_files.iter().copied());
-    files.map(|file| Ok((file.to_owned(), sha256(&data_dir.join(spec.folder).join(file))?))).collect()
+    let files = find(spec, data_dir, &labelled(spec))?;
+    files.into_iter().flatten().map(|file| Ok((file.name, sha256(&file.path)?))).collect()
 }
 
-fn missing_folder(spec: &TaskSpec, data_dir: &Path) -> Error {
-    let folder = data_dir.join(spec.folder);
-    Error::data(format!(
-        "no folder {}; {}. Expected the GLUE layout, {}/train.tsv and {}: give --data the folder that contains {}.",
-        folder.display(),
-        dangling(&folder).unwrap_or_else(|| listed(data_dir)),
-        spec.folder,
-        spec.dev_files.iter().map(|file| format!("{}/{file}", spec.folder)).collect::<Vec<_>>().join(", "),
-        spec.folder,
-    ))
-}
-
-fn missing_file(spec: &TaskSpec, folder: &Path, file: &str) -> Error {
-    let there = names(folder).unwrap_or_default();
-    let find = |wanted: &dyn Fn(&str) -> bool| there.iter().find(|name| wanted(&name.to_lowercase()));
-    let (stem, _) = file.split_once('.').unwrap_or((file, ""));
-    let hint = if let Some(raw) = find(&|name| name.starts_with("msr_paraphrase"))
-        && spec.id == TaskId::Mrpc
-    {
-        format!(
-            "{} is from the original corpus, which GLUE splits into train.tsv and dev.tsv by a list of ids \
-             (mrpc_dev_ids.tsv): download GLUE's files, or split it in the same way.",
-            excerpt(raw)
-        )
-    } else if let Some(raw) = find(&|name| name.starts_with("multinli") || name.starts_with("snli")) {
-        format!(
-            "{} is from the original corpus: download GLUE's files, or remove its rows whose gold_label is - and name it {file}.",
-            excerpt(raw)
-        )
-    } else if let Some(packed) = find(&|name| name.starts_with(&format!("{file}."))) {
-        format!("Unpack {} first.", excerpt(packed))
-    } else if let Some(other) = find(&|name| name.starts_with(&format!("{stem}."))) {
-        format!("If {} is that file, separate its columns by tabs and name it {file}.", excerpt(other))
-    } else {
-        format!("A {} folder contains train.tsv and {}.", spec.folder, spec.dev_files.join(", "))
-    };
-    let path = folder.join(file);
-    Error::data(format!("cannot read {}: no such file; {}. {hint}", path.display(), listed(folder)))
-}
-
-/// The contents of a folder, as part of a sentence.
-fn listed(folder: &Path) -> String {
-    let shown = folder.display();
-    match names(folder) {
-        Err(error) => format!("{shown} cannot be listed ({error})"),
-        Ok(names) if names.is_empty() => format!("{shown} is empty"),
-        Ok(names) => {
-            let more = if names.len() > 12 { ", …" } else { "" };
-            let first: Vec<_> = names.iter().take(12).map(|name| excerpt(name)).collect();
-            format!("{shown} contains: {}{more}", first.join(", "))
+impl TaskSpec {
+    /// # Errors
+    /// Usage: the task only evaluates models of another one.
+    pub fn must_train(&self) -> Result<()> {
+        match self.evaluates {
+            None => Ok(()),
+            Some(other) => Err(Error::usage(format!(
+                "{} has no training data: it evaluates models that were trained on {other}. Train with --task {other}, \
+                 then evaluate the model with: lottery eval MODEL --task {}",
+                self.name, self.name
+            ))),
         }
     }
 }
 
-fn names(folder: &Path) -> std::io::Result<Vec<String>> {
-    let entries = std::fs::read_dir(folder)?;
-    let mut names: Vec<String> =
-        entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-    names.sort();
-    Ok(names)
+fn labelled(spec: &TaskSpec) -> Vec<Split> {
+    [spec.train].into_iter().chain(spec.dev.iter().copied()).collect()
+}
+
+fn read(spec: &TaskSpec, data_dir: &Path, splits: &[Split], labels: bool) -> Result<Vec<EvalSet>> {
+    let found = find(spec, data_dir, splits)?;
+    splits.iter().zip(found).map(|(split, files)| set(spec, split, files, labels)).collect()
+}
+
+fn set(spec: &TaskSpec, split: &Split, files: Vec<DataFile>, labels: bool) -> Result<EvalSet> {
+    let name = split.file();
+    let name = name.split_once('.').map_or(&*name, |(stem, _)| stem).to_owned();
+    let mut set =
+        EvalSet { name, index: Vec::new(), examples: Vec::new(), sha256: BTreeMap::new(), notes: Vec::new() };
+    for file in files {
+        let bytes = read_all(&file.path)?;
+        let wanted = Wanted { spec, labels, only: file.only };
+        let sha256 = format!("{:x}", Sha256::digest(&bytes));
+        let rows = parse(&wanted, &file, bytes)?;
+        set.notes.extend(notes(spec, &file, &rows));
+        set.sha256.insert(file.name, sha256);
+        set.index.extend(rows.index);
+        set.examples.extend(rows.examples);
+    }
+    Ok(set)
+}
+
+fn parse(wanted: &Wanted, file: &DataFile, bytes: Vec<u8>) -> Result<Rows> {
+    let path = &file.path;
+    match file.format {
+        FileFormat::Tsv => tsv::parse(wanted, path, &bytes),
+        FileFormat::Csv => csv::parse(wanted, path, &bytes).map_err(|error| other_kind(path, &bytes, error)),
+        FileFormat::Jsonl => {
+            jsonl::parse(wanted, path, &bytes).map_err(|error| other_kind(path, &bytes, error))
+        }
+        FileFormat::Parquet if !bytes.starts_with(b"PAR1") => Err(other_kind(
+            path,
+            &bytes,
+            Error::data(format!("{} is no Parquet file. Fetch it again.", path.display())),
+        )),
+        FileFormat::Parquet => parquet::parse(wanted, path, bytes),
+    }
+}
+
+/// The error for a file of another kind, if it is recognised.
+fn other_kind(path: &Path, bytes: &[u8], error: Error) -> Error {
+    what_is(bytes)
+        .map_or(error, |kind| Error::data(format!("{} is {}. {}", path.display(), kind.name, kind.remedy)))
+}
+
+/// What a user has to know of how a file was read.
+fn notes(spec: &TaskSpec, file: &DataFile, rows: &Rows) -> Vec<String> {
+    let path = file.path.display();
+    let skipped = (rows.skipped > 0).then(|| {
+        format!(
+            "{path}: {} rows have no label, since the annotators did not agree; they are skipped.",
+            rows.skipped
+        )
+    });
+    let order = rows.assumed_order.then(|| {
+        format!(
+            "{path}: labels are whole numbers without names; they are taken in the order of the hub's data set: {}.",
+            spec.hub_labels.join(", ")
+        )
+    });
+    skipped.into_iter().chain(order).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::task::Label;
 
     const MNLI: &str = "sentence1\tsentence2\tgold_label\na\tb\tneutral\n";
 
@@ -184,8 +244,8 @@ mod tests {
             (TaskId::Mrpc, "MRPC/msr_paraphrase_train.txt", "mrpc_dev_ids.tsv"),
             (TaskId::Mnli, "MNLI/multinli_1.0_train.txt", "whose gold_label is -"),
             (TaskId::Rte, "RTE/train.tsv.gz", "Unpack train.tsv.gz first"),
-            (TaskId::Rte, "RTE/train.jsonl", "If train.jsonl is that file"),
-            (TaskId::Rte, "RTE/test.tsv", "A RTE folder contains train.tsv and dev.tsv"),
+            (TaskId::Rte, "RTE/train.xlsx", "If train.xlsx is that file"),
+            (TaskId::Rte, "RTE/test.tsv", "A RTE folder contains train.tsv and dev.tsv;"),
         ] {
             let root = tempfile::tempdir().unwrap();
             write(root.path(), there, "");
@@ -194,5 +254,42 @@ mod tests {
             let (_, name) = there.split_once('/').unwrap();
             assert!(text.contains(&format!("contains: {name}.")) && text.contains(wanted), "{text}");
         }
+    }
+
+    #[test]
+    fn test_sets_have_no_labels_and_the_official_index() {
+        let root = tempfile::tempdir().unwrap();
+        write(
+            root.path(),
+            "MNLI/test_matched.tsv",
+            "index\tgenre\tsentence1\tsentence2\n7\tx\ta\tb\n8\tx\tc\td\n",
+        );
+        write(root.path(), "MNLI/test_mismatched.tsv", "sentence1\tsentence2\na\tb\n");
+        write(root.path(), "CoLA/test.tsv", "index\tsentence\n3\tIt rains.\n");
+        write(root.path(), "QQP/test.tsv", "id\tquestion1\tquestion2\n11\ta\tb\n");
+        let sets = load_test(TaskId::Mnli.spec(), root.path()).unwrap();
+        let names: Vec<_> = sets.iter().map(|set| (&*set.name, set.index.join(" "))).collect();
+        assert_eq!(names, [("test_matched", "7 8".to_owned()), ("test_mismatched", "0".to_owned())]);
+        let second = Some("d".to_owned());
+        assert_eq!(sets[0].examples[1], Example { first: "c".into(), second, label: Label::Unknown });
+        assert_eq!(sets[1].sha256.keys().collect::<Vec<_>>(), ["test_mismatched.tsv"]);
+        let cola = &load_test(TaskId::Cola.spec(), root.path()).unwrap()[0];
+        assert_eq!((&*cola.index[0], &*cola.examples[0].first), ("3", "It rains."));
+        assert_eq!(load_test(TaskId::Qqp.spec(), root.path()).unwrap()[0].index, ["11"]);
+        let text = load_test(TaskId::Rte.spec(), root.path()).unwrap_err().to_string();
+        assert!(text.contains("no folder ") && text.contains("RTE"), "{text}");
+        let error = load_test(TaskId::Demo.spec(), root.path()).unwrap_err();
+        assert!(error.exit_code() == 2 && error.to_string().contains("demo has no test set"), "{error}");
+    }
+
+    #[test]
+    fn development_sets_are_read_without_the_training_data() {
+        let root = tempfile::tempdir().unwrap();
+        write(root.path(), "MNLI/dev_matched.tsv", MNLI);
+        write(root.path(), "MNLI/dev_mismatched.tsv", MNLI);
+        let sets = load_dev(TaskId::Mnli.spec(), root.path()).unwrap();
+        let names: Vec<_> = sets.iter().map(|set| (&*set.name, set.examples[0].label)).collect();
+        assert_eq!(names, [("dev_matched", Label::Class(2)), ("dev_mismatched", Label::Class(2))]);
+        assert_eq!(load_dev(TaskId::Demo.spec(), root.path()).unwrap()[0].index[799], "799");
     }
 }

@@ -4,6 +4,10 @@ use std::collections::BTreeMap;
 
 use super::metrics::{MetricId, Predictions, compute};
 use super::{Label, TaskSpec};
+use crate::{
+    choice::Choice,
+    error::{Error, Result, excerpt},
+};
 
 /// All metrics of the task by name.
 ///
@@ -29,6 +33,55 @@ pub fn evaluate(spec: &TaskSpec, logits: &[f32], labels: &[Label]) -> BTreeMap<S
         let labels: Vec<u32> = labels.iter().filter_map(|label| label.class()).collect();
         all(&|metric| compute(metric, &Predictions::Classes { predicted: &predicted, labels: &labels }))
     }
+}
+
+/// [`evaluate`] with the logits of a model of another task whose classes are `names`: n × `names.len()`.
+///
+/// A class of the model counts as that of the same name. What the task has no name for counts as its
+/// [`otherwise`](TaskSpec::otherwise): of HANS, contradiction and neutral count as non-entailment (McCoy et al. 2019, §5).
+///
+/// # Errors
+/// Usage: the model has a class that stands for none of the task's.
+///
+/// # Panics
+/// If `logits` and `labels` disagree in length.
+pub fn evaluate_as(
+    spec: &TaskSpec,
+    names: &[&str],
+    logits: &[f32],
+    labels: &[Label],
+) -> Result<BTreeMap<String, f64>> {
+    let classes = classes_as(spec, names)?;
+    assert_eq!(logits.len(), labels.len() * names.len(), "one row of {} logits per label", names.len());
+    let all = |score: &dyn Fn(MetricId) -> f64| {
+        spec.metrics.iter().map(|&metric| (metric.name().to_owned(), score(metric))).collect()
+    };
+    if logits.iter().any(|logit| logit.is_nan()) {
+        return Ok(all(&|_| f64::NAN));
+    }
+    let predicted: Vec<u32> =
+        logits.chunks_exact(names.len()).map(|row| classes[argmax(row) as usize]).collect();
+    let labels: Vec<u32> = labels.iter().filter_map(|label| label.class()).collect();
+    Ok(all(&|metric| compute(metric, &Predictions::Classes { predicted: &predicted, labels: &labels })))
+}
+
+/// The class of the task that each class of a model, by these names, counts as; see [`evaluate_as`].
+///
+/// # Errors
+/// Usage: one of them stands for none of the task's.
+pub fn classes_as(spec: &TaskSpec, names: &[&str]) -> Result<Vec<u32>> {
+    let class = |name: &&str| {
+        spec.class(name).or_else(|| spec.class(spec.otherwise?)).ok_or_else(|| {
+            Error::usage(format!(
+                "{} has the labels {}, but the model predicts \"{}\". Evaluate a model that was trained on {}.",
+                spec.name,
+                spec.label_names().join(", "),
+                excerpt(name),
+                spec.evaluates.map_or(spec.name, Choice::name),
+            ))
+        })
+    };
+    names.iter().map(class).collect()
 }
 
 /// The deciding metric when the most frequent class of these labels (the lowest on ties) is always predicted. 0 for a
@@ -84,6 +137,26 @@ mod tests {
         assert_eq!(found["spearman"], 1.0);
         assert_eq!(found["corr"], (found["pearson"] + 1.0) / 2.0);
         assert!(found["pearson"] > 0.98 && found["pearson"] < 1.0);
+    }
+
+    #[test]
+    fn what_a_model_of_mnli_calls_neutral_or_a_contradiction_is_no_entailment_in_hans() {
+        let names = TaskId::Mnli.spec().label_names();
+        assert_eq!(names, ["contradiction", "entailment", "neutral"]);
+        let hans = TaskId::Hans.spec();
+        assert_eq!(classes_as(hans, names).unwrap(), [1, 0, 1]);
+        // Predicted: contradiction, entailment, neutral, entailment. By sums of probabilities the second would be none.
+        let logits = [2.0, 0.0, 1.0, 1.0, 1.1, 1.0, 0.0, 0.0, 1.0, 0.0, 9.0, 0.0];
+        let found = evaluate_as(hans, names, &logits, &classes(&[1, 0, 0, 0])).unwrap();
+        assert_eq!(found, BTreeMap::from([("accuracy".to_owned(), 0.75)]));
+        assert!(evaluate_as(hans, names, &[f32::NAN; 3], &classes(&[1])).unwrap()["accuracy"].is_nan());
+        // A model whose classes are in another order.
+        assert_eq!(
+            classes_as(TaskId::Ax.spec(), &["entailment", "neutral", "contradiction"]).unwrap(),
+            [1, 2, 0]
+        );
+        let error = classes_as(TaskId::Ax.spec(), &["0", "1"]).unwrap_err();
+        assert!(error.exit_code() == 2 && error.to_string().ends_with("was trained on mnli."), "{error}");
     }
 
     #[test]

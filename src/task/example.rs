@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 pub enum Label {
     Class(u32),
     Score(f32),
+    /// Of a test set, whose labels are not published.
+    Unknown,
 }
 
 impl Label {
@@ -14,15 +16,16 @@ impl Label {
     pub fn class(self) -> Option<u32> {
         match self {
             Self::Class(class) => Some(class),
-            Self::Score(_) => None,
+            Self::Score(_) | Self::Unknown => None,
         }
     }
 
-    /// The number to be predicted: the score, or the index of the class.
+    /// The number to be predicted: the score, or the index of the class. NaN if it is unknown.
     pub fn value(self) -> f32 {
         match self {
             Self::Class(class) => class as f32,
             Self::Score(score) => score,
+            Self::Unknown => f32::NAN,
         }
     }
 }
@@ -45,4 +48,6 @@ pub struct TaskData {
     pub dev_mismatched: Option<Vec<Example>>,
     /// File name → SHA-256 (hex) of the bytes that were read; of the demo task, split → that of its examples.
     pub sha256: BTreeMap<String, String>,
+    /// What a user has to know of how the files were read.
+    pub notes: Vec<String>,
 }

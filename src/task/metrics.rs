@@ -30,6 +30,10 @@ pub enum Predictions<'a> {
 }
 
 impl MetricId {
+    /// Those of classes and scores.
+    pub const ALL: [Self; 6] =
+        [Self::Accuracy, Self::F1, Self::Matthews, Self::Pearson, Self::Spearman, Self::Corr];
+
     /// The key in records.
     pub fn name(self) -> &'static str {
         match self {
@@ -234,14 +238,7 @@ mod tests {
 
     #[test]
     fn a_metric_is_written_by_its_name() {
-        for metric in [
-            MetricId::Accuracy,
-            MetricId::F1,
-            MetricId::Matthews,
-            MetricId::Pearson,
-            MetricId::Spearman,
-            MetricId::Corr,
-        ] {
+        for metric in MetricId::ALL {
             assert_eq!(serde_json::to_string(&metric).unwrap(), format!("\"{metric}\""));
         }
     }

@@ -1,16 +1,32 @@
-//! Tasks: the registry, GLUE's files, the generated demo task, and the metrics.
+//! Tasks: the registry, data files in several formats, the generated demo task, and the metrics.
 
+#[cfg(test)]
+mod agreement;
+mod cells;
+mod csv;
 mod data;
 mod demo;
 mod evaluate;
 mod example;
-mod glue;
+mod file_format;
+mod find;
+mod id;
+mod inference;
+mod jsonl;
 mod metrics;
+mod parquet;
+mod registry;
+mod rows;
+mod spec;
 mod tsv;
+mod user;
 
-pub use data::{hashes, load};
+pub use data::{EvalSet, hashes, load, load_dev, load_test};
 pub use demo::corpus as demo_corpus;
-pub use evaluate::{argmax, evaluate, majority_baseline};
+pub use evaluate::{argmax, classes_as, evaluate, evaluate_as, majority_baseline};
 pub use example::{Example, Label, TaskData};
-pub use glue::{Columns, Labels, TaskId, TaskSpec};
+pub use file_format::FileFormat;
+pub use id::TaskId;
 pub use metrics::{MetricId, Predictions, compute};
+pub use spec::{Columns, Labels, Split, Stem, TaskSpec};
+pub use user::{Definition, UserTask};

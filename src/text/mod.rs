@@ -9,7 +9,6 @@ mod class;
 mod corpus;
 mod files;
 mod growth;
-mod guard;
 mod identity;
 mod masking;
 mod settings;

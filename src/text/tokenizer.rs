@@ -7,12 +7,12 @@ use tokenizers::{NormalizedString, Normalizer, TruncationDirection, TruncationPa
 
 use super::build::{build, not_bert};
 use super::files::{Files, JSON, VOCAB};
-use super::guard::catch_panic;
 use super::identity::hash;
 use super::settings::Settings;
 use super::special_ids::SpecialIds;
 use crate::cores;
 use crate::error::{Error, Result};
+use crate::guard::catch_panic;
 use crate::task::Example;
 
 /// `[CLS] first [SEP]` or `[CLS] first [SEP] second [SEP]`.
@@ -66,7 +66,8 @@ impl Tokenizer {
             let hash = hash(&files, &settings, &built);
             Ok((built, hash))
         };
-        let (built, hash) = catch_panic(read).map_err(|panic| files.damaged(name, &panic))??;
+        let (built, hash) =
+            catch_panic("tokenizers", read).map_err(|panic| files.damaged(name, &panic))??;
         let tokenizer = Self {
             inner: built.inner,
             special: built.special,
@@ -130,7 +131,8 @@ impl Tokenizer {
     pub(super) fn keeps_upper_case(&self) -> bool {
         let Some(normalizer) = self.inner.get_normalizer() else { return true };
         let mut text = NormalizedString::from("Aa");
-        matches!(catch_panic(|| normalizer.normalize(&mut text)), Ok(Ok(()))) && text.get().contains('A')
+        matches!(catch_panic("tokenizers", || normalizer.normalize(&mut text)), Ok(Ok(())))
+            && text.get().contains('A')
     }
 
     /// Whether at least 1 % of the words in the vocabulary contain upper case.
@@ -178,7 +180,8 @@ impl Tokenizer {
 
     /// A failure of the library, whether an error or a panic, is one of the file.
     fn catch_panic<T>(&self, work: impl FnOnce() -> tokenizers::Result<T>) -> Result<T> {
-        let outcome = catch_panic(work).and_then(|done| done.map_err(|error| error.to_string()));
+        let outcome =
+            catch_panic("tokenizers", work).and_then(|done| done.map_err(|error| error.to_string()));
         outcome.map_err(|what| {
             Error::data(format!(
                 "{}: tokenizing this text failed: {what}. Restore the file from the model's repository.",

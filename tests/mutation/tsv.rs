@@ -11,7 +11,7 @@ use std::fs;
 fn rows(spec: &TaskSpec) -> String {
     let label = |n: usize| match spec.labels {
         Labels::Classes(names) => names[n % names.len()].to_owned(),
-        Labels::Score => format!("{n}.250"),
+        Labels::Score { .. } => format!("{n}.250"),
     };
     match spec.columns {
         Columns::Headerless { .. } => {
@@ -38,7 +38,7 @@ fn any_table_is_read_or_refused() {
         .collect();
     for (spec, text) in &specs {
         fs::create_dir(dir.join(spec.folder)).unwrap();
-        spec.dev_files.iter().for_each(|name| fs::write(dir.join(spec.folder).join(name), text).unwrap());
+        spec.dev.iter().for_each(|dev| fs::write(dir.join(spec.folder).join(dev.file()), text).unwrap());
     }
     harness::run("tsv", 150, |random| {
         let (spec, text) = random.of_list(&specs);

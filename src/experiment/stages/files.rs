@@ -71,6 +71,8 @@ fn write_predictions(writer: &StageWriter, name: &str, outputs: &[f32], data: &D
             let (label, prediction) = match label {
                 Label::Class(class) => (json!(class), json!(task::argmax(row))),
                 Label::Score(score) => (json!(score), json!(row[0])),
+                Label::Unknown if width == 1 => (json!(null), json!(row[0])),
+                Label::Unknown => (json!(null), json!(task::argmax(row))),
             };
             let line = json!({ "index": index, "label": label, "prediction": prediction, "logits": row });
             writeln!(out, "{line}")?;

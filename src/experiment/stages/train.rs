@@ -14,7 +14,6 @@ use crate::{
     ops::optimizer::{AdamW, Optimizer},
     prune::Mask,
     store::{FINETUNE, RETRAIN, StageKind, StageWriter},
-    task::Labels,
     train::{Checkpoints, Progress, Recipe, Summary, finetune},
 };
 use serde::Serialize;
@@ -128,11 +127,7 @@ impl Stage for Train {
         let (mut bert, summary) = self.retrain(given, out.checkpoint_dir(), progress)?;
         bert.config.set_dropouts(self.train.dropout, self.train.attention_dropout);
         let metrics = files::evaluate(inputs, &bert, out)?;
-        let names: &[&str] = match inputs.task.labels {
-            Labels::Classes(names) => names,
-            Labels::Score => &[],
-        };
-        files::write_model(&bert, names, &inputs.tokenizer, out)?;
+        files::write_model(&bert, inputs.task.label_names(), &inputs.tokenizer, out)?;
         let rate = summary.tokens as f64 / summary.seconds;
         progress.end(&format!(
             "{}: {} steps in {:.1} s, {rate:.0} tokens/s, {}",

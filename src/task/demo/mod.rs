@@ -43,7 +43,7 @@ pub fn data() -> TaskData {
     });
     let train = examples(&mut stream, TRAIN, |first| !dev_firsts.contains(first));
     let sha256 = [("train", &train), ("dev", &dev)].map(|(name, examples)| (name.to_owned(), hash(examples)));
-    TaskData { train, dev, dev_mismatched: None, sha256: BTreeMap::from(sha256) }
+    TaskData { train, dev, dev_mismatched: None, sha256: BTreeMap::from(sha256), notes: Vec::new() }
 }
 
 /// `n` examples, half of them entailments, whose first sentence is `wanted` and no pair of which comes twice.

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::{
     content::what_is,
     error::{Error, Result, excerpt},
-    task::{Columns, Labels, TaskId, TaskSpec},
+    task::{Columns, Labels, TaskId, TaskSpec, rows::Wanted},
 };
 
 const UNQUOTE: &str = "Some cells are quoted, as written by pandas and spreadsheets; in GLUE's files a quote is an \
@@ -50,11 +50,8 @@ pub fn carriage_returns(path: &Path, bytes: &[u8]) -> Result<()> {
     )))
 }
 
-pub fn missing_column(spec: &TaskSpec, path: &Path, wanted: &str, header: &str) -> Error {
-    let Columns::Named { first, second, label } = spec.columns else {
-        return Error::internal(format!("{} files have no header", spec.name));
-    };
-    let quotes = header.split('\t').any(|name| name.trim_matches('"') == wanted);
+pub fn missing_column(wanted: &Wanted, columns: &Columns, path: &Path, column: &str, header: &str) -> Error {
+    let quotes = header.split('\t').any(|name| name.trim_matches('"') == column);
     let hint = if quotes {
         UNQUOTE
     } else if !header.contains('\t') && header.contains([',', ';']) {
@@ -63,11 +60,11 @@ pub fn missing_column(spec: &TaskSpec, path: &Path, wanted: &str, header: &str) 
         "GLUE's unlabelled test files cannot be used."
     };
     Error::data(format!(
-        "{}: column \"{wanted}\" is missing; the header has: {}. A {} file needs the tab-separated columns {}. {hint}",
+        "{}: column \"{column}\" is missing; the header has: {}. A {} file needs the tab-separated columns {}. {hint}",
         path.display(),
         quoted(header.split('\t')),
-        spec.folder,
-        quoted([first].into_iter().chain(second).chain([label])),
+        wanted.spec.folder,
+        quoted(columns.needed(wanted.labels)),
     ))
 }
 
@@ -124,7 +121,7 @@ pub fn label(
     }
     let allowed = match spec.labels {
         Labels::Classes(names) => quoted(names.iter().copied()),
-        Labels::Score => "a number from 0 to 5".to_owned(),
+        Labels::Score { low, high } => format!("a number from {low} to {high}"),
     };
     Error::data(format!(
         "{path}:{number}: unknown label \"{}\"; {} allows {allowed}. {}",
@@ -136,10 +133,7 @@ pub fn label(
 
 /// The likely cause of an invalid label, with the remedy.
 fn cause(spec: &TaskSpec, word: &str, is_wide: bool) -> &'static str {
-    let names = match spec.labels {
-        Labels::Classes(names) => names,
-        Labels::Score => &[],
-    };
+    let names = spec.label_names();
     let number: Option<f64> = word.trim().parse().ok();
     let is_name = |word: &str| names.contains(&word);
     if word.trim().is_empty() || number == Some(-1.0) {

@@ -2,7 +2,8 @@ use super::*;
 use crate::task::TaskId;
 
 fn parsed(task: TaskId, content: &[u8]) -> Result<Vec<Example>> {
-    parse(task.spec(), Path::new("some/dev.tsv"), content)
+    let wanted = Wanted { spec: task.spec(), labels: true, only: None };
+    Ok(parse(&wanted, Path::new("some/dev.tsv"), content)?.examples)
 }
 
 fn message(task: TaskId, content: &[u8]) -> String {

@@ -1,7 +1,7 @@
-//! Panics inside the `tokenizers` library, turned into errors.
+//! Panics inside libraries that read files, turned into errors.
 //!
-//! The library unwraps what it reads from files in many places, so a damaged file can cause a panic when it is loaded,
-//! or later when a text uses the damaged part.
+//! `tokenizers` unwraps what it reads in many places, so a damaged file can cause a panic when it is loaded, or later when
+//! a text uses the damaged part; `parquet` has assertions that a damaged file can fail.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -13,14 +13,14 @@ thread_local! {
     static DEPTH: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Runs `work` on this thread. A panic is not printed, but its message is returned as an error. What `work` has changed
-/// must not be used after a panic.
-pub(super) fn catch_panic<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+/// Runs `work` of a library of this name on this thread. A panic is not printed, but its message is returned as an error.
+/// What `work` has changed must not be used after a panic.
+pub fn catch_panic<T>(library: &str, work: impl FnOnce() -> T) -> Result<T, String> {
     silence();
     DEPTH.set(DEPTH.get() + 1);
     let outcome = catch_unwind(AssertUnwindSafe(work));
     DEPTH.set(DEPTH.get() - 1);
-    outcome.map_err(|panic| format!("the tokenizers library crashed: {}", message(&*panic)))
+    outcome.map_err(|panic| format!("the {library} library crashed: {}", message(&*panic)))
 }
 
 /// Installs a hook that passes all other panics on to the hook in place.
@@ -47,12 +47,12 @@ mod tests {
 
     #[test]
     fn a_panic_is_an_error_with_its_message() {
-        assert_eq!(catch_panic(|| 3), Ok(3));
+        assert_eq!(catch_panic("tokenizers", || 3), Ok(3));
         let index = std::hint::black_box(7);
-        let error = catch_panic(|| [1, 2][index]).unwrap_err();
+        let error = catch_panic("tokenizers", || [1, 2][index]).unwrap_err();
         assert!(error.contains("the tokenizers library crashed: index out of bounds"), "{error}");
         assert_eq!(
-            catch_panic(|| panic!("plain")),
+            catch_panic("tokenizers", || panic!("plain")),
             Err::<(), _>("the tokenizers library crashed: plain".into())
         );
         assert_eq!(DEPTH.get(), 0);
@@ -60,7 +60,9 @@ mod tests {
 
     #[test]
     fn a_guarded_call_may_lie_in_another() {
-        let inner = catch_panic(|| catch_panic(|| panic!("inner")).map_err(|_: String| DEPTH.get()));
+        let inner = catch_panic("outer", || {
+            catch_panic("inner", || panic!("inner")).map_err(|_: String| DEPTH.get())
+        });
         assert_eq!(inner, Ok(Err::<(), _>(1)));
         assert_eq!(DEPTH.get(), 0);
     }

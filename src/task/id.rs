@@ -1,0 +1,195 @@
+//! A task by its short name.
+
+use super::{Definition, TaskSpec, registry::SPECS, user::UserTask};
+use crate::{
+    choice::{Choice, as_words},
+    error::excerpt,
+};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{self, MapAccess, Visitor, value::MapAccessDeserializer},
+};
+use std::fmt;
+
+/// A task by its short name, which is also how it is written in configs and records; a user's task is written there as
+/// its whole [`Definition`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum TaskId {
+    Cola,
+    Sst2,
+    Mrpc,
+    Stsb,
+    Qqp,
+    Mnli,
+    Qnli,
+    Rte,
+    Wnli,
+    Snli,
+    Scitail,
+    SickE,
+    SickR,
+    Hans,
+    Ax,
+    /// Generated; reads no files.
+    Demo,
+    /// Read from a file of the user's.
+    User(UserTask),
+}
+
+impl TaskId {
+    pub fn spec(self) -> &'static TaskSpec {
+        match self {
+            Self::User(task) => task.spec(),
+            // The registry's order is that of these names.
+            task => SPECS.iter().find(|spec| spec.id == task).unwrap_or(&SPECS[0]),
+        }
+    }
+
+    /// What a user's file says; none of a registered task.
+    pub fn definition(self) -> Option<&'static Definition> {
+        match self {
+            Self::User(task) => Some(task.definition()),
+            _ => None,
+        }
+    }
+
+    /// Serialises what results depend on: the name of a registered task, the content of a user's.
+    pub fn serialize_content<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self.definition() {
+            Some(definition) => definition.content().serialize(to),
+            None => self.serialize(to),
+        }
+    }
+}
+
+impl Serialize for TaskId {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self.definition() {
+            Some(definition) => definition.serialize(to),
+            None => to.serialize_str(self.name()),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for TaskId {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Written;
+
+        impl<'de> Visitor<'de> for Written {
+            type Value = TaskId;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name or the definition of a task")
+            }
+
+            fn visit_str<E: de::Error>(self, word: &str) -> Result<TaskId, E> {
+                TaskId::read(word).map_err(|error| E::custom(format!("task {:?}: {error}", excerpt(word))))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<TaskId, A::Error> {
+                Definition::deserialize(MapAccessDeserializer::new(map))?.task().map_err(de::Error::custom)
+            }
+        }
+
+        from.deserialize_any(Written)
+    }
+}
+
+impl Choice for TaskId {
+    const WHAT: &'static str = "task";
+
+    /// GLUE's nine in its order, the others, and the demo.
+    fn all() -> &'static [Self] {
+        use TaskId::*;
+        &[Cola, Sst2, Mrpc, Stsb, Qqp, Mnli, Qnli, Rte, Wnli, Snli, Scitail, SickE, SickR, Hans, Ax, Demo]
+    }
+
+    fn name(self) -> &'static str {
+        self.spec().name
+    }
+
+    fn about(self) -> &'static str {
+        self.spec().about
+    }
+
+    /// GLUE's own spellings (`SST-2`, `STS-B`, `CoLA`) are names too.
+    fn plain(word: &str) -> String {
+        word.trim().to_lowercase().replace(['-', '_'], "")
+    }
+
+    fn find(word: &str) -> Option<Self> {
+        let plain = Self::plain(word);
+        Self::all().iter().copied().find(|task| Self::plain(task.name()) == plain)
+    }
+}
+
+as_words!(TaskId);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_task_stands_at_its_own_place_in_the_registry() {
+        assert_eq!(TaskId::all().len(), SPECS.len());
+        for (&id, spec) in TaskId::all().iter().zip(&SPECS) {
+            assert_eq!(id.spec().id, id);
+            assert_eq!(spec.id, id);
+            assert!(spec.metrics.contains(&spec.metric), "{id}");
+        }
+    }
+
+    #[test]
+    fn a_task_is_written_by_its_short_name_and_read_back() {
+        for &id in TaskId::all() {
+            let json = serde_json::to_string(&id).unwrap();
+            assert_eq!(json, format!("\"{}\"", id.spec().name));
+            assert_eq!(serde_json::from_str::<TaskId>(&json).unwrap(), id);
+            assert_eq!(id.to_string().parse::<TaskId>().unwrap(), id);
+            let folder = id.spec().folder;
+            assert!(folder == "SICK" || folder.parse::<TaskId>().unwrap() == id, "{folder}");
+        }
+    }
+
+    #[test]
+    fn glues_own_spellings_are_accepted_in_any_case() {
+        for (word, id) in [
+            ("SST-2", TaskId::Sst2),
+            ("sst2", TaskId::Sst2),
+            ("STS-B", TaskId::Stsb),
+            ("sts_b", TaskId::Stsb),
+            ("CoLA", TaskId::Cola),
+            ("RTE", TaskId::Rte),
+        ] {
+            assert_eq!(word.parse::<TaskId>().unwrap(), id);
+        }
+    }
+
+    #[test]
+    fn an_unknown_task_names_the_nearest_one_and_the_list() {
+        let error = "mrcp".parse::<TaskId>().unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        let text = error.to_string();
+        let all = "cola, sst2, mrpc, stsb, qqp, mnli, qnli, rte, wnli, snli, scitail, sick-e, sick-r, hans, ax or demo";
+        assert_eq!(text, format!("expected {all}; did you mean mrpc?"));
+    }
+
+    #[test]
+    fn similarities_are_regressions_and_every_spelling_of_a_label_stands_for_one() {
+        for &id in TaskId::all() {
+            let spec = id.spec();
+            assert_eq!(spec.is_regression(), matches!(id, TaskId::Stsb | TaskId::SickR));
+            let of_three = matches!(id, TaskId::Mnli | TaskId::Snli | TaskId::SickE | TaskId::Ax);
+            assert_eq!(spec.num_labels(), if spec.is_regression() { 1 } else { 2 + usize::from(of_three) });
+            // Whatever stands for a class is a name of one.
+            for name in spec
+                .hub_labels
+                .iter()
+                .chain(&spec.otherwise)
+                .chain(spec.spellings.iter().map(|(name, _)| name))
+            {
+                assert!(spec.class(name).is_some(), "{id}: {name}");
+            }
+        }
+    }
+}
