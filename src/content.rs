@@ -51,7 +51,7 @@ const ZIP: Content = of(
 );
 const PARQUET: Content = of(
     "a Parquet file, the format of data sets on the Hugging Face hub",
-    "Convert it to text first, for example with to_csv(sep=\"\\t\") of Python's pandas.",
+    "Data of a task may be in this format: its name has to end in .parquet.",
 );
 const PICKLE: Content = of(
     "a Python pickle, which older versions of torch.save write",

@@ -55,8 +55,9 @@ Settings, each overriding those before it: defaults, preset, --config file, flag
 pub struct RunArgs {
     /// The task
     ///
-    /// GLUE's own spellings (SST-2, STS-B) are accepted. demo runs when neither task, model nor data are given.
-    #[arg(long, value_name = "TASK", value_parser = one_of::<TaskId>(), help_heading = "What to run")]
+    /// GLUE's own spellings (SST-2, STS-B) are accepted. The path of a TOML file names a task of your own
+    /// (docs/models-and-data.md). demo runs when neither task, model nor data are given.
+    #[arg(long, value_name = "TASK|FILE.toml", value_parser = one_of::<TaskId>(), help_heading = "What to run")]
     pub task: Option<String>,
 
     /// Which subnetwork to retrain [default: good]

@@ -192,3 +192,49 @@ fn a_parquet_file_that_claims_more_than_it_can_hold_is_refused_at_once() {
         assert!(text.starts_with("x cannot be read: ") && text.ends_with("fetch it again."), "{text}");
     }
 }
+
+#[test]
+fn sets_of_inference_are_read_in_their_publishers_layouts() {
+    let root = tempfile::tempdir().unwrap();
+    let sick = "pair_ID\tsentence_A\tsentence_B\tentailment_label\trelatedness_score\tSemEval_set\n\
+                1\ta\tb\tNEUTRAL\t4.5\tTRAIN\n2\tc\td\tENTAILMENT\t3.7\tTRIAL\n7\te\tf\tCONTRADICTION\t1\tTEST\n";
+    let snli =
+        |label: &str| format!("gold_label\tsentence1\tsentence2\tpairID\n{label}\ta\tb\tx\n-\tc\td\ty\n");
+    let hans = "gold_label\tsentence1_parse\tsentence1\tsentence2\tpairID\theuristic\n\
+                non-entailment\t( a )\ta\tb\tex0\tlexical_overlap\nentailment\t( a )\tc\td\tex1\tsubsequence\n";
+    let full = "Lexical Semantics\tLogic\tDomain\tPremise\tHypothesis\tLabel\n\t\tNews\ta\tb\tentailment\n";
+    for (name, text) in [
+        ("SICK/SICK.txt", sick),
+        ("SNLI/snli_1.0_train.txt", &*snli("neutral")),
+        ("SNLI/snli_1.0_dev.txt", &*snli("contradiction")),
+        ("SciTailV1.1/tsv_format/scitail_1.0_train.tsv", "a\tb\tentails\nc\td\tneutral\n"),
+        ("SciTailV1.1/tsv_format/scitail_1.0_dev.tsv", "a \"b\tc\tneutral\n"),
+        ("HANS/heuristics_evaluation_set.txt", hans),
+        ("diagnostic/diagnostic-full.tsv", full),
+        ("diagnostic/diagnostic.tsv", "index\tsentence1\tsentence2\n0\ta\tb\n"),
+    ] {
+        write(root.path(), name, text.as_bytes());
+    }
+    let of = |id: TaskId| load(id.spec(), root.path()).unwrap_or_else(|error| panic!("{id}: {error}"));
+    let class = |example: &Example| example.label.class().unwrap();
+    let sick = of(TaskId::SickE);
+    assert_eq!([&sick.train, &sick.dev].map(|set| (set.len(), class(&set[0]))), [(1, 2), (1, 1)]);
+    assert_eq!(of(TaskId::SickR).train[0].label, Label::Score(4.5));
+    let test = &load_test(TaskId::SickE.spec(), root.path()).unwrap()[0];
+    assert_eq!((&*test.index[0], &*test.examples[0].first), ("7", "e"));
+    let snli = of(TaskId::Snli);
+    assert_eq!(
+        (snli.train.len(), class(&snli.train[0]), class(&snli.dev[0]), snli.notes.len()),
+        (1, 2, 0, 2)
+    );
+    assert!(snli.notes[0].contains("1 rows have no label"), "{:?}", snli.notes);
+    let scitail = of(TaskId::Scitail);
+    assert_eq!((class(&scitail.train[0]), class(&scitail.dev[0]), &*scitail.dev[0].first), (0, 1, "a \"b"));
+    let dev = |id: TaskId| load_dev(id.spec(), root.path()).unwrap().remove(0);
+    let hans = dev(TaskId::Hans);
+    assert_eq!((hans.examples.iter().map(class).collect::<Vec<_>>(), &*hans.index[1]), (vec![1, 0], "ex1"));
+    assert_eq!((class(&dev(TaskId::Ax).examples[0]), &*dev(TaskId::Ax).name), (1, "dev"));
+    assert_eq!(load_test(TaskId::Ax.spec(), root.path()).unwrap()[0].index, ["0"]);
+    let error = load(TaskId::Ax.spec(), root.path()).unwrap_err();
+    assert!(error.exit_code() == 2 && error.to_string().contains("ax has no training data"), "{error}");
+}

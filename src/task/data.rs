@@ -18,7 +18,7 @@ use std::{collections::BTreeMap, path::Path};
 /// One evaluation or test set.
 #[derive(Clone, Debug)]
 pub struct EvalSet {
-    /// `dev`, `dev_matched`, `test`, `test_mismatched`, …: the name of its file in the classic layout, without ending.
+    /// `dev` or `test`; where there are several, that of its file in the classic layout: `dev_matched`, `test_mismatched`.
     pub name: String,
     /// What the files call each example, the official `index`; its number from 0 if they have no such column.
     pub index: Vec<String>,
@@ -39,7 +39,7 @@ pub fn load(spec: &TaskSpec, data_dir: &Path) -> Result<TaskData> {
         return Ok(demo::data());
     }
     spec.must_train()?;
-    let mut sets = read(spec, data_dir, &labelled(spec), true)?.into_iter();
+    let mut sets = read(spec, data_dir, &labelled(spec), Some("dev"))?.into_iter();
     let (Some(train), Some(dev)) = (sets.next(), sets.next()) else {
         return Err(Error::internal(format!("{} has no development set", spec.name)));
     };
@@ -57,7 +57,7 @@ pub fn load(spec: &TaskSpec, data_dir: &Path) -> Result<TaskData> {
 /// Data, as [`load`].
 pub fn load_dev(spec: &TaskSpec, data_dir: &Path) -> Result<Vec<EvalSet>> {
     if spec.id != TaskId::Demo {
-        return read(spec, data_dir, spec.dev, true);
+        return read(spec, data_dir, spec.dev, Some("dev"));
     }
     let TaskData { dev, sha256, .. } = demo::data();
     let index = (0..dev.len()).map(|n| n.to_string()).collect();
@@ -75,7 +75,7 @@ pub fn load_test(spec: &TaskSpec, data_dir: &Path) -> Result<Vec<EvalSet>> {
             spec.name
         )));
     }
-    read(spec, data_dir, spec.test, false)
+    read(spec, data_dir, spec.test, None)
 }
 
 /// [`TaskData::sha256`] of the files that [`load`] would read, hashed by the caller's function and not parsed.
@@ -113,14 +113,18 @@ fn labelled(spec: &TaskSpec) -> Vec<Split> {
     [spec.train].into_iter().chain(spec.dev.iter().copied()).collect()
 }
 
-fn read(spec: &TaskSpec, data_dir: &Path, splits: &[Split], labels: bool) -> Result<Vec<EvalSet>> {
+/// `labelled` is the name of a single set with labels; a set without them is called test.
+fn read(spec: &TaskSpec, data_dir: &Path, splits: &[Split], labelled: Option<&str>) -> Result<Vec<EvalSet>> {
     let found = find(spec, data_dir, splits)?;
-    splits.iter().zip(found).map(|(split, files)| set(spec, split, files, labels)).collect()
+    let several = if labelled.is_some() { spec.dev.len() > 1 } else { splits.len() > 1 };
+    let name = |split: &Split| match (several, split) {
+        (true, Split::Any(stems)) => stems.first().map_or("", |stem| stem.name).to_owned(),
+        _ => labelled.unwrap_or("test").to_owned(),
+    };
+    splits.iter().zip(found).map(|(split, files)| set(spec, name(split), files, labelled.is_some())).collect()
 }
 
-fn set(spec: &TaskSpec, split: &Split, files: Vec<DataFile>, labels: bool) -> Result<EvalSet> {
-    let name = split.file();
-    let name = name.split_once('.').map_or(&*name, |(stem, _)| stem).to_owned();
+fn set(spec: &TaskSpec, name: String, files: Vec<DataFile>, labels: bool) -> Result<EvalSet> {
     let mut set =
         EvalSet { name, index: Vec::new(), examples: Vec::new(), sha256: BTreeMap::new(), notes: Vec::new() };
     for file in files {

@@ -17,28 +17,38 @@ use crate::{
 /// # Panics
 /// If `logits` and `labels` disagree in length.
 pub fn evaluate(spec: &TaskSpec, logits: &[f32], labels: &[Label]) -> BTreeMap<String, f64> {
-    let width = spec.num_labels();
-    assert_eq!(logits.len(), labels.len() * width, "one row of {width} logits per label");
-    let all = |score: &dyn Fn(MetricId) -> f64| {
-        spec.metrics.iter().map(|&metric| (metric.name().to_owned(), score(metric))).collect()
-    };
+    if !spec.is_regression() {
+        let own: Vec<u32> = (0..spec.num_labels() as u32).collect();
+        return of_classes(spec, &own, logits, labels);
+    }
+    assert_eq!(logits.len(), labels.len(), "a score per label");
     if logits.iter().any(|logit| logit.is_nan()) {
-        return all(&|_| f64::NAN);
+        return all(spec, |_| f64::NAN);
     }
-    if spec.is_regression() {
-        let labels: Vec<f32> = labels.iter().map(|label| label.value()).collect();
-        all(&|metric| compute(metric, &Predictions::Scores { predicted: logits, labels: &labels }))
-    } else {
-        let predicted: Vec<u32> = logits.chunks_exact(width).map(argmax).collect();
-        let labels: Vec<u32> = labels.iter().filter_map(|label| label.class()).collect();
-        all(&|metric| compute(metric, &Predictions::Classes { predicted: &predicted, labels: &labels }))
+    let labels: Vec<f32> = labels.iter().map(|label| label.value()).collect();
+    all(spec, |metric| compute(metric, &Predictions::Scores { predicted: logits, labels: &labels }))
+}
+
+/// The metrics of logits for `classes.len()` classes of a model, each of which counts as this class of the task.
+fn of_classes(spec: &TaskSpec, classes: &[u32], logits: &[f32], labels: &[Label]) -> BTreeMap<String, f64> {
+    let width = classes.len();
+    assert_eq!(logits.len(), labels.len() * width, "one row of {width} logits per label");
+    if logits.iter().any(|logit| logit.is_nan()) {
+        return all(spec, |_| f64::NAN);
     }
+    let predicted: Vec<u32> = logits.chunks_exact(width).map(|row| classes[argmax(row) as usize]).collect();
+    let labels: Vec<u32> = labels.iter().filter_map(|label| label.class()).collect();
+    all(spec, |metric| compute(metric, &Predictions::Classes { predicted: &predicted, labels: &labels }))
+}
+
+fn all(spec: &TaskSpec, score: impl Fn(MetricId) -> f64) -> BTreeMap<String, f64> {
+    spec.metrics.iter().map(|&metric| (metric.name().to_owned(), score(metric))).collect()
 }
 
 /// [`evaluate`] with the logits of a model of another task whose classes are `names`: n × `names.len()`.
 ///
 /// A class of the model counts as that of the same name. What the task has no name for counts as its
-/// [`otherwise`](TaskSpec::otherwise): of HANS, contradiction and neutral count as non-entailment (McCoy et al. 2019, §5).
+/// [`otherwise`](TaskSpec::otherwise): of HANS, contradiction and neutral count as non-entailment (McCoy et al. 2019).
 ///
 /// # Errors
 /// Usage: the model has a class that stands for none of the task's.
@@ -51,18 +61,7 @@ pub fn evaluate_as(
     logits: &[f32],
     labels: &[Label],
 ) -> Result<BTreeMap<String, f64>> {
-    let classes = classes_as(spec, names)?;
-    assert_eq!(logits.len(), labels.len() * names.len(), "one row of {} logits per label", names.len());
-    let all = |score: &dyn Fn(MetricId) -> f64| {
-        spec.metrics.iter().map(|&metric| (metric.name().to_owned(), score(metric))).collect()
-    };
-    if logits.iter().any(|logit| logit.is_nan()) {
-        return Ok(all(&|_| f64::NAN));
-    }
-    let predicted: Vec<u32> =
-        logits.chunks_exact(names.len()).map(|row| classes[argmax(row) as usize]).collect();
-    let labels: Vec<u32> = labels.iter().filter_map(|label| label.class()).collect();
-    Ok(all(&|metric| compute(metric, &Predictions::Classes { predicted: &predicted, labels: &labels })))
+    Ok(of_classes(spec, &classes_as(spec, names)?, logits, labels))
 }
 
 /// The class of the task that each class of a model, by these names, counts as; see [`evaluate_as`].

@@ -132,7 +132,9 @@ fn missing_folder(spec: &TaskSpec, data_dir: &Path) -> Error {
     let dev: Vec<String> = spec.dev.iter().map(|split| format!("{}/{}", spec.folder, split.file())).collect();
     let there = dangling(&folder).unwrap_or_else(|| listed(data_dir));
     let layout = match spec.other_folders.first() {
-        Some(hub) => format!("the GLUE layout, {train}{}, or the hub's, {hub}/…parquet", dev.join(", ")),
+        Some(hub) => {
+            format!("the official layout, {train}{}, or that of the hub, {hub}/….parquet", dev.join(", "))
+        }
         None => format!("{train}{}", dev.join(", ")),
     };
     Error::data(format!(
@@ -155,7 +157,9 @@ fn missing_file(spec: &TaskSpec, folder: &Path, split: &Split) -> Error {
              (mrpc_dev_ids.tsv): download GLUE's files, or split it in the same way.",
             excerpt(raw)
         )
-    } else if let Some(raw) = find(&|name| name.starts_with("multinli") || name.starts_with("snli")) {
+    } else if let Some(raw) = find(&|name| name.starts_with("multinli") || name.starts_with("snli"))
+        && spec.id != TaskId::Snli
+    {
         format!(
             "{} is from the original corpus: download GLUE's files, or remove its rows whose gold_label is - and name it {file}.",
             excerpt(raw)

@@ -5,7 +5,7 @@ use super::{
     MetricId::{Accuracy, Matthews, Pearson, Spearman},
     Split, TaskId, TaskSpec,
     registry::{BASE, HUB_INFERENCE, INFERENCE, pair},
-    spec::{part, stem},
+    spec::{official, part, stem},
 };
 
 /// Bowman et al. 2015: `snli_1.0_train.jsonl`, … of the archive, or stanfordnlp/snli on the hub.
@@ -20,9 +20,9 @@ pub const SNLI: TaskSpec = TaskSpec {
     labels: INFERENCE,
     hub_labels: HUB_INFERENCE,
     skips_unlabelled: true,
-    train: Split::Any(&[stem("train"), stem("snli_1.0_train")]),
-    dev: &[Split::Any(&[stem("dev"), stem("validation"), stem("snli_1.0_dev")])],
-    test: &[Split::Any(&[stem("test"), stem("snli_1.0_test")])],
+    train: Split::Any(&[official("snli_1.0_train", "jsonl"), stem("train")]),
+    dev: &[Split::Any(&[official("snli_1.0_dev", "jsonl"), stem("dev"), stem("validation")])],
+    test: &[Split::Any(&[official("snli_1.0_test", "jsonl"), stem("test")])],
     ..BASE
 };
 
@@ -47,9 +47,9 @@ pub const SCITAIL: TaskSpec = TaskSpec {
     labels: Labels::Classes(&["entails", "neutral"]),
     spellings: &[("entailment", "entails")],
     hub_labels: &[],
-    train: Split::Any(&[stem("train"), stem("scitail_1.0_train")]),
-    dev: &[Split::Any(&[stem("dev"), stem("validation"), stem("scitail_1.0_dev")])],
-    test: &[Split::Any(&[stem("test"), stem("scitail_1.0_test")])],
+    train: Split::Any(&[stem("scitail_1.0_train"), stem("train")]),
+    dev: &[Split::Any(&[stem("scitail_1.0_dev"), stem("dev"), stem("validation")])],
+    test: &[Split::Any(&[stem("scitail_1.0_test"), stem("test")])],
     ..BASE
 };
 
@@ -68,17 +68,17 @@ pub const SICK_E: TaskSpec = TaskSpec {
     labels: INFERENCE,
     spellings: &[("CONTRADICTION", "contradiction"), ("ENTAILMENT", "entailment"), ("NEUTRAL", "neutral")],
     hub_labels: HUB_INFERENCE,
-    train: Split::Any(&[part("SICK", "SemEval_set", "TRAIN"), stem("SICK_train"), stem("train")]),
+    train: Split::Any(&[part("SICK", "SemEval_set", "TRAIN"), official("SICK_train", "txt"), stem("train")]),
     dev: &[Split::Any(&[
         part("SICK", "SemEval_set", "TRIAL"),
-        stem("SICK_trial"),
+        official("SICK_trial", "txt"),
         stem("dev"),
         stem("validation"),
     ])],
     test: &[Split::Any(&[
         part("SICK", "SemEval_set", "TEST"),
-        stem("SICK_test_annotated"),
-        stem("SICK_test"),
+        official("SICK_test_annotated", "txt"),
+        official("SICK_test", "txt"),
         stem("test"),
     ])],
     ..BASE
@@ -114,7 +114,7 @@ pub const HANS: TaskSpec = TaskSpec {
     hub_labels: &["entailment", "non-entailment"],
     otherwise: Some("non-entailment"),
     train: Split::NONE,
-    dev: &[Split::Any(&[stem("dev"), stem("validation"), stem("heuristics_evaluation_set")])],
+    dev: &[Split::Any(&[official("heuristics_evaluation_set", "txt"), stem("dev"), stem("validation")])],
     test: &[],
     evaluates: Some(TaskId::Mnli),
     metric: Accuracy,

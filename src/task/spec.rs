@@ -37,6 +37,8 @@ pub enum Labels {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stem {
     pub name: &'static str,
+    /// The usual ending, for messages.
+    pub ending: &'static str,
     /// Only the rows with this value in this column belong to the split.
     pub only: Option<(&'static str, &'static str)>,
 }
@@ -135,10 +137,12 @@ impl Split {
         *self == Self::NONE
     }
 
-    /// The name of its classic file.
+    /// The name of its usual file.
     pub fn file(&self) -> String {
         match self {
-            Self::Any(stems) => stems.first().map_or_else(String::new, |stem| format!("{}.tsv", stem.name)),
+            Self::Any(stems) => {
+                stems.first().map_or_else(String::new, |stem| format!("{}.{}", stem.name, stem.ending))
+            }
             Self::All(files) => files.join(", "),
         }
     }
@@ -146,10 +150,15 @@ impl Split {
 
 /// The stem of a file all of whose rows belong to the split.
 pub const fn stem(name: &'static str) -> Stem {
-    Stem { name, only: None }
+    official(name, "tsv")
+}
+
+/// [`stem`] of a file as its publisher calls it.
+pub const fn official(name: &'static str, ending: &'static str) -> Stem {
+    Stem { name, ending, only: None }
 }
 
 /// The rows of one part of a file.
 pub const fn part(name: &'static str, column: &'static str, value: &'static str) -> Stem {
-    Stem { name, only: Some((column, value)) }
+    Stem { name, ending: "txt", only: Some((column, value)) }
 }

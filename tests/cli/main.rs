@@ -36,4 +36,5 @@ mod sweep_kills;
 mod tasks;
 mod tensorboard;
 mod tokenizers;
+mod user_tasks;
 mod worker;

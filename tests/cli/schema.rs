@@ -38,6 +38,21 @@ fn records() -> Vec<Value> {
     for (folder, task) in [("CoLA", "cola"), ("MRPC", "mrpc"), ("STS-B", "stsb"), ("MNLI", "mnli")] {
         records.push(Bench::new(folder).record(task, &["--mode", "full"]));
     }
+    // Users' own tasks, which have every key of a definition between them.
+    for (folder, keys) in [
+        (
+            "SST-2",
+            "test = \"dev.tsv\"\nformat = \"tsv\"\nlabels = [\"0\", \"1\"]\ncolumns = { first = \"sentence\"",
+        ),
+        ("STS-B", "score = { min = 0, max = 5 }\ncolumns = { first = \"sentence1\", second = \"sentence2\""),
+    ] {
+        let bench = Bench::new(folder);
+        let label = if folder == "SST-2" { "label" } else { "score" };
+        let files =
+            format!("name = \"own\"\nfolder = \"glue/{folder}\"\ntrain = \"train.tsv\"\ndev = \"dev.tsv\"\n");
+        bench.write("own.toml", format!("{files}{keys}, label = \"{label}\" }}\n"));
+        records.push(bench.record("own.toml", &["--mode", "full"]));
+    }
     records
 }
 

@@ -1,4 +1,4 @@
-"""Digests of BERT token ids for tests/real_data.rs, by transformers: python3 tokens.py SHARED > tokens.json
+"""Digests of BERT token ids for tests/real_data/main.rs, by transformers: python3 tokens.py SHARED > tokens.json
 
 SHARED is the folder that the tests call LOTTERY_SHARED. A digest is the SHA-256 over the dev examples in file order:
 number of tokens (u32), token ids (u32 each), segment ids (u8 each), little endian, special tokens included.

@@ -15,6 +15,7 @@ mod world;
 
 mod checkpoint;
 mod config;
+mod datasets;
 mod hashes;
 mod lease;
 mod record;

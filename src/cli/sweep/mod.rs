@@ -88,7 +88,7 @@ pub struct SweepArgs {
     #[arg(value_name = "FILE.toml")]
     file: Option<PathBuf>,
 
-    /// Tasks
+    /// Tasks, or TOML files of your own
     #[arg(long, alias = "task", value_delimiter = ',', value_name = "TASK,…", value_parser = one_of::<TaskId>(), help_heading = "Grid")]
     tasks: Vec<String>,
 

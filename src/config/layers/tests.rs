@@ -133,9 +133,11 @@ fn an_unknown_key_is_answered_with_its_origin_and_the_nearest_key() {
     assert!(refusal("train.epochs").contains("KEY=VALUE"));
 
     let folder = tempfile::tempdir().unwrap();
-    for (text, key) in
-        [("[trian]\n", "trian"), ("[task]\nname = 1", "task.name"), ("[train]\nlr = 1\n", "train.lr")]
-    {
+    for (text, key) in [
+        ("[trian]\n", "trian"),
+        ("[task]\nname = 1", "no definition of a task"),
+        ("[train]\nlr = 1\n", "train.lr"),
+    ] {
         let path = folder.path().join("mine.toml");
         fs::write(&path, text).unwrap();
         let message = base().file(&path).unwrap_err().to_string();

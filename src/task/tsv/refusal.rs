@@ -25,7 +25,8 @@ pub fn other_kind(spec: &TaskSpec, path: &Path, bytes: &[u8]) -> Option<Error> {
     let start = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
     start.starts_with(b"{").then(|| {
         Error::data(format!(
-            "{path} is JSON. A {} file is a table with tab-separated columns; convert it to one.",
+            "{path} is JSON. A {} file with this ending is a table with tab-separated columns: if each line is an object, \
+             name it .jsonl.",
             spec.folder
         ))
     })
@@ -56,8 +57,10 @@ pub fn missing_column(wanted: &Wanted, columns: &Columns, path: &Path, column: &
         UNQUOTE
     } else if !header.contains('\t') && header.contains([',', ';']) {
         "The columns of this file seem to be separated by commas."
-    } else {
+    } else if wanted.labels {
         "GLUE's unlabelled test files cannot be used."
+    } else {
+        "Labels are not needed here."
     };
     Error::data(format!(
         "{}: column \"{column}\" is missing; the header has: {}. A {} file needs the tab-separated columns {}. {hint}",

@@ -1,6 +1,8 @@
 //! Tests on real GLUE files and a real tokenizer. They run where `LOTTERY_SHARED` names the folder that holds `glue/`
 //! and `models/all-MiniLM-L6-v2/`; elsewhere each says by name that it was skipped.
 
+mod formats;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -129,7 +131,7 @@ fn digest(encoded: &[Encoded]) -> String {
 }
 
 fn assert_tokens_equal_transformers(shared: &Path, tokenizer: &Tokenizer) {
-    let golden: Golden = serde_json::from_str(include_str!("golden/tokens.json")).unwrap();
+    let golden: Golden = serde_json::from_str(include_str!("../golden/tokens.json")).unwrap();
     assert_eq!(golden.digests.len(), 12);
     assert!(golden.digests.iter().any(|tokens| tokens.max_length == 128 && tokens.cut > 0));
     for expected in golden.digests {
