@@ -222,9 +222,9 @@ fn task(value: &Value, names: Names) -> std::result::Result<Value, String> {
         Value::String(path) if Definition::is_path(path) => {
             Definition::read(Path::new(path)).map_err(|error| error.to_string())?
         }
-        Value::Table(table) => {
-            table.clone().try_into().map_err(|error: toml::de::Error| error.message().to_owned())?
-        }
+        Value::Table(table) => table.clone().try_into().map_err(|error: toml::de::Error| {
+            format!("it is no definition of a task: {}. Give its name, or its TOML file", error.message())
+        })?,
         // An unknown name is answered as that of any choice.
         value => {
             let error = || Kind::Task.expected();

@@ -80,6 +80,9 @@ pub fn classes_as(spec: &TaskSpec, names: &[&str]) -> Result<Vec<u32>> {
             ))
         })
     };
+    if names.is_empty() {
+        return Err(Error::usage(format!("{} has classes, but the model predicts a score.", spec.name)));
+    }
     names.iter().map(class).collect()
 }
 

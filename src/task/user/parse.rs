@@ -96,7 +96,7 @@ fn definition(table: &Table) -> Parsed<Definition> {
         dev: files(table, "dev")?,
         test: files(table, "test")?,
         format: text(table, "format")?
-            .map(|word| FileFormat::read(&word).map_err(|error| ("format", format!("{error}."))))
+            .map(|word| FileFormat::read(&word).map_err(|error| ("format", error.to_string())))
             .transpose()?,
         columns: columns(table)?,
         labels,

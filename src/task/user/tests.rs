@@ -147,8 +147,8 @@ fn what_is_wrong_is_named_with_line_and_key() {
         ("dev = \"b.csv\"\n", "", "task.toml: dev: name at least one file"),
         (
             "dev = \"b.csv\"",
-            "dev = \"b.csv\"\nformat = \"cvs\"",
-            "task.toml:4: format: expected tsv, csv, jsonl or parquet; did you mean csv?.",
+            "dev = \"b.csv\"\nformat = \"parqet\"",
+            "task.toml:4: format: expected tsv, csv, jsonl or parquet; did you mean parquet?",
         ),
         (
             "dev = \"b.csv\"",
