@@ -219,9 +219,8 @@ impl Kind {
 /// A registered task's name, or a user's definition as a table.
 fn task(value: &Value, names: Names) -> std::result::Result<Value, String> {
     let definition = match value {
-        Value::String(path) if Definition::is_path(path) => {
-            Definition::read(Path::new(path)).map_err(|error| error.to_string())?
-        }
+        Value::String(path) if Definition::is_path(path) => Definition::read(Path::new(path))
+            .map_err(|error| error.to_string().trim_end_matches('.').to_owned())?,
         Value::Table(table) => table.clone().try_into().map_err(|error: toml::de::Error| {
             format!("it is no definition of a task: {}. Give its name, or its TOML file", error.message())
         })?,
@@ -232,8 +231,9 @@ fn task(value: &Value, names: Names) -> std::result::Result<Value, String> {
             return name.map_err(|what| what.replace(&Kind::Choice(names).expected(), &error()));
         }
     };
-    let task = definition.clone().task().map_err(|error| error.to_string())?;
-    Value::try_from(task).map_err(|error| error.to_string())
+    let task =
+        definition.clone().task().map_err(|error| error.to_string().trim_end_matches('.').to_owned())?;
+    Value::try_from(task).map_err(|error| error.to_string().trim_end_matches('.').to_owned())
 }
 
 fn above(low: Bound, number: f64) -> bool {
