@@ -18,14 +18,13 @@ pub struct DataFile {
     pub only: Option<(&'static str, &'static str)>,
 }
 
-/// The files of each of these splits: all in the first of the task's folders that has the first split. The data folder
-/// itself may be that folder.
+/// The files of each of these splits: all in the first of the task's folders that has the first split.
 ///
 /// # Errors
 /// Data: no folder, or a missing file, with what is expected and what is there instead.
 pub fn find(spec: &TaskSpec, data_dir: &Path, splits: &[Split]) -> Result<Vec<Vec<DataFile>>> {
     let Some(first) = splits.first() else { return Ok(Vec::new()) };
-    let folders = [spec.folder].into_iter().chain(spec.other_folders.iter().copied()).chain([""]);
+    let folders = [spec.folder].into_iter().chain(spec.other_folders.iter().copied());
     let mut there = None;
     for folder in folders.map(|folder| data_dir.join(folder)).filter(|folder| folder.is_dir()) {
         if !files(spec, &folder, first)?.is_empty() {

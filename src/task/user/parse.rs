@@ -7,7 +7,7 @@ use crate::{
     file,
     task::{FileFormat, MetricId},
 };
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 /// No such file is that long.
@@ -49,7 +49,12 @@ pub fn read(path: &Path) -> Result<Definition> {
         })?;
     }
     let mut definition = definition(&table).map_err(told)?;
-    let folder = path.parent().unwrap_or(Path::new("")).join(&definition.folder);
+    // Without a folder in its path or its text, that is the working directory.
+    let parts = [path.parent().unwrap_or(Path::new("")), Path::new(&definition.folder)];
+    let mut folder: PathBuf = parts.into_iter().filter(|part| !part.as_os_str().is_empty()).collect();
+    if folder.as_os_str().is_empty() {
+        folder.push(".");
+    }
     let folder =
         std::path::absolute(folder).map_err(|error| Error::io(path, "find the folder of", &error))?;
     folder
