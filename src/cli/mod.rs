@@ -3,8 +3,10 @@
 mod choice;
 mod console;
 mod contents;
+mod data;
 mod doctor;
 mod gc;
+mod generate;
 mod means;
 mod options;
 mod output;
@@ -30,7 +32,10 @@ use crate::{
     ops::simd,
 };
 use clap::{Parser, Subcommand};
+use data::DataArgs;
+use doctor::DoctorArgs;
 use gc::GcArgs;
+use generate::{CompletionsArgs, ManArgs};
 use output::to_stderr;
 use pretrain::PretrainArgs;
 use run_args::RunArgs;
@@ -63,8 +68,10 @@ enum Verb {
     Status(StatusArgs),
     Gc(GcArgs),
     Pretrain(Box<PretrainArgs>),
-    /// What this machine offers: devices, kernels, threads
-    Doctor,
+    Data(DataArgs),
+    Doctor(DoctorArgs),
+    Completions(CompletionsArgs),
+    Man(ManArgs),
 }
 
 /// Parses the command line, runs the verb, and reports its error. Returns the exit code of the process.
@@ -81,7 +88,10 @@ pub fn main() -> i32 {
         Verb::Status(arguments) => status::run(&arguments),
         Verb::Gc(arguments) => gc::run(&arguments),
         Verb::Pretrain(arguments) => pretrain::run(&arguments),
-        Verb::Doctor => doctor::run(),
+        Verb::Data(arguments) => data::run(&arguments),
+        Verb::Doctor(arguments) => doctor::run(&arguments),
+        Verb::Completions(arguments) => generate::completions(&arguments),
+        Verb::Man(arguments) => generate::man(&arguments),
     });
     // Statics are not dropped at the end of a process.
     cores::release();

@@ -34,11 +34,11 @@ Examples:
     lottery run
 
   The good subnetwork of RTE, as in Prasanna et al. 2020:
-    lottery run --task rte --model google-bert/bert-base-uncased --data glue
+    lottery run --task rte
 
   Its controls, which share everything up to the search:
-    lottery run --task rte --model google-bert/bert-base-uncased --data glue --mode bad
-    lottery run --task rte --model google-bert/bert-base-uncased --data glue --mode random
+    lottery run --task rte --mode bad
+    lottery run --task rte --mode random
 
   A smaller model from a folder, another recipe and less data; show the plan only:
     lottery run --task sst2 --model models/MiniLM --data glue \\
@@ -79,13 +79,14 @@ pub struct RunArgs {
     ///
     /// tiny is built into the program and is the demo task's model; write ./tiny for a folder of that name. A folder
     /// holds config.json, model.safetensors, and tokenizer.json or vocab.txt. A hub model is looked up in the cache
-    /// first; HF_HOME, HF_ENDPOINT, HF_HUB_OFFLINE and HF_TOKEN are honoured. Without the flag: LOTTERY_MODEL.
+    /// first; HF_HOME, HF_ENDPOINT, HF_HUB_OFFLINE and HF_TOKEN are honoured. Without the flag: LOTTERY_MODEL, else the
+    /// preset's model (google-bert/bert-base-uncased).
     #[arg(long, value_name = "DIR|OWNER/NAME|tiny", help_heading = "What to run")]
     pub model: Option<String>,
 
     /// The folder that holds GLUE's folders (RTE/train.tsv, RTE/dev.tsv, …); not for demo
     ///
-    /// Without the flag: LOTTERY_DATA.
+    /// Without the flag: LOTTERY_DATA, else the task's data set on the Hugging Face hub.
     #[arg(long, value_name = "DIR", help_heading = "What to run")]
     pub data: Option<String>,
 
@@ -332,8 +333,6 @@ mod tests {
         for (line, env, wanted) in [
             ("lottery run --model m", &model[..0], "--task with one of cola, sst2"),
             ("lottery run --data d", &model[..], "--task with one of cola, sst2"),
-            ("lottery run --task rte", &model[..0], "--model (or LOTTERY_MODEL)"),
-            ("lottery run --task rte", &model[..], "--data (or LOTTERY_DATA)"),
         ] {
             let error = resolve(line, env).unwrap_err();
             assert_eq!(error.exit_code(), 2);

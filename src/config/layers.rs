@@ -85,9 +85,10 @@ impl Layers {
     }
 
     /// The configuration: defaults, then the preset, then everything given. Where neither task, model nor data is
-    /// given, the demo task; the demo task's model is the embedded one, and that model's preset its own.
+    /// given, the demo task; the demo task's model is the embedded one, and that model's preset its own. Any other task
+    /// has the preset's model.
     ///
-    /// Usage errors: an unknown preset; no task, model or data folder.
+    /// Usage errors: an unknown preset; no task; no data folder for a task that is not on the hub.
     pub fn resolve(mut self) -> Result<ExperimentConfig> {
         if self.asks_for_nothing() {
             self.value("task", TaskId::Demo.name(), "default")?;
@@ -189,7 +190,7 @@ fn max_length(preset: &str) -> Option<i64> {
     preset.parse::<Table>().ok()?.get("data")?.get("max_length")?.as_integer()
 }
 
-/// The bottom layer. The three keys without a default are absent.
+/// The bottom layer. The keys without a default are absent: task, model and the data's folder.
 fn defaults() -> Result<Table> {
     let mut table = as_table(&ExperimentConfig::new(TaskId::Demo, "", ""))?;
     table.remove("task");
@@ -214,7 +215,7 @@ fn require(table: &Table) -> Result<()> {
     let Some(task) = table.get("task") else {
         return Err(Error::usage(format!(
             "no task is named. Give --task with one of {}, for example: \
-             lottery run --task rte --model google-bert/bert-base-uncased --data glue",
+             lottery run --task rte",
             TaskId::names().join(", ")
         )));
     };
@@ -228,11 +229,13 @@ fn require(table: &Table) -> Result<()> {
         task.clone().try_into().map_err(|error: toml::de::Error| Error::usage(error.message()))?;
     task.spec().must_train()?;
     // The definition of a user's task says where its files are.
-    if data_dir.is_none() && task != TaskId::Demo && task.definition().is_none() {
-        return Err(Error::usage(
-            "no data folder is named. Give --data (or LOTTERY_DATA) the folder that holds GLUE's folders \
-             (RTE/train.tsv, RTE/dev.tsv, …), or try --task demo, which needs none.",
-        ));
+    let needs_folder = task != TaskId::Demo && task.definition().is_none() && task.source().is_none();
+    if data_dir.is_none() && needs_folder {
+        return Err(Error::usage(format!(
+            "no data folder is named, and {} is not on the Hugging Face hub. Give --data (or LOTTERY_DATA) the folder \
+             that holds its files.",
+            task.name()
+        )));
     }
     Ok(())
 }

@@ -10,6 +10,13 @@ pub struct Preset {
     pub toml: &'static str,
 }
 
+impl Preset {
+    /// The model of a run that names none.
+    pub fn model(&self) -> Option<String> {
+        Some(self.toml.parse::<toml::Table>().ok()?.get("model")?.as_str()?.to_owned())
+    }
+}
+
 /// The preset of a run that names none.
 pub const DEFAULT_PRESET: &str = "prasanna2020";
 

@@ -2,6 +2,7 @@
 //! whose file changed, are different models.
 
 use super::{
+    data_folder::data_folder,
     identity::Hashes,
     protocol,
     stage::{Known, Outcomes},
@@ -127,14 +128,19 @@ impl Contents {
         if local.is_dir() {
             return Ok(local);
         }
-        let cache_only = HubSettings { offline: true, ..HubSettings::from_env() };
-        Ok(resolve_model_with(name, &cache_only)?.dir)
+        Ok(resolve_model_with(name, &cache_only())?.dir)
     }
 
     fn data_content(&self, config: &ExperimentConfig) -> Result<BTreeMap<String, String>> {
-        let dir = self.directory.join(config.data.dir.as_deref().unwrap_or_default());
-        task::hashes(config.task.spec(), &dir, |path| self.store.hashes().sha256(path))
+        let folder = data_folder(config.task, config.data.dir.as_deref(), &cache_only())?;
+        task::hashes(config.task.spec(), &self.directory.join(folder.dir), |path| {
+            self.store.hashes().sha256(path)
+        })
     }
+}
+
+fn cache_only() -> HubSettings {
+    HubSettings { offline: true, ..HubSettings::from_env() }
 }
 
 fn data_of(config: &ExperimentConfig) -> DataOf {

@@ -1,10 +1,15 @@
 //! Everything that a run reads, loaded and checked before anything is computed.
 
-use super::{identity::Hashes, model_folder::model_folder};
+use super::{
+    data_folder::{DataFolder, data_folder},
+    identity::Hashes,
+    model_folder::model_folder,
+};
 use crate::{
     config::ExperimentConfig,
     engine::{Device, Machine},
     error::{Error, Result},
+    hub::{HubSettings, ModelFolder},
     model::{BertConfig, Head, weights::Pretrained},
     ops::Format,
     task::{self, Example, TaskId, TaskSpec},
@@ -47,7 +52,7 @@ impl Sources {
 pub struct Inputs {
     pub machine: Machine,
     pub task: &'static TaskSpec,
-    pub model_name: String,
+    pub folder: ModelFolder,
     pub model: Pretrained,
     pub tokenizer: Tokenizer,
     /// All training examples, including those held out for scoring.
@@ -55,6 +60,7 @@ pub struct Inputs {
     pub dev: Dataset,
     /// MNLI's second development set.
     pub dev_mismatched: Option<Dataset>,
+    pub data: DataFolder,
     pub data_hashes: BTreeMap<String, String>,
     /// Warnings about the tokenizer and the words that it does not know.
     pub warnings: Vec<String>,
@@ -81,7 +87,14 @@ impl Inputs {
         }
         check_length(sources.max_length, &model.config, &folder.name)?;
         let tokenizer = Tokenizer::from_folder(&folder.dir)?;
-        let data = task::load(task, Path::new(sources.data.as_deref().unwrap_or_default()))?;
+        let data_folder = data_folder(sources.task, sources.data.as_deref(), &HubSettings::from_env())?;
+        let of_model = folder.revision.as_ref().map(|commit| (&folder.name, commit));
+        for (name, commit) in
+            of_model.into_iter().chain(data_folder.hub.as_ref().map(|(name, commit)| (name, commit)))
+        {
+            progress.note(&format!("from the hub: {name} at {commit}"));
+        }
+        let data = task::load(task, &data_folder.dir)?;
         data.notes.iter().for_each(|note| progress.note(note));
         let encode = |examples: &[Example], limit: Option<usize>| -> Result<Dataset> {
             let examples = &examples[..limit.unwrap_or(usize::MAX).min(examples.len())];
@@ -104,12 +117,13 @@ impl Inputs {
         Ok(Self {
             machine,
             task,
-            model_name: folder.name,
+            folder,
             model,
             tokenizer,
             train,
             dev,
             dev_mismatched,
+            data: data_folder,
             data_hashes: data.sha256,
             warnings,
         })

@@ -1,6 +1,7 @@
 //! One run, from a task and a pre-trained model to a record; and one pre-training, from text to a model.
 
 mod contents;
+mod data_folder;
 mod devices;
 mod dropouts;
 mod executor;
@@ -21,6 +22,7 @@ pub mod ticket;
 mod warnings;
 
 pub use contents::Contents;
+pub use data_folder::{DataFolder, data_folder};
 pub use identity::{identity, run_name, run_name_of, settings};
 pub use inputs::Inputs;
 pub use preflight::Preflight;

@@ -18,7 +18,7 @@ pub fn model_folder(model: &str, progress: &mut dyn Progress) -> Result<ModelFol
         ));
     }
     match model {
-        EMBEDDED_MODEL => Ok(ModelFolder { dir: tiny::folder()?, name: model.to_owned() }),
+        EMBEDDED_MODEL => Ok(ModelFolder { dir: tiny::folder()?, name: model.to_owned(), revision: None }),
         other => {
             let folder = resolve_model(other)?;
             // The folder of a stage is a model folder too.

@@ -12,8 +12,8 @@ use crate::{
 };
 use std::{collections::HashMap, path::Path};
 
-/// Checks each model and each task's data once. Only the header of the weights is read, and models on the hub are left
-/// to the runs, which download them.
+/// Checks each model and each task's data once. Only the header of the weights is read, and what is on the hub is left
+/// to the runs, which download it.
 #[derive(Default)]
 pub struct Preflight {
     models: HashMap<String, std::result::Result<Option<(BertConfig, String)>, String>>,
@@ -49,5 +49,8 @@ fn model(name: &str) -> Result<Option<(BertConfig, String)>> {
 }
 
 fn data(config: &ExperimentConfig) -> Result<()> {
-    task::load(config.task.spec(), Path::new(config.data.dir.as_deref().unwrap_or_default())).map(drop)
+    match &config.data.dir {
+        None if config.task.source().is_some() => Ok(()),
+        dir => task::load(config.task.spec(), Path::new(dir.as_deref().unwrap_or_default())).map(drop),
+    }
 }

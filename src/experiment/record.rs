@@ -137,7 +137,8 @@ fn timing(done: &Outcomes) -> Value {
 fn model(inputs: &Inputs) -> Result<Value> {
     let config = &inputs.model.config;
     Ok(json!({
-        "name": inputs.model_name,
+        "name": inputs.folder.name,
+        "revision": inputs.folder.revision,
         "sha256": inputs.model.sha256,
         "tokenizer": inputs.tokenizer.hash(),
         "config": blake3::hash(canonical_json(config)?.as_bytes()).to_hex().as_str(),
@@ -163,6 +164,8 @@ fn data(config: &ExperimentConfig, inputs: &Inputs) -> Result<Value> {
         "dev": of(&inputs.dev),
         "dev_mismatched": inputs.dev_mismatched.as_ref().map(of),
         "scoring": scoring_data(config, inputs)?.as_deref().map(of),
+        "name": inputs.data.hub.as_ref().map(|(name, _)| name),
+        "revision": inputs.data.hub.as_ref().map(|(_, commit)| commit),
         "sha256": inputs.data_hashes,
     }))
 }

@@ -47,15 +47,16 @@ impl Experiment {
     }
 
     fn describe(&self, progress: &mut dyn Progress) {
-        let Inputs { task, dev, model, model_name, .. } = &self.inputs;
+        let Inputs { task, dev, model, folder, .. } = &self.inputs;
         let train = training_data(&self.config, &self.inputs);
         progress.note(&format!(
-            "{}: {} training and {} development examples, {:.1} tokens on average; {model_name}: {} layers × {} heads, \
+            "{}: {} training and {} development examples, {:.1} tokens on average; {}: {} layers × {} heads, \
              hidden size {}",
             task.folder,
             train.len(),
             dev.len(),
             train.tokens() as f64 / train.len() as f64,
+            folder.name,
             model.config.num_hidden_layers,
             model.config.num_attention_heads,
             model.config.hidden_size,

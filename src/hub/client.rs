@@ -91,6 +91,12 @@ impl<'a> Client<'a> {
         url
     }
 
+    /// Whether the hub answers at all, with whatever status.
+    pub(super) fn reach(&self) -> Result<(), Failure> {
+        let answer = self.agent.head(self.endpoint.as_str()).call();
+        answer.map(drop).map_err(|error| self.broken(&self.endpoint, error))
+    }
+
     /// The metadata of a file.
     pub(super) fn metadata(&self, url: &Url) -> Result<Metadata, Failure> {
         let mut redirects = Redirects::new(self, url);

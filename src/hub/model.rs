@@ -6,12 +6,10 @@ use std::{
 };
 
 use super::{
-    HubSettings, Token,
-    cache::RepoCache,
-    client::Client,
-    failure::{Failure, FailureKind},
+    HubSettings, Snapshot,
     fetch::Fetch,
     name::{MODEL, Repo},
+    repository::Repository,
 };
 use crate::error::{Error, Result, dangling};
 
@@ -19,8 +17,10 @@ use crate::error::{Error, Result, dangling};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelFolder {
     pub dir: PathBuf,
-    /// For display: the folder's name, or the hub's `owner/name[@revision]`.
+    /// For display: the folder's name, or the hub's `owner/name`, with the revision unless that is a commit.
     pub name: String,
+    /// The commit on the hub.
+    pub revision: Option<String>,
 }
 
 const CONFIG: &str = "config.json";
@@ -66,7 +66,7 @@ pub fn resolve_model_with(model: &str, hub: &HubSettings) -> Result<ModelFolder>
 fn local(model: &str) -> Result<Option<ModelFolder>> {
     let path = Path::new(model);
     if path.is_dir() {
-        return Ok(Some(ModelFolder { dir: path.to_owned(), name: folder_name(path) }));
+        return Ok(Some(ModelFolder { dir: path.to_owned(), name: folder_name(path), revision: None }));
     }
     if path.exists() {
         return Err(Error::data(format!(
@@ -89,20 +89,46 @@ fn on_hub(model: &str, hub: &HubSettings) -> Result<ModelFolder> {
              written owner/name or owner/name@revision, such as google-bert/bert-base-uncased."
         ))
     })?;
-    let Some(cache_dir) = &hub.cache else {
-        return Err(Error::data(
-            "there is no folder for the Hugging Face cache. Set HF_HOME to one, or give --model a local folder.",
-        ));
-    };
-    let cache = RepoCache::new(cache_dir, &repo);
-    if let Some(dir) = cache.known_snapshot(repo.revision).filter(|dir| is_complete(dir)) {
-        return Ok(ModelFolder { dir, name: model.to_owned() });
+    let repository = Repository::new(repo, hub)?;
+    let Snapshot { dir, commit } = repository.resolve(is_complete, |fetch| download(fetch, &repository))?;
+    let name = if repo.revision == commit { repo.id } else { model };
+    Ok(ModelFolder { dir, name: name.to_owned(), revision: Some(commit) })
+}
+
+/// Downloads all files.
+fn download<'a>(fetch: &mut Fetch<'a>, repository: &Repository<'a>) -> Result<()> {
+    let mut get = |file, limit| fetch.get(file, limit).map_err(|failure| repository.failed(file, &failure));
+    if !get(CONFIG, MAX_TEXT)? {
+        return Err(repository.without(CONFIG, REMEDY));
     }
-    let model_on_hub = HubModel { repo, hub, cache_dir };
-    if hub.offline {
-        return Err(model_on_hub.unreachable("HF_HUB_OFFLINE (or TRANSFORMERS_OFFLINE) is set"));
+    let mut tokenizers = 0;
+    for file in TOKENIZERS {
+        tokenizers += usize::from(get(file, MAX_TEXT)?);
     }
-    Ok(ModelFolder { dir: model_on_hub.fetch(cache)?, name: model.to_owned() })
+    if tokenizers == 0 {
+        return Err(repository.without("tokenizer.json or vocab.txt", REMEDY));
+    }
+    for file in TOKENIZER_EXTRAS {
+        get(file, MAX_TEXT)?;
+    }
+    // Last, since they take longest.
+    if get(WEIGHTS, MAX_WEIGHTS)? {
+        return Ok(());
+    }
+    let sharded = fetch.has(WEIGHTS_INDEX).map_err(|failure| repository.failed(WEIGHTS_INDEX, &failure))?;
+    Err(if sharded { sharded_error(&repository.repo) } else { repository.without(WEIGHTS, REMEDY) })
+}
+
+const REMEDY: &str = "Check the name and the revision; a model that only has pytorch_model.bin must be saved as \
+                      safetensors first, for example with save_pretrained of transformers.";
+
+fn sharded_error(repo: &Repo) -> Error {
+    let Repo { id, revision, .. } = repo;
+    Error::data(format!(
+        "the hub has the weights of {id} at revision {revision} in several files ({WEIGHTS_INDEX}), and only a single \
+         {WEIGHTS} can be read. Save the model as one file (save_pretrained of transformers with a \
+         max_shard_size above its size) and give that folder as --model."
+    ))
 }
 
 fn is_complete(dir: &Path) -> bool {
@@ -113,84 +139,6 @@ fn is_complete(dir: &Path) -> bool {
 fn folder_name(path: &Path) -> String {
     let full = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     full.file_name().unwrap_or(full.as_os_str()).to_string_lossy().into_owned()
-}
-
-/// A model that is not complete in the cache.
-struct HubModel<'a> {
-    repo: Repo<'a>,
-    hub: &'a HubSettings,
-    cache_dir: &'a Path,
-}
-
-impl HubModel<'_> {
-    /// Downloads all files. Returns the snapshot's folder.
-    fn fetch(&self, cache: RepoCache) -> Result<PathBuf> {
-        let Self { repo, hub, .. } = self;
-        let token = hub.token.as_ref().map(Token::header).transpose()?;
-        let client = Client::new(&hub.endpoint, token, &hub.network);
-        let client = client.map_err(|failure| self.unreachable(&failure.to_string()))?;
-        let mut fetch = Fetch::new(client, *repo, cache);
-        let mut get = |file, limit| fetch.get(file, limit).map_err(|failure| self.failed(file, &failure));
-
-        if !get(CONFIG, MAX_TEXT)? {
-            return Err(self.without(CONFIG));
-        }
-        let mut tokenizers = 0;
-        for file in TOKENIZERS {
-            tokenizers += usize::from(get(file, MAX_TEXT)?);
-        }
-        if tokenizers == 0 {
-            return Err(self.without("tokenizer.json or vocab.txt"));
-        }
-        for file in TOKENIZER_EXTRAS {
-            get(file, MAX_TEXT)?;
-        }
-        // Last, since they take longest.
-        if !get(WEIGHTS, MAX_WEIGHTS)? {
-            let sharded = fetch.has(WEIGHTS_INDEX).map_err(|failure| self.failed(WEIGHTS_INDEX, &failure))?;
-            return Err(if sharded { self.sharded() } else { self.without(WEIGHTS) });
-        }
-        fetch.finish().map_err(|failure| self.unreachable(&failure.to_string()))
-    }
-
-    fn failed(&self, file: &str, failure: &Failure) -> Error {
-        match failure.kind {
-            FailureKind::Denied => Error::data(format!(
-                "{} denies access to {}: {failure}, for {file}. Check the spelling; for a private or gated model, set \
-                 HF_TOKEN to a token that may read it.",
-                self.hub.endpoint, self.repo.id
-            )),
-            _ => self.unreachable(&format!("{file}: {failure}")),
-        }
-    }
-
-    fn sharded(&self) -> Error {
-        let Repo { id, revision, .. } = self.repo;
-        Error::data(format!(
-            "{} has the weights of {id} at revision {revision} in several files ({WEIGHTS_INDEX}), and only a single \
-             {WEIGHTS} can be read. Save the model as one file (save_pretrained of transformers with a \
-             max_shard_size above its size) and give that folder as --model.",
-            self.hub.endpoint
-        ))
-    }
-
-    fn without(&self, file: &str) -> Error {
-        Error::data(format!(
-            "{} has no file {file} for {} at revision {}. Check the name and the revision; a model that only has \
-             pytorch_model.bin must be saved as safetensors first, for example with save_pretrained of transformers.",
-            self.hub.endpoint, self.repo.id, self.repo.revision
-        ))
-    }
-
-    fn unreachable(&self, why: &str) -> Error {
-        let Repo { id, revision, .. } = self.repo;
-        Error::data(format!(
-            "the model {id} (revision {revision}) is not complete in the cache {} and cannot be downloaded: {why}. \
-             On a machine with network access, run `hf download {id} --revision {revision} --local-dir DIR`, copy DIR here \
-             and give it as --model DIR; or copy that machine's cache and set HF_HOME to it.",
-            self.cache_dir.display()
-        ))
-    }
 }
 
 #[cfg(test)]

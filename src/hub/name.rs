@@ -7,9 +7,22 @@ pub(super) struct RepoKind {
     pub(super) url_prefix: Option<&'static str>,
     /// Before `--owner--name` in the cache.
     pub(super) folder_prefix: &'static str,
+    /// For messages: what it is, the flag that takes a folder of it, and what `hf download` needs for it.
+    pub(super) noun: &'static str,
+    pub(super) flag: &'static str,
+    pub(super) hf_option: &'static str,
 }
 
-pub(super) const MODEL: RepoKind = RepoKind { url_prefix: None, folder_prefix: "models" };
+pub(super) const MODEL: RepoKind =
+    RepoKind { url_prefix: None, folder_prefix: "models", noun: "model", flag: "--model", hf_option: "" };
+
+pub(super) const DATASET: RepoKind = RepoKind {
+    url_prefix: Some("datasets"),
+    folder_prefix: "datasets",
+    noun: "data set",
+    flag: "--data",
+    hf_option: " --repo-type dataset",
+};
 
 /// A repository at a revision: a branch, a tag or a commit.
 #[derive(Clone, Copy, Debug)]

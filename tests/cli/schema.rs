@@ -234,8 +234,15 @@ fn a_record_without_one_of_its_fields_is_refused() {
 /// An object, a list, a text, a number and a truth value in the place of every field, except where that is its type.
 #[test]
 fn a_field_of_another_type_is_refused() {
-    const FREE_TEXT: &[&str] =
-        &["/model/name", "/preset", "/device/name", "/config/preset", "/config/model", "/config/data/dir"];
+    const FREE_TEXT: &[&str] = &[
+        "/model/name",
+        "/data/name",
+        "/preset",
+        "/device/name",
+        "/config/preset",
+        "/config/model",
+        "/config/data/dir",
+    ];
     let (schema, validator) = (schema(), validator());
     let record = Bench::new("SST-2").record("sst2", &[]);
     let mut fields = Vec::new();

@@ -2,6 +2,7 @@
 //! happens, the one that is not the hub never sees the token.
 
 mod content;
+mod default_run;
 mod names;
 mod patience;
 mod processes;

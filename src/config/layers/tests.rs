@@ -194,14 +194,26 @@ fn a_value_of_the_wrong_type_or_range_is_refused_with_what_was_expected() {
 }
 
 #[test]
-fn what_is_missing_is_named_with_the_flag_that_gives_it() {
-    for (key, flag) in [("task", "--task"), ("model", "--model"), ("data.dir", "--data")] {
+fn a_run_without_a_task_is_refused_and_model_and_data_have_defaults() {
+    let without = |key: &str| {
         let mut layers = base();
         layers.values.remove(key);
-        let error = layers.resolve().unwrap_err();
-        assert_eq!(error.exit_code(), 2);
-        assert!(error.to_string().contains(flag), "{error}");
-    }
+        layers.resolve()
+    };
+    let error = without("task").unwrap_err();
+    assert_eq!(error.exit_code(), 2);
+    assert!(error.to_string().contains("--task"), "{error}");
+    assert!(without("model").unwrap().model.starts_with("google-bert/bert-base-uncased@"));
+    assert_eq!(without("data.dir").unwrap().data.dir, None);
+    let small = base_without_model("small");
+    assert!(small.model.starts_with("sentence-transformers/all-MiniLM-L6-v2@"), "{}", small.model);
+}
+
+fn base_without_model(preset: &str) -> ExperimentConfig {
+    let mut layers = base();
+    layers.values.remove("model");
+    layers.value("preset", preset, "--preset").unwrap();
+    layers.resolve().unwrap()
 }
 
 #[test]

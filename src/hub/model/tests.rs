@@ -49,7 +49,7 @@ fn a_folder_is_used_as_it_is_and_known_by_its_own_name() {
     fs::create_dir_all(dir.join("sub")).unwrap();
     for given in [dir.clone(), dir.join("sub/..")] {
         let found = resolve_model_with(given.to_str().unwrap(), &hub).unwrap();
-        assert_eq!(found, ModelFolder { dir: given, name: "all-MiniLM-L6-v2".into() });
+        assert_eq!(found, ModelFolder { dir: given, name: "all-MiniLM-L6-v2".into(), revision: None });
     }
     let file = dir.join("model.safetensors");
     fs::write(&file, "").unwrap();
@@ -90,9 +90,13 @@ fn a_cached_model_is_found_without_a_network() {
     let snapshot = fill_cache(home.path(), &ALL);
     let settings = [hub(home.path(), &closed_endpoint(), "0"), hub(home.path(), &closed_endpoint(), "1")];
     for hub in &settings {
-        for name in ["owner/name".to_owned(), "owner/name@main".into(), format!("owner/name@{COMMIT}")] {
-            let found = resolve_model_with(&name, hub).unwrap();
-            assert_eq!(found, ModelFolder { dir: snapshot.clone(), name });
+        let at_commit = format!("owner/name@{COMMIT}");
+        for (given, name) in
+            [("owner/name", "owner/name"), ("owner/name@main", "owner/name@main"), (&at_commit, "owner/name")]
+        {
+            let found = resolve_model_with(given, hub).unwrap();
+            let name = name.to_owned();
+            assert_eq!(found, ModelFolder { dir: snapshot.clone(), name, revision: Some(COMMIT.into()) });
         }
     }
 }

@@ -1,0 +1,107 @@
+//! `lottery data verify`: hashes and numbers of examples.
+
+use super::super::output::print;
+use crate::{
+    choice::Choice,
+    error::{Error, Result},
+    experiment::{DataFolder, data_folder},
+    hub::{self, resolve_model_with},
+    task::{self, TaskId},
+};
+use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
+use serde::Serialize;
+use serde_json::json;
+use std::{fs, path::Path};
+
+/// What was found of one task or model.
+#[derive(Serialize)]
+struct Found {
+    name: String,
+    /// Of the training and development sets.
+    examples: Vec<usize>,
+    /// What is wrong; empty if nothing is.
+    faults: Vec<String>,
+}
+
+/// Checks all of them and reports what is wrong with each.
+///
+/// # Errors
+/// Data: something is missing or wrong.
+pub fn verify(tasks: &[TaskId], models: &[String], dir: Option<&str>, json: bool) -> Result<()> {
+    let mut found: Vec<Found> = tasks.iter().map(|task| of_task(*task, dir)).collect();
+    found.extend(models.iter().map(|model| of_model(model)));
+    let text = match json {
+        true => {
+            let document = json!({ "format_version": 1, "verified": found });
+            let text = serde_json::to_string_pretty(&document).map_err(|e| Error::internal(e.to_string()))?;
+            format!("{text}\n")
+        }
+        false => table(&found),
+    };
+    print(&text)?;
+    match found.iter().filter(|found| !found.faults.is_empty()).count() {
+        0 => Ok(()),
+        wrong => Err(Error::data(format!(
+            "{wrong} of {} are not as they should be. Delete damaged files and run `lottery data fetch`.",
+            found.len()
+        ))),
+    }
+}
+
+fn of_task(task: TaskId, dir: Option<&str>) -> Found {
+    let (mut faults, mut examples) = (Vec::new(), Vec::new());
+    if let Err(error) = check(task, dir, &mut examples, &mut faults) {
+        faults.push(error.to_string());
+    }
+    Found { name: task.name().to_owned(), examples, faults }
+}
+
+fn check(task: TaskId, dir: Option<&str>, examples: &mut Vec<usize>, faults: &mut Vec<String>) -> Result<()> {
+    let DataFolder { dir, hub } = data_folder(task, dir, &super::cache_only())?;
+    let source = task.source();
+    if let (Some(_), Some(source)) = (hub, &source) {
+        for file in &source.files {
+            faults.extend(hub::fault(&dir.join(file))?.map(|what| format!("{file}: {what}")));
+        }
+    }
+    let data = task::load(task.spec(), &dir)?;
+    examples.extend([data.train.len(), data.dev.len()]);
+    examples.extend(data.dev_mismatched.as_ref().map(Vec::len));
+    if let Some(published) = source.map(|source| source.examples)
+        && published != examples
+    {
+        faults.push(format!("it has {} examples instead of {}", numbers(examples), numbers(published)));
+    }
+    Ok(())
+}
+
+fn of_model(name: &str) -> Found {
+    let check = || -> Result<Vec<String>> {
+        let dir = resolve_model_with(name, &super::cache_only())?.dir;
+        let broken = |error: &std::io::Error| Error::io(&dir, "read", error);
+        let mut faults = Vec::new();
+        for entry in fs::read_dir(&dir).map_err(|error| broken(&error))? {
+            let path = entry.map_err(|error| broken(&error))?.path();
+            let file = path.file_name().map(Path::new).unwrap_or(&path);
+            faults.extend(hub::fault(&path)?.map(|what| format!("{}: {what}", file.display())));
+        }
+        Ok(faults)
+    };
+    let faults = check().unwrap_or_else(|error| vec![error.to_string()]);
+    Found { name: name.to_owned(), examples: Vec::new(), faults }
+}
+
+fn numbers(examples: &[usize]) -> String {
+    examples.iter().map(usize::to_string).collect::<Vec<_>>().join(" / ")
+}
+
+fn table(found: &[Found]) -> String {
+    let mut table = Table::new();
+    table.load_style(UTF8_FULL_CONDENSED);
+    table.set_header(["task or model", "examples, train / dev", "verified"]);
+    for Found { name, examples, faults } in found {
+        let state = if faults.is_empty() { "all is well".to_owned() } else { faults.join("; ") };
+        table.add_row([name.clone(), numbers(examples), state]);
+    }
+    format!("{table}\n")
+}
