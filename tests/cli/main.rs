@@ -15,6 +15,7 @@ mod gc;
 mod gc_debris;
 #[cfg(unix)]
 mod gc_processes;
+mod generate;
 #[cfg(unix)]
 mod hostile_store;
 mod keep;
