@@ -1,6 +1,6 @@
 //! All parameters of one model in a single buffer, so that the optimizer, the clip and a checkpoint are one pass each.
 
-use super::{config::BertConfig, shape::LayerShape};
+use super::{config::BertConfig, family::of_head, shape::LayerShape};
 use std::ops::Range;
 
 /// Every tensor starts on a multiple of this many elements (a cache line of f32), zeros in between.
@@ -142,10 +142,9 @@ impl Layout {
                 both(family.ffn_norm).map(|name| layout.add(&name, &[h], Owner::Layer(l)));
             layout.layers.push(slots);
         }
-        let of_head = |name: &str| ["weight", "bias"].map(|kind| format!("{name}.{kind}"));
         match head {
             Head::Classifier { labels } => {
-                if let Some([weight, bias]) = family.pooler.map(|pooler| family.both(pooler)) {
+                if let Some([weight, bias]) = family.pooler_names() {
                     layout.pooler_weight = layout.add(&weight, &[h, h], model);
                     layout.pooler_bias = layout.add(&bias, &[h], model);
                 }

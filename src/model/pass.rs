@@ -6,7 +6,7 @@ use super::{
     params::{LayerSlots, Layout},
     shape::LayerShape,
 };
-use crate::ops::{Format, dropout::DropoutPlan};
+use crate::ops::{Format, activation::Activation, dropout::DropoutPlan};
 use std::ops::Range;
 
 /// A packed batch: `B` sequences one behind another, `T` tokens in all, no padding.
@@ -93,6 +93,8 @@ impl<'a> Run<'a> {
             inner: shape.ffn.width(self.config.intermediate_size),
             head_size: self.config.head_size(),
             heads_total: self.config.num_attention_heads,
+            activation: self.config.activation,
+            drops_attention_output: self.config.family.drops_attention_output,
         }
     }
 }
@@ -115,6 +117,9 @@ pub(crate) struct Layer<'a> {
     pub head_size: usize,
     /// Heads of the unpruned layer.
     heads_total: usize,
+    /// The FFN's.
+    pub activation: Activation,
+    pub drops_attention_output: bool,
 }
 
 impl Layer<'_> {

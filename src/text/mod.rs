@@ -1,9 +1,10 @@
-//! From sentences to packed batches: WordPiece, the token cache, batches without padding; and for pre-training, from
+//! From sentences to packed batches: WordPiece and byte-level BPE, the token cache, batches without padding; and for pre-training, from
 //! plain text to masked sequences and to a vocabulary.
 
 mod added;
 mod batch;
 mod build;
+mod byte_level;
 mod cache;
 mod class;
 mod corpus;

@@ -2,7 +2,8 @@
 //!
 //! Its `BertTokenizer` takes the vocabulary alone from `tokenizer.json` or `vocab.txt`; the letter case, accents,
 //! Chinese characters and the special tokens come from `tokenizer_config.json`. Only for the class
-//! `PreTrainedTokenizerFast` does `tokenizer.json` count as a whole. Added tokens are those of `added_tokens_decoder`
+//! `PreTrainedTokenizerFast` does `tokenizer.json` count as a whole. `RobertaTokenizer` takes vocabulary and merges from
+//! `tokenizer.json` or `vocab.json` and `merges.txt`, and whether a space goes before a text from the config. Added tokens are those of `added_tokens_decoder`
 //! in the config, or else those of `special_tokens_map.json`, `added_tokens.json` and `tokenizer.json` together. The
 //! ids of all that are compared with transformers' own in `tests/golden/folders.json`.
 
@@ -30,6 +31,17 @@ const DEFAULTS: [(&str, &str); 5] = [
     ("mask_token", "[MASK]"),
 ];
 
+/// The names that transformers' `RobertaTokenizer` has without a config.
+const ROBERTA_DEFAULTS: [(&str, &str); 7] = [
+    ("bos_token", "<s>"),
+    ("eos_token", "</s>"),
+    ("unk_token", "<unk>"),
+    ("sep_token", "</s>"),
+    ("pad_token", "<pad>"),
+    ("cls_token", "<s>"),
+    ("mask_token", "<mask>"),
+];
+
 /// The keys that decide how BERT normalises a text, with its defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Case {
@@ -54,6 +66,8 @@ impl Case {
 pub(super) struct Settings {
     pub class: Class,
     pub case: Case,
+    /// Of byte-level BPE: whether a text begins as if a space stood before it.
+    pub prefix_space: bool,
     /// Special tokens by key.
     pub names: Vec<(String, SpecialToken)>,
     /// Added tokens with their flags, by ascending id. The id itself does not count in transformers 5.
@@ -129,18 +143,21 @@ impl Settings {
         let keys = ConfigKeys { files, config: &config };
         let case = match class {
             Class::Bert | Class::DistilBert => keys.case()?,
-            Class::Fast => Case::default(),
+            Class::Roberta | Class::Fast => Case::default(),
         };
+        // It decides offsets, which nobody reads.
+        keys.bool("trim_offsets", true)?;
         let direction = json.truncation.map(|truncation| truncation.direction);
         Ok(Self {
             class,
             case,
+            prefix_space: class == Class::Roberta && keys.bool("add_prefix_space", false)?,
             names,
             described,
             extra,
             cut_left: keys.cut_left()?.unwrap_or(direction.as_deref() == Some("Left")),
             split_special: keys.bool("split_special_tokens", false)?,
-            segments: keys.segments()?.unwrap_or(class != Class::DistilBert),
+            segments: class != Class::Roberta && keys.segments()?.unwrap_or(class != Class::DistilBert),
         })
     }
 
@@ -298,8 +315,13 @@ fn names(
     by_content: &HashMap<String, AddedTokenSpec>,
 ) -> Result<Vec<(String, SpecialToken)>> {
     let mut names: Vec<(String, SpecialToken)> = Vec::new();
+    let defaults: &[_] = match class {
+        Class::Bert | Class::DistilBert => &DEFAULTS,
+        Class::Roberta => &ROBERTA_DEFAULTS,
+        Class::Fast => &[],
+    };
     for key in NAMES {
-        let default = DEFAULTS.iter().find(|(name, _)| *name == key && class != Class::Fast);
+        let default = defaults.iter().find(|(name, _)| *name == key);
         match config.get(key) {
             None => names.extend(
                 default.map(|(key, token)| ((*key).to_owned(), SpecialToken::Text((*token).to_owned()))),

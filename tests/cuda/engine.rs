@@ -7,9 +7,10 @@ use lottery::{
     error::Result,
     model::{
         Bert, BertConfig, Ffn, Gates, Head, LayerShape,
-        family::{BERT, Family},
+        family::{BERT, DISTILBERT, Family, ROBERTA},
     },
     ops::{
+        activation::Activation,
         cuda::{Format, Gpu},
         dropout::DropoutPlan,
         loss::Targets,
@@ -186,19 +187,33 @@ fn the_masked_lm_head_is_the_cpus() {
 }
 
 #[test]
-fn another_family_is_the_cpus() {
+fn other_families_are_the_cpus() {
     static OTHER: Family = Family { position_offset: 2, token_types: None, pooler: None, ..BERT };
-    on_devices("another_family", |gpu, format| {
-        for head in [Head::Classifier { labels: 2 }, Head::MaskedLm] {
-            let config = BertConfig { family: &OTHER, ..config(3, 48, 3, 80) };
+    on_devices("other_families", |gpu, format| {
+        let families = [
+            (&OTHER, Activation::Gelu),
+            (&ROBERTA, Activation::GeluTanh),
+            (&DISTILBERT, Activation::Relu),
+            (&BERT, Activation::Relu),
+        ];
+        let heads = [Head::Classifier { labels: 2 }, Head::MaskedLm];
+        for ((family, activation), head) in families.into_iter().flat_map(|f| heads.map(|head| (f, head))) {
+            let config = BertConfig { family, activation, ..config(3, 48, 3, 80) };
             let bert = random_bert_with(config, shapes()[0].clone(), head, 23);
             let packed = batch(&bert, 2);
-            assert!(packed.segments.contains(&1), "which the model has no row for");
+            assert!(packed.segments.contains(&1), "some families have no row for it");
             let goal = match head {
                 Head::Classifier { .. } => Goal::Labels(packed.targets(2)),
                 Head::MaskedLm => Goal::MaskedTokens { rows: &packed.masked, words: &packed.words },
             };
-            assert_step_agrees(gpu, format, &bert, &packed, goal, &format!("{format:?} {head:?}"))?;
+            assert_step_agrees(
+                gpu,
+                format,
+                &bert,
+                &packed,
+                goal,
+                &format!("{format:?} {} {head:?}", family.model_type),
+            )?;
         }
         Ok(())
     });

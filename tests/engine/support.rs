@@ -32,7 +32,7 @@ pub fn random_bert_with(config: BertConfig, shape: Vec<LayerShape>, head: Head, 
     let mut draw = stream(seed);
     for entry in &bert.params.layout.entries {
         let (centre, deviation) = match entry.shape[..] {
-            [_] if entry.name.ends_with("LayerNorm.weight") => (1.0, 0.2),
+            [_] if entry.name.to_lowercase().ends_with("norm.weight") => (1.0, 0.2),
             [_] => (0.0, 0.2),
             // A table's rows, or a matrix whose product keeps the size of its input.
             _ if entry.name.contains("embeddings") => (0.0, 0.6),

@@ -21,7 +21,14 @@ use std::ops::Range;
 pub const OTHER: Family = Family {
     model_type: "other",
     classes: ["OtherForClasses", "OtherForWords"],
-    activations: &["erf"],
+    class_prefix: "Other",
+    activation_key: "function",
+    keys: &[("hidden_size", "width")],
+    fixed_keys: &["type_vocab_size"],
+    dropouts: [("drop", Some(0.1)), ("drop_attention", Some(0.1)), ("drop_top", Some(0.2))],
+    required: &[("scale", Required::Number(1), "it is no part of the model")],
+    drops_attention_output: true,
+    transform_activation: None,
     position_offset: 2,
     prefix: "trunk/",
     words: "tables.w",
@@ -217,9 +224,20 @@ fn a_model_of_another_family_is_saved_and_read_by_its_own_names() {
         let back = pretrained.build(head, 1, false).unwrap();
         assert_eq!((&back.params, pretrained.notes.len()), (&ours.params, 0));
         assert_eq!((back.config.family, back.config.longest_sequence()), (&OTHER, 8));
-        // Its activation has another name than BERT's.
-        let damaged = text.replace("\"model_type\"", "\"hidden_act\": \"gelu\", \"model_type\"");
-        std::fs::write(dir.path().join("config.json"), damaged).unwrap();
-        assert!(Pretrained::load(dir.path()).unwrap_err().to_string().contains("hidden_act is \"gelu\""));
+        assert_eq!((&value["width"], value.get("hidden_size")), (&json!(24), None));
+        for (key, wrong, refusal) in [
+            ("function", json!("silu"), "function is \"silu\""),
+            ("scale", json!(2), "scale is 2"),
+            ("width", json!("24"), "width is \"24\""),
+            ("width", json!(0), "width is 0"),
+            ("hidden_size", json!(48), "width is 24, and hidden_size, another name of it, is 48"),
+            ("drop_top", json!("no"), "drop_top is \"no\""),
+        ] {
+            let mut changed = value.clone();
+            changed[key] = wrong;
+            std::fs::write(dir.path().join("config.json"), changed.to_string()).unwrap();
+            let error = Pretrained::load(dir.path()).unwrap_err().to_string();
+            assert!(error.contains(refusal), "{error}");
+        }
     }
 }
