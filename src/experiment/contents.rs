@@ -11,8 +11,8 @@ use crate::{
     config::{EMBEDDED_MODEL, ExperimentConfig},
     error::Result,
     hub::{HubSettings, resolve_model_with},
-    model::{BertConfig, tiny},
-    store::{StageId, Store, WEIGHTS, hashes::Stamp},
+    model::{BertConfig, storage, tiny},
+    store::{StageId, Store, hashes::Stamp},
     task::{self, TaskId},
     text::Tokenizer,
 };
@@ -111,8 +111,11 @@ impl Contents {
         {
             return Some(content.clone());
         }
+        let files = storage::files(&dir).ok()?;
+        let hashes: Vec<String> =
+            files.iter().map(|file| self.store.hashes().sha256(file)).collect::<Result<_>>().ok()?;
         let content = ModelContent {
-            sha256: self.store.hashes().sha256(&dir.join(WEIGHTS)).ok()?,
+            sha256: storage::joined(&hashes),
             config: BertConfig::load(&dir).ok()?,
             tokenizer: Tokenizer::from_folder(&dir).ok()?.hash().to_owned(),
         };

@@ -220,16 +220,8 @@ impl Backend for Cpu<'_> {
         d_inner: &mut Vec<f32>,
         gradient: Option<&mut [f32]>,
     ) -> Done {
-        let d_inner = fit(d_inner, n * i);
-        activation::linear_backward(
-            function,
-            self.format,
-            &dy[..n * o],
-            self.at(weight),
-            (n, i, o),
-            &mut inner[..n * i],
-            d_inner,
-        );
+        let (of_weight, h, d_inner) = (self.at(weight), &mut inner[..n * i], fit(d_inner, n * i));
+        activation::linear_backward(function, self.format, &dy[..n * o], of_weight, (n, i, o), h, d_inner);
         // What was before the activation is now behind it.
         gradient.map_or(Ok(()), |gradient| {
             self.linear_backward_weight(dy, inner, (n, i, o), weight, Bias::Own(bias), gradient)
@@ -342,11 +334,10 @@ impl Backend for Cpu<'_> {
         out: &mut GateGradients,
     ) -> Done {
         let out = &mut out.layers[layer.number];
-        let (width, out) = match unit {
-            Unit::Heads => (layer.width(), &mut out.heads),
-            Unit::Ffn => (layer.hidden, &mut out.ffn),
+        let (width, d, out) = match unit {
+            Unit::Heads => (layer.width(), layer.head_size, &mut out.heads),
+            Unit::Ffn => (layer.hidden, layer.hidden, &mut out.ffn),
         };
-        let d = if matches!(unit, Unit::Heads) { layer.head_size } else { width };
         let len = layer.rows * width;
         gates::products(&x[..len], &dx[..len], d, out);
         Ok(())
@@ -360,13 +351,9 @@ impl Backend for Cpu<'_> {
         dropped: &mut Vec<f32>,
         len: usize,
     ) -> Done {
-        x[..len].iter_mut().for_each(|v| *v = function.value(*v));
-        let dropped = fit(dropped, len);
-        dropped.copy_from_slice(&x[..len]);
-        if let Some(mask) = mask {
-            mask.apply(dropped);
-        }
-        Ok(())
+        function.apply(&mut x[..len]);
+        self.copy(x, dropped, len)?;
+        mask.map_or(Ok(()), |mask| self.dropout(mask, dropped, len))
     }
 
     fn pooler_activation_backward(
@@ -377,11 +364,8 @@ impl Backend for Cpu<'_> {
         mask: Option<&Dropout>,
         len: usize,
     ) -> Done {
-        let d = &mut d[..len];
-        if let Some(mask) = mask {
-            mask.apply(d);
-        }
-        d.iter_mut().zip(y).for_each(|(d, y)| *d *= function.slope(*y));
+        mask.map_or(Ok(()), |mask| self.dropout(mask, d, len))?;
+        function.apply_backward(&mut d[..len], y);
         Ok(())
     }
 

@@ -28,6 +28,16 @@ pub enum PoolerActivation {
 }
 
 impl PoolerActivation {
+    /// x ← f(x)
+    pub fn apply(self, x: &mut [f32]) {
+        x.iter_mut().for_each(|v| *v = self.value(*v));
+    }
+
+    /// d ← d ⊙ f', by f's output y.
+    pub fn apply_backward(self, d: &mut [f32], y: &[f32]) {
+        d.iter_mut().zip(y).for_each(|(d, y)| *d *= self.slope(*y));
+    }
+
     pub fn value(self, x: f32) -> f32 {
         match self {
             Self::Tanh => x.tanh(),

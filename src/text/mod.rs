@@ -12,6 +12,7 @@ mod files;
 mod growth;
 mod identity;
 mod masking;
+mod names;
 mod settings;
 mod special_ids;
 mod tokenizer;

@@ -5,7 +5,9 @@ use std::fs;
 use lottery::model::{Bert, BertConfig, Head};
 use serde_json::{Value, json};
 
-use crate::fixture::{Bench, assert_nothing_half_written, json_file, lottery, refused, stderr, succeeded, tiny};
+use crate::fixture::{
+    Bench, assert_nothing_half_written, json_file, lottery, refused, stderr, succeeded, tiny,
+};
 
 /// The run must be refused with exit code 3 and leave nothing.
 fn refuse(bench: &Bench, wanted: &[&str]) {
@@ -30,10 +32,11 @@ fn a_folder_without_safetensors_names_the_file() {
 }
 
 #[test]
-fn a_folder_with_a_pickle_alone_says_how_to_convert_it() {
+fn a_file_of_torch_save_that_would_run_code_is_refused_and_runs_none() {
     let bench = Bench::new("RTE");
-    fs::rename(bench.path("model/model.safetensors"), bench.path("model/pytorch_model.bin")).unwrap();
-    refuse(&bench, &["pytorch_model.bin", "safe_serialization=True"]);
+    bench.remove("model/model.safetensors");
+    bench.write("model/pytorch_model.bin", include_bytes!("../golden/torch/code-legacy.bin"));
+    refuse(&bench, &["pytorch_model.bin", "asks to call posix.system", "save_pretrained"]);
 }
 
 #[test]
@@ -146,7 +149,11 @@ fn weights_that_were_saved_from_within_a_wrapper_are_told_with_its_name() {
         rewrite_weights(&bench, |name| format!("{prefix}{}", name.replacen("bert.", "", 1)), &[]);
         let output = succeeded(&mut bench.run("sst2", &["--mode", "full", "--set", "train.epochs=1"]));
         let told = prefix.replace("bert.", "");
-        assert!(stderr(&output).contains(&format!("begin with {told}, which is left out")), "{}", stderr(&output));
+        assert!(
+            stderr(&output).contains(&format!("begin with {told}, which is left out")),
+            "{}",
+            stderr(&output)
+        );
     }
 }
 

@@ -25,6 +25,7 @@ mod sweep;
 mod text;
 mod ticket;
 mod tokenizer;
+mod torch;
 mod tsv;
 mod weights;
 

@@ -1,17 +1,17 @@
 //! A model's weights in whichever files its folder has: safetensors or those of `torch.save`, one or several with an index.
 
 mod pickle;
-mod shards;
 mod torch;
 mod zip;
-
-pub use shards::{Index, is_file_name};
 
 use super::{
     folder::{self, Weights},
     tensors::{Tensor, TensorFile},
 };
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    shards::Index,
+};
 use sha2::{Digest, Sha256};
 use std::{
     collections::HashMap,
@@ -143,10 +143,28 @@ impl Storage {
                 File::Torch(file) => file.read(into, &key)?,
             });
         }
-        Ok(match &hashes[..] {
-            [one] => one.clone(),
-            several => format!("{:x}", Sha256::digest(several.join("\n"))),
-        })
+        Ok(joined(&hashes))
+    }
+}
+
+/// The files of a folder's weights in the order of their names, which need not be there.
+///
+/// # Errors
+/// `Error::Data`: the weights are of a form that is not read, or the index is damaged.
+pub fn files(dir: &Path) -> Result<Vec<PathBuf>> {
+    match folder::weights(dir)? {
+        Weights::File(path) => Ok(vec![path]),
+        Weights::Index(path) => {
+            Ok(Index::read(&path)?.files().into_iter().map(|file| dir.join(file)).collect())
+        }
+    }
+}
+
+/// The SHA-256 of weights from those of their [`files`].
+pub fn joined(hashes: &[String]) -> String {
+    match hashes {
+        [one] => one.clone(),
+        several => format!("{:x}", Sha256::digest(several.join("\n"))),
     }
 }
 

@@ -3,8 +3,10 @@
 //!
 //! Values refer to each other by number, so that neither depth nor sharing costs memory or stack.
 
-use crate::error::excerpt;
-use safetensors::Dtype;
+mod value;
+
+pub use value::{Callable, Id, StorageRef, TensorRef, Value};
+
 use std::{
     collections::HashMap,
     io::{self, Read},
@@ -13,52 +15,6 @@ use std::{
 /// Far more than the names of any model's tensors take.
 const MOST_VALUES: usize = 1 << 20;
 const LONGEST_TEXT: u64 = 1 << 16;
-
-pub type Id = usize;
-
-#[derive(Clone, Debug, PartialEq)]
-pub enum Value {
-    None,
-    Bool(bool),
-    Int(i64),
-    /// An integer of more than 64 bits, little endian
-    Long(Vec<u8>),
-    Float,
-    Text(String),
-    Tuple(Vec<Id>),
-    List(Vec<Id>),
-    Dict(Vec<(Id, Id)>),
-    Callable(Callable),
-    Storage(StorageRef),
-    Tensor(TensorRef),
-}
-
-/// What a pickle may call.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Callable {
-    OrderedDict,
-    RebuildTensor,
-    RebuildParameter,
-    Storage(Dtype),
-}
-
-/// Elements in a file of their own, or a part of the file.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StorageRef {
-    pub key: String,
-    pub dtype: Dtype,
-    /// Elements
-    pub len: usize,
-}
-
-/// A tensor over a storage; offset and strides count elements.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TensorRef {
-    pub storage: StorageRef,
-    pub offset: usize,
-    pub shape: Vec<usize>,
-    pub strides: Vec<usize>,
-}
 
 /// The values of one pickle.
 pub struct Pickle {
@@ -243,7 +199,7 @@ impl Machine<'_> {
                 let length = self.byte()?;
                 let mut bytes = vec![0; length.into()];
                 self.bytes.read_exact(&mut bytes).map_err(|error| unreadable(&error))?;
-                self.push(integer(bytes))?;
+                self.push(Value::integer(bytes))?;
             }
             b'G' => {
                 _ = self.take::<8>()?;
@@ -307,7 +263,7 @@ impl Machine<'_> {
             }
             b'c' => {
                 let (module, name) = (self.line()?, self.line()?);
-                self.push(Value::Callable(callable(&module, &name)?))?;
+                self.push(Value::Callable(Callable::named(&module, &name)?))?;
             }
             // STACK_GLOBAL
             0x93 => {
@@ -316,7 +272,7 @@ impl Machine<'_> {
                 else {
                     return Err("it names what is to be called by no text".to_owned());
                 };
-                let callable = callable(module, name)?;
+                let callable = Callable::named(module, name)?;
                 self.push(Value::Callable(callable))?;
             }
             // REDUCE
@@ -406,45 +362,6 @@ fn unreadable(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::UnexpectedEof => "it ends too early".to_owned(),
         _ => error.to_string(),
-    }
-}
-
-/// Little endian, signed.
-fn integer(bytes: Vec<u8>) -> Value {
-    if bytes.len() > 8 {
-        return Value::Long(bytes);
-    }
-    let negative = bytes.last().is_some_and(|byte| *byte >= 0x80);
-    let mut whole = [if negative { 0xff } else { 0 }; 8];
-    whole[..bytes.len()].copy_from_slice(&bytes);
-    Value::Int(i64::from_le_bytes(whole))
-}
-
-fn callable(module: &str, name: &str) -> Result<Callable, String> {
-    let storage = || {
-        Some(match name.strip_suffix("Storage")? {
-            "Double" => Dtype::F64,
-            "Float" => Dtype::F32,
-            "Half" => Dtype::F16,
-            "BFloat16" => Dtype::BF16,
-            "Long" => Dtype::I64,
-            "Int" => Dtype::I32,
-            "Short" => Dtype::I16,
-            "Char" => Dtype::I8,
-            "Byte" => Dtype::U8,
-            "Bool" => Dtype::BOOL,
-            _ => return None,
-        })
-    };
-    match (module, name) {
-        ("collections", "OrderedDict") => Ok(Callable::OrderedDict),
-        ("torch._utils", "_rebuild_tensor_v2") => Ok(Callable::RebuildTensor),
-        ("torch._utils", "_rebuild_parameter") => Ok(Callable::RebuildParameter),
-        ("torch", _) if storage().is_some() => storage().map(Callable::Storage).ok_or_else(String::new),
-        _ => Err(format!(
-            "it asks to call {}, and lottery reads tensors only and runs no code of a file",
-            excerpt(&format!("{module}.{name}"))
-        )),
     }
 }
 

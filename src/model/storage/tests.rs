@@ -32,6 +32,10 @@ fn a_model_is_the_same_in_every_form_of_its_files() {
         assert_eq!(told, name == "wrapped", "{:?}", pretrained.notes);
         assert_eq!(pretrained.notes.len(), usize::from(told), "{:?}", pretrained.notes);
         Pretrained::check(&golden("torch").join(name)).unwrap();
+        // As it is hashed without being loaded.
+        let of = |path: PathBuf| format!("{:x}", Sha256::digest(fs::read(path).unwrap()));
+        let files = files(&golden("torch").join(name)).unwrap();
+        assert_eq!(joined(&files.into_iter().map(of).collect::<Vec<_>>()), pretrained.sha256);
         hashes.push(pretrained.sha256);
     }
     hashes.sort();
