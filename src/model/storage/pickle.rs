@@ -338,7 +338,11 @@ impl Machine<'_> {
     /// `('storage', torch.FloatStorage, '0', 'cpu', 24)`
     fn storage(&self, id: Id) -> Option<StorageRef> {
         let Value::Tuple(items) = &self.values[id] else { return None };
-        let [kind, of, key, _, len, ..] = items[..] else { return None };
+        let (&[kind, of, key, _, len], view) = items.split_first_chunk()?;
+        // Part of another storage, in files of very old versions.
+        if view.iter().any(|id| self.values[*id] != Value::None) {
+            return None;
+        }
         match (&self.values[kind], &self.values[of], &self.values[key]) {
             (Value::Text(kind), Value::Callable(Callable::Storage(dtype)), Value::Text(key))
                 if kind == "storage" =>

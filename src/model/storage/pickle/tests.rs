@@ -1,4 +1,5 @@
 use super::*;
+use safetensors::Dtype;
 
 fn read(bytes: &[u8]) -> Result<Value, String> {
     Pickle::read(&mut &bytes[..]).map(|pickle| pickle.get(pickle.root).clone())
@@ -43,6 +44,15 @@ fn nothing_but_tensors_and_dictionaries_is_called() {
 }
 
 #[test]
+fn a_storage_is_named_by_five_values_or_six() {
+    for end in [&b"tQ."[..], b"NtQ."] {
+        let bytes = [&b"\x80\x02(U\x07storagectorch\nFloatStorage\nU\x010NK\x06"[..], end].concat();
+        let storage = StorageRef { key: "0".into(), dtype: Dtype::F32, len: 6 };
+        assert_eq!(read(&bytes), Ok(Value::Storage(storage)));
+    }
+}
+
+#[test]
 fn damaged_pickles_are_refused() {
     for (bytes, why) in [
         (&b""[..], "ends too early"),
@@ -58,6 +68,7 @@ fn damaged_pickles_are_refused() {
         (b"\x80\x02]}b.", "no dictionary"),
         (b"\x80\x02h\x07.", "has not kept"),
         (b"\x80\x02K\x01Q.", "no storage"),
+        (b"\x80\x02(U\x07storagectorch\nFloatStorage\nU\x010NK\x06K\x01tQ.", "no storage"),
         (b"\x80\x02K\x01)R.", "cannot be called"),
         (b"\x80\x02X\x01\0\0\0\xff.", "not UTF-8"),
         (b"\x80\x02X\x05\0\0\0ab", "within a text"),
