@@ -111,10 +111,11 @@ fn read_tensor(mut file: &File, storage: u64, tensor: &TensorRef) -> io::Result<
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     let TensorRef { shape, strides, .. } = tensor;
-    let mut whole = 1;
+    let whole: usize = shape.iter().product();
+    let mut below = 1;
     let is_plain = shape.iter().zip(strides).rev().all(|(size, stride)| {
-        let fits = *size == 1 || *stride == whole;
-        whole *= size;
+        let fits = *size == 1 || *stride == below;
+        below *= size;
         fits
     });
     if is_plain {

@@ -129,5 +129,5 @@ fn what_leaves_the_computation_as_it_is_is_taken() {
 #[test]
 fn long_values_are_cut() {
     let refusal = with("hidden_act", json!("ä".repeat(100_000))).unwrap_err();
-    assert!(refusal.chars().count() < 200, "{refusal}");
+    assert!(refusal.chars().count() < 300, "{refusal}");
 }
