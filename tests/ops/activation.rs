@@ -93,6 +93,9 @@ fn the_references_have_the_gradients_that_finite_differences_give() {
     let (n, f) = (7, 5);
     let [x, bias, da] = [(n * f, 1), (f, 2), (n * f, 3)].map(|(n, name)| wide(&numbers(n, 1, name)));
     for of in ALL {
+        // A step does not cross the bend of a ReLU.
+        let away = |(i, x): (usize, &f64)| if (x + bias[i % f]).abs() < 0.1 { x + 0.3 } else { *x };
+        let x: Vec<f64> = x.iter().enumerate().map(away).collect();
         let [_, dh] = exact(of, &x, &bias, &da);
         let objective = |x: &[f64], bias: &[f64]| inner(&exact(of, x, bias, &da)[0].value, &da);
         let along = wide(&numbers(n * f, 2, 1));
@@ -106,7 +109,8 @@ fn a_nan_stays_one_and_the_ends_are_finite() {
     for of in ALL {
         let (mut h, mut d) = (vec![f32::NAN, -1e30, -1e4, 1e4, 0.0], vec![1.0; 5]);
         activation::backward(of, &mut h, &mut d);
-        assert!(h[0].is_nan() && h[1..] == [0.0, 0.0, 1e4, 0.0], "{of:?} {h:?}");
+        let near = h[1..].iter().zip([0.0, 0.0, 1e4, 0.0]).all(|(h, wanted)| (h - wanted).abs() < 1e-30);
+        assert!(h[0].is_nan() && near, "{of:?} {h:?}");
         assert!(d[1..].iter().all(|d| d.is_finite()), "{of:?} {d:?}");
     }
 }
