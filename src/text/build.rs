@@ -239,9 +239,10 @@ impl Ids<'_> {
 
     fn missing(&self, key: &str, token: &str, default: &str) -> Error {
         let mut what = format!("the token {} is missing", shortened(token));
-        if token != default {
-            let in_map = self.files.object(SPECIAL_MAP).is_ok_and(|map| map.contains_key(key));
-            let file = if in_map { SPECIAL_MAP } else { CONFIG };
+        let has_key = |file: &str| self.files.object(file).is_ok_and(|map| map.contains_key(key));
+        if token != default
+            && let Some(file) = [SPECIAL_MAP, CONFIG].into_iter().find(|file| has_key(file))
+        {
             what += &format!(", which {file} gives as {key}");
         }
         match self.name {

@@ -122,8 +122,10 @@ impl Settings {
             Class::Bert | Class::DistilBert => keys.case()?,
             Class::Roberta | Class::Fast => Case::default(),
         };
-        // It decides offsets, which nobody reads.
-        keys.bool("trim_offsets", true)?;
+        if class == Class::Roberta {
+            // It decides offsets, which nobody reads.
+            keys.bool("trim_offsets", true)?;
+        }
         let direction = json.truncation.map(|truncation| truncation.direction);
         Ok(Self {
             class,
