@@ -78,9 +78,10 @@ pub struct RunArgs {
     /// A model folder, a name on the Hugging Face hub (owner/name or owner/name@revision), or tiny
     ///
     /// tiny is built into the program and is the demo task's model; write ./tiny for a folder of that name. A folder
-    /// holds config.json, model.safetensors, and tokenizer.json or vocab.txt. A hub model is looked up in the cache
-    /// first; HF_HOME, HF_ENDPOINT, HF_HUB_OFFLINE and HF_TOKEN are honoured. Without the flag: LOTTERY_MODEL, else the
-    /// preset's model (google-bert/bert-base-uncased).
+    /// holds config.json of a BERT, RoBERTa or DistilBERT, its weights (model.safetensors or pytorch_model.bin, in one
+    /// file or several), and the tokenizer's files. A hub model is looked up in the cache first; HF_HOME, HF_ENDPOINT,
+    /// HF_HUB_OFFLINE and HF_TOKEN are honoured. Without the flag: LOTTERY_MODEL, else the preset's model
+    /// (google-bert/bert-base-uncased).
     #[arg(long, value_name = "DIR|OWNER/NAME|tiny", help_heading = "What to run")]
     pub model: Option<String>,
 

@@ -93,7 +93,8 @@ fn on_hub(model: &str, hub: &HubSettings) -> Result<ModelFolder> {
 
 /// Downloads all files.
 fn download<'a>(fetch: &mut Fetch<'a>, repository: &Repository<'a>) -> Result<()> {
-    let mut get = |file: &str, limit| fetch.get(file, limit).map_err(|failure| repository.failed(file, &failure));
+    let mut get =
+        |file: &str, limit| fetch.get(file, limit).map_err(|failure| repository.failed(file, &failure));
     if !get(CONFIG, MAX_TEXT)? {
         return Err(repository.without(CONFIG, REMEDY));
     }
