@@ -2,7 +2,7 @@
 //!
 //! The rooms, in the order in which they may use each other (downwards only):
 //! `cli` → {`sweep` → `experiment` → `config` → `prune`, `events`} → `train` → {`engine` → `model`, `text`} → {`task`, `store`, `hub`} → `ops`,
-//! `cores` → `choice` → `file`, `content`, `guard` → `error`.
+//! `cores` → `choice` → `shards` → `file`, `content`, `guard` → `error`.
 
 pub mod choice;
 pub mod cli;
@@ -19,6 +19,7 @@ pub mod hub;
 pub mod model;
 pub mod ops;
 pub mod prune;
+pub mod shards;
 pub mod store;
 pub mod sweep;
 pub mod task;

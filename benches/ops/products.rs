@@ -7,9 +7,10 @@ use crate::{
 use divan::Bencher;
 use lottery::ops::{
     Format,
+    activation::{self, Activation},
     attention::{self, QkvMut, Rows, RowsMut, Saved},
     dropout::DropoutPlan,
-    gelu, linear,
+    linear,
     product::Write,
 };
 use std::fmt;
@@ -84,7 +85,16 @@ fn up_with_gelu(bencher: Bencher, shape: &Shape) {
     let (x, w, bias) = (numbers(TOKENS * from), numbers(from * to), vec![0.5; to]);
     let [mut h, mut a] = [(); 2].map(|()| vec![0.0; TOKENS * to]);
     measure(bencher, flop(2 * TOKENS * from * to), || {
-        gelu::linear_forward(Format::F32, &x, &w, (TOKENS, from, to), &bias, &mut h, Some(&mut a));
+        activation::linear_forward(
+            Activation::Gelu,
+            Format::F32,
+            &x,
+            &w,
+            (TOKENS, from, to),
+            &bias,
+            &mut h,
+            Some(&mut a),
+        );
     });
 }
 
@@ -95,7 +105,15 @@ fn down_gradient_with_gelu(bencher: Bencher, shape: &Shape) {
     let (dy, w, mut h) = (numbers(TOKENS * to), numbers(from * to), numbers(TOKENS * from));
     let mut dh = vec![0.0; TOKENS * from];
     measure(bencher, flop(2 * TOKENS * from * to), || {
-        gelu::linear_backward(Format::F32, &dy, &w, (TOKENS, from, to), &mut h, &mut dh);
+        activation::linear_backward(
+            Activation::Gelu,
+            Format::F32,
+            &dy,
+            &w,
+            (TOKENS, from, to),
+            &mut h,
+            &mut dh,
+        );
     });
 }
 

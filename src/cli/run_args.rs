@@ -78,13 +78,14 @@ pub struct RunArgs {
     /// A model folder, a name on the Hugging Face hub (owner/name or owner/name@revision), or tiny
     ///
     /// tiny is built into the program and is the demo task's model; write ./tiny for a folder of that name. A folder
-    /// holds config.json, model.safetensors, and tokenizer.json or vocab.txt. A hub model is looked up in the cache
-    /// first; HF_HOME, HF_ENDPOINT, HF_HUB_OFFLINE and HF_TOKEN are honoured. Without the flag: LOTTERY_MODEL, else the
-    /// preset's model (google-bert/bert-base-uncased).
+    /// holds config.json of a BERT, RoBERTa or DistilBERT, its weights (model.safetensors or pytorch_model.bin, in one
+    /// file or several), and the tokenizer's files. A hub model is looked up in the cache first; HF_HOME, HF_ENDPOINT,
+    /// HF_HUB_OFFLINE and HF_TOKEN are honoured. Without the flag: LOTTERY_MODEL, else the preset's model
+    /// (google-bert/bert-base-uncased).
     #[arg(long, value_name = "DIR|OWNER/NAME|tiny", help_heading = "What to run")]
     pub model: Option<String>,
 
-    /// The folder that holds GLUE's folders (RTE/train.tsv, RTE/dev.tsv, …); not for demo
+    /// The folder that holds GLUE's folders (RTE/train.tsv, RTE/dev.tsv, …), or SQuAD's files; not for demo
     ///
     /// Without the flag: LOTTERY_DATA, else the task's data set on the Hugging Face hub.
     #[arg(long, value_name = "DIR", help_heading = "What to run")]

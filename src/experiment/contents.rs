@@ -6,14 +6,15 @@ use super::{
     identity::Hashes,
     protocol,
     stage::{Known, Outcomes},
+    workload,
 };
 use crate::{
     config::{EMBEDDED_MODEL, ExperimentConfig},
     error::Result,
     hub::{HubSettings, resolve_model_with},
-    model::{BertConfig, tiny},
-    store::{StageId, Store, WEIGHTS, hashes::Stamp},
-    task::{self, TaskId},
+    model::{BertConfig, storage, tiny},
+    store::{StageId, Store, hashes::Stamp},
+    task::TaskId,
     text::Tokenizer,
 };
 use std::{
@@ -111,8 +112,11 @@ impl Contents {
         {
             return Some(content.clone());
         }
+        let files = storage::files(&dir).ok()?;
+        let hashes: Vec<String> =
+            files.iter().map(|file| self.store.hashes().sha256(file)).collect::<Result<_>>().ok()?;
         let content = ModelContent {
-            sha256: self.store.hashes().sha256(&dir.join(WEIGHTS)).ok()?,
+            sha256: storage::joined(&hashes),
             config: BertConfig::load(&dir).ok()?,
             tokenizer: Tokenizer::from_folder(&dir).ok()?.hash().to_owned(),
         };
@@ -133,7 +137,7 @@ impl Contents {
 
     fn data_content(&self, config: &ExperimentConfig) -> Result<BTreeMap<String, String>> {
         let folder = data_folder(config.task, config.data.dir.as_deref(), &cache_only())?;
-        task::hashes(config.task.spec(), &self.directory.join(folder.dir), |path| {
+        workload::hashes(config.task.spec(), &self.directory.join(folder.dir), |path| {
             self.store.hashes().sha256(path)
         })
     }

@@ -25,7 +25,7 @@ pub(super) struct Fetch<'a> {
     repo: Repo<'a>,
     cache: RepoCache,
     commit: Option<Commit>,
-    links: Vec<(Etag, &'a str)>,
+    links: Vec<(Etag, String)>,
 }
 
 /// The limit for a file without an announced size.
@@ -36,13 +36,8 @@ impl<'a> Fetch<'a> {
         Self { client, repo, cache, commit: None, links: Vec::new() }
     }
 
-    /// Whether the hub has this file.
-    pub(super) fn has(&mut self, file: &'a str) -> Result<bool, Failure> {
-        Ok(self.metadata(file)?.is_some())
-    }
-
     /// Downloads a file of at most `limit` bytes unless it is cached; `false` if the hub has no such file.
-    pub(super) fn get(&mut self, file: &'a str, limit: u64) -> Result<bool, Failure> {
+    pub(super) fn get(&mut self, file: &str, limit: u64) -> Result<bool, Failure> {
         let Some((url, metadata)) = self.metadata(file)? else { return Ok(false) };
         if let Some(size) = metadata.size.filter(|size| *size > limit) {
             return Err(Failure::permanent(format!(
@@ -64,8 +59,13 @@ impl<'a> Fetch<'a> {
         let etag = &blob.metadata.etag;
         let _lock = self.cache.lock(etag).map_err(|error| disk("lock", &blob.path, &error))?;
         blob.fetch(file)?;
-        self.links.push((etag.clone(), file));
+        self.links.push((etag.clone(), file.to_owned()));
         Ok(true)
+    }
+
+    /// Where the content of a file lies that was fetched.
+    pub(super) fn blob(&self, file: &str) -> Option<PathBuf> {
+        self.links.iter().find(|(_, of)| of == file).map(|(etag, _)| self.cache.blob(etag))
     }
 
     /// Links the files into the snapshot, and records the revision's commit. Returns the snapshot's folder.

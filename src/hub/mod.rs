@@ -19,6 +19,7 @@ mod name;
 mod reach;
 mod repository;
 mod token;
+mod weights;
 
 pub use backoff::Network;
 pub use dataset::{fault, resolve_dataset};

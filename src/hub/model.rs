@@ -10,10 +10,11 @@ use super::{
     fetch::Fetch,
     name::{MODEL, Repo},
     repository::Repository,
+    weights,
 };
 use crate::error::{Error, Result, dangling};
 
-/// A folder with `config.json`, `model.safetensors` and the tokenizer's files.
+/// A folder with `config.json`, the weights and the tokenizer's files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelFolder {
     pub dir: PathBuf,
@@ -24,19 +25,14 @@ pub struct ModelFolder {
 }
 
 const CONFIG: &str = "config.json";
-const WEIGHTS: &str = "model.safetensors";
-/// The index of a model that is saved in several files.
-const WEIGHTS_INDEX: &str = "model.safetensors.index.json";
-const REQUIRED: [&str; 2] = [CONFIG, WEIGHTS];
 /// One of them is enough; the first carries everything.
-const TOKENIZERS: [&str; 2] = ["tokenizer.json", "vocab.txt"];
-/// Optional files that affect the tokenizer.
-const TOKENIZER_EXTRAS: [&str; 3] = ["tokenizer_config.json", "added_tokens.json", "special_tokens_map.json"];
+const TOKENIZERS: [&str; 3] = ["tokenizer.json", "vocab.txt", "vocab.json"];
+/// Optional files that affect the tokenizer; the first belongs to `vocab.json`.
+const TOKENIZER_EXTRAS: [&str; 4] =
+    ["merges.txt", "tokenizer_config.json", "added_tokens.json", "special_tokens_map.json"];
 
 /// A limit for configurations and vocabularies.
 const MAX_TEXT: u64 = 256 << 20;
-/// A limit for weights, the hub's own for a single file.
-const MAX_WEIGHTS: u64 = 50_000_000_000;
 
 /// Resolves a model: an existing folder, otherwise `owner/name[@revision]` in the hub's cache, otherwise downloaded.
 ///
@@ -97,7 +93,8 @@ fn on_hub(model: &str, hub: &HubSettings) -> Result<ModelFolder> {
 
 /// Downloads all files.
 fn download<'a>(fetch: &mut Fetch<'a>, repository: &Repository<'a>) -> Result<()> {
-    let mut get = |file, limit| fetch.get(file, limit).map_err(|failure| repository.failed(file, &failure));
+    let mut get =
+        |file: &str, limit| fetch.get(file, limit).map_err(|failure| repository.failed(file, &failure));
     if !get(CONFIG, MAX_TEXT)? {
         return Err(repository.without(CONFIG, REMEDY));
     }
@@ -106,34 +103,24 @@ fn download<'a>(fetch: &mut Fetch<'a>, repository: &Repository<'a>) -> Result<()
         tokenizers += usize::from(get(file, MAX_TEXT)?);
     }
     if tokenizers == 0 {
-        return Err(repository.without("tokenizer.json or vocab.txt", REMEDY));
+        return Err(repository.without("tokenizer.json, vocab.txt or vocab.json", REMEDY));
     }
     for file in TOKENIZER_EXTRAS {
         get(file, MAX_TEXT)?;
     }
     // Last, since they take longest.
-    if get(WEIGHTS, MAX_WEIGHTS)? {
-        return Ok(());
+    match weights::download(fetch, |file, failure| repository.failed(file, failure))? {
+        true => Ok(()),
+        false => Err(repository.without("model.safetensors or pytorch_model.bin", REMEDY)),
     }
-    let sharded = fetch.has(WEIGHTS_INDEX).map_err(|failure| repository.failed(WEIGHTS_INDEX, &failure))?;
-    Err(if sharded { sharded_error(&repository.repo) } else { repository.without(WEIGHTS, REMEDY) })
 }
 
-const REMEDY: &str = "Check the name and the revision; a model that only has pytorch_model.bin must be saved as \
-                      safetensors first, for example with save_pretrained of transformers.";
-
-fn sharded_error(repo: &Repo) -> Error {
-    let Repo { id, revision, .. } = repo;
-    Error::data(format!(
-        "the hub has the weights of {id} at revision {revision} in several files ({WEIGHTS_INDEX}), and only a single \
-         {WEIGHTS} can be read. Save the model as one file (save_pretrained of transformers with a \
-         max_shard_size above its size) and give that folder as --model."
-    ))
-}
+const REMEDY: &str = "Check the name and the revision; a model for TensorFlow or Flax alone must be saved as safetensors \
+                      first, for example with save_pretrained of transformers.";
 
 fn is_complete(dir: &Path) -> bool {
     let has = |file: &str| dir.join(file).is_file();
-    REQUIRED.into_iter().all(has) && TOKENIZERS.into_iter().any(has)
+    has(CONFIG) && weights::are_complete(dir) && TOKENIZERS.into_iter().any(has)
 }
 
 fn folder_name(path: &Path) -> String {

@@ -35,7 +35,8 @@ pub(super) fn norm<'a>(layer: &Layer<'a>) -> Norm<'a> {
 }
 
 fn sublayer<'a, B>(layer: &Layer<'a>, residual: Option<&'a B>) -> Sublayer<'a, B> {
-    let dropout = layer.pass.dropout.and_then(|p| p.hidden(Purpose::AttentionOutputDropout, layer.number));
+    let dropout = layer.pass.dropout.filter(|_| layer.drops_attention_output);
+    let dropout = dropout.and_then(|p| p.hidden(Purpose::AttentionOutputDropout, layer.number));
     Sublayer { bias: Some(&layer.slots.output_bias), dropout, gate: 1.0, residual }
 }
 

@@ -2,7 +2,11 @@
 //! in several, the operation here is the whole of it.
 
 use super::pass::Layer;
-use crate::ops::{dropout::Dropout, product::Write};
+use crate::ops::{
+    activation::{Activation, PoolerActivation},
+    dropout::Dropout,
+    product::Write,
+};
 use std::ops::Range;
 
 /// Where a tensor, or rows of one, lie in the parameters.
@@ -102,7 +106,7 @@ pub(crate) trait Backend {
     type GateGradients;
     type Error;
 
-    /// Whether the outputs of blocks and of the GELU stay until the backward pass, which otherwise computes them again:
+    /// Whether the outputs of blocks and of activations stay until the backward pass, which otherwise computes them again:
     /// memory against time.
     const KEEPS_OUTPUTS: bool;
 
@@ -167,10 +171,11 @@ pub(crate) trait Backend {
         gradient: &mut Self::Gradient,
     ) -> Done<Self>;
 
-    /// a ← gelu(x Wᵀ + b). With `keep`, `inner` is what the backward pass reads.
+    /// a ← f(x Wᵀ + b). With `keep`, `inner` is what the backward pass reads.
     #[allow(clippy::too_many_arguments)]
-    fn linear_gelu(
+    fn linear_activation(
         &self,
+        function: Activation,
         x: &Self::Buffer,
         weight: &Slot,
         bias: &Slot,
@@ -180,12 +185,13 @@ pub(crate) trait Backend {
         keep: bool,
     ) -> Done<Self>;
 
-    /// Back through y = gelu(inner) Wᵀ: d_inner (n, i) from dy (n, o), and the gradients of W and of its bias. `a` is
-    /// gelu(inner) where outputs are kept. That of the bias behind `inner` is one that may be summed on the way:
+    /// Back through y = f(inner) Wᵀ: d_inner (n, i) from dy (n, o), and the gradients of W and of its bias. `a` is
+    /// f(inner) where outputs are kept. That of the bias behind `inner` is one that may be summed on the way:
     /// [`Bias::Fused`].
     #[allow(clippy::too_many_arguments)]
-    fn gelu_linear_backward(
+    fn activation_linear_backward(
         &self,
+        function: Activation,
         dy: &Self::Buffer,
         weight_bias_and_inner_bias: [&Slot; 3],
         sizes: Sizes,
@@ -197,8 +203,9 @@ pub(crate) trait Backend {
 
     /// da (n, o) becomes d_inner in place; the gradient of the bias behind `inner` may be summed on the way:
     /// [`Bias::Fused`].
-    fn gelu_backward(
+    fn activation_backward(
         &self,
+        function: Activation,
         inner: &mut Self::Buffer,
         da: &mut Self::Buffer,
         size: [usize; 2],
@@ -267,18 +274,20 @@ pub(crate) trait Backend {
         out: &mut Self::GateGradients,
     ) -> Done<Self>;
 
-    /// x (len) ← tanh(x), dropped (len) ← x ⊙ mask.
-    fn tanh(
+    /// x (len) ← f(x), dropped (len) ← x ⊙ mask.
+    fn pooler_activation(
         &self,
+        function: PoolerActivation,
         x: &mut Self::Buffer,
         mask: Option<&Dropout>,
         dropped: &mut Self::Buffer,
         len: usize,
     ) -> Done<Self>;
 
-    /// d (len), the gradient by the dropped values, becomes that by tanh's input; y (len) is tanh's output.
-    fn tanh_backward(
+    /// d (len), the gradient by the dropped values, becomes that by f's input; y (len) is f's output.
+    fn pooler_activation_backward(
         &self,
+        function: PoolerActivation,
         d: &mut Self::Buffer,
         y: &Self::Buffer,
         mask: Option<&Dropout>,

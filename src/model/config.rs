@@ -1,4 +1,4 @@
-//! `config.json` of a Hugging Face BERT folder.
+//! `config.json` of a Hugging Face model folder.
 
 use super::{
     family::{self, Family},
@@ -10,12 +10,13 @@ use crate::{
     content::what_is,
     error::{Error, Result},
     file,
+    ops::activation::Activation,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::path::Path;
 
-/// The shape of a BERT, as its `config.json` gives it.
+/// The shape of an encoder, as its `config.json` gives it; keys that have other names in its family have BERT's here.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BertConfig {
     pub vocab_size: usize,
@@ -33,15 +34,13 @@ pub struct BertConfig {
     /// What the other keys of the file say about how it is computed.
     #[serde(skip, default = "bert")]
     pub family: &'static Family,
+    /// The FFNs'.
+    #[serde(skip)]
+    pub activation: Activation,
     /// The whole file, so that a saved model carries every key of the model it came from.
     #[serde(flatten)]
     pub rest: Map<String, Value>,
 }
-
-pub const HIDDEN_DROPOUT: &str = "hidden_dropout_prob";
-pub const ATTENTION_DROPOUT: &str = "attention_probs_dropout_prob";
-pub const CLASSIFIER_DROPOUT: &str = "classifier_dropout";
-const DROPOUTS: [&str; 3] = [HIDDEN_DROPOUT, ATTENTION_DROPOUT, CLASSIFIER_DROPOUT];
 
 /// Keys that are whole numbers, and others that are numbers.
 const WHOLE: [&str; 7] = [
@@ -53,26 +52,46 @@ const WHOLE: [&str; 7] = [
     "max_position_embeddings",
     "type_vocab_size",
 ];
-const NUMBERS: [&str; 5] =
-    ["layer_norm_eps", "initializer_range", HIDDEN_DROPOUT, ATTENTION_DROPOUT, CLASSIFIER_DROPOUT];
+const NUMBERS: [&str; 2] = ["layer_norm_eps", "initializer_range"];
 
 /// Names the key whose value is of another type; what is missing is told later, or has a default.
-fn check_types(config: &Value) -> std::result::Result<(), String> {
-    let wrong = |key: &str, wanted: &str| {
-        format!("{key} is {}, and {wanted} is needed. Fetch the model's own file again.", short(&config[key]))
+fn check_types(family: &Family, config: &Map<String, Value>) -> std::result::Result<(), String> {
+    let wrong = |key: &'static str, wanted: &str| {
+        let (name, value) = (family.key(key), short(&config[key]));
+        format!("{name} is {value}, and {wanted} is needed. Fetch the model's own file again.")
     };
     let is_whole = |key: &&&str| config.get(**key).is_none_or(|value| value.as_u64().is_some());
     if let Some(key) = WHOLE.iter().find(|key| !is_whole(key)) {
         return Err(wrong(key, "a whole number"));
     }
+    let dropouts = family.dropouts.map(|(key, _)| key);
     // Of a dropout, null means that another key decides.
     let is_number = |key: &&&str| {
-        config.get(**key).is_none_or(|value| value.is_number() || value.is_null() && DROPOUTS.contains(key))
+        config.get(**key).is_none_or(|value| value.is_number() || value.is_null() && dropouts.contains(key))
     };
-    match NUMBERS.iter().find(|key| !is_number(key)) {
+    match NUMBERS.iter().chain(&dropouts).find(|key| !is_number(key)) {
         Some(key) => Err(wrong(key, "a number")),
         None => Ok(()),
     }
+}
+
+/// Gives the family's keys BERT's names.
+fn rename_keys(family: &Family, config: &mut Map<String, Value>) -> std::result::Result<(), String> {
+    for (key, own) in family.keys {
+        let Some(value) = config.shift_remove(*own) else { continue };
+        if let Some(other) = config.get(*key)
+            && *other != value
+        {
+            return Err(format!(
+                "{own} is {}, and {key}, another name of it, is {}. Fetch the model's own file again.",
+                short(&value),
+                short(other)
+            ));
+        }
+        config.insert((*key).to_owned(), value);
+    }
+    family.fixed_keys.iter().for_each(|key| _ = config.shift_remove(*key));
+    Ok(())
 }
 
 fn bert() -> &'static Family {
@@ -105,6 +124,7 @@ impl BertConfig {
             layer_norm_eps: published_epsilon(),
             initializer_range: published_range(),
             family: bert(),
+            activation: Activation::default(),
             rest: Map::new(),
         }
     }
@@ -123,40 +143,67 @@ impl BertConfig {
             None if bytes.is_empty() => bad("the file is empty. Fetch it again.".to_owned()),
             None => bad(format!("this is not JSON ({e}). Fetch the file again.")),
         })?;
-        if !value.is_object() {
+        let Value::Object(mut map) = value else {
             return Err(bad(format!(
                 "this is {}, and a model's config is an object, {{…}}. Fetch the file again.",
                 short(&value)
             )));
+        };
+        let (family, activation) = supported::check(&map).map_err(bad)?;
+        rename_keys(family, &mut map).map_err(bad)?;
+        check_types(family, &map).map_err(bad)?;
+        if let Some(key) = WHOLE[..6].iter().find(|key| !map.contains_key(**key)) {
+            return Err(bad(format!(
+                "missing field `{}`. A model's config.json has this key; fetch the model's own file again.",
+                family.key(key)
+            )));
         }
-        let family = supported::check(&value).map_err(bad)?;
-        check_types(&value).map_err(bad)?;
-        let mut config: Self = serde_json::from_value(value).map_err(|e| {
-            bad(format!("{e}. A BERT's config.json has this key; fetch the model's own file again."))
-        })?;
-        config.family = family;
+        let mut config: Self = serde_json::from_value(Value::Object(map))
+            .map_err(|e| bad(format!("{e}. Fetch the model's own file again.")))?;
+        (config.family, config.activation) = (family, activation);
         config.check().map_err(bad)?;
         config.saved_layers().map_err(bad)?;
         Ok(config)
     }
 
+    /// The object of `config.json`, under the keys of the model's family.
+    pub fn to_object(&self) -> Result<Map<String, Value>> {
+        let value = serde_json::to_value(self).map_err(|e| Error::internal(e.to_string()))?;
+        let Value::Object(map) = value else { return Err(Error::internal("a config is an object")) };
+        let (family, rest) = (self.family, &self.rest);
+        let own = |key: String| match family.keys.iter().find(|(berts, _)| *berts == key) {
+            Some((_, own)) => (*own).to_owned(),
+            None => key,
+        };
+        let kept = map.into_iter().filter(|(key, _)| !family.fixed_keys.contains(&&**key));
+        let mut map: Map<String, Value> = kept.map(|(key, value)| (own(key), value)).collect();
+        map.insert("model_type".into(), family.model_type.into());
+        if self.activation != Activation::default() && !rest.contains_key(family.activation_key) {
+            map.insert(family.activation_key.into(), supported::name(self.activation).into());
+        }
+        Ok(map)
+    }
+
     /// The dropout probabilities that the file names, by key: of the hidden states, of the attention, and of the
     /// classifier's input.
     pub fn dropouts(&self) -> Vec<(&'static str, f64)> {
-        let of = |key| Some((key, self.rest.get(key)?.as_f64()?));
-        DROPOUTS.into_iter().filter_map(of).collect()
+        let of = |(key, _)| Some((key, self.rest.get(key)?.as_f64()?));
+        self.family.dropouts.into_iter().filter_map(of).collect()
+    }
+
+    /// The key of the attention's dropout.
+    pub fn attention_dropout_key(&self) -> &'static str {
+        self.family.dropouts[1].0
     }
 
     /// Notes what a model was trained with. A value that the file has, or that it leaves to the default, stays as it is.
     pub fn set_dropouts(&mut self, hidden: f64, attention: f64) {
-        const DEFAULT: f64 = 0.1;
-        let named = |key: &str| self.rest.get(key).and_then(Value::as_f64);
-        let changed: Vec<_> = [(HIDDEN_DROPOUT, hidden), (ATTENTION_DROPOUT, attention)]
-            .into_iter()
-            .filter(|(key, p)| named(key).unwrap_or(DEFAULT) != *p)
-            .chain(named(CLASSIFIER_DROPOUT).filter(|p| *p != hidden).map(|_| (CLASSIFIER_DROPOUT, hidden)))
-            .collect();
-        self.rest.extend(changed.into_iter().map(|(key, p)| (key.to_owned(), p.into())));
+        for ((key, default), p) in self.family.dropouts.into_iter().zip([hidden, attention, hidden]) {
+            let named = self.rest.get(key).and_then(Value::as_f64);
+            if named.or(default).unwrap_or(hidden) != p {
+                self.rest.insert(key.to_owned(), p.into());
+            }
+        }
     }
 
     fn check(&self) -> std::result::Result<(), String> {
@@ -176,13 +223,17 @@ impl BertConfig {
                 _ => 1 << 24,
             };
             if value == 0 || value > most {
+                let key = self.family.key(key);
                 return Err(format!("{key} is {value}; a size between 1 and {most} is needed."));
             }
         }
         if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
             return Err(format!(
-                "hidden_size {} is not a multiple of num_attention_heads {}, so the heads have no whole size.",
-                self.hidden_size, self.num_attention_heads
+                "{} {} is not a multiple of {} {}, so the heads have no whole size.",
+                self.family.key("hidden_size"),
+                self.hidden_size,
+                self.family.key("num_attention_heads"),
+                self.num_attention_heads
             ));
         }
         if !(self.layer_norm_eps > 0.0 && self.layer_norm_eps < 1.0) {

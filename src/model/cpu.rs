@@ -8,10 +8,11 @@ use super::{
 };
 use crate::ops::{
     Format,
+    activation::{self, Activation, PoolerActivation},
     attention::{self, QkvMut, Rows, RowsMut, Shape},
     dropout::Dropout,
     embedding::{self, Lookup},
-    fit, gelu, layer_norm, linear,
+    fit, layer_norm, linear,
     product::Write,
 };
 use std::convert::Infallible;
@@ -191,8 +192,9 @@ impl Backend for Cpu<'_> {
         Ok(())
     }
 
-    fn linear_gelu(
+    fn linear_activation(
         &self,
+        function: Activation,
         x: &Vec<f32>,
         weight: &Slot,
         bias: &Slot,
@@ -203,12 +205,13 @@ impl Backend for Cpu<'_> {
     ) -> Done {
         let (weight, bias, a) = (self.at(weight), self.at(bias), fit(a, n * o));
         let (inner, a) = if keep { (fit(inner, n * o), Some(a)) } else { (a, None) };
-        gelu::linear_forward(self.format, &x[..n * i], weight, (n, i, o), bias, inner, a);
+        activation::linear_forward(function, self.format, &x[..n * i], weight, (n, i, o), bias, inner, a);
         Ok(())
     }
 
-    fn gelu_linear_backward(
+    fn activation_linear_backward(
         &self,
+        function: Activation,
         dy: &Vec<f32>,
         [weight, bias, _]: [&Slot; 3],
         (n, i, o): Sizes,
@@ -217,30 +220,24 @@ impl Backend for Cpu<'_> {
         d_inner: &mut Vec<f32>,
         gradient: Option<&mut [f32]>,
     ) -> Done {
-        let d_inner = fit(d_inner, n * i);
-        gelu::linear_backward(
-            self.format,
-            &dy[..n * o],
-            self.at(weight),
-            (n, i, o),
-            &mut inner[..n * i],
-            d_inner,
-        );
-        // What was before the GELU is now behind it.
+        let (of_weight, h, d_inner) = (self.at(weight), &mut inner[..n * i], fit(d_inner, n * i));
+        activation::linear_backward(function, self.format, &dy[..n * o], of_weight, (n, i, o), h, d_inner);
+        // What was before the activation is now behind it.
         gradient.map_or(Ok(()), |gradient| {
             self.linear_backward_weight(dy, inner, (n, i, o), weight, Bias::Own(bias), gradient)
         })
     }
 
-    fn gelu_backward(
+    fn activation_backward(
         &self,
+        function: Activation,
         inner: &mut Vec<f32>,
         da: &mut Vec<f32>,
         [n, o]: [usize; 2],
         _: &Slot,
         _: Option<&mut [f32]>,
     ) -> Done {
-        gelu::backward(&mut inner[..n * o], &mut da[..n * o]);
+        activation::backward(function, &mut inner[..n * o], &mut da[..n * o]);
         Ok(())
     }
 
@@ -337,32 +334,38 @@ impl Backend for Cpu<'_> {
         out: &mut GateGradients,
     ) -> Done {
         let out = &mut out.layers[layer.number];
-        let (width, out) = match unit {
-            Unit::Heads => (layer.width(), &mut out.heads),
-            Unit::Ffn => (layer.hidden, &mut out.ffn),
+        let (width, d, out) = match unit {
+            Unit::Heads => (layer.width(), layer.head_size, &mut out.heads),
+            Unit::Ffn => (layer.hidden, layer.hidden, &mut out.ffn),
         };
-        let d = if matches!(unit, Unit::Heads) { layer.head_size } else { width };
         let len = layer.rows * width;
         gates::products(&x[..len], &dx[..len], d, out);
         Ok(())
     }
 
-    fn tanh(&self, x: &mut Vec<f32>, mask: Option<&Dropout>, dropped: &mut Vec<f32>, len: usize) -> Done {
-        x[..len].iter_mut().for_each(|v| *v = v.tanh());
-        let dropped = fit(dropped, len);
-        dropped.copy_from_slice(&x[..len]);
-        if let Some(mask) = mask {
-            mask.apply(dropped);
-        }
-        Ok(())
+    fn pooler_activation(
+        &self,
+        function: PoolerActivation,
+        x: &mut Vec<f32>,
+        mask: Option<&Dropout>,
+        dropped: &mut Vec<f32>,
+        len: usize,
+    ) -> Done {
+        function.apply(&mut x[..len]);
+        self.copy(x, dropped, len)?;
+        mask.map_or(Ok(()), |mask| self.dropout(mask, dropped, len))
     }
 
-    fn tanh_backward(&self, d: &mut Vec<f32>, y: &Vec<f32>, mask: Option<&Dropout>, len: usize) -> Done {
-        let d = &mut d[..len];
-        if let Some(mask) = mask {
-            mask.apply(d);
-        }
-        d.iter_mut().zip(y).for_each(|(d, y)| *d *= 1.0 - y * y);
+    fn pooler_activation_backward(
+        &self,
+        function: PoolerActivation,
+        d: &mut Vec<f32>,
+        y: &Vec<f32>,
+        mask: Option<&Dropout>,
+        len: usize,
+    ) -> Done {
+        mask.map_or(Ok(()), |mask| self.dropout(mask, d, len))?;
+        function.apply_backward(&mut d[..len], y);
         Ok(())
     }
 

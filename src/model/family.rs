@@ -1,15 +1,45 @@
 //! What differs between encoders that are computed as BERT is: a table for each family, which loading, saving and the
 //! passes read. Names are those of Hugging Face's classes.
 
+use crate::ops::activation::{Activation, PoolerActivation};
+
+/// A linear layer between the encoder and the classifier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pooler {
+    pub name: &'static str,
+    pub activation: PoolerActivation,
+    /// Whether its name has the encoder's prefix, so that a pre-trained model has it; else it is the classifier's own.
+    pub of_encoder: bool,
+    /// Whether the classifier's dropout is applied to its input as well as to its output.
+    pub drops_input: bool,
+}
+
 /// A family of encoders.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Family {
     /// `model_type` in config.json.
     pub model_type: &'static str,
-    /// What `architectures` calls it with a classifier, and with a masked-LM head.
-    pub classes: [&'static str; 2],
-    /// Values of `hidden_act`, the first being the published one: names of the exact GELU, the activation that is computed.
-    pub activations: &'static [&'static str],
+    /// What `architectures` calls it with a classifier, with a masked-LM head, and with a span head.
+    pub classes: [&'static str; 3],
+    /// What the names of all its classes begin with.
+    pub class_prefix: &'static str,
+    /// The key of the activation, `hidden_act` in BERT's config.json.
+    pub activation_key: &'static str,
+    /// Keys of sizes that have other names than in BERT's config.json: BERT's, and the family's.
+    pub keys: &'static [(&'static str, &'static str)],
+    /// BERT's keys that this family does not have; their values are the published BERT's.
+    pub fixed_keys: &'static [&'static str],
+    /// The keys of the dropout of hidden states, of attention and of the classifier's input, and what counts where a key
+    /// is missing: a number, or the hidden states' dropout.
+    pub dropouts: [(&'static str, Option<f64>); 3],
+    /// Further keys with the only value that is computed, which is also what a missing key stands for, and why.
+    pub required: &'static [(&'static str, Required, &'static str)],
+    /// Whether dropout is applied to the attention's output, as it is to the FFN's.
+    pub drops_attention_output: bool,
+    /// Whether dropout is applied to what the span head reads.
+    pub drops_span_input: bool,
+    /// The activation of the masked-LM head; the config's own where there is none.
+    pub transform_activation: Option<Activation>,
     /// The row of the table of positions that a sequence's first token takes; those before it belong to no token.
     pub position_offset: usize,
 
@@ -29,24 +59,43 @@ pub struct Family {
     pub up: &'static str,
     pub down: &'static str,
     pub ffn_norm: &'static str,
-    /// Between the encoder and the classifier, if the family has it.
-    pub pooler: Option<&'static str>,
+    pub pooler: Option<Pooler>,
 
     /// The heads' names, without the prefix.
     pub classifier: &'static str,
+    pub spans: &'static str,
     pub transform: &'static str,
     pub transform_norm: &'static str,
     /// The masked-LM decoder's bias, as it is written, and under another name that is read as well.
     pub decoder_bias: [&'static str; 2],
-    /// What all tensors of heads begin with.
+    /// What all tensors of heads begin with, and others of the file that take no part.
     pub heads: &'static [&'static str],
+}
+
+/// The only value of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Required {
+    Number(u64),
+    False,
 }
 
 /// Devlin et al. 2019.
 pub const BERT: Family = Family {
     model_type: "bert",
-    classes: ["BertForSequenceClassification", "BertForMaskedLM"],
-    activations: &["gelu", "gelu_python"],
+    classes: ["BertForSequenceClassification", "BertForMaskedLM", "BertForQuestionAnswering"],
+    class_prefix: "Bert",
+    activation_key: "hidden_act",
+    keys: &[],
+    fixed_keys: &[],
+    dropouts: [
+        ("hidden_dropout_prob", Some(0.1)),
+        ("attention_probs_dropout_prob", Some(0.1)),
+        ("classifier_dropout", None),
+    ],
+    required: &[],
+    drops_attention_output: true,
+    drops_span_input: false,
+    transform_activation: None,
     position_offset: 0,
     prefix: "bert.",
     words: "embeddings.word_embeddings",
@@ -60,17 +109,93 @@ pub const BERT: Family = Family {
     up: "intermediate.dense",
     down: "output.dense",
     ffn_norm: "output.LayerNorm",
-    pooler: Some("pooler.dense"),
+    pooler: Some(Pooler {
+        name: "pooler.dense",
+        activation: PoolerActivation::Tanh,
+        of_encoder: true,
+        drops_input: false,
+    }),
     classifier: "classifier",
+    spans: "qa_outputs",
     transform: "cls.predictions.transform.dense",
     transform_norm: "cls.predictions.transform.LayerNorm",
     decoder_bias: ["cls.predictions.bias", "cls.predictions.decoder.bias"],
-    heads: &["classifier.", "cls."],
+    heads: &["classifier.", "cls.", "qa_outputs."],
+};
+
+/// Liu et al. 2019: BERT's encoder under another name. Row 1 of the positions belongs to padding, so that the first token
+/// has row 2.
+pub const ROBERTA: Family = Family {
+    model_type: "roberta",
+    classes: ["RobertaForSequenceClassification", "RobertaForMaskedLM", "RobertaForQuestionAnswering"],
+    class_prefix: "Roberta",
+    required: &[("pad_token_id", Required::Number(1), "positions are counted from it")],
+    transform_activation: Some(Activation::Gelu),
+    position_offset: 2,
+    prefix: "roberta.",
+    pooler: Some(Pooler {
+        name: "classifier.dense",
+        activation: PoolerActivation::Tanh,
+        of_encoder: false,
+        drops_input: true,
+    }),
+    classifier: "classifier.out_proj",
+    transform: "lm_head.dense",
+    transform_norm: "lm_head.layer_norm",
+    decoder_bias: ["lm_head.bias", "lm_head.decoder.bias"],
+    // Some files have a pooler of BERT's kind, which no head of RoBERTa reads.
+    heads: &["classifier.", "lm_head.", "qa_outputs.", "pooler."],
+    ..BERT
+};
+
+/// Sanh et al. 2019: BERT with half the layers, without token types, and with ReLU in the pooler's place of tanh.
+pub const DISTILBERT: Family = Family {
+    model_type: "distilbert",
+    classes: [
+        "DistilBertForSequenceClassification",
+        "DistilBertForMaskedLM",
+        "DistilBertForQuestionAnswering",
+    ],
+    class_prefix: "DistilBert",
+    activation_key: "activation",
+    keys: &[
+        ("hidden_size", "dim"),
+        ("num_hidden_layers", "n_layers"),
+        ("num_attention_heads", "n_heads"),
+        ("intermediate_size", "hidden_dim"),
+    ],
+    fixed_keys: &["type_vocab_size", "layer_norm_eps"],
+    dropouts: [("dropout", Some(0.1)), ("attention_dropout", Some(0.1)), ("seq_classif_dropout", Some(0.2))],
+    required: &[("sinusoidal_pos_embds", Required::False, "it asks for positions that are not trained")],
+    drops_attention_output: false,
+    drops_span_input: true,
+    prefix: "distilbert.",
+    token_types: None,
+    layers: "transformer.layer.",
+    qkv: ["attention.q_lin", "attention.k_lin", "attention.v_lin"],
+    attention_output: "attention.out_lin",
+    attention_norm: "sa_layer_norm",
+    up: "ffn.lin1",
+    down: "ffn.lin2",
+    ffn_norm: "output_layer_norm",
+    pooler: Some(Pooler {
+        name: "pre_classifier",
+        activation: PoolerActivation::Relu,
+        of_encoder: false,
+        drops_input: false,
+    }),
+    transform: "vocab_transform",
+    transform_norm: "vocab_layer_norm",
+    decoder_bias: ["vocab_projector.bias", "vocab_projector.bias"],
+    heads: &["classifier.", "pre_classifier.", "qa_outputs.", "vocab_"],
+    ..BERT
 };
 
 /// All that are computed.
 pub const FAMILIES: &[&Family] = &[
     &BERT,
+    &ROBERTA,
+    &DISTILBERT,
     #[cfg(test)]
     &tests::OTHER,
 ];
@@ -80,6 +205,17 @@ impl Family {
     pub fn named(model_type: Option<&str>) -> Option<&'static Self> {
         let model_type = model_type.unwrap_or(BERT.model_type);
         FAMILIES.iter().copied().find(|family| family.model_type == model_type)
+    }
+
+    /// The name that a key of BERT's config.json has in this family's.
+    pub fn key(&self, berts: &'static str) -> &'static str {
+        self.keys.iter().find(|(key, _)| *key == berts).map_or(berts, |(_, own)| own)
+    }
+
+    /// The names of the pooler's weight and bias.
+    pub fn pooler_names(&self) -> Option<[String; 2]> {
+        self.pooler
+            .map(|pooler| if pooler.of_encoder { self.both(pooler.name) } else { of_head(pooler.name) })
     }
 
     /// The name of a part of the encoder's weight.
@@ -104,10 +240,16 @@ impl Family {
         self.heads.iter().any(|head| name.starts_with(head))
     }
 
-    /// Whether it is the pooler's.
+    /// Whether it is the encoder's pooler's.
     pub fn is_of_pooler(&self, name: &str) -> bool {
-        self.pooler.is_some_and(|pooler| name.strip_prefix(pooler).is_some_and(|rest| rest.starts_with('.')))
+        let of = |pooler: Pooler| name.strip_prefix(pooler.name).is_some_and(|rest| rest.starts_with('.'));
+        self.pooler.filter(|pooler| pooler.of_encoder).is_some_and(of)
     }
+}
+
+/// The names of a part of a head: weight and bias, or scale and shift.
+pub fn of_head(part: &str) -> [String; 2] {
+    ["weight", "bias"].map(|kind| format!("{part}.{kind}"))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The feed-forward layer (FFN): up, GELU, down, dropout, residual and LayerNorm.
+//! The feed-forward layer (FFN): up, activation, down, dropout, residual and LayerNorm.
 
 use super::{
     backend::{Backend, Bias, Done, Norm, Normed, Sublayer, Unit},
@@ -9,7 +9,7 @@ use crate::ops::{product::Write, rng::Purpose};
 /// What the backward pass needs.
 #[derive(Default)]
 pub(crate) struct Saved<B> {
-    /// (rows, F) before the GELU
+    /// (rows, F) before the activation
     inner: B,
     /// (rows, F) after it, where outputs are kept
     a: B,
@@ -22,7 +22,7 @@ pub(crate) struct Saved<B> {
 #[derive(Default)]
 pub(crate) struct Scratch<B> {
     d_product: B,
-    /// (rows, F): the gradient before the GELU, and where outputs are not kept what the forward pass has after it.
+    /// (rows, F): the gradient before the activation, and where outputs are not kept what the forward pass has after it.
     inner: B,
 }
 
@@ -56,7 +56,8 @@ pub(super) fn forward<O: Backend>(
     if f > 0 {
         let a = if O::KEEPS_OUTPUTS { a } else { &mut scratch.inner };
         // (rows, H) · (H, F), (rows, F) · (F, H)
-        ops.linear_gelu(x, &slots.up_weight, &slots.up_bias, (r, h, f), inner, a, layer.pass.keep)?;
+        let (function, keep) = (layer.activation, layer.pass.keep);
+        ops.linear_activation(function, x, &slots.up_weight, &slots.up_bias, (r, h, f), inner, a, keep)?;
         ops.linear(a, &slots.down_weight, None, (r, f, h), &mut normed.x_hat)?;
     } else {
         ops.clear(&mut normed.x_hat, r * h)?;
@@ -99,7 +100,8 @@ pub(super) fn backward<O: Backend>(
         };
     }
     let down = [&slots.down_weight, &slots.down_bias, &slots.up_bias];
-    ops.gelu_linear_backward(d_product, down, (r, f, h), inner, a, d_inner, wanted.weights())?;
+    let (function, gradient) = (layer.activation, wanted.weights());
+    ops.activation_linear_backward(function, d_product, down, (r, f, h), inner, a, d_inner, gradient)?;
     if let Some(gradient) = wanted.weights() {
         let bias = Bias::Fused(&slots.up_bias);
         ops.linear_backward_weight(d_inner, x, (r, h, f), &slots.up_weight, bias, gradient)?;

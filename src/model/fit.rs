@@ -37,12 +37,11 @@ pub fn check<'a>(
     let Some(first) = missing.first() else { return Ok(drawn) };
     let remedy = match wrapper(family, names) {
         Some(prefix) => format!(
-            "The names begin with {prefix}: the model was saved from within another (a wrapper such as DataParallel's \
-             module. or torch.compile's _orig_mod., or a larger model). Save the BERT itself: \
+            "The names begin with {prefix}: the model was saved from within another. Save the encoder itself: \
              `model.{}.save_pretrained(FOLDER)`.",
             prefix.trim_end_matches('.')
         ),
-        None => "Use a BERT checkpoint that fits its config.json.".to_owned(),
+        None => "Use a checkpoint that fits its config.json.".to_owned(),
     };
     Err(Error::data(format!(
         "{file}: {} of {} tensors are missing, first {first}. {remedy}",

@@ -42,14 +42,30 @@ pub fn config(dir: &Path) -> Result<PathBuf> {
     }
 }
 
-/// Where to look for `model.safetensors`.
+/// The file that has the weights, or the one that says in which files they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Weights {
+    File(PathBuf),
+    Index(PathBuf),
+}
+
+/// Where to look for the weights; the first of these that is there is taken, as in transformers.
 ///
 /// # Errors
 /// There is none, and weights of another form are there, with what to do about them.
-pub fn weights(dir: &Path) -> Result<PathBuf> {
+pub fn weights(dir: &Path) -> Result<Weights> {
     let path = dir.join("model.safetensors");
     if path.exists() {
-        return Ok(path);
+        return Ok(Weights::File(path));
+    }
+    for (name, weights) in [
+        ("model.safetensors.index.json", Weights::Index as fn(PathBuf) -> Weights),
+        ("pytorch_model.bin", Weights::File),
+        ("pytorch_model.bin.index.json", Weights::Index),
+    ] {
+        if dir.join(name).exists() {
+            return Ok(weights(dir.join(name)));
+        }
     }
     let mut names: Vec<String> = fs::read_dir(dir)
         .into_iter()
@@ -60,23 +76,20 @@ pub fn weights(dir: &Path) -> Result<PathBuf> {
     names.sort();
     let has = |wanted: fn(&str) -> bool| names.iter().find(|name| wanted(name));
     let here = dir.display();
-    let is_shard = |name: &str| name.starts_with("model-0") && name.ends_with(".safetensors");
-    if has(|name| name == "model.safetensors.index.json").or(has(is_shard)).is_some() {
-        return Err(Error::data(format!(
-            "{here}: the weights are in several files (model-00001-of-….safetensors), and lottery reads one. Join them once \
-             in Python: `AutoModel.from_pretrained(FOLDER).save_pretrained(FOLDER, max_shard_size=\"100GB\")`."
-        )));
+    for (start, index) in
+        [("model-0", "model.safetensors.index.json"), ("pytorch_model-0", "pytorch_model.bin.index.json")]
+    {
+        if let Some(shard) = names.iter().find(|name| name.starts_with(start)) {
+            return Err(Error::data(format!(
+                "{here}: the weights are in several files ({shard}, …), and {index}, which says what is in which, is not \
+                 there. Fetch it from the model's repository."
+            )));
+        }
     }
     if let Some(other) = has(|name| name.ends_with(".safetensors")) {
         return Err(Error::data(format!(
             "{here}: this folder has {other} and no model.safetensors. If these are the model's weights, rename the file to \
              model.safetensors."
-        )));
-    }
-    if has(|name| name.starts_with("pytorch_model") && name.contains(".bin")).is_some() {
-        return Err(Error::data(format!(
-            "{here}: this folder has pytorch_model.bin, a pickle that can run code when read, and no model.safetensors. \
-             Convert it once in Python: `AutoModel.from_pretrained(FOLDER).save_pretrained(FOLDER, safe_serialization=True)`."
         )));
     }
     if let Some(other) = has(|name| matches!(name, "tf_model.h5" | "flax_model.msgpack")) {
@@ -86,14 +99,14 @@ pub fn weights(dir: &Path) -> Result<PathBuf> {
              (from_flax=True for Flax)."
         )));
     }
-    Ok(path)
+    Ok(Weights::File(path))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn refusal(files: &[&str], look: fn(&Path) -> Result<PathBuf>) -> Option<String> {
+    fn refusal<T>(files: &[&str], look: fn(&Path) -> Result<T>) -> Option<String> {
         let dir = tempfile::tempdir().unwrap();
         for file in files {
             fs::create_dir_all(dir.path().join(file).parent().unwrap()).unwrap();
@@ -123,12 +136,9 @@ mod tests {
     #[test]
     fn weights_of_another_form_say_which() {
         for (file, wanted) in [
-            ("model-00001-of-00002.safetensors", "several files"),
-            ("model.safetensors.index.json", "several files"),
+            ("model-00001-of-00002.safetensors", "model.safetensors.index.json"),
             ("model.fp16.safetensors", "rename the file"),
-            ("pytorch_model.bin", "a pickle"),
-            ("pytorch_model-00001-of-00002.bin", "a pickle"),
-            ("pytorch_model.bin.index.json", "a pickle"),
+            ("pytorch_model-00001-of-00002.bin", "pytorch_model.bin.index.json"),
             ("tf_model.h5", "TensorFlow"),
             ("flax_model.msgpack", "Flax"),
         ] {
@@ -137,5 +147,21 @@ mod tests {
             assert_eq!(refusal(&[file, "model.safetensors"], weights), None);
         }
         assert_eq!(refusal(&[], weights), None);
+    }
+
+    #[test]
+    fn the_weights_are_the_first_of_four_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        assert_eq!(weights(dir.path()).unwrap(), Weights::File(path("model.safetensors")));
+        for (name, found) in [
+            ("pytorch_model.bin.index.json", Weights::Index as fn(PathBuf) -> Weights),
+            ("pytorch_model.bin", Weights::File),
+            ("model.safetensors.index.json", Weights::Index),
+            ("model.safetensors", Weights::File),
+        ] {
+            fs::write(path(name), "").unwrap();
+            assert_eq!(weights(dir.path()).unwrap(), found(path(name)));
+        }
     }
 }

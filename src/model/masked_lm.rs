@@ -1,16 +1,16 @@
-//! The masked-LM head: logits = E LayerNorm(gelu(W x + w)) + b, E being the word embeddings (Devlin et al. 2019,
+//! The masked-LM head: logits = E LayerNorm(f(W x + w)) + b, f being the activation (GELU) and the word embeddings (Devlin et al. 2019,
 //! section 3.1; Press and Wolf 2017 for the tied decoder). It reads the masked tokens alone.
 
 use super::{
     backend::{Backend, Bias, Done, Norm, Normed, Sublayer},
     pass::Run,
 };
-use crate::ops::product::Write;
+use crate::ops::{activation::Activation, product::Write};
 
 /// What the backward pass needs; M rows are masked tokens.
 #[derive(Default)]
 pub(crate) struct Saved<B> {
-    /// (M, H) before the GELU
+    /// (M, H) before the activation
     inner: B,
     normed: Normed<B>,
     /// (M, H): the decoder's input
@@ -21,6 +21,10 @@ pub(crate) struct Saved<B> {
     pub logits: B,
     /// (M, vocabulary); to be set before the backward pass
     pub d_logits: B,
+}
+
+fn function(run: &Run) -> Activation {
+    run.config.family.transform_activation.unwrap_or(run.config.activation)
 }
 
 fn norm<'a>(run: &Run<'a>) -> Norm<'a> {
@@ -37,7 +41,7 @@ pub(super) fn forward<O: Backend>(
     let (m, h, v, at) = (run.read, run.config.hidden_size, run.config.vocab_size, run.layout);
     let Saved { inner, normed, y, logits, .. } = saved;
     let (weight, bias) = (&at.transform_weight, &at.transform_bias);
-    ops.linear_gelu(x, weight, bias, (m, h, h), inner, &mut normed.x_hat, true)?;
+    ops.linear_activation(function(run), x, weight, bias, (m, h, h), inner, &mut normed.x_hat, true)?;
     ops.norm(m, normed, &Sublayer::PLAIN, norm(run), y, None)?;
     // (M, H) · (H, V)
     ops.decode(y, &at.words, &at.decoder_bias, (m, h, v), logits)
@@ -58,7 +62,7 @@ pub(super) fn backward<O: Backend>(
     let gradient = &mut gradient;
     ops.decode_backward(d_logits, y, &at.words, &at.decoder_bias, (m, h, v), d, gradient.as_deref_mut())?;
     ops.norm_backward(m, d, normed, &Sublayer::PLAIN, norm(run), scratch, gradient.as_deref_mut())?;
-    ops.gelu_backward(inner, d, [m, h], &at.transform_bias, gradient.as_deref_mut())?;
+    ops.activation_backward(function(run), inner, d, [m, h], &at.transform_bias, gradient.as_deref_mut())?;
     if let Some(gradient) = gradient {
         let bias = Bias::Fused(&at.transform_bias);
         ops.linear_backward_weight(d, x, (m, h, h), &at.transform_weight, bias, gradient)?;

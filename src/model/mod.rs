@@ -1,4 +1,4 @@
-//! BERT (Devlin et al. 2019) written once, its forward and backward passes side by side.
+//! BERT (Devlin et al. 2019) and its like written once, their forward and backward passes side by side.
 
 pub(crate) mod activations;
 mod attention_block;
@@ -20,10 +20,13 @@ pub mod params;
 pub(crate) mod pass;
 pub mod shape;
 pub mod shrink;
+mod spans;
+pub mod storage;
 mod supported;
 pub mod tensors;
 pub mod tiny;
 pub mod weights;
+mod wrapper;
 
 pub use bert::{Bert, Workspace};
 pub use config::BertConfig;

@@ -1,6 +1,6 @@
 //! All parameters of one model in a single buffer, so that the optimizer, the clip and a checkpoint are one pass each.
 
-use super::{config::BertConfig, shape::LayerShape};
+use super::{config::BertConfig, family::of_head, shape::LayerShape};
 use std::ops::Range;
 
 /// Every tensor starts on a multiple of this many elements (a cache line of f32), zeros in between.
@@ -13,6 +13,8 @@ pub enum Head {
     Classifier { labels: usize },
     /// Words for masked tokens: `BertForMaskedLM`.
     MaskedLm,
+    /// For every token whether an answer starts and whether it ends there: `BertForQuestionAnswering`.
+    Spans,
 }
 
 /// A tensor of the buffer.
@@ -83,6 +85,7 @@ pub struct Layout {
     pub layers: Vec<LayerSlots>,
     pub pooler_weight: Range<usize>,
     pub pooler_bias: Range<usize>,
+    /// The classifier's, or the span head's.
     pub classifier_weight: Range<usize>,
     pub classifier_bias: Range<usize>,
     pub transform_weight: Range<usize>,
@@ -142,16 +145,20 @@ impl Layout {
                 both(family.ffn_norm).map(|name| layout.add(&name, &[h], Owner::Layer(l)));
             layout.layers.push(slots);
         }
-        let of_head = |name: &str| ["weight", "bias"].map(|kind| format!("{name}.{kind}"));
         match head {
             Head::Classifier { labels } => {
-                if let Some([weight, bias]) = family.pooler.map(|pooler| family.both(pooler)) {
+                if let Some([weight, bias]) = family.pooler_names() {
                     layout.pooler_weight = layout.add(&weight, &[h, h], model);
                     layout.pooler_bias = layout.add(&bias, &[h], model);
                 }
                 let [weight, bias] = of_head(family.classifier);
                 layout.classifier_weight = layout.add(&weight, &[labels, h], model);
                 layout.classifier_bias = layout.add(&bias, &[labels], model);
+            }
+            Head::Spans => {
+                let [weight, bias] = of_head(family.spans);
+                layout.classifier_weight = layout.add(&weight, &[2, h], model);
+                layout.classifier_bias = layout.add(&bias, &[2], model);
             }
             Head::MaskedLm => {
                 let [weight, bias] = of_head(family.transform);

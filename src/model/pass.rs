@@ -3,10 +3,10 @@
 use super::{
     config::BertConfig,
     gates::{GateGradients, Gates},
-    params::{LayerSlots, Layout},
+    params::{Head, LayerSlots, Layout},
     shape::LayerShape,
 };
-use crate::ops::{Format, dropout::DropoutPlan};
+use crate::ops::{Format, activation::Activation, dropout::DropoutPlan};
 use std::ops::Range;
 
 /// A packed batch: `B` sequences one behind another, `T` tokens in all, no padding.
@@ -69,6 +69,7 @@ impl<G: ?Sized, U> Wanted<'_, G, U> {
 pub(crate) struct Run<'a> {
     pub config: &'a BertConfig,
     pub shape: &'a [LayerShape],
+    pub head: Head,
     pub layout: &'a Layout,
     pub pass: Pass<'a>,
     /// T
@@ -93,6 +94,8 @@ impl<'a> Run<'a> {
             inner: shape.ffn.width(self.config.intermediate_size),
             head_size: self.config.head_size(),
             heads_total: self.config.num_attention_heads,
+            activation: self.config.activation,
+            drops_attention_output: self.config.family.drops_attention_output,
         }
     }
 }
@@ -115,6 +118,9 @@ pub(crate) struct Layer<'a> {
     pub head_size: usize,
     /// Heads of the unpruned layer.
     heads_total: usize,
+    /// The FFN's.
+    pub activation: Activation,
+    pub drops_attention_output: bool,
 }
 
 impl Layer<'_> {

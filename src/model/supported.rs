@@ -1,14 +1,26 @@
-//! Which `config.json` describes a BERT that is computed here. Whatever changes the computation and is not implemented is
+//! Which `config.json` describes an encoder that is computed here. Whatever changes the computation and is not implemented is
 //! refused by its key: a model that runs and is not what its file describes gives wrong numbers without a word.
 
-use super::family::Family;
-use crate::error::excerpt;
-use serde_json::Value;
+use super::family::{FAMILIES, Family, Required};
+use crate::{error::excerpt, ops::activation::Activation};
+use serde_json::{Map, Value, json};
 
 type Refusal = String;
 
 /// The values that leave the computation as it is; a key that is missing or `null` has its default, which is one of them.
 const POSITIONS: (&str, &[&str]) = ("position_embedding_type", &["absolute"]);
+
+/// What transformers calls the activations; the first name of each is the one that is written.
+const ACTIVATIONS: &[(&str, Activation)] = &[
+    ("gelu", Activation::Gelu),
+    ("gelu_python", Activation::Gelu),
+    ("gelu_new", Activation::GeluTanh),
+    ("gelu_pytorch_tanh", Activation::GeluTanh),
+    ("gelu_python_tanh", Activation::GeluTanh),
+    ("gelu_fast", Activation::GeluTanh),
+    ("gelu_accurate", Activation::GeluTanh),
+    ("relu", Activation::Relu),
+];
 
 /// Switches whose published value is off, and what they do.
 const OFF: &[(&str, &str)] = &[
@@ -29,11 +41,12 @@ const ABSENT: &[(&str, &str, &str)] = &[
     ("per_layer_config", "layers of different forms", "Choose a model whose layers are alike."),
 ];
 
-/// Families whose models some folders call `"model_type": "bert"`, by the beginning of their classes' names.
+/// Families whose models some folders give another family's `model_type`, by the beginning of their classes' names.
 const OTHER_FAMILIES: &[&str] = &[
     "Albert",
     "AltCLIP",
     "Bart",
+    "Bert",
     "BertGeneration",
     "BigBird",
     "Bros",
@@ -73,6 +86,7 @@ const OTHER_FAMILIES: &[&str] = &[
     "RemBert",
     "RetriBert",
     "Roberta",
+    "RobertaPreLayerNorm",
     "RoCBert",
     "RoFormer",
     "Splinter",
@@ -84,23 +98,56 @@ const OTHER_FAMILIES: &[&str] = &[
     "Yoso",
 ];
 
-/// Why this is no BERT that is computed here.
+/// The name of an activation.
+pub(super) fn name(activation: Activation) -> &'static str {
+    ACTIVATIONS.iter().find(|(_, of)| *of == activation).map_or("gelu", |(name, _)| name)
+}
+
+/// The family and the activation, or why this is no encoder that is computed here.
 ///
 /// # Errors
 /// One or two sentences that name the key, its value and the remedy.
-pub fn check(config: &Value) -> Result<&'static Family, Refusal> {
+pub fn check(config: &Map<String, Value>) -> Result<(&'static Family, Activation), Refusal> {
+    let config = &Keys(config);
     let family = check_family(config)?;
-    for (key, known) in [("hidden_act", family.activations), POSITIONS] {
-        match &config[key] {
-            Value::Null => {}
-            Value::String(value) if known.contains(&&**value) => {}
-            other => {
-                return Err(format!(
-                    "{key} is {}; lottery has \"{}\" only, the published BERT's. Choose a model that has it.",
+    let activation = match &config[family.activation_key] {
+        Value::Null => Activation::default(),
+        other => {
+            let known = ACTIVATIONS.iter().find(|(name, _)| other.as_str() == Some(name));
+            known.map(|(_, activation)| *activation).ok_or_else(|| {
+                let names: Vec<_> = ACTIVATIONS.iter().map(|(name, _)| *name).collect();
+                format!(
+                    "{} is {}, and lottery computes {} only. Choose a model that has one of these.",
+                    family.activation_key,
                     short(other),
-                    known[0]
-                ));
-            }
+                    names.join(", ")
+                )
+            })?
+        }
+    };
+    let (key, known) = POSITIONS;
+    match &config[key] {
+        Value::Null => {}
+        Value::String(value) if known.contains(&&**value) => {}
+        other => {
+            return Err(format!(
+                "{key} is {}; lottery has \"{}\" only, the published BERT's. Choose a model that has it.",
+                short(other),
+                known[0]
+            ));
+        }
+    }
+    for (key, required, why) in family.required {
+        let wanted = match required {
+            Required::Number(number) => json!(number),
+            Required::False => json!(false),
+        };
+        // A missing key has its default, which `null` replaces in some files.
+        if config.0.get(*key).is_some_and(|value| *value != wanted) {
+            return Err(format!(
+                "{key} is {}, and lottery computes {wanted} only: {why}. Choose a model that has it.",
+                short(&config[*key])
+            ));
         }
     }
     for (key, what) in OFF {
@@ -126,8 +173,19 @@ pub fn check(config: &Value) -> Result<&'static Family, Refusal> {
             short(&config["tie_word_embeddings"])
         ));
     }
-    check_widths(config)?;
-    Ok(family)
+    check_widths(config, family)?;
+    Ok((family, activation))
+}
+
+/// The keys of an object; one that is missing is null.
+struct Keys<'a>(&'a Map<String, Value>);
+
+impl std::ops::Index<&str> for Keys<'_> {
+    type Output = Value;
+
+    fn index(&self, key: &str) -> &Value {
+        self.0.get(key).unwrap_or(&Value::Null)
+    }
 }
 
 /// adapter-transformers writes this key for every model, and lists in it the layers that were added, if any.
@@ -146,27 +204,30 @@ fn check_adapters(key: &Value) -> Result<(), Refusal> {
     ))
 }
 
-fn check_family(config: &Value) -> Result<&'static Family, Refusal> {
+fn check_family(config: &Keys) -> Result<&'static Family, Refusal> {
     let family = match &config["model_type"] {
         Value::Null => Family::named(None),
         other => other.as_str().and_then(|kind| Family::named(Some(kind))),
     };
     let family = family.ok_or_else(|| {
         format!(
-            "model_type is {}, and lottery runs BERT only. Choose a model whose config.json says \
-             \"model_type\": \"bert\".",
-            short(&config["model_type"])
+            "model_type is {}, and lottery runs {} only. Choose a model whose config.json says one of these.",
+            short(&config["model_type"]),
+            model_types()
         )
     })?;
     let classes = config["architectures"].as_array().into_iter().flatten().filter_map(Value::as_str);
     for class in classes {
         // transformers 4 has the same classes for TensorFlow and Flax.
         let plain = ["TF", "Flax"].iter().find_map(|other| class.strip_prefix(other)).unwrap_or(class);
-        if OTHER_FAMILIES.iter().any(|other| plain.starts_with(other)) {
+        let is_other = |other: &&str| *other != family.class_prefix && plain.starts_with(*other);
+        if OTHER_FAMILIES.iter().any(is_other) {
             return Err(format!(
-                "architectures names {}, which is another family than BERT, and lottery runs BERT only. Choose a model of \
-                 BERT's own classes, such as BertForMaskedLM.",
-                short(&class.into())
+                "architectures names {}, which is another family than model_type's ({}). Choose a model whose classes are of \
+                 that family, such as {}.",
+                short(&class.into()),
+                family.model_type,
+                family.classes[1]
             ));
         }
     }
@@ -182,10 +243,16 @@ fn check_family(config: &Value) -> Result<&'static Family, Refusal> {
     }
 }
 
-/// Widths that a BERT has from `hidden_size` and `num_attention_heads`.
-fn check_widths(config: &Value) -> Result<(), Refusal> {
-    let hidden = config["hidden_size"].as_u64();
-    let head = hidden.zip(config["num_attention_heads"].as_u64()).and_then(|(h, n)| h.checked_div(n));
+/// As a list for a message.
+fn model_types() -> String {
+    FAMILIES.iter().map(|family| format!("{:?}", family.model_type)).collect::<Vec<_>>().join(", ")
+}
+
+/// Widths that an encoder has from `hidden_size` and `num_attention_heads`.
+fn check_widths(config: &Keys, family: &Family) -> Result<(), Refusal> {
+    let of = |key: &'static str| config[family.key(key)].as_u64().or(config[key].as_u64());
+    let hidden = of("hidden_size");
+    let head = hidden.zip(of("num_attention_heads")).and_then(|(h, n)| h.checked_div(n));
     for (key, usual) in [("embedding_size", hidden), ("head_dim", head), ("attention_head_size", head)] {
         let given = &config[key];
         if let Some(usual) = usual
@@ -193,7 +260,8 @@ fn check_widths(config: &Value) -> Result<(), Refusal> {
             && given.as_u64() != Some(usual)
         {
             return Err(format!(
-                "{key} is {}, and BERT's is {usual} for these sizes; other ones are not computed. Choose a BERT model.",
+                "{key} is {}, and it is {usual} for these sizes in BERT, RoBERTa and DistilBERT; others are not computed. Choose \
+                 another model.",
                 short(given)
             ));
         }
@@ -216,86 +284,4 @@ pub(super) fn short(value: &Value) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn with(key: &str, value: Value) -> Result<(), Refusal> {
-        let mut config = json!({
-            "model_type": "bert", "hidden_size": 32, "num_attention_heads": 4, "hidden_act": "gelu",
-            "architectures": ["BertForMaskedLM"], "is_decoder": false, "pruned_heads": {},
-        });
-        config[key] = value;
-        check(&config).map(drop)
-    }
-
-    #[test]
-    fn what_changes_the_computation_is_refused_by_its_key() {
-        for (key, value) in [
-            ("model_type", json!("roberta")),
-            ("model_type", json!(7)),
-            ("hidden_act", json!("gelu_new")),
-            ("hidden_act", json!("gelu_pytorch_tanh")),
-            ("hidden_act", json!({ "name": "gelu" })),
-            ("position_embedding_type", json!("relative_key_query")),
-            ("position_embedding_type", json!("alibi")),
-            ("is_decoder", json!(true)),
-            ("is_decoder", json!("yes")),
-            ("add_cross_attention", json!(true)),
-            ("is_encoder_decoder", json!(true)),
-            ("pruned_heads", json!({ "0": [1, 2] })),
-            ("quantization_config", json!({ "quant_method": "bitsandbytes" })),
-            ("compression_config", json!({ "format": "int-quantized" })),
-            ("adapters", json!({ "adapters": { "sst-2": "task" }, "config_map": {} })),
-            ("adapters", json!({ "adapters": {}, "fusions": { "a,b": null } })),
-            ("adapters", json!(["sst-2"])),
-            ("per_layer_config", json!({ "3": { "intermediate_size": 64 } })),
-            ("tie_word_embeddings", json!("false")),
-            ("architectures", json!(["TFRobertaForMaskedLM"])),
-            ("architectures", json!(["BertGenerationEncoder"])),
-            ("architectures", json!(["RobertaForMaskedLM"])),
-            ("architectures", json!(["BertModel", "JinaBertForMaskedLM"])),
-            ("auto_map", json!({ "AutoModel": "modeling.Other" })),
-            ("embedding_size", json!(16)),
-            ("head_dim", json!(16)),
-            ("attention_head_size", json!("8")),
-        ] {
-            let refusal = with(key, value.clone()).expect_err(&format!("{key} {value}"));
-            assert!(refusal.starts_with(key) && refusal.ends_with('.'), "{refusal}");
-        }
-    }
-
-    #[test]
-    fn what_leaves_the_computation_as_it_is_is_taken() {
-        for (key, value) in [
-            ("model_type", Value::Null),
-            ("hidden_act", Value::Null),
-            ("hidden_act", json!("gelu_python")),
-            ("pruned_heads", Value::Null),
-            ("quantization_config", Value::Null),
-            ("architectures", Value::Null),
-            ("architectures", json!(["BertForPreTraining"])),
-            ("architectures", json!(["HF_ColBERT"])),
-            ("auto_map", json!({ "AutoTokenizer": ["tokenization.Own", null] })),
-            ("adapters", json!({ "adapters": {}, "config_map": {}, "fusion_config_map": {}, "fusions": {} })),
-            ("per_layer_config", json!({})),
-            ("tie_word_embeddings", json!(false)),
-            ("architectures", json!(["TFBertForMaskedLM", "FlaxBertModel"])),
-            ("embedding_size", json!(32)),
-            ("head_dim", json!(8)),
-            ("chunk_size_feed_forward", json!(64)),
-            ("output_hidden_states", json!(true)),
-            ("classifier_dropout", json!(0.3)),
-            ("problem_type", json!("multi_label_classification")),
-            ("an unknown key", json!([1, 2])),
-        ] {
-            assert_eq!(with(key, value.clone()), Ok(()), "{key} {value}");
-        }
-    }
-
-    #[test]
-    fn long_values_are_cut() {
-        let refusal = with("hidden_act", json!("ä".repeat(100_000))).unwrap_err();
-        assert!(refusal.chars().count() < 200, "{refusal}");
-    }
-}
+mod tests;

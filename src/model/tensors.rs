@@ -26,7 +26,7 @@ const LARGEST_HEADER: u64 = 100_000_000;
 pub struct Tensor {
     pub dtype: Dtype,
     pub shape: Vec<usize>,
-    bytes: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
 }
 
 /// A file whose header was read and fits its length.
@@ -40,6 +40,10 @@ pub struct TensorFile {
 }
 
 impl Tensor {
+    pub(super) fn without_data(dtype: Dtype, shape: &[usize]) -> Self {
+        Self { dtype, shape: shape.to_vec(), bytes: Vec::new() }
+    }
+
     /// Whether weights can be of this type.
     pub fn is_float(&self) -> bool {
         matches!(self.dtype, Dtype::F64 | Dtype::F32 | Dtype::F16 | Dtype::BF16)
@@ -104,24 +108,9 @@ impl TensorFile {
         Ok(Self { path: path.to_owned(), file, read, tensors })
     }
 
-    /// Every tensor by this form of its name, without its data.
-    ///
-    /// # Errors
-    /// `Error::Data`: two names have the same form.
-    pub fn by_name(&self, form: impl Fn(&str) -> String) -> Result<HashMap<String, Tensor>> {
-        let mut tensors = HashMap::with_capacity(self.tensors.len());
-        for (name, info) in &self.tensors {
-            let tensor = Tensor { dtype: info.dtype, shape: info.shape.clone(), bytes: Vec::new() };
-            let plain = form(name);
-            if tensors.insert(plain.clone(), tensor).is_some() {
-                return Err(Error::data(format!(
-                    "{}: holds tensor {plain} twice, under its own name and another spelling of it (such as bert.{plain}). \
-                     Which of the two is the model's cannot be told; save it again with one of them.",
-                    self.path.display()
-                )));
-            }
-        }
-        Ok(tensors)
+    /// Name, type and shape of every tensor.
+    pub fn infos(&self) -> impl Iterator<Item = (&str, Dtype, &[usize])> {
+        self.tensors.iter().map(|(name, info)| (name.as_str(), info.dtype, &info.shape[..]))
     }
 
     /// The type of the first tensor.
@@ -232,7 +221,9 @@ mod tests {
         std::fs::write(&path, safetensors::serialize(views, None).unwrap()).unwrap();
 
         let file = TensorFile::open(&path).unwrap();
-        let mut tensors = file.by_name(str::to_owned).unwrap();
+        let infos = file.infos();
+        let mut tensors: HashMap<String, Tensor> =
+            infos.map(|(name, dtype, shape)| (name.to_owned(), Tensor::without_data(dtype, shape))).collect();
         let sha256 = file.read(&mut tensors, |name| (name != "F16").then(|| name.to_owned())).unwrap();
         assert_eq!(sha256, format!("{:x}", Sha256::digest(std::fs::read(&path).unwrap())));
         let read = |name: &str| {

@@ -1,12 +1,14 @@
-//! Hugging Face folders: `config.json` and `model.safetensors`, in and out.
+//! Hugging Face folders: `config.json` and the weights, in and out.
 
 use super::{
     bert::Bert,
     config::BertConfig,
-    fit, folder, memory,
+    fit, memory,
     params::{Entry, Head, Layout},
     shape::LayerShape,
-    tensors::{Tensor, TensorFile},
+    storage::Storage,
+    tensors::Tensor,
+    wrapper,
 };
 use crate::error::{Error, Result};
 use half::f16;
@@ -35,31 +37,33 @@ pub struct Pretrained {
     /// By their plain names
     tensors: Arc<HashMap<String, Tensor>>,
     file: String,
+    /// What was left out before the tensors' names.
+    wrappers: Vec<&'static str>,
 }
 
 /// A model's folder whose `config.json` and weights fit each other.
 struct Opened {
     config: BertConfig,
     shape: Vec<LayerShape>,
-    file: TensorFile,
+    storage: Storage,
     tensors: HashMap<String, Tensor>,
-    name: String,
+    wrappers: Vec<&'static str>,
 }
 
 impl Opened {
     fn new(dir: &Path) -> Result<Self> {
         let config = BertConfig::load(dir)?;
         let shape = config.saved_shape()?;
-        let path = folder::weights(dir)?;
-        let file = TensorFile::open(&path)?;
-        let name = path.display().to_string();
+        let storage = Storage::open(dir)?;
         let family = config.family;
-        let tensors = file.by_name(|name| family.plain_name(name))?;
+        let tensors = storage.by_name(|name| family.plain_name(wrapper::strip(name)))?;
+        let wrappers = wrapper::found(storage.names());
         let layout = Layout::new(&config, &shape, Head::MaskedLm);
-        let encoder: Vec<&Entry> = layout.entries.iter().filter(|e| !family.is_of_head(&e.name)).collect();
+        let encoder: Vec<&Entry> =
+            layout.entries.iter().filter(|e| !family.is_of_head(&family.plain_name(&e.name))).collect();
         let find = |entry: &Entry| tensors.get(&family.plain_name(&entry.name));
-        fit::check(family, &encoder, find, tensors.keys().map(String::as_str), &name)?;
-        Ok(Self { config, shape, file, tensors, name })
+        fit::check(family, &encoder, find, tensors.keys().map(String::as_str), &storage.name)?;
+        Ok(Self { config, shape, storage, tensors, wrappers })
     }
 }
 
@@ -69,18 +73,20 @@ impl Pretrained {
         Opened::new(dir).map(|opened| opened.config)
     }
 
-    /// Reads `DIR/config.json` and `DIR/model.safetensors`.
+    /// Reads `DIR/config.json` and the weights.
     pub fn load(dir: &Path) -> Result<Self> {
-        let Opened { config, shape, file, mut tensors, name } = Opened::new(dir)?;
+        let Opened { config, shape, storage, mut tensors, wrappers } = Opened::new(dir)?;
         let family = config.family;
         let mut used = HashSet::from([family.decoder_bias[1].to_owned()]);
-        for head in [Head::MaskedLm, Head::Classifier { labels: 1 }] {
+        for head in [Head::MaskedLm, Head::Classifier { labels: 1 }, Head::Spans] {
             let layout = Layout::new(&config, &shape, head);
             used.extend(layout.entries.iter().map(|entry| family.plain_name(&entry.name)));
         }
-        let key = |name: &str| Some(family.plain_name(name)).filter(|plain| used.contains(plain));
-        let sha256 = file.read(&mut tensors, key)?;
-        Ok(Self { config, sha256, notes: Vec::new(), shape, tensors: Arc::new(tensors), file: name })
+        let plain = |name: &str| family.plain_name(wrapper::strip(name));
+        let file = storage.name.clone();
+        let sha256 =
+            storage.read(&mut tensors, |name| Some(plain(name)).filter(|plain| used.contains(plain)))?;
+        Ok(Self { config, sha256, notes: Vec::new(), shape, tensors: Arc::new(tensors), file, wrappers })
     }
 
     /// The model with this head. The head's tensors are the file's when it has them, for as many labels if it is a
@@ -130,12 +136,16 @@ impl Pretrained {
             }
         }
         bert.initialise(seed, |name| drawn.iter().any(|d| d == name));
-        self.notes =
-            self.describe(&entries.iter().map(|e| family.plain_name(&e.name)).collect::<Vec<_>>(), &drawn);
+        self.notes = self.describe(
+            head,
+            &entries.iter().map(|e| family.plain_name(&e.name)).collect::<Vec<_>>(),
+            &drawn,
+        );
         if !fresh_head && drawn.iter().any(|n| family.is_of_head(n)) {
             let what = match head {
                 Head::Classifier { labels } => format!("classifier for {labels} labels"),
                 Head::MaskedLm => "whole masked-LM head".to_owned(),
+                Head::Spans => "span head".to_owned(),
             };
             self.notes
                 .push(format!("the model has no {what}; what is missing was drawn from the run's seed"));
@@ -143,15 +153,20 @@ impl Pretrained {
         Ok(bert)
     }
 
-    fn describe(&self, known: &[String], drawn: &[String]) -> Vec<String> {
+    fn describe(&self, head: Head, known: &[String], drawn: &[String]) -> Vec<String> {
         let (family, mut notes) = (self.config.family, Vec::new());
+        if !self.wrappers.is_empty() {
+            let wrappers = self.wrappers.join(" and ");
+            notes.push(format!("the names of the model's tensors begin with {wrappers}, which is left out"));
+        }
         if drawn.iter().any(|name| family.is_of_pooler(&family.plain_name(name))) {
             notes.push("the model has no pooler; one was drawn from the run's seed".to_owned());
         }
         if !known.iter().any(|name| family.is_of_pooler(name))
             && self.tensors.keys().any(|name| family.is_of_pooler(name))
         {
-            notes.push("the model's pooler takes no part in masked-LM training and is not kept".to_owned());
+            let training = if head == Head::Spans { "span extraction" } else { "masked-LM training" };
+            notes.push(format!("the model's pooler takes no part in {training} and is not kept"));
         }
         let mut extra: Vec<&str> = self
             .tensors
@@ -215,14 +230,12 @@ impl Bert {
     /// The text of `config.json`: the source model's, with the labels (`LABEL_i` when no names are given) and, when
     /// units were removed, what is left.
     pub fn to_config_json(&self, label_names: &[&str]) -> Result<String> {
-        let value = serde_json::to_value(&self.config).map_err(|e| Error::internal(e.to_string()))?;
-        let Value::Object(mut map) = value else { return Err(Error::internal("a config is an object")) };
-        let family = self.config.family;
-        map.insert("model_type".into(), json!(family.model_type));
-        let [classifier, masked_lm] = family.classes;
+        let (mut map, family) = (self.config.to_object()?, self.config.family);
+        let [classifier, masked_lm, spans] = family.classes;
         let architecture = match self.head {
             Head::Classifier { .. } => classifier,
             Head::MaskedLm => masked_lm,
+            Head::Spans => spans,
         };
         map.insert("architectures".into(), json!([architecture]));
         // What the source model said of its own task and number format must not stay.
@@ -235,6 +248,8 @@ impl Bert {
         }
         match self.head {
             Head::Classifier { labels } => describe_labels(&mut map, labels, label_names),
+            // transformers' classes have two outputs without being told.
+            Head::Spans => {}
             // The decoder is the word embeddings.
             Head::MaskedLm => _ = map.insert("tie_word_embeddings".into(), json!(true)),
         }

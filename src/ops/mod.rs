@@ -4,12 +4,12 @@
 //! heads of a layer together, `F` the FFN's inner width. Sums run in an order that depends only on the shapes, so
 //! results do not depend on the number of threads.
 
+pub mod activation;
 pub mod attention;
 pub mod cuda;
 pub mod dropout;
 pub mod embedding;
 mod format;
-pub mod gelu;
 pub mod layer_norm;
 pub mod linear;
 pub mod loss;

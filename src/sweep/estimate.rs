@@ -6,13 +6,14 @@ use crate::{
     choice::Choice,
     error::Result,
     experiment::{Contents, graph::Node},
+    model::storage,
     store::{Done, StageId, Store, WEIGHTS},
 };
 use serde_json::json;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fs,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 /// What the remaining runs will take.
@@ -106,7 +107,8 @@ fn base(model: &str) -> String {
 
 /// The size of the weights of a model folder, or of a model that some record's run fine-tuned.
 fn size(model: &str, records: &[Summary], store: &Store) -> Option<u64> {
-    let bytes = |dir: &Path| fs::metadata(dir.join(WEIGHTS)).ok().map(|file| file.len());
+    let length = |path: &PathBuf| fs::metadata(path).ok().map(|file| file.len());
+    let bytes = |dir: &Path| storage::files(dir).ok()?.iter().map(length).sum();
     // Known even if the stage's weights were removed.
     let recorded = |dir: &Path| Done::of_folder(dir)?.info()["files"][WEIGHTS]["size"].as_u64();
     if Path::new(model).is_dir() {

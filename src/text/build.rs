@@ -6,12 +6,14 @@ use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::normalizers::{BertNormalizer, NormalizerWrapper};
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::processors::bert::BertProcessing;
+use tokenizers::processors::roberta::RobertaProcessing;
 use tokenizers::{AddedToken, Model};
 
 use super::SpecialIds;
 use super::added::tokens_to_add;
+use super::byte_level::byte_level;
 use super::class::Class;
-use super::files::{CONFIG, Files, JSON, SPECIAL_MAP, VOCAB};
+use super::files::{BPE_VOCAB, CONFIG, Files, JSON, SPECIAL_MAP, VOCAB};
 use super::growth::{MAX_GROWTH, max_growth};
 use super::settings::{Case, Settings};
 use crate::error::{Error, Result};
@@ -42,6 +44,7 @@ pub(super) fn build(files: &Files, settings: &Settings) -> Result<Built> {
             let parsed = from_json(files, bytes)?;
             (JSON, Some(parsed.clone()), Some(parsed))
         }
+        None if settings.class == Class::Roberta => (BPE_VOCAB, None, None),
         None => {
             let words = files.get(VOCAB).unwrap_or_default();
             (VOCAB, None, from_vocab(words, settings.case).ok())
@@ -49,14 +52,21 @@ pub(super) fn build(files: &Files, settings: &Settings) -> Result<Built> {
     };
     let mut inner = match (settings.class, parsed) {
         (Class::Fast, Some(parsed)) => checked_fast(files, parsed)?,
+        (Class::Roberta, parsed) => byte_level(files, settings, parsed.as_ref())?,
         (_, parsed) => bert(files, settings, name, parsed.as_ref())?,
     };
     check_ids(files, name, &inner)?;
     let ids = Ids { files, settings, name, inner: &inner };
     let (cls, sep) = (ids.needed("cls_token", "[CLS]")?, ids.needed("sep_token", "[SEP]")?);
     let unk = ids.unk()?;
-    if settings.class != Class::Fast {
-        inner.with_post_processor(Some(BertProcessing::new(sep.clone(), cls.clone())));
+    match settings.class {
+        Class::Bert | Class::DistilBert => {
+            inner.with_post_processor(Some(BertProcessing::new(sep.clone(), cls.clone())));
+        }
+        Class::Roberta => {
+            inner.with_post_processor(Some(RobertaProcessing::new(sep.clone(), cls.clone())));
+        }
+        Class::Fast => {}
     }
     let existing: Vec<AddedToken> = inner.get_added_tokens_decoder().into_values().collect();
     let add = tokens_to_add(&existing, &settings.described, &settings.named(), &settings.extra);
@@ -79,8 +89,10 @@ pub(super) fn build(files: &Files, settings: &Settings) -> Result<Built> {
         [pad, mask].into_iter().flatten().filter(|(written, _)| !written).map(|(_, id)| id).collect();
     let note = earlier
         .as_ref()
-        .filter(|_| name == JSON && settings.class != Class::Fast)
+        .filter(|_| name == JSON && matches!(settings.class, Class::Bert | Class::DistilBert))
         .and_then(|json| disagreement(files, json, settings.case));
+    // Earlier versions had no other class.
+    let earlier = earlier.filter(|_| settings.class != Class::Roberta);
     Ok(Built { inner, special, implied, earlier, note })
 }
 
@@ -126,14 +138,10 @@ fn bert(
     let mut model = match parsed.map(|tokenizer| tokenizer.get_model()) {
         Some(ModelWrapper::WordPiece(model)) => model.clone(),
         Some(other) => {
-            let kind = match other {
-                ModelWrapper::BPE(_) => "BPE",
-                ModelWrapper::Unigram(_) => "Unigram",
-                ModelWrapper::WordLevel(_) | ModelWrapper::WordPiece(_) => "WordLevel",
-            };
             return Err(Error::data(format!(
-                "{}: model.type is {kind:?}, and only BERT's tokenizer, WordPiece, is supported. Choose a BERT model.",
-                files.path(name).display()
+                "{}: model.type is {:?}, and BERT's tokenizer is WordPiece. Choose a BERT model.",
+                files.path(name).display(),
+                kind(other)
             )));
         }
         None => {
@@ -159,6 +167,16 @@ fn bert(
         .map_err(|error| files.damaged(name, &error.to_string()))?
         .with_pre_tokenizer(Some(BertPreTokenizer));
     Ok(tokenizer)
+}
+
+/// The value of `model.type` in `tokenizer.json`.
+pub(super) fn kind(model: &ModelWrapper) -> &'static str {
+    match model {
+        ModelWrapper::BPE(_) => "BPE",
+        ModelWrapper::Unigram(_) => "Unigram",
+        ModelWrapper::WordLevel(_) => "WordLevel",
+        ModelWrapper::WordPiece(_) => "WordPiece",
+    }
 }
 
 fn check_ids(files: &Files, name: &str, tokenizer: &tokenizers::Tokenizer) -> Result<()> {
@@ -221,13 +239,14 @@ impl Ids<'_> {
 
     fn missing(&self, key: &str, token: &str, default: &str) -> Error {
         let mut what = format!("the token {} is missing", shortened(token));
-        if token != default {
-            let in_map = self.files.object(SPECIAL_MAP).is_ok_and(|map| map.contains_key(key));
-            let file = if in_map { SPECIAL_MAP } else { CONFIG };
+        let has_key = |file: &str| self.files.object(file).is_ok_and(|map| map.contains_key(key));
+        if token != default
+            && let Some(file) = [SPECIAL_MAP, CONFIG].into_iter().find(|file| has_key(file))
+        {
             what += &format!(", which {file} gives as {key}");
         }
         match self.name {
-            VOCAB => self.files.damaged(VOCAB, &what),
+            name @ (VOCAB | BPE_VOCAB) => self.files.damaged(name, &what),
             name => not_bert(self.files, name, &what),
         }
     }
@@ -235,8 +254,8 @@ impl Ids<'_> {
 
 pub(super) fn not_bert(files: &Files, name: &str, what: &str) -> Error {
     Error::data(format!(
-        "{}: {what}. Only BERT's tokenizer is supported, [CLS] first [SEP] second [SEP]; restore the file from the \
-         model's repository, or choose a BERT model.",
+        "{}: {what}. Only BERT's and RoBERTa's tokenizers are supported, [CLS] first [SEP] second [SEP] and <s> first </s></s> \
+         second </s>; restore the file from the model's repository, or choose such a model.",
         files.path(name).display()
     ))
 }

@@ -11,6 +11,8 @@ pub(super) enum Class {
     Bert,
     /// The same without segments.
     DistilBert,
+    /// `RobertaTokenizer`: byte-level BPE.
+    Roberta,
     /// `tokenizer.json` as it is.
     Fast,
 }
@@ -51,10 +53,13 @@ const BERT_MODELS: [&str; 26] = [
     "visual_bert",
 ];
 
+/// The value whose tokenizer is `RobertaTokenizer`.
+const ROBERTA_MODEL: &str = "roberta";
+
 /// From `tokenizer_class` in `tokenizer_config.json`, else in `config.json`, else from the `model_type`.
 ///
 /// # Errors
-/// `Error::Data` naming the file and the class if that is not one of BERT's.
+/// `Error::Data` naming the file and the class if that is neither one of BERT's nor RoBERTa's.
 pub(super) fn class(files: &Files, config: &Map<String, Value>) -> Result<Class> {
     if let Some(name) = given(config.get("tokenizer_class")) {
         return of_name(files, CONFIG, &name);
@@ -64,8 +69,12 @@ pub(super) fn class(files: &Files, config: &Map<String, Value>) -> Result<Class>
         let class = of_name(files, MODEL_CONFIG, &name)?;
         return match class {
             Class::Bert => Ok(class),
+            // The stage's config.json has this model_type too.
+            Class::Roberta if model.get("model_type").and_then(Value::as_str) == Some(ROBERTA_MODEL) => {
+                Ok(class)
+            }
             // A stage has the tokenizer's files and a config.json of its own.
-            Class::DistilBert | Class::Fast => Err(refused(
+            Class::DistilBert | Class::Roberta | Class::Fast => Err(refused(
                 files,
                 MODEL_CONFIG,
                 &name,
@@ -74,9 +83,10 @@ pub(super) fn class(files: &Files, config: &Map<String, Value>) -> Result<Class>
         };
     }
     match model.get("model_type").and_then(Value::as_str) {
+        Some(ROBERTA_MODEL) => Ok(Class::Roberta),
         Some(kind) if !BERT_MODELS.contains(&kind) => Err(Error::data(format!(
-            "{}: model_type is {kind:?}, whose tokenizer is not BERT's. Choose the tokenizer of a BERT model; if this one \
-             is BERT's, write \"tokenizer_class\": \"BertTokenizer\" into tokenizer_config.json.",
+            "{}: model_type is {kind:?}, whose tokenizer is neither BERT's nor RoBERTa's. Choose the tokenizer of such a \
+             model; if this one is BERT's, write \"tokenizer_class\": \"BertTokenizer\" into tokenizer_config.json.",
             files.path(MODEL_CONFIG).display()
         ))),
         _ => Ok(Class::Bert),
@@ -106,19 +116,20 @@ fn of_name(files: &Files, file: &str, name: &str) -> Result<Class> {
     }
     match name.strip_suffix("Fast").unwrap_or(name) {
         "DistilBertTokenizer" => Ok(Class::DistilBert),
+        "RobertaTokenizer" => Ok(Class::Roberta),
         name if BERT_CLASSES.contains(&name) => Ok(Class::Bert),
         _ => Err(refused(
             files,
             file,
             name,
-            "Choose a model whose tokenizer_class is BertTokenizer or BertTokenizerFast.",
+            "Choose a model whose tokenizer_class is BertTokenizer, DistilBertTokenizer or RobertaTokenizer.",
         )),
     }
 }
 
 fn refused(files: &Files, file: &str, name: &str, remedy: &str) -> Error {
     Error::data(format!(
-        "{}: tokenizer_class is {name:?}, and only BERT's tokenizer is supported here. {remedy}",
+        "{}: tokenizer_class is {name:?}, and only BERT's and RoBERTa's tokenizers are supported here. {remedy}",
         files.path(file).display()
     ))
 }

@@ -10,13 +10,15 @@ use crate::file;
 
 pub(super) const JSON: &str = "tokenizer.json";
 pub(super) const VOCAB: &str = "vocab.txt";
+pub(super) const BPE_VOCAB: &str = "vocab.json";
+pub(super) const MERGES: &str = "merges.txt";
 pub(super) const CONFIG: &str = "tokenizer_config.json";
 pub(super) const SPECIAL_MAP: &str = "special_tokens_map.json";
 pub(super) const ADDED: &str = "added_tokens.json";
 pub(super) const MODEL_CONFIG: &str = "config.json";
 
 /// The tokenizer's own files; those that exist are copied with a saved model.
-const OWN: [&str; 5] = [JSON, VOCAB, CONFIG, SPECIAL_MAP, ADDED];
+const OWN: [&str; 7] = [JSON, VOCAB, CONFIG, SPECIAL_MAP, ADDED, BPE_VOCAB, MERGES];
 
 /// Four times the largest `tokenizer.json` of the hub's multilingual models.
 pub(super) const MAX_BYTES: u64 = 64 << 20;

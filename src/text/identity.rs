@@ -10,12 +10,17 @@ use tokenizers::normalizers::NormalizerWrapper;
 
 use super::SpecialIds;
 use super::build::Built;
-use super::files::{CONFIG, Files, JSON, VOCAB};
+use super::class::Class;
+use super::files::{BPE_VOCAB, CONFIG, Files, JSON, MERGES, VOCAB};
 use super::settings::Settings;
 
 /// BLAKE3 (hex).
 pub(super) fn hash(files: &Files, settings: &Settings, built: &Built) -> String {
-    let names: &[&str] = if files.get(JSON).is_some() { &[JSON] } else { &[VOCAB, CONFIG] };
+    let names: &[&str] = match (files.get(JSON), settings.class) {
+        (Some(_), _) => &[JSON],
+        (None, Class::Roberta) => &[BPE_VOCAB, MERGES, CONFIG],
+        (None, _) => &[VOCAB, CONFIG],
+    };
     let mut hasher = blake3::Hasher::new();
     for bytes in names.iter().filter_map(|name| files.get(name)) {
         hasher.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);

@@ -2,7 +2,8 @@
 //!
 //! Its `BertTokenizer` takes the vocabulary alone from `tokenizer.json` or `vocab.txt`; the letter case, accents,
 //! Chinese characters and the special tokens come from `tokenizer_config.json`. Only for the class
-//! `PreTrainedTokenizerFast` does `tokenizer.json` count as a whole. Added tokens are those of `added_tokens_decoder`
+//! `PreTrainedTokenizerFast` does `tokenizer.json` count as a whole. `RobertaTokenizer` takes vocabulary and merges from
+//! `tokenizer.json` or `vocab.json` and `merges.txt`, and whether a space goes before a text from the config. Added tokens are those of `added_tokens_decoder`
 //! in the config, or else those of `special_tokens_map.json`, `added_tokens.json` and `tokenizer.json` together. The
 //! ids of all that are compared with transformers' own in `tests/golden/folders.json`.
 
@@ -15,20 +16,8 @@ use tokenizers::normalizers::BertNormalizer;
 use super::added::{AddedTokenSpec, SpecialToken};
 use super::class::{Class, class};
 use super::files::{ADDED, CONFIG, Files, JSON, SPECIAL_MAP};
+use super::names::{NAMES, names, neither};
 use crate::error::{Error, Result};
-
-/// The special tokens that have a key of their own in the config, in the order in which they are added.
-const NAMES: [&str; 7] =
-    ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
-
-/// The names that transformers' `BertTokenizer` has without a config.
-const DEFAULTS: [(&str, &str); 5] = [
-    ("unk_token", "[UNK]"),
-    ("sep_token", "[SEP]"),
-    ("pad_token", "[PAD]"),
-    ("cls_token", "[CLS]"),
-    ("mask_token", "[MASK]"),
-];
 
 /// The keys that decide how BERT normalises a text, with its defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +43,8 @@ impl Case {
 pub(super) struct Settings {
     pub class: Class,
     pub case: Case,
+    /// Of byte-level BPE: whether a text begins as if a space stood before it.
+    pub prefix_space: bool,
     /// Special tokens by key.
     pub names: Vec<(String, SpecialToken)>,
     /// Added tokens with their flags, by ascending id. The id itself does not count in transformers 5.
@@ -129,18 +120,23 @@ impl Settings {
         let keys = ConfigKeys { files, config: &config };
         let case = match class {
             Class::Bert | Class::DistilBert => keys.case()?,
-            Class::Fast => Case::default(),
+            Class::Roberta | Class::Fast => Case::default(),
         };
+        if class == Class::Roberta {
+            // It decides offsets, which nobody reads.
+            keys.bool("trim_offsets", true)?;
+        }
         let direction = json.truncation.map(|truncation| truncation.direction);
         Ok(Self {
             class,
             case,
+            prefix_space: class == Class::Roberta && keys.bool("add_prefix_space", false)?,
             names,
             described,
             extra,
             cut_left: keys.cut_left()?.unwrap_or(direction.as_deref() == Some("Left")),
             split_special: keys.bool("split_special_tokens", false)?,
-            segments: keys.segments()?.unwrap_or(class != Class::DistilBert),
+            segments: class != Class::Roberta && keys.segments()?.unwrap_or(class != Class::DistilBert),
         })
     }
 
@@ -289,43 +285,6 @@ fn decoder_of_files(
     Ok((by_id.into_values().collect(), by_content))
 }
 
-/// The special tokens by key, first the usual ones in their order.
-fn names(
-    files: &Files,
-    class: Class,
-    config: &Map<String, Value>,
-    own: Map<String, Value>,
-    by_content: &HashMap<String, AddedTokenSpec>,
-) -> Result<Vec<(String, SpecialToken)>> {
-    let mut names: Vec<(String, SpecialToken)> = Vec::new();
-    for key in NAMES {
-        let default = DEFAULTS.iter().find(|(name, _)| *name == key && class != Class::Fast);
-        match config.get(key) {
-            None => names.extend(
-                default.map(|(key, token)| ((*key).to_owned(), SpecialToken::Text((*token).to_owned()))),
-            ),
-            Some(Value::Null) => {}
-            Some(value) => {
-                let token = SpecialToken::of(value).ok_or_else(|| neither(files, key))?;
-                let described = by_content.get(token.content()).cloned().map(SpecialToken::WithFlags);
-                names.push((key.to_owned(), described.unwrap_or(token)));
-            }
-        }
-    }
-    let mut others: Map<String, Value> = Map::new();
-    for (key, value) in config {
-        if key.ends_with("_token") && !NAMES.contains(&key.as_str()) && SpecialToken::of(value).is_some() {
-            others.insert(key.clone(), value.clone());
-        }
-    }
-    others.extend(own);
-    for (key, value) in others {
-        let token = SpecialToken::of(&value).ok_or_else(|| neither(files, &key))?;
-        names.push((key, token));
-    }
-    Ok(names)
-}
-
 fn extra(files: &Files, config: &Map<String, Value>) -> Result<Vec<SpecialToken>> {
     let of = |key| config.get(key).map(|value| (key, value));
     match of("extra_special_tokens").or_else(|| of("additional_special_tokens")) {
@@ -335,14 +294,6 @@ fn extra(files: &Files, config: &Map<String, Value>) -> Result<Vec<SpecialToken>
         }
         Some((key, _)) => Err(neither(files, key)),
     }
-}
-
-/// The error for a special token of a wrong type.
-fn neither(files: &Files, key: &str) -> Error {
-    let of_map = files.object(SPECIAL_MAP).is_ok_and(|map| map.contains_key(key));
-    let of_config = files.object(CONFIG).is_ok_and(|config| config.contains_key("added_tokens_decoder"));
-    let file = if of_map && !of_config { SPECIAL_MAP } else { CONFIG };
-    files.damaged(file, &format!("{key} is neither a text nor an object of __type AddedToken"))
 }
 
 /// Reads single keys of the config.

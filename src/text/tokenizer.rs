@@ -1,4 +1,4 @@
-//! BERT's WordPiece, read from a model folder as Hugging Face lays it out.
+//! BERT's WordPiece or RoBERTa's byte-level BPE, read from a model folder as Hugging Face lays it out.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,8 @@ use rayon::prelude::*;
 use tokenizers::{NormalizedString, Normalizer, TruncationDirection, TruncationParams, truncate_encodings};
 
 use super::build::{build, not_bert};
-use super::files::{Files, JSON, VOCAB};
+use super::class::Class;
+use super::files::{BPE_VOCAB, Files, JSON, VOCAB};
 use super::identity::hash;
 use super::settings::Settings;
 use super::special_ids::SpecialIds;
@@ -15,16 +16,34 @@ use crate::error::{Error, Result};
 use crate::guard::catch_panic;
 use crate::task::Example;
 
-/// `[CLS] first [SEP]` or `[CLS] first [SEP] second [SEP]`.
+/// `[CLS] first [SEP]` or `[CLS] first [SEP] second [SEP]`; of RoBERTa `<s> first </s>` or `<s> first </s></s> second </s>`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Encoded {
     /// Token ids, special tokens included, (L).
     pub ids: Vec<u32>,
-    /// 0 for the first sentence with its `[CLS]` and `[SEP]`, 1 for the second with its `[SEP]`, (L).
+    /// 0 for the first sentence with its `[CLS]` and `[SEP]`, 1 for the second with its `[SEP]`, (L); all 0 of RoBERTa.
     pub segments: Vec<u8>,
 }
 
-/// A WordPiece tokenizer without padding or a truncation of its own.
+/// The special tokens of a pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Frame {
+    Bert,
+    /// Two separators between the sentences, and no segments
+    Roberta,
+}
+
+impl Frame {
+    fn special(self, is_pair: bool) -> usize {
+        match (self, is_pair) {
+            (_, false) => 2,
+            (Self::Bert, true) => 3,
+            (Self::Roberta, true) => 4,
+        }
+    }
+}
+
+/// A tokenizer without padding or a truncation of its own.
 #[derive(Clone, Debug)]
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
@@ -33,6 +52,7 @@ pub struct Tokenizer {
     implied: Vec<u32>,
     cut_left: bool,
     segments: bool,
+    frame: Frame,
     source: PathBuf,
     hash: String,
     note: Option<String>,
@@ -40,7 +60,8 @@ pub struct Tokenizer {
 }
 
 impl Tokenizer {
-    /// Reads the folder as transformers 5 does: the vocabulary of `tokenizer.json`, or else of `vocab.txt`; letter case,
+    /// Reads the folder as transformers 5 does: the vocabulary of `tokenizer.json`, or else of `vocab.txt`, or of
+    /// `vocab.json` and `merges.txt` for RoBERTa; letter case,
     /// special and added tokens of `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json`; and
     /// `tokenizer.json` as it is where the `tokenizer_class` is `PreTrainedTokenizerFast`. Truncation to a length and
     /// padding set in `tokenizer.json` are dropped.
@@ -49,18 +70,31 @@ impl Tokenizer {
     /// all 0 where `model_input_names` in the config, or the class `DistilBertTokenizer`, leaves them out.
     ///
     /// # Errors
-    /// `Error::Data` naming the file: neither vocabulary there, unreadable or damaged, of another class, or not BERT's
-    /// `[CLS] … [SEP] … [SEP]`.
+    /// `Error::Data` naming the file: neither vocabulary there, unreadable or damaged, of another class, or neither
+    /// BERT's `[CLS] … [SEP] … [SEP]` nor RoBERTa's `<s> … </s></s> … </s>`.
     pub fn from_folder(dir: &Path) -> Result<Self> {
         let files = Files::read(dir)?;
-        let Some(name) = [JSON, VOCAB].into_iter().find(|name| files.get(name).is_some()) else {
+        let Some(name) = [JSON, VOCAB, BPE_VOCAB].into_iter().find(|name| files.get(name).is_some()) else {
             return Err(Error::data(format!(
-                "no tokenizer in {}: it contains neither tokenizer.json nor vocab.txt. Copy one of them from the model's \
-                 repository into that folder.",
+                "no tokenizer in {}: it contains neither tokenizer.json nor vocab.txt, nor vocab.json and merges.txt. Copy one \
+                 of them from the model's repository into that folder.",
                 dir.display()
             )));
         };
         let settings = Settings::read(&files)?;
+        // Which of the two others lies beside tokenizer.json does not matter.
+        let name = match (name, settings.class) {
+            (VOCAB | BPE_VOCAB, Class::Roberta) => BPE_VOCAB,
+            (VOCAB | BPE_VOCAB, _) => VOCAB,
+            (name, _) => name,
+        };
+        if files.get(name).is_none() {
+            return Err(Error::data(format!(
+                "{}: its tokenizer_class or model_type asks for {name}, which is not there. Copy it from the model's \
+                 repository.",
+                dir.display()
+            )));
+        }
         let read = || {
             let built = build(&files, &settings)?;
             let hash = hash(&files, &settings, &built);
@@ -68,7 +102,8 @@ impl Tokenizer {
         };
         let (built, hash) =
             catch_panic("tokenizers", read).map_err(|panic| files.damaged(name, &panic))??;
-        let tokenizer = Self {
+        let mut tokenizer = Self {
+            frame: if settings.class == Class::Roberta { Frame::Roberta } else { Frame::Bert },
             inner: built.inner,
             special: built.special,
             implied: built.implied,
@@ -79,7 +114,8 @@ impl Tokenizer {
             note: built.note,
             files,
         };
-        tokenizer.check_layout(name)?;
+        tokenizer.frame = tokenizer.found_frame(name)?;
+        tokenizer.segments &= tokenizer.frame == Frame::Bert;
         Ok(tokenizer)
     }
 
@@ -162,8 +198,7 @@ impl Tokenizer {
     }
 
     fn framed(&self, first: &str, second: Option<&str>, max_length: usize) -> Result<Encoded> {
-        let special = if second.is_some() { 3 } else { 2 };
-        let room = room(max_length, special)?;
+        let room = room(max_length, self.frame.special(second.is_some()))?;
         let direction = if self.cut_left { TruncationDirection::Left } else { TruncationDirection::Right };
         self.catch_panic(|| {
             let tokens = |text: &str| self.inner.encode_fast(text, false);
@@ -196,20 +231,26 @@ impl Tokenizer {
         cores::compute(|| examples.par_iter().map(encode).collect())
     }
 
-    /// A tokenizer of another family (byte-pair RoBERTa, say) loads without complaint, but frames its text otherwise.
-    fn check_layout(&self, name: &str) -> Result<()> {
+    /// How the library frames sentences; a tokenizer of another family loads without complaint, but frames them
+    /// otherwise.
+    fn found_frame(&self, name: &str) -> Result<Frame> {
         let SpecialIds { cls, sep, .. } = self.special;
-        let pair = self.framed("a", Some("a"), 8)?;
-        let word = pair.ids.get(1..pair.ids.len() / 2).unwrap_or_default();
-        let framed = [&[cls], word, &[sep], word, &[sep]].concat();
-        let second = word.len() + 1;
-        let segments = [vec![0; second + 1], vec![1; second]].concat();
-        if pair.ids != framed || pair.segments != segments {
-            return Err(not_bert(&self.files, name, "it does not frame a pair with [CLS] and [SEP]"));
-        }
-        let one = self.framed("a", None, 8)?;
-        match one.ids == framed[..second + 1] && one.segments == segments[..second + 1] {
-            true => Ok(()),
+        let pair = self.framed("a", Some("a"), 9)?;
+        let one = self.framed("a", None, 9)?;
+        let word = one.ids.get(1..one.ids.len().max(2) - 1).unwrap_or_default();
+        let is_framed = |between: &[u32], second: u8| {
+            let framed = [&[cls], word, between, word, &[sep]].concat();
+            let first = word.len() + between.len() + 1;
+            let segments = [vec![0; first], vec![second; word.len() + 1]].concat();
+            pair.ids == framed && pair.segments == segments
+        };
+        let frame = match (is_framed(&[sep], 1), is_framed(&[sep, sep], 0)) {
+            (true, _) => Frame::Bert,
+            (_, true) => Frame::Roberta,
+            _ => return Err(not_bert(&self.files, name, "it does not frame a pair with [CLS] and [SEP]")),
+        };
+        match one.ids == [&[cls], word, &[sep]].concat() && one.segments.iter().all(|segment| *segment == 0) {
+            true => Ok(frame),
             false => Err(not_bert(&self.files, name, "it does not frame a sentence with [CLS] and [SEP]")),
         }
     }
@@ -224,6 +265,9 @@ pub(super) fn room(max_length: usize, special: usize) -> Result<usize> {
         ))
     })
 }
+
+mod windows;
+pub use windows::{Window, WindowRules, Windowed};
 
 #[cfg(test)]
 mod damage;

@@ -5,7 +5,9 @@ use std::fs;
 use lottery::model::{Bert, BertConfig, Head};
 use serde_json::{Value, json};
 
-use crate::fixture::{Bench, assert_nothing_half_written, json_file, lottery, refused, succeeded, tiny};
+use crate::fixture::{
+    Bench, assert_nothing_half_written, json_file, lottery, refused, stderr, succeeded, tiny,
+};
 
 /// The run must be refused with exit code 3 and leave nothing.
 fn refuse(bench: &Bench, wanted: &[&str]) {
@@ -30,10 +32,11 @@ fn a_folder_without_safetensors_names_the_file() {
 }
 
 #[test]
-fn a_folder_with_a_pickle_alone_says_how_to_convert_it() {
+fn a_file_of_torch_save_that_would_run_code_is_refused_and_runs_none() {
     let bench = Bench::new("RTE");
-    fs::rename(bench.path("model/model.safetensors"), bench.path("model/pytorch_model.bin")).unwrap();
-    refuse(&bench, &["pytorch_model.bin", "safe_serialization=True"]);
+    bench.remove("model/model.safetensors");
+    bench.write("model/pytorch_model.bin", include_bytes!("../golden/torch/code-legacy.bin"));
+    refuse(&bench, &["pytorch_model.bin", "asks to call posix.system", "save_pretrained"]);
 }
 
 #[test]
@@ -135,10 +138,22 @@ fn unused_tensors_of_any_type_are_passed_over_and_used_ones_must_be_floating_poi
 
 #[test]
 fn weights_that_were_saved_from_within_a_wrapper_are_told_with_its_name() {
-    for prefix in ["module.", "_orig_mod.", "base_model.model.bert.", "module.bert."] {
+    for prefix in ["base_model.model.bert.", "student.", "0.auto_model."] {
         let bench = Bench::new("RTE");
         rewrite_weights(&bench, |name| format!("{prefix}{}", name.replacen("bert.", "", 1)), &[]);
         refuse(&bench, &["tensors are missing", &format!("begin with {prefix}"), "save_pretrained"]);
+    }
+    // Those of training frameworks are left out, which is told.
+    for prefix in ["module.", "_orig_mod.", "module.bert.", "model."] {
+        let bench = Bench::new("SST-2");
+        rewrite_weights(&bench, |name| format!("{prefix}{}", name.replacen("bert.", "", 1)), &[]);
+        let output = succeeded(&mut bench.run("sst2", &["--mode", "full", "--set", "train.epochs=1"]));
+        let told = prefix.replace("bert.", "");
+        assert!(
+            stderr(&output).contains(&format!("begin with {told}, which is left out")),
+            "{}",
+            stderr(&output)
+        );
     }
 }
 
@@ -158,10 +173,14 @@ fn what_lies_in_the_place_of_the_weights_is_told() {
     bench.write("model/model.safetensors", b"PK\x03\x04 an archive of torch.save");
     refuse(&bench, &["model/model.safetensors", "zip archive"]);
     let path = bench.path("model/model.safetensors");
-    for other in ["model-00001-of-00002.safetensors", "model.safetensors.index.json"] {
+    for (other, wanted) in [
+        ("model-00001-of-00002.safetensors", "model.safetensors.index.json, which says"),
+        ("model.safetensors.index.json", "no index of weights"),
+        ("pytorch_model.bin", "no file of weights that can be read"),
+    ] {
         bench.write_model(&tiny());
         fs::rename(&path, bench.path(&format!("model/{other}"))).unwrap();
-        refuse(&bench, &["in several files", "max_shard_size"]);
+        refuse(&bench, &[wanted, "Fetch it"]);
         bench.remove(&format!("model/{other}"));
     }
     // A folder of PEFT's has no config.json; beside a whole model transformers would apply the adapter.
@@ -309,11 +328,11 @@ fn a_tensor_under_two_spellings_is_named() {
 #[test]
 fn a_config_of_another_architecture_is_named() {
     let bench = Bench::new("RTE");
-    change_config(&bench, "model_type", json!("roberta"));
-    refuse(&bench, &["model/config.json", "roberta", "\"model_type\": \"bert\""]);
+    change_config(&bench, "model_type", json!("electra"));
+    refuse(&bench, &["model/config.json", "model_type is \"electra\"", "\"roberta\""]);
     change_config(&bench, "model_type", json!("bert"));
-    change_config(&bench, "hidden_act", json!("relu"));
-    refuse(&bench, &["model/config.json", "hidden_act", "relu"]);
+    change_config(&bench, "hidden_act", json!("silu"));
+    refuse(&bench, &["model/config.json", "hidden_act", "silu"]);
 }
 
 #[test]

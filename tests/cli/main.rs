@@ -9,6 +9,7 @@ mod clock;
 mod cluster_examples;
 mod content;
 mod demo;
+mod encoders;
 mod events;
 mod fixture;
 mod gc;

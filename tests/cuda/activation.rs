@@ -1,43 +1,85 @@
 use lottery::ops::{
-    cuda::{Format, activation},
-    dropout::{Dropout, DropoutPlan},
-    rng::Purpose,
+    activation::{self as cpu, Activation},
+    cuda::{Argument, Format, Grid, activation, sums::Parts},
 };
 
-use crate::support::{assert_within, empty, numbers, on_device, on_devices, rounded, values};
+use crate::support::{assert_close, empty, numbers, on_device, on_devices, values};
 
 #[test]
-fn tanh_with_dropout_and_its_gradient_agree_with_the_cpu() {
-    let mask = |rate| {
-        DropoutPlan { seed: 0x1_2345_6789, step: 7, hidden: rate, attention: 0.0 }
-            .hidden(Purpose::ClassifierDropout, 0)
-    };
-    let apply = |mask: &Option<Dropout>, x: &mut [f32]| mask.iter().for_each(|mask| mask.apply(x));
-    on_devices("activation", |gpu, format| {
-        for (len, mask) in
-            [0, 1, 127, 130, 3 * 768].into_iter().flat_map(|n| [(n, mask(0.0)), (n, mask(0.3))])
-        {
-            let what = format!("{format:?} {len} {}", mask.is_some());
-            let x: Vec<f32> = numbers(len, 1, format).iter().map(|v| v * 4.0).collect();
-            let y: Vec<f32> = x.iter().map(|v| rounded(v.tanh(), format)).collect();
-            let mut dropped = y.clone();
-            apply(&mask, &mut dropped);
-            let d = numbers(len, 2, format);
-            let mut dx = d.clone();
-            apply(&mask, &mut dx);
-            dx.iter_mut().zip(&y).for_each(|(d, y)| *d *= 1.0 - y * y);
+fn activations_and_their_gradients_agree_with_the_cpu_over_odd_shapes() {
+    on_devices("activations", |gpu, format| {
+        let sizes = [(1, 1), (3, 7), (33, 16), (40, 260), (65, 1030)];
+        let others = [Activation::GeluTanh, Activation::Relu].map(|of| (of, &sizes[..4]));
+        let cases = [(Activation::Gelu, &sizes[..])].into_iter().chain(others);
+        for (of, (t, f)) in cases.flat_map(|(of, sizes)| sizes.iter().map(move |size| (of, *size))) {
+            let what = format!("{format:?} {of:?} {t} x {f}");
+            let x: Vec<f32> = numbers(t * f, 1, format).iter().map(|v| v * 4.0).collect();
+            let (bias, dy) = (numbers(f, 2, Format::F32), numbers(t * f, 3, format));
+            let (mut h, mut a) = (vec![0.0; t * f], vec![0.0; t * f]);
+            // On the CPU a product comes first: by 1, the inputs are the bias.
+            for (r, row) in x.chunks(f).enumerate() {
+                let own: Vec<f32> = row.iter().zip(&bias).map(|(x, b)| x + b).collect();
+                let (h, a) = (&mut h[r * f..][..f], &mut a[r * f..][..f]);
+                cpu::linear_forward(of, Format::F32, &[1.0], &vec![0.0; f], (1, 1, f), &own, h, Some(a));
+            }
+            let mut dh = dy.clone();
+            cpu::backward(of, &mut h.clone(), &mut dh);
+            let db: Vec<f32> = (0..f).map(|j| dh.chunks(f).map(|row| row[j]).sum()).collect();
 
-            let limit = if format == Format::F32 { 1e-6 } else { 8e-3 };
-            let (on_x, on_dropped) = (on_device(gpu, &x, format)?, empty(gpu, len, format)?);
-            let (address, mask) = (on_x.address(), mask.as_ref());
-            activation::tanh_forward(&**gpu, format, address, mask, on_dropped.address(), len)?;
-            assert_within(&values(gpu, &on_x, len, format)?, &y, limit, &what);
-            let found = values(gpu, &on_dropped, len, format)?;
-            assert_within(&found, &dropped, limit, &what);
-            assert!(found.iter().zip(&dropped).all(|(a, b)| (*a == 0.0) == (*b == 0.0)), "{what}");
-            let on_d = on_device(gpu, &d, format)?;
-            activation::tanh_backward(&**gpu, format, on_d.address(), address, mask, len)?;
-            assert_within(&values(gpu, &on_d, len, format)?, &dx, limit, &what);
+            let (on_h, on_bias) = (on_device(gpu, &x, format)?, on_device(gpu, &bias, Format::F32)?);
+            let on_a = empty(gpu, t * f, format)?;
+            let (at_h, at_bias) = (on_h.address(), on_bias.address());
+            activation::forward(&**gpu, format, of, at_h, at_bias, on_a.address(), t, f)?;
+            assert_close(&values(gpu, &on_h, t * f, format)?, &h, format, &what);
+            assert_close(&values(gpu, &on_a, t * f, format)?, &a, format, &what);
+            for wanted in [true, false] {
+                let on_d = on_device(gpu, &dy, format)?;
+                let on_db = empty(gpu, f, Format::F32)?;
+                let parts = Parts::new(gpu);
+                let sums = parts.begin();
+                let db_wanted = wanted.then_some((on_db.address(), &sums));
+                activation::backward(&**gpu, format, of, on_h.address(), on_d.address(), t, f, db_wanted)?;
+                sums.finish()?;
+                assert_close(&values(gpu, &on_d, t * f, format)?, &dh, format, &what);
+                if wanted {
+                    assert_close(&values(gpu, &on_db, f, Format::F32)?, &db, format, &what);
+                }
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn gelus_rows_may_be_more_than_a_grid_has_blocks_for() {
+    on_devices("gelu in few blocks", |gpu, format| {
+        let (t, f) = (23, 20);
+        let (x, bias) = (numbers(t * f, 1, format), numbers(f, 2, Format::F32));
+        let on_bias = on_device(gpu, &bias, Format::F32)?;
+        let kernel = &format!("gelu_forward_{format}");
+        let run = |blocks: Option<u32>| {
+            let (h, a) = (on_device(gpu, &x, format)?, empty(gpu, t * f, format)?);
+            let (at_h, at_bias, at_a) = (h.address(), on_bias.address(), a.address());
+            match blocks {
+                None => activation::forward(&**gpu, format, Activation::Gelu, at_h, at_bias, at_a, t, f)?,
+                Some(blocks) => gpu.launch(
+                    kernel,
+                    Grid { blocks: [1, blocks, 1], threads: 128, shared: 0 },
+                    &[
+                        Argument::Address(at_h),
+                        Argument::Address(at_bias),
+                        Argument::Address(at_a),
+                        Argument::U32(t as u32),
+                        Argument::U32(f as u32),
+                        Argument::U32(1),
+                    ],
+                )?,
+            }
+            Ok([values(gpu, &h, t * f, format)?, values(gpu, &a, t * f, format)?])
+        };
+        let whole = run(None)?;
+        for blocks in [1, 2, 5, 9] {
+            assert_eq!(run(Some(blocks))?, whole, "{format:?} {blocks}");
         }
         Ok(())
     });

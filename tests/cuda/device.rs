@@ -4,7 +4,10 @@ use std::rc::Rc;
 
 use lottery::{
     error::Result,
-    ops::cuda::{Argument, Buffer, Format, Gpu, Grid, Matrix, Product, gelu},
+    ops::{
+        activation::Activation,
+        cuda::{Argument, Buffer, Format, Gpu, Grid, Matrix, Product, activation},
+    },
 };
 
 use crate::support::{assert_within, devices, empty, in_formats, numbers, on_device, on_devices, values};
@@ -88,7 +91,7 @@ fn a_device_whose_memory_is_not_enough_says_so_and_goes_on() {
 #[test]
 fn a_kernel_may_have_much_shared_memory_and_none_runs_without_blocks() {
     on_devices("launches", |gpu, format| {
-        gelu::forward(&**gpu, format, 0, 0, 0, 0, 7)?;
+        activation::forward(&**gpu, format, Activation::Gelu, 0, 0, 0, 0, 7)?;
         let (part, sum) = (on_device(gpu, &[1.0, 2.0], Format::F32)?, empty(gpu, 2, Format::F32)?);
         // With the kernel's own 2 KiB: just over the 48 KiB that it has without asking, and less than any device's most.
         for shared in [47 << 10, 90 << 10, 60 << 10, 96 << 10] {

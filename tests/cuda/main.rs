@@ -21,7 +21,6 @@ mod emulated;
 mod engine;
 mod failing;
 mod gates;
-mod gelu;
 mod gradient;
 mod held;
 mod layer_norm;
@@ -36,6 +35,7 @@ mod optimizer;
 #[path = "../engine/support.rs"]
 mod packed;
 mod pipeline;
+mod pooler;
 mod rows;
 mod sanitizers;
 mod sums;

@@ -3,6 +3,7 @@
 
 mod adamw_golden;
 mod bf16;
+mod encoders_golden;
 mod extremes;
 mod folders;
 mod forward;
@@ -17,6 +18,7 @@ mod plain_bert;
 mod probe;
 mod real_model;
 mod shrinking;
+mod spans_golden;
 mod support;
 mod threads;
 

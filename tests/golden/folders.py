@@ -12,7 +12,7 @@ from pathlib import Path
 
 import tokenizers
 import transformers
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoTokenizer
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -67,8 +67,10 @@ folders = []
 
 def folder(name, refusal=None, model=BERT, **files):
     """Keys are file names without their ending; a string is written as it is."""
-    endings = {"vocab": ".txt"}
-    named = {key + endings.get(key, ".json"): value if isinstance(value, str) else
+    endings = {"vocab": ".txt", "merges": ".txt"}
+    # vocab.txt and vocab.json differ in nothing but the ending.
+    names = {"vocab_json": "vocab"}
+    named = {names.get(key, key) + endings.get(key, ".json"): value if isinstance(value, str) else
              json.dumps(value, ensure_ascii=False, separators=(",", ":")) for key, value in files.items()}
     if model is not None:
         named["config.json"] = json.dumps(model)
@@ -125,7 +127,10 @@ for name in ["BertTokenizer", "BertTokenizerFast", "PreTrainedTokenizerFast", "T
 for name in ["DistilBertTokenizer", "DistilBertTokenizerFast", "ElectraTokenizer", "ElectraTokenizerFast",
              "MobileBertTokenizer", "SqueezeBertTokenizerFast", "LayoutLMTokenizer"]:
     folder(f"class {name}", tokenizer=wordpiece(), tokenizer_config={"tokenizer_class": name, "do_lower_case": False})
-for name in ["BertJapaneseTokenizer", "RobertaTokenizer", "RobertaTokenizerFast", "AlbertTokenizer", "PreTrainedTokenizer",
+for name in ["RobertaTokenizer", "RobertaTokenizerFast"]:
+    folder(f"class {name!r}", tokenizer=wordpiece(), vocab=VOCAB_TXT, tokenizer_config={"tokenizer_class": name},
+           refusal='tokenizer.json: model.type is "WordPiece"')
+for name in ["BertJapaneseTokenizer", "GPT2Tokenizer", "CamembertTokenizer", "DebertaV2Tokenizer", "AlbertTokenizer", "PreTrainedTokenizer",
              "ConvBertTokenizer", "MyTokenizer", "XLMRobertaTokenizer", "MPNetTokenizer", "BertGenerationTokenizer", "FunnelTokenizer",
              "RetriBertTokenizer", "RoCBertTokenizer", "BasicTokenizer", "HerbertTokenizer", ""]:
     folder(f"class {name!r}", tokenizer=wordpiece(), vocab=VOCAB_TXT, tokenizer_config={"tokenizer_class": name},
@@ -138,8 +143,11 @@ folder("class of config.json overruled", model={**BERT, "tokenizer_class": "Bert
 folder("fast class in config.json alone", model={**BERT, "tokenizer_class": "PreTrainedTokenizerFast"},
        tokenizer=wordpiece(lowercase=False), refusal='config.json: tokenizer_class is "PreTrainedTokenizerFast"')
 folder("another model_type", model={"model_type": "electra"}, tokenizer=wordpiece(lowercase=False))
-folder("another model_type of another family", model={"model_type": "roberta"}, tokenizer=wordpiece(),
-       refusal='config.json: model_type is "roberta"')
+folder("another model_type of another family", model={"model_type": "albert"}, tokenizer=wordpiece(),
+       refusal='config.json: model_type is "albert"')
+folder("RoBERTa's model_type, BERT's tokenizer", model={"model_type": "roberta"}, tokenizer=wordpiece(),
+       refusal='tokenizer.json: model.type is "WordPiece"')
+folder("DistilBERT's model_type", model={"model_type": "distilbert"}, tokenizer=wordpiece(lowercase=False))
 folder("another model_type, class given", model={"model_type": "roberta"}, tokenizer=wordpiece(), tokenizer_config=CLASS)
 folder("code of its own", tokenizer=wordpiece(), tokenizer_config={
     **CLASS, "auto_map": {"AutoTokenizer": ["tokenization_my.MyTokenizer", None]}})
@@ -252,6 +260,81 @@ folder("BPE", tokenizer_config=CLASS, refusal='tokenizer.json: model.type is "BP
 folder("no model type", tokenizer_config=CLASS,
        tokenizer={**wordpiece(), "model": without(wordpiece()["model"], "type")})
 folder("unknown tokens of tokenizer.json", tokenizer=wordpiece(unk="<unk>"), tokenizer_config=CLASS)
+
+# RoBERTa's byte-level BPE, trained on the sentences above.
+bpe = Tokenizer(models.BPE())
+bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+bpe.train_from_iterator(
+    SENTENCES + [" ".join(WORDS)] * 2 + [" the cat café"] * 3,
+    trainers.BpeTrainer(vocab_size=400, show_progress=False, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+                        special_tokens=["<s>", "<pad>", "</s>", "<unk>", "<mask>"]))
+MODEL = json.loads(bpe.to_str())["model"]
+BPE_VOCAB, MERGES = MODEL["vocab"], [" ".join(merge) for merge in MODEL["merges"]]
+M = len(BPE_VOCAB)
+ROBERTA = {"model_type": "roberta"}
+ROBERTA_CLASS = {"tokenizer_class": "RobertaTokenizer"}
+MASK = Added("<mask>", lstrip=True, special=True)
+
+
+def roberta_json(prefix_space=False, trim=True, merges=None, added=("<s>", "<pad>", "</s>", "<unk>", MASK)):
+    """A tokenizer.json as transformers 4 saved it."""
+    tokenizer = Tokenizer(models.BPE(BPE_VOCAB, [tuple(merge.split(" ")) for merge in MERGES]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix_space, trim_offsets=trim)
+    tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), trim, prefix_space)
+    tokenizer.add_special_tokens(list(added))
+    tokenizer_json = json.loads(tokenizer.to_str())
+    if merges is not None:
+        tokenizer_json["model"]["merges"] = merges
+    return tokenizer_json
+
+
+def roberta(name, config=ROBERTA_CLASS, refusal=None, model=ROBERTA, **others):
+    files = dict(others)
+    if config is not None:
+        files["tokenizer_config"] = config
+    folder("RoBERTa: " + name, refusal, model, **files)
+
+
+SLOW = {"vocab_json": BPE_VOCAB, "merges": "#version: 0.2\n" + "".join(merge + "\n" for merge in MERGES)}
+roberta("vocab.json and merges.txt alone", None, **SLOW)
+roberta("tokenizer.json alone", None, tokenizer=roberta_json())
+roberta("tokenizer.json with merges as texts", tokenizer=roberta_json(merges=MERGES))
+for prefix in [False, True]:
+    for how, files in [("vocab.json", SLOW), ("tokenizer.json", {"tokenizer": roberta_json(prefix_space=not prefix, trim=prefix)})]:
+        roberta(f"add_prefix_space {prefix}, {how}", {**ROBERTA_CLASS, "add_prefix_space": prefix, "trim_offsets": not prefix},
+                **files)
+roberta("the fast class's name", {"tokenizer_class": "RobertaTokenizerFast"}, **SLOW)
+roberta("class in config.json", None, model={**ROBERTA, "tokenizer_class": "RobertaTokenizer"}, **SLOW)
+roberta("class beside another model_type", model=BERT, tokenizer=roberta_json())
+roberta("a pattern and a frame of its own in tokenizer.json", tokenizer={
+    **roberta_json(), "pre_tokenizer": {"type": "WhitespaceSplit"}, "normalizer": {"type": "Lowercase"}, "post_processor": None})
+roberta("truncation_side left", {**ROBERTA_CLASS, "truncation_side": "left"}, **SLOW)
+roberta("segments in model_input_names", {**ROBERTA_CLASS, "model_input_names": ["input_ids", "token_type_ids"]}, **SLOW)
+roberta("split_special_tokens", {**ROBERTA_CLASS, "split_special_tokens": True}, tokenizer=roberta_json())
+roberta("mask token with flags", {**ROBERTA_CLASS, "mask_token": {"__type": "AddedToken", "content": "<mask>", "lstrip": True,
+        "rstrip": False, "normalized": False, "single_word": False}}, **SLOW)
+roberta("added tokens of tokenizer.json", tokenizer=roberta_json(added=["<s>", "<pad>", "</s>", "<unk>", MASK, "[NEW]", ENT]))
+roberta("added_tokens.json", added_tokens={"[NEW]": M, "<ent>": M + 1}, **SLOW)
+roberta("added_tokens_decoder", {**ROBERTA_CLASS, "added_tokens_decoder": {
+    "0": {"content": "<s>", **TOKEN}, "4": {"content": "<mask>", **TOKEN, "lstrip": True},
+    str(M): {"content": "<ent>", **TOKEN, "special": False}}}, tokenizer=roberta_json())
+roberta("special_tokens_map.json", special_tokens_map={"mask_token": {"content": "<mask>", "lstrip": True, "rstrip": False,
+        "normalized": False, "single_word": False}, "additional_special_tokens": ["[NEW]"]}, **SLOW)
+roberta("other names", {**ROBERTA_CLASS, "cls_token": "<pad>", "sep_token": "<s>", "bos_token": "the"}, **SLOW)
+roberta("both forms", tokenizer=roberta_json(), vocab_json={"<s>": 0}, merges="")
+roberta("fast class, everything of tokenizer.json", {**FAST, "cls_token": "<s>", "sep_token": "</s>", "unk_token": "<unk>"},
+        tokenizer=roberta_json(prefix_space=True))
+roberta("no merges.txt", vocab_json=BPE_VOCAB, refusal="vocab.json is there without merges.txt")
+roberta("vocab.txt for its class", vocab=VOCAB_TXT, refusal="asks for vocab.json, which is not there")
+roberta("BERT's class for its files", CLASS, refusal="asks for vocab.txt, which is not there", **SLOW)
+roberta("a merge of three", vocab_json=BPE_VOCAB, merges="#version: 0.2\nt h e\n", refusal="merges.txt: line 2 is not of two")
+roberta("a merge of unknown tokens", vocab_json=BPE_VOCAB, merges="zq xq\n", refusal="vocab.json: ")
+roberta("an id that is no number", vocab_json={**BPE_VOCAB, "the": "x"}, merges="", refusal="vocab.json: invalid type")
+roberta("no unknown token", vocab_json={w: i for w, i in BPE_VOCAB.items() if w != "<unk>"}, merges="",
+        refusal="vocab.json: the token <unk> is missing")
+roberta("add_prefix_space not a truth value", {**ROBERTA_CLASS, "add_prefix_space": "yes"},
+        refusal="add_prefix_space is neither true nor false", **SLOW)
+roberta("an empty vocabulary", vocab_json={}, merges="", refusal="vocab.json: its vocabulary is empty")
 
 results = []
 for entry in folders:

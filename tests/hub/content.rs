@@ -229,7 +229,7 @@ fn a_web_page_is_no_file() {
 }
 
 #[test]
-fn a_model_in_several_files_is_told() {
+fn an_index_of_weights_that_is_none_is_refused() {
     let world = World::new(|ask| match ask.request.path.rsplit('/').next().unwrap() {
         "model.safetensors" => Some(Reply::new("404 Not Found")),
         "model.safetensors.index.json" => {
@@ -238,7 +238,7 @@ fn a_model_in_several_files_is_told() {
         }
         _ => None,
     });
-    world.fail(&["model.safetensors.index.json", "several files", "save_pretrained"]);
+    world.fail(&["no index of weights", "Fetch it again"]);
 }
 
 /// As long as the cache says that a model is there, it is there with all its files.

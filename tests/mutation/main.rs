@@ -20,11 +20,13 @@ mod hashes;
 mod lease;
 mod record;
 mod settings;
+mod squad;
 mod stage;
 mod sweep;
 mod text;
 mod ticket;
 mod tokenizer;
+mod torch;
 mod tsv;
 mod weights;
 

@@ -73,3 +73,44 @@ fn any_tokenizer_is_read_or_refused() {
         read(dir, random);
     });
 }
+
+#[test]
+fn any_byte_level_tokenizer_is_read_or_refused() {
+    let golden = |name: &str| {
+        fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/bpe").join(name)).unwrap()
+    };
+    // The first tokens and merges: the alphabet and what is joined of it.
+    let vocab: serde_json::Value = serde_json::from_slice(&golden("vocab.json")).unwrap();
+    let few = vocab.as_object().unwrap().iter().filter(|(_, id)| id.as_u64().unwrap() < 300);
+    let few: serde_json::Map<_, _> = few.map(|(token, id)| (token.clone(), id.clone())).collect();
+    let merges: Vec<u8> =
+        golden("merges.txt").split_inclusive(|byte| *byte == b'\n').take(30).collect::<Vec<_>>().concat();
+    let vocabs = Seeds::json(vec![
+        serde_json::to_vec(&few).unwrap(),
+        br#"{"<s>": 0, "</s>": 1, "<unk>": 2, "a": 3}"#.to_vec(),
+    ]);
+    let config = r#"{"tokenizer_class": "RobertaTokenizer", "add_prefix_space": true, "trim_offsets": false,
+        "mask_token": {"__type": "AddedToken", "content": "<mask>", "lstrip": true}, "truncation_side": "left"}"#;
+    let configs =
+        Seeds::json(vec![config.into(), br#"{"tokenizer_class": "RobertaTokenizerFast"}"#.to_vec()]);
+    harness::run("byte-level", 40, |random| {
+        let folder = world::folder();
+        let dir = folder.path();
+        let write = |name: &str, text: Vec<u8>| {
+            harness::show(name, &text);
+            fs::write(dir.join(name), text).unwrap();
+        };
+        write("vocab.json", if random.chance(60) { vocabs.mutated(random) } else { vocabs.texts[0].clone() });
+        let mut text = merges.clone();
+        if random.chance(60) {
+            bytes::mutate(&mut text, &merges, random);
+        }
+        write("merges.txt", text);
+        write(
+            "tokenizer_config.json",
+            if random.chance(50) { configs.mutated(random) } else { configs.texts[0].clone() },
+        );
+        write("config.json", br#"{"model_type": "roberta"}"#.to_vec());
+        read(dir, random);
+    });
+}

@@ -1,12 +1,14 @@
 //! Tests on real GLUE files and a real tokenizer. They run where `LOTTERY_SHARED` names the folder that holds `glue/`
-//! and `models/all-MiniLM-L6-v2/`; elsewhere each says by name that it was skipped.
+//! and `models/all-MiniLM-L6-v2/`, and some `data/`; elsewhere each says by name that it was skipped.
 
 mod formats;
+mod squad;
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use lottery::task::{Label, Labels, TaskData, TaskId, load, majority_baseline};
+use lottery::task::{Example, Label, Labels, TaskData, TaskId, load, majority_baseline};
 use lottery::text::{Encoded, Tokenizer, encode_cached};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -222,4 +224,55 @@ fn the_cache_gives_back_the_tokens_of_a_whole_split() {
     assert_eq!(first, second);
     assert_eq!(first, tokenizer.encode_all(&examples, 128).unwrap());
     assert_eq!(std::fs::read_dir(cache.path()).unwrap().count(), 1);
+}
+
+#[derive(Deserialize)]
+struct Sentences {
+    max_length: usize,
+    /// Task, and how many training examples.
+    parts: Vec<(String, usize)>,
+    odd: Vec<String>,
+    folders: Vec<SentenceFolder>,
+}
+
+#[derive(Deserialize)]
+struct SentenceFolder {
+    name: String,
+    source: String,
+    copied: Vec<String>,
+    files: BTreeMap<String, String>,
+    sentences: String,
+    odd: String,
+}
+
+#[test]
+fn ids_of_ten_thousand_sentences_and_of_odd_strings_are_those_of_transformers() {
+    let name = "ids_of_ten_thousand_sentences_and_of_odd_strings_are_those_of_transformers";
+    let Some(shared) = shared(name) else { return };
+    let golden: Sentences = serde_json::from_str(include_str!("../golden/sentences.json")).unwrap();
+    let part = |(id, count): &(String, usize)| -> Vec<Example> {
+        task(&shared, id.parse().unwrap()).train.into_iter().take(*count).collect()
+    };
+    let sentences: Vec<Example> = golden.parts.iter().flat_map(part).collect();
+    assert_eq!(sentences.iter().map(|e| 1 + usize::from(e.second.is_some())).sum::<usize>(), 10_000);
+    let alone = |text: &String| Example { first: text.as_str().into(), second: None, label: Label::Class(0) };
+    let odd: Vec<Example> = golden.odd.iter().map(alone).collect();
+    assert_eq!((odd.len(), golden.folders.len()), (500, 8));
+    for folder in golden.folders {
+        let source = match folder.source.as_str() {
+            "bpe" => Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/bpe"),
+            _ => model(&shared),
+        };
+        let dir = tempfile::tempdir().unwrap();
+        for file in &folder.copied {
+            std::fs::copy(source.join(file), dir.path().join(file)).unwrap();
+        }
+        for (file, content) in &folder.files {
+            std::fs::write(dir.path().join(file), content).unwrap();
+        }
+        let tokenizer = Tokenizer::from_folder(dir.path()).unwrap();
+        let digest_of = |texts: &[Example]| digest(&tokenizer.encode_all(texts, golden.max_length).unwrap());
+        assert_eq!(digest_of(&sentences), folder.sentences, "{}: sentences", folder.name);
+        assert_eq!(digest_of(&odd), folder.odd, "{}: odd strings", folder.name);
+    }
 }

@@ -14,10 +14,11 @@ use crate::{
         pass::Layer,
     },
     ops::{
+        activation::{Activation, PoolerActivation},
         cuda::{
-            Format, activation, dropout, embedding, gates, gelu, layer_norm,
+            Format, activation, dropout, embedding, gates, layer_norm,
             linear::{self, Rows},
-            rows,
+            pooler, rows,
         },
         dropout::Dropout,
         product::Write,
@@ -154,8 +155,9 @@ impl<'a> Backend for Cuda<'a> {
         }
     }
 
-    fn linear_gelu(
+    fn linear_activation(
         &self,
+        function: Activation,
         x: &Activations,
         weight: &Slot,
         bias: &Slot,
@@ -166,11 +168,12 @@ impl<'a> Backend for Cuda<'a> {
     ) -> Result<()> {
         let (bias, a) = (self.weights.f32(bias), self.fit(a, n * o)?);
         self.linear(x, weight, None, (n, i, o), inner)?;
-        gelu::forward(self.gpu(), self.format(), address(inner), bias, a, n, o)
+        activation::forward(self.gpu(), self.format(), function, address(inner), bias, a, n, o)
     }
 
-    fn gelu_linear_backward(
+    fn activation_linear_backward(
         &self,
+        function: Activation,
         dy: &Activations,
         [weight, bias, inner_bias]: [&Slot; 3],
         (n, i, o): Sizes,
@@ -184,11 +187,12 @@ impl<'a> Backend for Cuda<'a> {
             // The LayerNorm summed the bias's.
             self.linear_backward_weight(dy, a, (n, i, o), weight, Bias::Fused(bias), gradient)?;
         }
-        self.gelu_backward(inner, d_inner, [n, i], inner_bias, gradient)
+        self.activation_backward(function, inner, d_inner, [n, i], inner_bias, gradient)
     }
 
-    fn gelu_backward(
+    fn activation_backward(
         &self,
+        function: Activation,
         inner: &mut Activations,
         da: &mut Activations,
         [n, o]: [usize; 2],
@@ -196,7 +200,7 @@ impl<'a> Backend for Cuda<'a> {
         gradient: Option<&mut Gradient<'a>>,
     ) -> Result<()> {
         let sum = gradient.map(|gradient| (gradient.of(inner_bias), gradient.sums));
-        gelu::backward(self.gpu(), self.format(), address(inner), address(da), n, o, sum)
+        activation::backward(self.gpu(), self.format(), function, address(inner), address(da), n, o, sum)
     }
 
     fn norm(
@@ -292,25 +296,27 @@ impl<'a> Backend for Cuda<'a> {
         gates::products(self.gpu(), self.format(), x, dx, layer.rows, units, width, to)
     }
 
-    fn tanh(
+    fn pooler_activation(
         &self,
+        function: PoolerActivation,
         x: &mut Activations,
         mask: Option<&Dropout>,
         dropped: &mut Activations,
         len: usize,
     ) -> Result<()> {
         let (x, dropped) = (address(x), self.fit(dropped, len)?);
-        activation::tanh_forward(self.gpu(), self.format(), x, mask, dropped, len)
+        pooler::forward(self.gpu(), self.format(), function, x, mask, dropped, len)
     }
 
-    fn tanh_backward(
+    fn pooler_activation_backward(
         &self,
+        function: PoolerActivation,
         d: &mut Activations,
         y: &Activations,
         mask: Option<&Dropout>,
         len: usize,
     ) -> Result<()> {
-        activation::tanh_backward(self.gpu(), self.format(), address(d), address(y), mask, len)
+        pooler::backward(self.gpu(), self.format(), function, address(d), address(y), mask, len)
     }
 
     fn logits(

@@ -9,7 +9,7 @@ use super::*;
 use crate::hub::Network;
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
-const ALL: [&str; 5] = [REQUIRED[0], REQUIRED[1], TOKENIZERS[0], TOKENIZERS[1], TOKENIZER_EXTRAS[0]];
+const ALL: [&str; 5] = [CONFIG, "model.safetensors", TOKENIZERS[0], TOKENIZERS[1], TOKENIZER_EXTRAS[1]];
 
 fn hub(home: &Path, endpoint: &str, offline: &str) -> HubSettings {
     let lookup = |name: &str| match name {
@@ -151,6 +151,9 @@ fn serve(files: &'static [&'static str]) -> (String, mpsc::Receiver<String>) {
     (endpoint, told)
 }
 
+const INDEX: &str =
+    r#"{"weight_map": {"a": "part-1.safetensors", "b": "part-2.safetensors", "c": "part-1.safetensors"}}"#;
+
 fn answer(stream: TcpStream, files: &[&str]) -> String {
     // What is no text is no HTTP either (a TLS greeting): hang up.
     let mut lines = BufReader::new(&stream).lines().map_while(|line| Some(line.ok()?.to_lowercase()));
@@ -165,6 +168,7 @@ fn answer(stream: TcpStream, files: &[&str]) -> String {
         && files.contains(&file);
     let (status, body) = match headers.iter().any(|header| header == "authorization: bearer secret") {
         false => ("401 Unauthorized", ""),
+        true if known && file.ends_with(".index.json") => ("200 OK", INDEX),
         true if known => ("200 OK", "{}"),
         true => ("404 Not Found", ""),
     };
@@ -197,14 +201,44 @@ fn a_file_that_the_hub_does_not_have_is_named() {
     let (endpoint, _asked) = serve(&["config.json", "tokenizer.json"]);
     let home = tempfile::tempdir().unwrap();
     let message = resolve_model_with("owner/name", &hub(home.path(), &endpoint, "")).unwrap_err().to_string();
-    assert!(message.contains("no file model.safetensors for owner/name"), "{message}");
+    assert!(message.contains("no file model.safetensors or pytorch_model.bin for owner/name"), "{message}");
 
     let (endpoint, _asked) = serve(&["config.json", "model.safetensors"]);
     let home = tempfile::tempdir().unwrap();
     let message = resolve_model_with("owner/name", &hub(home.path(), &endpoint, "")).unwrap_err().to_string();
-    assert!(message.contains("tokenizer.json or vocab.txt"), "{message}");
+    assert!(message.contains("tokenizer.json, vocab.txt or vocab.json"), "{message}");
 
     let private = HubSettings { token: None, ..hub(home.path(), &endpoint, "") };
     let message = resolve_model_with("owner/other", &private).unwrap_err().to_string();
     assert!(message.contains("HF_TOKEN"), "{message}");
+}
+
+#[test]
+fn weights_in_several_files_or_of_torch_save_are_fetched_whole() {
+    let several = &[
+        "config.json",
+        "vocab.json",
+        "merges.txt",
+        "model.safetensors.index.json",
+        "part-1.safetensors",
+        "part-2.safetensors",
+    ];
+    let older = &["config.json", "vocab.txt", "pytorch_model.bin"];
+    for files in [&several[..], older] {
+        let home = tempfile::tempdir().unwrap();
+        let (endpoint, asked) = serve(files);
+        let settings = hub(home.path(), &endpoint, "");
+        let first = resolve_model_with("owner/name", &settings).unwrap();
+        files.iter().for_each(|file| assert!(first.dir.join(file).is_file(), "{file}"));
+        _ = asked.try_iter().count();
+        assert_eq!(resolve_model_with("owner/name", &settings).unwrap(), first);
+        assert_eq!(asked.try_iter().count(), 0);
+        // Without one of them the cache is not complete.
+        fs::remove_file(first.dir.join(files[files.len() - 1])).unwrap();
+        assert!(resolve_model_with("owner/name", &hub(home.path(), &endpoint, "1")).is_err());
+    }
+    let (endpoint, _asked) = serve(&several[..5]);
+    let home = tempfile::tempdir().unwrap();
+    let message = resolve_model_with("owner/name", &hub(home.path(), &endpoint, "")).unwrap_err().to_string();
+    assert!(message.contains("part-2.safetensors: model.safetensors.index.json lists it"), "{message}");
 }

@@ -15,12 +15,12 @@ pub mod driver;
 pub mod dropout;
 pub mod embedding;
 pub mod gates;
-pub mod gelu;
 pub mod gpu;
 pub mod layer_norm;
 pub mod linear;
 pub mod loss;
 pub mod optimizer;
+pub mod pooler;
 pub mod rows;
 pub mod sums;
 
