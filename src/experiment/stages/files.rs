@@ -10,7 +10,10 @@ use crate::{
     train::{Dataset, logits},
 };
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+};
 
 /// Scores of one model on the development set, by metric.
 pub type Metrics = BTreeMap<String, f64>;
@@ -46,10 +49,10 @@ pub fn evaluate(inputs: &Inputs, bert: &Bert, writer: &StageWriter) -> Result<Me
     let mut engine = inputs.machine.reader(bert)?;
     let outputs = logits(&mut *engine, &inputs.dev)?;
     let mut metrics = task::evaluate(inputs.task, &outputs, &inputs.dev.labels);
-    write_predictions(writer, "predictions.jsonl", &outputs, &inputs.dev)?;
+    writer.write_with("predictions.jsonl", |out| predictions(&outputs, &inputs.dev, out))?;
     if let Some(second) = &inputs.dev_mismatched {
         let outputs = logits(&mut *engine, second)?;
-        write_predictions(writer, "predictions_mismatched.jsonl", &outputs, second)?;
+        writer.write_with("predictions_mismatched.jsonl", |out| predictions(&outputs, second, out))?;
         for (name, value) in task::evaluate(inputs.task, &outputs, &second.labels) {
             metrics.insert(format!("{name}_mismatched"), value);
         }
@@ -64,21 +67,20 @@ pub fn evaluate(inputs: &Inputs, bert: &Bert, writer: &StageWriter) -> Result<Me
     Ok(metrics)
 }
 
-fn write_predictions(writer: &StageWriter, name: &str, outputs: &[f32], data: &Dataset) -> Result<()> {
-    let width = outputs.len() / data.len().max(1);
-    writer.write_with(name, |out| {
-        for (index, (row, label)) in outputs.chunks(width).zip(&data.labels).enumerate() {
-            let (label, prediction) = match label {
-                Label::Class(class) => (json!(class), json!(task::argmax(row))),
-                Label::Score(score) => (json!(score), json!(row[0])),
-                Label::Unknown if width == 1 => (json!(null), json!(row[0])),
-                Label::Unknown => (json!(null), json!(task::argmax(row))),
-            };
-            let line = json!({ "index": index, "label": label, "prediction": prediction, "logits": row });
-            writeln!(out, "{line}")?;
-        }
-        Ok(())
-    })
+/// A line for each example.
+pub fn predictions(outputs: &[f32], data: &Dataset, out: &mut dyn Write) -> io::Result<()> {
+    let width = (outputs.len() / data.len().max(1)).max(1);
+    for (index, (row, label)) in outputs.chunks(width).zip(&data.labels).enumerate() {
+        let (label, prediction) = match label {
+            Label::Class(class) => (json!(class), json!(task::argmax(row))),
+            Label::Score(score) => (json!(score), json!(row[0])),
+            Label::Unknown if width == 1 => (json!(null), json!(row[0])),
+            Label::Unknown => (json!(null), json!(task::argmax(row))),
+        };
+        let line = json!({ "index": index, "label": label, "prediction": prediction, "logits": row });
+        writeln!(out, "{line}")?;
+    }
+    Ok(())
 }
 
 /// Writes a folder that Hugging Face's class for this head loads by `from_pretrained`, unless units were removed.
