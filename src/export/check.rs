@@ -76,3 +76,29 @@ impl Examples {
 fn unlabelled(encoded: Vec<Encoded>) -> Dataset {
     Dataset { labels: vec![Label::Class(0); encoded.len()], encoded }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{BertConfig, Head};
+
+    #[test]
+    fn an_export_that_computes_something_else_is_refused() {
+        let config = BertConfig { vocab_size: 40, ..BertConfig::of_shape(2, 32, 4, 64) };
+        let bert = Bert::random(config, Head::Classifier { labels: 2 }, 1);
+        let examples = Examples::generated(&bert);
+        assert_eq!(examples.data.len(), EXAMPLES);
+        assert_eq!(examples.compare(&bert, &bert.clone()).unwrap(), 0.0);
+        for (change, refused) in [(5e-6, false), (3e-5, true), (f32::NAN, true)] {
+            let mut other = bert.clone();
+            let bias = other.params.layout.classifier_bias.start;
+            other.params.data[bias] += change;
+            match examples.compare(&bert, &other) {
+                Ok(largest) => {
+                    assert!(!refused && largest > 0.0 && largest <= TOLERANCE, "{change}: {largest}")
+                }
+                Err(error) => assert!(refused && error.to_string().contains("nothing was kept"), "{error}"),
+            }
+        }
+    }
+}
