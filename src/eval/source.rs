@@ -65,7 +65,7 @@ impl Source {
             && let Some(done) = Done::of_folder(path)
         {
             let stages = path.canonicalize().ok().and_then(|path| path.parent().map(Path::to_owned));
-            let dir = stages.as_deref().and_then(Path::parent).map_or_else(|| store.dir(), |dir| dir);
+            let dir = stages.as_deref().and_then(Path::parent).unwrap_or_else(|| store.dir());
             return Ok(Self::Stage(done, Store::at(dir)?));
         }
         if path.is_file() {
