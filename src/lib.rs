@@ -1,7 +1,7 @@
 //! Lottery-ticket experiments on pre-trained BERT: fine-tune, score units, search a ticket, rewind, retrain.
 //!
 //! The rooms, in the order in which they may use each other (downwards only):
-//! `cli` → {`sweep` → `experiment` → `config` → `prune`, `events`} → `train` → {`engine` → `model`, `text`} → {`task`, `store`, `hub`} → `ops`,
+//! `cli` → {`sweep`, `export` → `eval`} → {`experiment` → `config` → `prune`, `events`} → `train` → {`engine` → `model`, `text`} → {`task`, `store`, `hub`} → `ops`,
 //! `cores` → `choice` → `shards` → `file`, `content`, `guard` → `error`.
 
 pub mod choice;
@@ -11,8 +11,10 @@ pub mod content;
 pub mod cores;
 pub mod engine;
 pub mod error;
+pub mod eval;
 pub mod events;
 pub mod experiment;
+pub mod export;
 pub mod file;
 mod guard;
 pub mod hub;

@@ -5,6 +5,8 @@ mod console;
 mod contents;
 mod data;
 mod doctor;
+mod eval;
+mod export;
 mod gc;
 mod generate;
 mod means;
@@ -18,6 +20,7 @@ mod slurm;
 mod status;
 mod sweep;
 mod telemetry;
+mod ticket;
 mod worker;
 
 // For the mutation tests, which are outside the crate.
@@ -34,6 +37,8 @@ use crate::{
 use clap::{Parser, Subcommand};
 use data::DataArgs;
 use doctor::DoctorArgs;
+use eval::EvalArgs;
+use export::ExportArgs;
 use gc::GcArgs;
 use generate::{CompletionsArgs, ManArgs};
 use output::to_stderr;
@@ -67,6 +72,8 @@ enum Verb {
     Worker(WorkerArgs),
     Status(StatusArgs),
     Gc(GcArgs),
+    Export(Box<ExportArgs>),
+    Eval(Box<EvalArgs>),
     Pretrain(Box<PretrainArgs>),
     Data(DataArgs),
     Doctor(DoctorArgs),
@@ -87,6 +94,8 @@ pub fn main() -> i32 {
         Verb::Worker(arguments) => worker::run(&arguments),
         Verb::Status(arguments) => status::run(&arguments),
         Verb::Gc(arguments) => gc::run(&arguments),
+        Verb::Export(arguments) => export::run(&arguments),
+        Verb::Eval(arguments) => eval::run(&arguments),
         Verb::Pretrain(arguments) => pretrain::run(&arguments),
         Verb::Data(arguments) => data::run(&arguments),
         Verb::Doctor(arguments) => doctor::run(&arguments),

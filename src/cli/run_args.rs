@@ -3,6 +3,7 @@
 use super::{
     choice::{one_of, presets},
     options::{add_environment, keep, numbers, store_folder, variable},
+    ticket,
 };
 use crate::{
     config::{ExperimentConfig, Layers},
@@ -90,6 +91,12 @@ pub struct RunArgs {
     /// Without the flag: LOTTERY_DATA, else the task's data set on the Hugging Face hub.
     #[arg(long, value_name = "DIR", help_heading = "What to run")]
     pub data: Option<String>,
+
+    /// Take up the ticket of this file (`lottery export --ticket`) in the place of a search
+    ///
+    /// Task, seed, preset and a model on the hub are the ticket's unless they are given. All modes are controls of it.
+    #[arg(long, value_name = "FILE", help_heading = "What to run")]
+    pub ticket: Option<String>,
 
     /// The recipe [default: prasanna2020, and tiny for the model tiny]
     #[arg(long, value_name = "NAME", value_parser = presets(), help_heading = "Settings")]
@@ -185,6 +192,7 @@ impl RunArgs {
 
     fn resolve_in(&self, env: impl Fn(&str) -> Option<String>) -> Result<(ExperimentConfig, RunOptions)> {
         let mut layers = self.layers(None)?;
+        ticket::fill_in(&mut layers)?;
         let mut notes = add_environment(&mut layers, &env)?;
         let mut config = layers.resolve()?;
         notes.extend(Machine::settle(config.run.device, &mut config.run.dtype));
@@ -214,6 +222,7 @@ impl RunArgs {
             ("mode", "--mode", &self.mode),
             ("method", "--method", &self.method),
             ("model", "--model", &self.model),
+            ("ticket", "--ticket", &self.ticket),
             ("data.dir", "--data", &self.data),
             ("preset", "--preset", &self.preset),
             ("run.device", "--device", &self.device),

@@ -25,6 +25,9 @@ pub struct ExperimentConfig {
     pub preset: Option<String>,
     /// A folder, or `owner/name[@revision]` on the Hugging Face hub.
     pub model: String,
+    /// A ticket file whose mask stands in the place of a search, with the method `ticket`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
     #[serde(default)]
     pub data: DataConfig,
     #[serde(default)]
@@ -147,6 +150,7 @@ impl ExperimentConfig {
             seed: 1337,
             preset: None,
             model: model.into(),
+            ticket: None,
             data: DataConfig { dir: Some(data_dir.into()), ..DataConfig::default() },
             train: TrainConfig::default(),
             importance: ImportanceConfig::default(),

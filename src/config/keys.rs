@@ -56,6 +56,7 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("seed", Kind::Seed),
     ("preset", Kind::Text),
     ("model", Kind::Text),
+    ("ticket", Kind::Text),
     ("data.dir", Kind::Text),
     ("data.max_length", Kind::Count(8, MOST)),
     ("data.doc_stride", Kind::Count(0, MOST)),

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     choice::Choice,
     error::{Error, Result, excerpt},
+    prune::Method,
     task::TaskId,
 };
 
@@ -62,7 +63,8 @@ impl Layers {
         !self.has("task") && !self.has("data.dir") && !other_model
     }
 
-    fn text(&self, key: &str) -> Option<&str> {
+    /// The text that the user gave this key.
+    pub fn text(&self, key: &str) -> Option<&str> {
         self.values.get(key).and_then(Value::as_str)
     }
 
@@ -99,6 +101,9 @@ impl Layers {
         }
         if self.text("task") == Some(TaskId::Demo.name()) {
             self.value_below("model", EMBEDDED_MODEL, "default")?;
+        }
+        if self.has("ticket") {
+            self.value_below("method", Method::Ticket.name(), "ticket")?;
         }
         let embedded = self.text("model") == Some(EMBEDDED_MODEL);
         let usual = if embedded { EMBEDDED_PRESET } else { DEFAULT_PRESET };

@@ -87,8 +87,13 @@ impl Contents {
     pub fn first_stage(&self, config: &ExperimentConfig) -> Option<StageId> {
         let model = self.model(&config.model)?;
         let data = self.data.get(&data_of(config))?.as_ref()?;
-        let hashes =
-            Hashes { weights: &model.sha256, model: &model.config, tokenizer: &model.tokenizer, data };
+        let hashes = Hashes {
+            weights: &model.sha256,
+            model: &model.config,
+            tokenizer: &model.tokenizer,
+            data,
+            ticket: None,
+        };
         let graph = protocol::graph(config).ok()?;
         let first = graph.nodes().first()?.stage.identity(&Known::of(hashes, &Outcomes::new()));
         Some(first.ok()??.id())

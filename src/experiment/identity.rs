@@ -59,6 +59,8 @@ pub struct Hashes<'a> {
     pub tokenizer: &'a str,
     /// SHA-256 by file or split.
     pub data: &'a BTreeMap<String, String>,
+    /// BLAKE3 of the ticket file that a run takes up; it enters the id of that stage alone.
+    pub ticket: Option<&'a str>,
 }
 
 impl Hashes<'_> {

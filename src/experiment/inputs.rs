@@ -4,6 +4,7 @@ use super::{
     data_folder::{DataFolder, data_folder},
     identity::Hashes,
     model_folder::model_folder,
+    ticket_file::TicketFile,
     workload::{self, Workload},
 };
 use crate::{
@@ -79,6 +80,8 @@ pub struct Inputs {
     pub dev_mismatched: Option<Dataset>,
     pub data: DataFolder,
     pub data_hashes: BTreeMap<String, String>,
+    /// The ticket that the run takes up in the place of a search.
+    pub ticket: Option<TicketFile>,
     /// Warnings about the data, the tokenizer and the words that it does not know.
     pub warnings: Vec<String>,
 }
@@ -134,8 +137,16 @@ impl Inputs {
             dev_mismatched,
             data: data_folder,
             data_hashes: hashes,
+            ticket: None,
             warnings,
         })
+    }
+
+    /// With the ticket of this file, which must be of a model of this shape.
+    pub fn with_ticket(mut self, file: Option<TicketFile>) -> Result<Self> {
+        file.as_ref().map_or(Ok(()), |file| file.check(&self.model.config, &self.folder.name))?;
+        self.ticket = file;
+        Ok(self)
     }
 
     /// The task's head.
@@ -150,6 +161,7 @@ impl Inputs {
             model: &self.model.config,
             tokenizer: self.tokenizer.hash(),
             data: &self.data_hashes,
+            ticket: self.ticket.as_ref().map(|file| file.hash.as_str()),
         }
     }
 }

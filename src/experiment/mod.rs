@@ -19,6 +19,7 @@ mod split;
 pub mod stage;
 pub mod stages;
 pub mod ticket;
+pub mod ticket_file;
 mod warnings;
 pub mod workload;
 
@@ -26,6 +27,8 @@ pub use contents::Contents;
 pub use data_folder::{DataFolder, data_folder};
 pub use identity::{identity, run_name, run_name_of, settings};
 pub use inputs::Inputs;
+pub use model_folder::model_folder;
 pub use preflight::Preflight;
 pub use record::Record;
 pub use run::{Experiment, plan, run};
+pub use ticket_file::TicketFile;

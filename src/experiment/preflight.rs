@@ -1,6 +1,6 @@
 //! Checks before a sweep starts: what would keep its runs from starting.
 
-use super::{inputs::check_length, model_folder::model_folder, workload};
+use super::{TicketFile, inputs::check_length, model_folder::model_folder, workload};
 use crate::{
     config::{EMBEDDED_MODEL, ExperimentConfig},
     error::Result,
@@ -26,8 +26,11 @@ impl Preflight {
     pub fn check(&mut self, config: &ExperimentConfig) -> std::result::Result<(), String> {
         let model =
             self.models.entry(config.model.clone()).or_insert_with(|| text_error(model(&config.model)));
+        let ticket = config.ticket.as_deref().map(|path| TicketFile::read(Path::new(path))).transpose();
+        let ticket = text_error(ticket)?;
         if let Some((bert, name)) = model.as_ref().map_err(String::clone)? {
             text_error(check_length(config.data.max_length, bert, name))?;
+            ticket.map_or(Ok(()), |ticket| text_error(ticket.check(bert, name)))?;
         }
         let of_task = (config.task, config.data.dir.clone());
         self.data.entry(of_task).or_insert_with(|| text_error(data(config))).clone()

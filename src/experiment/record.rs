@@ -65,8 +65,8 @@ pub struct Scores {
 pub struct Subject {
     /// The subnetwork.
     pub mask: Mask,
-    /// The ticket that it was derived from, if one was searched.
-    pub ticket: Option<Ticket>,
+    /// The ticket that it was derived from, if there is one, and the node that has it.
+    pub ticket: Option<(&'static str, Ticket)>,
     /// The nodes that evaluated the full, the pruned and the retrained model.
     pub nodes: [&'static str; 3],
 }
@@ -88,8 +88,9 @@ impl Record {
         let baseline = baseline(inputs.task, &inputs.dev);
         whole.baseline = Some(baseline);
         let devices = Devices::of(done);
-        let found = found.as_ref();
-        let mut warnings = warnings(config, inputs, &whole.metrics, &after.metrics, baseline, found, &mask);
+        let stage = found.as_ref().and_then(|(node, _)| done.get(node)).map(Done::id);
+        let found = found.as_ref().map(|(_, ticket)| ticket);
+        let mut warnings = warnings(inputs, &whole.metrics, &after.metrics, baseline, found, &mask);
         warnings.extend(devices.mixture());
         Ok(Self {
             format_version: 1,
@@ -105,13 +106,13 @@ impl Record {
             preset: config.preset.clone(),
             warnings,
             full: whole,
-            ticket: ticket(inputs, &mask, found.and(done.get("search")).map(Done::id))?,
+            ticket: ticket(inputs, &mask, stage)?,
             pruned,
             retrained: after,
             importance: json!({
-                "estimator": config.importance.estimator,
+                "estimator": found.map_or(config.importance.estimator, |ticket| ticket.estimator),
                 "norm": found.map(|ticket| &ticket.norm),
-                "split": config.importance.split,
+                "split": found.map_or(config.importance.split, |ticket| ticket.split),
             }),
             timing: timing(done),
             device: retrained.info()["device"].clone(),

@@ -9,6 +9,7 @@ use super::{
     protocol::{self, Protocol},
     split::{self, training_data},
     stage::{Known, Outcomes},
+    ticket_file::TicketFile,
 };
 use crate::{
     choice::Choice,
@@ -36,7 +37,9 @@ impl Experiment {
     pub fn load(config: ExperimentConfig, cache: Option<&Path>, progress: &mut dyn Progress) -> Result<Self> {
         let protocol = protocol::protocol(&config);
         let graph = protocol.graph(&config)?;
+        let ticket = config.ticket.as_deref().map(|path| TicketFile::read(Path::new(path))).transpose()?;
         let inputs = Inputs::load(&Sources::new(&config), config.run.device, cache, progress)?;
+        let inputs = inputs.with_ticket(ticket)?;
         let hidden = ("--set train.dropout=", config.train.dropout);
         let attention = ("--set train.attention_dropout=", config.train.attention_dropout);
         dropout_notes(&inputs.model.config, hidden, attention).iter().for_each(|note| progress.note(note));

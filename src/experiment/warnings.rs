@@ -1,11 +1,7 @@
 //! Warnings that a reader of the record needs to interpret it.
 
 use super::{Inputs, stages::Metrics, ticket::Ticket};
-use crate::{
-    config::{ExperimentConfig, Split},
-    prune::Mask,
-    task::MetricId,
-};
+use crate::{config::Split, prune::Mask, task::MetricId};
 
 /// Whether a score is within one standard error of the majority baseline.
 fn at_baseline(inputs: &Inputs, score: f64, baseline: f64) -> bool {
@@ -20,7 +16,6 @@ fn at_baseline(inputs: &Inputs, score: f64, baseline: f64) -> bool {
 
 /// The warnings of one run, most general first.
 pub fn warnings(
-    config: &ExperimentConfig,
     inputs: &Inputs,
     full: &Metrics,
     retrained: &Metrics,
@@ -30,7 +25,7 @@ pub fn warnings(
 ) -> Vec<String> {
     let mut out = inputs.warnings.clone();
     let name = inputs.task.metric.name();
-    if config.importance.split == Split::Dev && ticket.is_some() {
+    if ticket.is_some_and(|ticket| ticket.split == Split::Dev && ticket.task == inputs.task.name) {
         out.push("importance and report share the dev split".to_owned());
     }
     if at_baseline(inputs, full[name], baseline) {

@@ -7,6 +7,9 @@ use serde_json::{Map, Value, json};
 
 type Refusal = String;
 
+/// The class that loads an exported ticket in transformers: what it computes is computed here.
+pub const TICKET_CLASS: &str = "modeling_ticket.TicketForSequenceClassification";
+
 /// The values that leave the computation as it is; a key that is missing or `null` has its default, which is one of them.
 const POSITIONS: (&str, &[&str]) = ("position_embedding_type", &["absolute"]);
 
@@ -233,7 +236,8 @@ fn check_family(config: &Keys) -> Result<&'static Family, Refusal> {
     }
     // A tokenizer or a configuration class of its own computes no layer.
     let own = config["auto_map"].as_object().into_iter().flatten();
-    match own.into_iter().find(|(class, _)| class.starts_with("AutoModel")) {
+    let is_ticket = |code: &Value| *code == TICKET_CLASS && config["lottery"].is_object();
+    match own.into_iter().find(|(class, code)| class.starts_with("AutoModel") && !is_ticket(code)) {
         Some((class, code)) => Err(format!(
             "auto_map has {class} {}: the model is computed by code of its own, which lottery does not run. Choose a model \
              without it.",

@@ -89,6 +89,12 @@ impl Pretrained {
         Ok(Self { config, sha256, notes: Vec::new(), shape, tensors: Arc::new(tensors), file, wrappers })
     }
 
+    /// The outputs of the file's classifier, if it has one.
+    pub fn classifier_outputs(&self) -> Option<usize> {
+        let weight = self.tensors.get(&format!("{}.weight", self.config.family.classifier))?;
+        weight.shape.first().copied().filter(|outputs| *outputs > 0)
+    }
+
     /// The model with this head. The head's tensors are the file's when it has them, for as many labels if it is a
     /// classifier, and `fresh_head` is false; otherwise they are drawn from `seed`. A missing pooler is always drawn.
     pub fn build(&mut self, head: Head, seed: u64, fresh_head: bool) -> Result<Bert> {

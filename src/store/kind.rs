@@ -25,9 +25,11 @@ pub static SEARCH: StageKind = StageKind { name: "search", weights: Weights::Non
 pub static EVALUATE: StageKind = StageKind { name: "evaluate", weights: Weights::None, scalars: "eval" };
 pub static RETRAIN: StageKind =
     StageKind { name: "retrain", weights: Weights::Restorable, scalars: "retrain" };
+/// A ticket from a file, in the place of a search.
+pub static TICKET: StageKind = StageKind { name: "ticket", weights: Weights::None, scalars: "search" };
 pub static PRETRAIN: StageKind = StageKind { name: "pretrain", weights: Weights::Kept, scalars: "train" };
 
-static KINDS: [&StageKind; 5] = [&FINETUNE, &SEARCH, &EVALUATE, &RETRAIN, &PRETRAIN];
+static KINDS: [&StageKind; 6] = [&FINETUNE, &SEARCH, &EVALUATE, &RETRAIN, &PRETRAIN, &TICKET];
 
 impl StageKind {
     /// The kind of this name; `None` if it is from another version.

@@ -116,6 +116,19 @@ impl Bench {
         record
     }
 
+    /// `lottery export` of a stage of this record, without measuring.
+    pub fn export(&self, record: &Value, stage: &str, arguments: &[&str]) -> Command {
+        let id = record["stages"][stage].as_str().unwrap();
+        self.verb("export", &[&[id, "--latency", "off"], arguments].concat())
+    }
+
+    /// Another verb on the store `runs`.
+    pub fn verb(&self, verb: &str, arguments: &[&str]) -> Command {
+        let mut command = lottery();
+        command.arg(verb).args(arguments).args(["--store", "runs"]).current_dir(self.root.path());
+        command
+    }
+
     /// The file in `results/` that belongs to this record.
     pub fn stored_record(&self, store: &str, record: &Value) -> Value {
         let part = |key: &str| record[key].as_str().unwrap().to_owned();

@@ -35,6 +35,9 @@ fn records() -> Vec<Value> {
     let modes = Bench::new("SST-2");
     let mut records: Vec<Value> =
         Mode::names().iter().map(|mode| modes.record("sst2", &["--mode", mode])).collect();
+    let ticket = modes.path("ticket.safetensors");
+    succeeded(&mut modes.export(&records[0], "search", &["--ticket", "--out", ticket.to_str().unwrap()]));
+    records.push(modes.record("sst2", &["--ticket", ticket.to_str().unwrap()]));
     for (folder, task) in [("CoLA", "cola"), ("MRPC", "mrpc"), ("STS-B", "stsb"), ("MNLI", "mnli")] {
         records.push(Bench::new(folder).record(task, &["--mode", "full"]));
     }

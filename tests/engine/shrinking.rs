@@ -119,3 +119,19 @@ fn shrinking_in_two_steps_equals_shrinking_at_once() {
     assert_eq!(halfway.shrunk(&end), bert.shrunk(&end));
     assert_eq!(end[0].ffn, halfway.shrunk(&end).shape[0].ffn);
 }
+
+#[test]
+fn a_shrunk_model_at_its_old_size_computes_the_same_with_zeros() {
+    let config = config(4, 40, 5, 64);
+    let bert = random_bert(config.clone(), config.full_shape(), 3, 7);
+    let packed = Packed::random(&config, &[12, 1, 40, 7], 3, 8);
+    for shape in some_shapes(&config) {
+        let small = bert.shrunk(&shape);
+        let whole = small.expanded();
+        assert_eq!((&whole.shape, whole.params.layout == bert.params.layout), (&config.full_shape(), true));
+        let [a, b] = [&small, &whole].map(|bert| logits(bert, &packed, &Pass::default()));
+        assert_close(&a, &b, 1e-5, &format!("{shape:?}"));
+        assert_eq!(whole.shrunk(&shape), small, "{shape:?}");
+        assert_eq!(whole == bert, shape == config.full_shape());
+    }
+}

@@ -31,6 +31,7 @@ fn refusal(assignment: &str) -> String {
 fn the_list_of_keys_is_exactly_what_a_config_holds() {
     let mut config = ExperimentConfig::new(TaskId::Rte, "m", "d");
     config.preset = Some("small".into());
+    config.ticket = Some("t".into());
     config.data.train_limit = Some(1);
     config.data.dev_limit = Some(1);
     config.run.threads = Some(1);

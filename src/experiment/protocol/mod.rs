@@ -3,17 +3,20 @@
 
 mod definition;
 mod structured;
+mod taken_up;
 
 pub use definition::Protocol;
 
 use super::graph::Graph;
 use crate::{config::ExperimentConfig, error::Result, prune::Method};
 use structured::Structured;
+use taken_up::TakenUp;
 
 /// The protocol of a run with these settings.
 pub fn protocol(config: &ExperimentConfig) -> &'static dyn Protocol {
     match config.method {
         Method::HeadsFfns | Method::Heads | Method::Ffns => &Structured,
+        Method::Ticket => &TakenUp,
     }
 }
 

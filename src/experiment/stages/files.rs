@@ -10,7 +10,10 @@ use crate::{
     train::{self, Dataset, Questioned, logits},
 };
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+};
 
 /// Scores of one model on the development set, by metric.
 pub type Metrics = BTreeMap<String, f64>;
@@ -64,51 +67,48 @@ pub fn evaluate(inputs: &Inputs, bert: &Bert, writer: &StageWriter) -> Result<Me
     Ok(metrics)
 }
 
+/// A line for each example, in `name`; of questions, all answers by id beside it, which the official scorer reads.
 fn write_predictions(writer: &StageWriter, name: &str, outputs: &[f32], data: &Dataset) -> Result<()> {
     if let Some(questioned) = &data.questioned {
-        return write_answers(writer, name, outputs, data, questioned);
+        let answers = questioned.answers(&data.encoded, outputs);
+        let by_id: Map<String, Value> =
+            answers.iter().map(|answer| (answer.question.id.clone(), json!(answer.text))).collect();
+        writer.write("predictions.json", format!("{}\n", json!(by_id)).as_bytes())?;
     }
-    let width = outputs.len() / data.len().max(1);
-    writer.write_with(name, |out| {
-        for (index, (row, label)) in outputs.chunks(width).zip(&data.labels).enumerate() {
-            let (label, prediction) = match label {
-                Label::Class(class) => (json!(class), json!(task::argmax(row))),
-                Label::Score(score) => (json!(score), json!(row[0])),
-                Label::Span(place) => (json!(place), Value::Null),
-                Label::Unknown if width == 1 => (json!(null), json!(row[0])),
-                Label::Unknown => (json!(null), json!(task::argmax(row))),
-            };
-            let line = json!({ "index": index, "label": label, "prediction": prediction, "logits": row });
-            writeln!(out, "{line}")?;
-        }
-        Ok(())
-    })
+    writer.write_with(name, |out| predictions(outputs, data, out))
 }
 
-/// A line for each question, and beside it all answers by id, which the official scorer reads.
-fn write_answers(
-    writer: &StageWriter,
-    name: &str,
-    outputs: &[f32],
-    data: &Dataset,
-    questioned: &Questioned,
-) -> Result<()> {
-    let answers = questioned.answers(&data.encoded, outputs);
-    let by_id: Map<String, Value> =
-        answers.iter().map(|answer| (answer.question.id.clone(), json!(answer.text))).collect();
-    writer.write("predictions.json", format!("{}\n", json!(by_id)).as_bytes())?;
-    writer.write_with(name, |out| {
-        for (index, answer) in answers.iter().enumerate() {
-            let (id, label) = (&answer.question.id, &answer.question.answers);
-            let [exact_match, f1] = Scores::default().add(Some(answer.text), label);
-            let line = json!({
-                "index": index, "id": id, "label": label, "prediction": answer.text, "logits": answer.logits,
-                "exact_match": exact_match, "f1": f1,
-            });
-            writeln!(out, "{line}")?;
-        }
-        Ok(())
-    })
+/// A line for each example or question.
+pub fn predictions(outputs: &[f32], data: &Dataset, out: &mut dyn Write) -> io::Result<()> {
+    if let Some(questioned) = &data.questioned {
+        return answers(outputs, data, questioned, out);
+    }
+    let width = (outputs.len() / data.len().max(1)).max(1);
+    for (index, (row, label)) in outputs.chunks(width).zip(&data.labels).enumerate() {
+        let (label, prediction) = match label {
+            Label::Class(class) => (json!(class), json!(task::argmax(row))),
+            Label::Score(score) => (json!(score), json!(row[0])),
+            Label::Span(place) => (json!(place), Value::Null),
+            Label::Unknown if width == 1 => (json!(null), json!(row[0])),
+            Label::Unknown => (json!(null), json!(task::argmax(row))),
+        };
+        let line = json!({ "index": index, "label": label, "prediction": prediction, "logits": row });
+        writeln!(out, "{line}")?;
+    }
+    Ok(())
+}
+
+fn answers(outputs: &[f32], data: &Dataset, questioned: &Questioned, out: &mut dyn Write) -> io::Result<()> {
+    for (index, answer) in questioned.answers(&data.encoded, outputs).iter().enumerate() {
+        let (id, label) = (&answer.question.id, &answer.question.answers);
+        let [exact_match, f1] = Scores::default().add(Some(answer.text), label);
+        let line = json!({
+            "index": index, "id": id, "label": label, "prediction": answer.text, "logits": answer.logits,
+            "exact_match": exact_match, "f1": f1,
+        });
+        writeln!(out, "{line}")?;
+    }
+    Ok(())
 }
 
 /// Writes a folder that Hugging Face's class for this head loads by `from_pretrained`, unless units were removed.

@@ -4,10 +4,12 @@ mod evaluate;
 mod files;
 mod search;
 mod subnetwork;
+mod take_up;
 mod train;
 
 pub use evaluate::Evaluate;
-pub use files::{METRICS, Metrics, metrics, scores, write_json, write_model};
+pub use files::{METRICS, Metrics, metrics, predictions, scores, write_json, write_model};
 pub use search::Search;
 pub use subnetwork::Subnetwork;
+pub use take_up::TakeUp;
 pub use train::Train;

@@ -7,7 +7,7 @@ use crate::{
         stage::{Given, Known, read_too_early},
         ticket::Ticket,
     },
-    prune::{self, ControlRules, Mask, Method, Mode},
+    prune::{self, ControlRules, Mask, Mode},
 };
 use serde::Serialize;
 
@@ -18,7 +18,7 @@ pub enum Subnetwork {
     /// The full model.
     Whole,
     /// The control `mode` of the ticket that the node `ticket` finds.
-    Control { mode: Mode, method: Method, seed: u64, rules: ControlRules, ticket: &'static str },
+    Control { mode: Mode, seed: u64, rules: ControlRules, ticket: &'static str },
 }
 
 impl Subnetwork {
@@ -39,10 +39,10 @@ impl Subnetwork {
         let whole = Mask::full(model.num_hidden_layers, model.num_attention_heads);
         match *self {
             Self::Whole => Ok(Some(whole)),
-            Self::Control { mode, method, seed, rules, ticket } => {
+            Self::Control { mode, seed, rules, ticket } => {
                 let Some(search) = known.done.get(ticket) else { return Ok(None) };
                 let good = Ticket::read(search, model)?;
-                let good = prune::Ticket { mask: &good.mask, searched: method.kinds() };
+                let good = prune::Ticket { mask: &good.mask, searched: good.method.kinds() };
                 mode.control(rules).draw(&whole, &[good], seed).map(Some)
             }
         }

@@ -288,3 +288,35 @@ fn masks_of_tensors_that_the_model_lacks_or_has_otherwise_are_refused() {
         assert!(error.to_string().contains(why), "{error}");
     }
 }
+
+#[test]
+fn a_ticket_file_holds_every_mask_and_what_is_said_of_it() {
+    let about = serde_json::json!({ "b": [1, "é"], "a": null }).as_object().unwrap().clone();
+    let path = Path::new("t.safetensors");
+    for mask in masks() {
+        let bytes = mask.to_ticket_file(&about).unwrap();
+        assert_eq!(mask.to_ticket_file(&about).unwrap(), bytes);
+        assert_eq!(Mask::of_ticket_file(path, &bytes).unwrap(), (mask, about.clone()));
+    }
+}
+
+#[test]
+fn files_that_are_no_ticket_are_refused_by_their_name() {
+    let path = Path::new("t.safetensors");
+    let whole = Mask::full(2, 4);
+    let file = |mask: &Mask| mask.to_ticket_file(&serde_json::Map::new()).unwrap();
+    let other = || whole.clone();
+    for (bytes, why) in [
+        (b"{}".to_vec(), "is no ticket"),
+        (masks().next().unwrap().to_packed().unwrap().unwrap(), "has no lottery_ticket"),
+        (file(&other().with(Site::Heads(1), Bits::new(5, true))), "heads.1 has 5 flags"),
+        (file(&other().with(Site::Heads(3), Bits::new(4, true))), "do not all have flags"),
+        (file(&other().with(Site::Ffn(0), Bits::new(2, true))), "ffn.0 has 2 flags"),
+        (file(&other().with(Site::Neurons(2), Bits::new(9, true))), "neurons.2 has 9 flags"),
+    ] {
+        let error = Mask::of_ticket_file(path, &bytes).unwrap_err();
+        let text = error.to_string();
+        assert!(error.exit_code() == 3 && text.starts_with("t.safetensors ") && text.contains(why), "{text}");
+        assert!(text.contains("lottery export --ticket"), "{text}");
+    }
+}

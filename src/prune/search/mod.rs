@@ -1,5 +1,6 @@
 //! How a ticket is found. A search is a file of its own and a variant of [`Method`].
 
+mod given;
 mod one_kind;
 mod select;
 mod steps;
@@ -13,6 +14,7 @@ pub use trace::{Pass, Phase, Search, SearchRules, Step, Trace};
 
 use super::Kind;
 use crate::choice::choices;
+use given::Given;
 use one_kind::OneKind;
 use three_phase::ThreePhase;
 
@@ -25,6 +27,8 @@ choices! {
         Heads = "heads",
         /// FFNs alone
         Ffns = "ffns",
+        /// nothing: the mask is that of a ticket file (--ticket)
+        Ticket = "ticket",
     }
 }
 
@@ -34,13 +38,14 @@ impl Method {
             Self::HeadsFfns => Box::new(ThreePhase(rules)),
             Self::Heads => Box::new(OneKind { kind: Kind::Heads, phase: Phase::Heads, rules }),
             Self::Ffns => Box::new(OneKind { kind: Kind::Ffns, phase: Phase::Ffns, rules }),
+            Self::Ticket => Box::new(Given),
         }
     }
 
     /// What its search may prune.
     pub fn kinds(self) -> &'static [Kind] {
         match self {
-            Self::HeadsFfns => &[Kind::Heads, Kind::Ffns],
+            Self::HeadsFfns | Self::Ticket => &[Kind::Heads, Kind::Ffns],
             Self::Heads => &[Kind::Heads],
             Self::Ffns => &[Kind::Ffns],
         }

@@ -1,0 +1,105 @@
+//! Whether an export computes what its source does: the logits of both on the same examples.
+
+use crate::{
+    engine::Machine,
+    error::{Error, Result},
+    eval::{Trained, encode},
+    model::Bert,
+    ops::rng::{Purpose, Stream},
+    task::{Example, Label},
+    text::Encoded,
+    train::{Dataset, logits},
+};
+
+/// The largest difference, relative to logits beyond 1.
+const TOLERANCE: f32 = 1e-5;
+
+/// Examples that are compared.
+const EXAMPLES: usize = 64;
+
+/// What an export was compared on.
+pub struct Examples {
+    pub data: Dataset,
+    /// For people: `64 development examples of rte`.
+    pub what: String,
+}
+
+impl Examples {
+    /// The first of a task's development examples.
+    pub fn of_task(task: &str, dev: &[Example], trained: &Trained, max_length: usize) -> Result<Self> {
+        let dev = &dev[..dev.len().min(EXAMPLES)];
+        let encoded = encode(trained, dev, max_length)?;
+        let what = format!("{} development examples of {task}", dev.len());
+        Ok(Self { data: unlabelled(encoded), what })
+    }
+
+    /// Sequences of words that are drawn, with one segment or two.
+    pub fn generated(bert: &Bert) -> Self {
+        let config = &bert.config;
+        let mut draw = Stream::new(0, Purpose::Split, 1);
+        let mut below = |n: usize| draw.below(n as u32) as usize;
+        let segments = if config.family.token_types.is_some() { config.type_vocab_size.min(2) } else { 1 };
+        let mut sequence = || {
+            let length = 2 + below(config.longest_sequence().clamp(3, 128) - 2);
+            let middle = if segments == 2 { 1 + below(length) } else { length };
+            Encoded {
+                ids: (0..length).map(|_| below(config.vocab_size) as u32).collect(),
+                segments: (0..length).map(|at| u8::from(at >= middle)).collect(),
+            }
+        };
+        let encoded = (0..EXAMPLES).map(|_| sequence()).collect();
+        Self { data: unlabelled(encoded), what: format!("{EXAMPLES} sequences of drawn words") }
+    }
+
+    /// Compares both models' logits. Returns the largest difference.
+    ///
+    /// # Errors
+    /// Internal: they differ.
+    pub fn compare(&self, source: &Bert, export: &Bert) -> Result<f32> {
+        // In f32 whatever the export is timed in.
+        let machine = Machine::default();
+        let [expected, found] = [source, export].map(|bert| logits(&mut *machine.reader(bert)?, &self.data));
+        let (expected, found) = (expected?, found?);
+        let pairs = || expected.iter().zip(&found);
+        // Of what is no number neither side is larger.
+        let equal = pairs().all(|(a, b)| (a - b).abs() <= TOLERANCE * a.abs().max(1.0));
+        let largest = pairs().map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        if !equal || expected.len() != found.len() {
+            return Err(Error::internal(format!(
+                "the export was read again, and its logits differ from the source's by {largest:e} on {}; nothing was kept",
+                self.what
+            )));
+        }
+        Ok(largest)
+    }
+}
+
+fn unlabelled(encoded: Vec<Encoded>) -> Dataset {
+    Dataset { labels: vec![Label::Class(0); encoded.len()], encoded, questioned: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{BertConfig, Head};
+
+    #[test]
+    fn an_export_that_computes_something_else_is_refused() {
+        let config = BertConfig { vocab_size: 40, ..BertConfig::of_shape(2, 32, 4, 64) };
+        let bert = Bert::random(config, Head::Classifier { labels: 2 }, 1);
+        let examples = Examples::generated(&bert);
+        assert_eq!(examples.data.len(), EXAMPLES);
+        assert_eq!(examples.compare(&bert, &bert.clone()).unwrap(), 0.0);
+        for (change, refused) in [(5e-6, false), (3e-5, true), (f32::NAN, true)] {
+            let mut other = bert.clone();
+            let bias = other.params.layout.classifier_bias.start;
+            other.params.data[bias] += change;
+            match examples.compare(&bert, &other) {
+                Ok(largest) => {
+                    assert!(!refused && largest > 0.0 && largest <= TOLERANCE, "{change}: {largest}")
+                }
+                Err(error) => assert!(refused && error.to_string().contains("nothing was kept"), "{error}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! No search: the ticket was found elsewhere.
+
+use super::trace::{Pass, Search, Trace};
+use crate::{
+    error::{Error, Result},
+    prune::{Criterion, Probe},
+};
+
+pub struct Given;
+
+impl Search for Given {
+    fn run(&self, _: &mut dyn Probe, _: &mut dyn Criterion, _: &mut dyn FnMut(&Pass)) -> Result<Trace> {
+        Err(Error::usage("the method ticket searches nothing. Give --ticket FILE, or another --method."))
+    }
+}
