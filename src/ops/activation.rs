@@ -90,7 +90,7 @@ impl Function for GeluTanh {
     fn value_and_slope(h: f32) -> (f32, f32) {
         let (s, slope) = logistic(h);
         // d(2u)/dh
-        let inner = (h * h).mul_add(0.214_064_45, 1.595_769_1);
+        let inner = (h * h).mul_add(0.214_064_45, 1.595_769);
         (h * s, (h * inner).mul_add(slope, s))
     }
 }
@@ -112,7 +112,7 @@ impl Function for Relu {
 /// computed from e⁻²|ᵘ|, so that neither is the difference of two numbers near 1.
 #[inline(always)]
 fn logistic(h: f32) -> (f32, f32) {
-    let twice_u = h * (h * h).mul_add(0.071_354_82, 1.595_769_1);
+    let twice_u = h * (h * h).mul_add(0.071_354_82, 1.595_769);
     let e = exp(-twice_u.abs());
     let r = 1.0 / (1.0 + e);
     let rest = e * r;

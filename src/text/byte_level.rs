@@ -63,7 +63,7 @@ pub(super) fn byte_level(
         "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false, "ignore_merges": false,
     });
     let model: BPE =
-        serde_json::from_value(model).map_err(|error| files.damaged(name, &error.to_string()))?;
+        serde_json::from_str(&model.to_string()).map_err(|error| files.damaged(name, &error.to_string()))?;
     let mut tokenizer = tokenizers::Tokenizer::new(model);
     tokenizer.with_pre_tokenizer(Some(ByteLevel::new(settings.prefix_space, true, true)));
     Ok(tokenizer)

@@ -109,7 +109,7 @@ fn a_nan_stays_one_and_the_ends_are_finite() {
     for of in ALL {
         let (mut h, mut d) = (vec![f32::NAN, -1e30, -1e4, 1e4, 0.0], vec![1.0; 5]);
         activation::backward(of, &mut h, &mut d);
-        let near = h[1..].iter().zip([0.0, 0.0, 1e4, 0.0]).all(|(h, wanted)| (h - wanted).abs() < 1e-30);
+        let near = h[1..].iter().zip([0.0, 0.0, 1e4, 0.0]).all(|(h, wanted)| (h - wanted).abs() < 1e-6);
         assert!(h[0].is_nan() && near, "{of:?} {h:?}");
         assert!(d[1..].iter().all(|d| d.is_finite()), "{of:?} {d:?}");
     }

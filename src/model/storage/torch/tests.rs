@@ -75,7 +75,7 @@ fn tuple(items: &[u64]) -> Vec<u8> {
 fn legacy(len: u64, offset: u64, shape: &[u64], strides: &[u64], data: usize) -> Vec<u8> {
     let start = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03.\x80\x02}X\r\0\0\0little_endian\x88s.";
     let storage =
-        [&b"(X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\00X\x03\0\0\0cpu"[..], &int(len), b"NtQ"]
+        [&b"(X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\x000X\x03\0\0\0cpu"[..], &int(len), b"NtQ"]
             .concat();
     let tensor = [
         &b"\x80\x02}X\x01\0\0\0actorch._utils\n_rebuild_tensor_v2\n("[..],
@@ -87,7 +87,7 @@ fn legacy(len: u64, offset: u64, shape: &[u64], strides: &[u64], data: usize) ->
         b"Rs.",
     ]
     .concat();
-    let keys = b"\x80\x02]X\x01\0\0\00a.";
+    let keys = b"\x80\x02]X\x01\0\0\x000a.";
     [&start[..], &tensor, keys, &len.to_le_bytes(), &vec![0; data]].concat()
 }
 
