@@ -85,7 +85,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "DIR|OWNER/NAME|tiny", help_heading = "What to run")]
     pub model: Option<String>,
 
-    /// The folder that holds GLUE's folders (RTE/train.tsv, RTE/dev.tsv, …); not for demo
+    /// The folder that holds GLUE's folders (RTE/train.tsv, RTE/dev.tsv, …), or SQuAD's files; not for demo
     ///
     /// Without the flag: LOTTERY_DATA, else the task's data set on the Hugging Face hub.
     #[arg(long, value_name = "DIR", help_heading = "What to run")]

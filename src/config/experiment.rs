@@ -66,6 +66,10 @@ pub struct DataConfig {
     pub dir: Option<String>,
     /// Tokens per example, `[CLS]` and `[SEP]` included.
     pub max_length: usize,
+    /// Of SQuAD: tokens of a paragraph that two neighbouring windows share.
+    pub doc_stride: usize,
+    /// Of SQuAD: tokens of a question; what is longer loses its end.
+    pub max_question_length: usize,
     /// Keep only the first N training examples.
     pub train_limit: Option<usize>,
     /// Keep only the first N development examples.
@@ -168,7 +172,14 @@ impl ExperimentConfig {
 
 impl Default for DataConfig {
     fn default() -> Self {
-        Self { dir: None, max_length: 128, train_limit: None, dev_limit: None }
+        Self {
+            dir: None,
+            max_length: 128,
+            doc_stride: 128,
+            max_question_length: 64,
+            train_limit: None,
+            dev_limit: None,
+        }
     }
 }
 

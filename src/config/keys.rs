@@ -58,6 +58,8 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("model", Kind::Text),
     ("data.dir", Kind::Text),
     ("data.max_length", Kind::Count(8, MOST)),
+    ("data.doc_stride", Kind::Count(0, MOST)),
+    ("data.max_question_length", Kind::Count(1, MOST)),
     ("data.train_limit", Kind::Count(1, MOST)),
     ("data.dev_limit", Kind::Count(1, MOST)),
     ("train.learning_rate", POSITIVE),
@@ -132,6 +134,7 @@ const NAMES_ELSEWHERE: &[(&str, &str)] = &[
     ("max_grad_norm", "train.clip"),
     ("adam_epsilon", "train.epsilon"),
     ("max_seq_length", "data.max_length"),
+    ("max_query_length", "data.max_question_length"),
     ("max_train_samples", "data.train_limit"),
     ("max_eval_samples", "data.dev_limit"),
 ];

@@ -18,6 +18,10 @@ use crate::{
 /// Bytes of a line that is shown as it is.
 const LINE: usize = 200;
 
+/// SQuAD's windows in the positions of the embedded model.
+const SQUAD_OF_EMBEDDED: &[(&str, i64)] =
+    &[("data.max_length", 64), ("data.doc_stride", 16), ("data.max_question_length", 24)];
+
 /// What the user gave, checked key by key on the way in, so that every error can say where a value came from.
 ///
 /// Later calls override earlier ones, except that the preset always lies below all of them.
@@ -84,9 +88,9 @@ impl Layers {
         leaves(table).into_iter().try_for_each(|(key, value)| self.put(&key, value, origin))
     }
 
-    /// The configuration: defaults, then the preset, then everything given. Where neither task, model nor data is
-    /// given, the demo task; the demo task's model is the embedded one, and that model's preset its own. Any other task
-    /// has the preset's model.
+    /// The configuration: defaults, then the preset, then SQuAD's lengths where that is the task, then everything given.
+    /// Where neither task, model nor data is given, the demo task; the demo task's model is the embedded one, and that
+    /// model's preset its own. Any other task has the preset's model.
     ///
     /// Usage errors: an unknown preset; no task; no data folder for a task that is not on the hub.
     pub fn resolve(mut self) -> Result<ExperimentConfig> {
@@ -108,6 +112,12 @@ impl Layers {
             let [own, length] =
                 [super::preset(EMBEDDED_PRESET)?, preset].map(|preset| max_length(preset.toml));
             below.values.extend(own.min(length).map(|length| ("data.max_length", Value::Integer(length))));
+        }
+
+        // Presets are for sentences; paragraphs are longer.
+        if self.text("task") == Some(TaskId::Squad.name()) {
+            let usual = if embedded { SQUAD_OF_EMBEDDED } else { &[("data.max_length", 384)] };
+            below.values.extend(usual.iter().map(|(key, value)| (*key, Value::Integer(*value))));
         }
 
         let mut table = defaults()?;

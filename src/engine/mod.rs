@@ -150,7 +150,7 @@ fn open_cuda(n: usize) -> Result<Rc<dyn Gpu>> {
 /// What a training step minimises.
 #[derive(Clone, Copy, Debug)]
 pub enum Goal<'a> {
-    /// The mean loss of the classifier's outputs.
+    /// The mean loss of the outputs of the classifier or the span head.
     Labels(Targets<'a>),
     /// The mean loss of finding the words at these rows of the batch, ascending and at least one.
     MaskedTokens { rows: &'a [usize], words: &'a [u32] },
@@ -176,7 +176,7 @@ pub struct StepStats {
 /// A BERT on a device. Gates need all units present. What is [`Pending`] the device may still be computing while it is
 /// asked for more; it does one thing after another.
 pub trait Engine {
-    /// (B, labels), without dropout.
+    /// (B, labels), of the span head (T, 2), without dropout.
     fn logits(&mut self, input: &Input, gates: Option<&Gates>) -> Result<Pending<Vec<f32>>>;
 
     /// How well each hidden word is found, without dropout; rows as in [`Goal::MaskedTokens`].

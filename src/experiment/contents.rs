@@ -6,6 +6,7 @@ use super::{
     identity::Hashes,
     protocol,
     stage::{Known, Outcomes},
+    workload,
 };
 use crate::{
     config::{EMBEDDED_MODEL, ExperimentConfig},
@@ -13,7 +14,7 @@ use crate::{
     hub::{HubSettings, resolve_model_with},
     model::{BertConfig, storage, tiny},
     store::{StageId, Store, hashes::Stamp},
-    task::{self, TaskId},
+    task::TaskId,
     text::Tokenizer,
 };
 use std::{
@@ -136,7 +137,7 @@ impl Contents {
 
     fn data_content(&self, config: &ExperimentConfig) -> Result<BTreeMap<String, String>> {
         let folder = data_folder(config.task, config.data.dir.as_deref(), &cache_only())?;
-        task::hashes(config.task.spec(), &self.directory.join(folder.dir), |path| {
+        workload::hashes(config.task.spec(), &self.directory.join(folder.dir), |path| {
             self.store.hashes().sha256(path)
         })
     }

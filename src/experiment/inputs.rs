@@ -4,16 +4,17 @@ use super::{
     data_folder::{DataFolder, data_folder},
     identity::Hashes,
     model_folder::model_folder,
+    workload::{self, Workload},
 };
 use crate::{
-    config::ExperimentConfig,
+    config::{DataConfig, ExperimentConfig},
     engine::{Device, Machine},
     error::{Error, Result},
     hub::{HubSettings, ModelFolder},
     model::{BertConfig, Head, weights::Pretrained},
     ops::Format,
-    task::{self, Example, TaskId, TaskSpec},
-    text::{Tokenizer, encode_cached},
+    task::{TaskId, TaskSpec},
+    text::Tokenizer,
     train::{Dataset, Progress},
 };
 use serde::Serialize;
@@ -28,9 +29,14 @@ pub struct Sources {
     model: String,
     /// The data's folder.
     data: Option<String>,
-    max_length: usize,
-    train_limit: Option<usize>,
-    dev_limit: Option<usize>,
+    pub(super) max_length: usize,
+    /// Like the next one without a meaning where texts have no windows.
+    #[serde(skip_serializing_if = "is_usual_stride")]
+    pub(super) doc_stride: usize,
+    #[serde(skip_serializing_if = "is_usual_question_length")]
+    pub(super) max_question_length: usize,
+    pub(super) train_limit: Option<usize>,
+    pub(super) dev_limit: Option<usize>,
     dtype: Format,
 }
 
@@ -41,11 +47,22 @@ impl Sources {
             model: config.model.clone(),
             data: config.data.dir.clone(),
             max_length: config.data.max_length,
+            doc_stride: config.data.doc_stride,
+            max_question_length: config.data.max_question_length,
             train_limit: config.data.train_limit,
             dev_limit: config.data.dev_limit,
             dtype: config.run.dtype,
         }
     }
+}
+
+// Settings that were added since the first format version enter no hash with their defaults.
+fn is_usual_stride(tokens: &usize) -> bool {
+    *tokens == DataConfig::default().doc_stride
+}
+
+fn is_usual_question_length(tokens: &usize) -> bool {
+    *tokens == DataConfig::default().max_question_length
 }
 
 /// A run's model and data, loaded, and the machine that computes.
@@ -62,7 +79,7 @@ pub struct Inputs {
     pub dev_mismatched: Option<Dataset>,
     pub data: DataFolder,
     pub data_hashes: BTreeMap<String, String>,
-    /// Warnings about the tokenizer and the words that it does not know.
+    /// Warnings about the data, the tokenizer and the words that it does not know.
     pub warnings: Vec<String>,
 }
 
@@ -94,25 +111,17 @@ impl Inputs {
         {
             progress.note(&format!("from the hub: {name} at {commit}"));
         }
-        let data = task::load(task, &data_folder.dir)?;
-        data.notes.iter().for_each(|note| progress.note(note));
-        let encode = |examples: &[Example], limit: Option<usize>| -> Result<Dataset> {
-            let examples = &examples[..limit.unwrap_or(usize::MAX).min(examples.len())];
-            let encoded = encode_cached(&tokenizer, examples, sources.max_length, cache)?;
-            let labels = examples.iter().map(|e| e.label).collect();
-            Ok(Dataset { encoded, labels })
-        };
-        let train = encode(&data.train, sources.train_limit)?;
-        let dev = encode(&data.dev, sources.dev_limit)?;
-        let dev_mismatched =
-            data.dev_mismatched.as_deref().map(|d| encode(d, sources.dev_limit)).transpose()?;
+        let data = workload::read(task, &data_folder.dir)?;
+        data.notes().iter().for_each(|note| progress.note(note));
+        let Workload { train, dev, dev_mismatched, hashes, mut warnings } =
+            data.encode(&tokenizer, sources, cache)?;
         for data in [&train, &dev].into_iter().chain(&dev_mismatched) {
             check_ids(data, &model, &folder.name)?;
         }
         let texts = [("training data", Some(&train)), ("development data", Some(&dev))];
         let texts = texts.into_iter().chain([("mismatched development data", dev_mismatched.as_ref())]);
         let unknown = texts.filter_map(|(name, data)| tokenizer.unknown_warning(name, &data?.encoded));
-        let warnings: Vec<String> = tokenizer.note().map(str::to_owned).into_iter().chain(unknown).collect();
+        warnings.extend(tokenizer.note().map(str::to_owned).into_iter().chain(unknown));
         warnings.iter().for_each(|warning| progress.warn(warning));
         Ok(Self {
             machine,
@@ -124,14 +133,14 @@ impl Inputs {
             dev,
             dev_mismatched,
             data: data_folder,
-            data_hashes: data.sha256,
+            data_hashes: hashes,
             warnings,
         })
     }
 
     /// The task's head.
     pub fn head(&self) -> Head {
-        Head::Classifier { labels: self.task.num_labels() }
+        workload::head(self.task)
     }
 
     /// Hashes of the files' contents.

@@ -20,6 +20,7 @@ pub mod stage;
 pub mod stages;
 pub mod ticket;
 mod warnings;
+pub mod workload;
 
 pub use contents::Contents;
 pub use data_folder::{DataFolder, data_folder};

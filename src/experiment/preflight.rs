@@ -1,12 +1,12 @@
 //! Checks before a sweep starts: what would keep its runs from starting.
 
-use super::{inputs::check_length, model_folder::model_folder};
+use super::{inputs::check_length, model_folder::model_folder, workload};
 use crate::{
     config::{EMBEDDED_MODEL, ExperimentConfig},
     error::Result,
     hub::is_on_hub,
     model::{BertConfig, weights::Pretrained},
-    task::{self, TaskId},
+    task::TaskId,
     text::Tokenizer,
     train::Silent,
 };
@@ -51,6 +51,6 @@ fn model(name: &str) -> Result<Option<(BertConfig, String)>> {
 fn data(config: &ExperimentConfig) -> Result<()> {
     match &config.data.dir {
         None if config.task.source().is_some() => Ok(()),
-        dir => task::load(config.task.spec(), Path::new(dir.as_deref().unwrap_or_default())).map(drop),
+        dir => workload::read(config.task.spec(), Path::new(dir.as_deref().unwrap_or_default())).map(drop),
     }
 }

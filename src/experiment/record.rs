@@ -16,8 +16,8 @@ use crate::{
     error::Result,
     prune::{Mask, Method, Mode},
     store::{Done, StageId, canonical_json},
-    task::{self, Definition},
-    train::Dataset,
+    task::Definition,
+    train::{Dataset, baseline},
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -85,7 +85,7 @@ impl Record {
             Ok(Scores { metrics: stages::scores(inputs, stage)?, baseline: None })
         };
         let (mut whole, pruned, after) = (of(full)?, of(pruned)?, of(retrained)?);
-        let baseline = task::majority_baseline(inputs.task, &inputs.dev.labels);
+        let baseline = baseline(inputs.task, &inputs.dev);
         whole.baseline = Some(baseline);
         let devices = Devices::of(done);
         let found = found.as_ref();
@@ -153,11 +153,15 @@ fn model(inputs: &Inputs) -> Result<Value> {
 fn data(config: &ExperimentConfig, inputs: &Inputs) -> Result<Value> {
     let longest = config.data.max_length;
     let of = |data: &Dataset| {
-        json!({
-            "examples": data.len(),
+        let mut about = json!({
+            "examples": data.examples(),
             "tokens": data.tokens(),
             "of_max_length": data.of_length(longest),
-        })
+        });
+        if data.questioned.is_some() {
+            about["windows"] = json!(data.len());
+        }
+        about
     };
     Ok(json!({
         "train": of(&training_data(config, inputs)),

@@ -49,12 +49,16 @@ impl Experiment {
     fn describe(&self, progress: &mut dyn Progress) {
         let Inputs { task, dev, model, folder, .. } = &self.inputs;
         let train = training_data(&self.config, &self.inputs);
+        let windows = match dev.questioned {
+            Some(_) => format!(" in {} and {} windows", train.len(), dev.len()),
+            None => String::new(),
+        };
         progress.note(&format!(
-            "{}: {} training and {} development examples, {:.1} tokens on average; {}: {} layers × {} heads, \
+            "{}: {} training and {} development examples{windows}, {:.1} tokens on average; {}: {} layers × {} heads, \
              hidden size {}",
             task.folder,
-            train.len(),
-            dev.len(),
+            train.examples(),
+            dev.examples(),
             train.tokens() as f64 / train.len() as f64,
             folder.name,
             model.config.num_hidden_layers,
@@ -63,7 +67,7 @@ impl Experiment {
         ));
         let longest = self.config.data.max_length;
         let [in_train, in_dev] = [&*train, dev].map(|data| data.of_length(longest));
-        if in_train + in_dev > 0 {
+        if in_train + in_dev > 0 && windows.is_empty() {
             progress.note(&format!(
                 "{in_train} training and {in_dev} development examples have the maximum of {longest} tokens; longer ones are \
                  truncated (data.max_length)"

@@ -26,7 +26,12 @@ impl HeldOut {
 
     /// How many examples are held out.
     pub fn examples(self, all: &Dataset) -> usize {
-        (all.len() as f64 * self.fraction).round() as usize
+        (all.examples() as f64 * self.fraction).round() as usize
+    }
+
+    /// How many sequences remain for training.
+    pub fn remaining(heldout: Option<&Self>, all: &Dataset) -> usize {
+        heldout.map_or(all.len(), |part| all.choose(part.examples(all), part.seed).1.len())
     }
 
     /// The examples that remain for training.
@@ -70,19 +75,19 @@ pub fn scoring(inputs: &Inputs, split: Split, seed: Option<u64>) -> Result<Cow<'
 pub fn check(split: Split, all: &Dataset) -> Result<Option<usize>> {
     match split {
         Split::Dev => Ok(None),
-        Split::Train(n) if n > all.len() => Err(Error::usage(format!(
+        Split::Train(n) if n > all.examples() => Err(Error::usage(format!(
             "importance.split=train:{n} needs more examples than the training set has ({}). Use train:{} or less.",
-            all.len(),
-            all.len()
+            all.examples(),
+            all.examples()
         ))),
         Split::Train(n) => Ok(Some(n)),
         Split::Heldout(fraction) => {
             let n = HeldOut { fraction, seed: 0 }.examples(all);
-            if n == 0 || n == all.len() {
+            if n == 0 || n == all.examples() {
                 return Err(Error::usage(format!(
                     "importance.split=heldout:{fraction} of {} training examples leaves one side empty. Use a fraction \
                      such as 0.1.",
-                    all.len()
+                    all.examples()
                 )));
             }
             Ok(Some(n))

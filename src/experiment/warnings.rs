@@ -9,9 +9,9 @@ use crate::{
 
 /// Whether a score is within one standard error of the majority baseline.
 fn at_baseline(inputs: &Inputs, score: f64, baseline: f64) -> bool {
-    let n = inputs.dev.len() as f64;
+    let n = inputs.dev.examples() as f64;
     let error = match inputs.task.metric {
-        MetricId::Accuracy | MetricId::F1 => (baseline * (1.0 - baseline) / n).sqrt(),
+        MetricId::Accuracy | MetricId::F1 | MetricId::ExactMatch => (baseline * (1.0 - baseline) / n).sqrt(),
         // The standard error of a correlation of independent variables.
         MetricId::Matthews | MetricId::Pearson | MetricId::Spearman | MetricId::Corr => 1.0 / n.sqrt(),
     };

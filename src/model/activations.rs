@@ -3,22 +3,29 @@
 use super::{
     backend::{Backend, Done},
     classifier, encoder, masked_lm,
+    params::Head,
     pass::{Run, Wanted},
+    spans,
 };
 
 /// The activations and scratch space of a pass; reused from batch to batch.
 #[derive(Default)]
 pub(crate) struct Activations<B> {
     encoder: encoder::Saved<B>,
+    /// Of the classifier or the span head.
     pub classifier: classifier::Saved<B>,
     pub masked_lm: masked_lm::Saved<B>,
 }
 
 impl<B: Default> Activations<B> {
-    /// The classifier's logits.
+    /// The logits of the classifier, or of the span head.
     pub fn classify<O: Backend<Buffer = B>>(&mut self, ops: &O, run: &Run) -> Done<O> {
         encoder::forward(ops, run, &mut self.encoder)?;
-        classifier::forward(ops, run, self.encoder.output().0, &mut self.classifier)
+        let (x, saved) = (self.encoder.output().0, &mut self.classifier);
+        match run.head {
+            Head::Spans => spans::forward(ops, run, x, saved),
+            Head::Classifier { .. } | Head::MaskedLm => classifier::forward(ops, run, x, saved),
+        }
     }
 
     /// From `classifier.d_logits`, once after [`Self::classify`] of the same run with `keep`.
@@ -29,8 +36,13 @@ impl<B: Default> Activations<B> {
         mut wanted: Wanted<O::Gradient, O::GateGradients>,
     ) -> Done<O> {
         encoder::reserve(ops, run, &mut self.encoder)?;
-        let (first, d_first) = self.encoder.output();
-        classifier::backward(ops, run, first, &mut self.classifier, d_first, wanted.weights())?;
+        let ((x, dx), saved) = (self.encoder.output(), &mut self.classifier);
+        match run.head {
+            Head::Spans => spans::backward(ops, run, x, saved, dx, wanted.weights())?,
+            Head::Classifier { .. } | Head::MaskedLm => {
+                classifier::backward(ops, run, x, saved, dx, wanted.weights())?
+            }
+        }
         encoder::backward(ops, run, &mut self.encoder, wanted)
     }
 

@@ -19,7 +19,7 @@ pub struct Workspace {
 }
 
 impl Workspace {
-    /// (B, labels) of the last forward pass.
+    /// (B, labels) of the last forward pass; of the span head (T, 2).
     pub fn logits(&self) -> &[f32] {
         &self.activations.classifier.logits
     }
@@ -56,10 +56,11 @@ impl Bert {
         bert
     }
 
-    /// Outputs of the classifier; 0 for another head.
+    /// Outputs of the classifier for a sequence, or of the span head for a token; 0 for another head.
     pub fn labels(&self) -> usize {
         match self.head {
             Head::Classifier { labels } => labels,
+            Head::Spans => 2,
             Head::MaskedLm => 0,
         }
     }
@@ -82,19 +83,25 @@ impl Bert {
         }
     }
 
-    /// Computes the classifier's logits (B, labels), found in `workspace` afterwards. Gates need all units present.
+    /// Computes the classifier's logits (B, labels) or the span head's (T, 2), found in `workspace` afterwards. Gates need
+    /// all units present.
     pub fn forward(&self, input: &Input, pass: &Pass, workspace: &mut Workspace) {
         let Workspace { chosen, activations } = workspace;
         chosen.rows.clear();
-        chosen.rows.extend_from_slice(&input.offsets[..input.sequences()]);
         chosen.offsets.clear();
-        chosen.offsets.extend(0..=input.sequences());
+        if self.head == Head::Spans {
+            chosen.rows.extend(0..input.tokens());
+            chosen.offsets.extend_from_slice(input.offsets);
+        } else {
+            chosen.rows.extend_from_slice(&input.offsets[..input.sequences()]);
+            chosen.offsets.extend(0..=input.sequences());
+        }
         let (ops, run) = self.on_cpu(input, chosen, pass);
         let Ok(()) = activations.classify(&ops, &run);
     }
 
-    /// The gradients of the loss whose derivative by the logits is `d_logits` (B, labels), once after a `forward` of the
-    /// same input and pass with `keep`.
+    /// The gradients of the loss whose derivative by the logits is `d_logits`, laid out as they are, once after a `forward` of
+    /// the same input and pass with `keep`.
     pub fn backward(
         &self,
         input: &Input,
@@ -140,10 +147,10 @@ impl Bert {
     }
 
     fn on_cpu<'a>(&'a self, input: &'a Input, chosen: &'a Chosen, pass: &Pass<'a>) -> (Cpu<'a>, Run<'a>) {
-        let Self { config, shape, params, .. } = self;
+        let Self { config, shape, params, head } = self;
         let (epsilon, format) = (config.layer_norm_eps as f32, pass.format);
         let (tokens, read) = (input.tokens(), chosen.rows.len());
-        let run = Run { config, shape, layout: &params.layout, pass: *pass, tokens, read };
+        let run = Run { config, shape, head: *head, layout: &params.layout, pass: *pass, tokens, read };
         (Cpu { params, epsilon, format, input, chosen }, run)
     }
 

@@ -15,8 +15,8 @@ pub(crate) struct Saved<B> {
     read: B,
     /// (B, H) before dropout
     pooled: B,
-    /// (B, H) after it
-    dropped: B,
+    /// (B, H) after it; what the span head reads, (T, H), where dropout is applied to that
+    pub(super) dropped: B,
     /// (B, labels), f32
     pub logits: B,
     /// (B, labels); to be set before the backward pass

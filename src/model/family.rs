@@ -19,8 +19,8 @@ pub struct Pooler {
 pub struct Family {
     /// `model_type` in config.json.
     pub model_type: &'static str,
-    /// What `architectures` calls it with a classifier, and with a masked-LM head.
-    pub classes: [&'static str; 2],
+    /// What `architectures` calls it with a classifier, with a masked-LM head, and with a span head.
+    pub classes: [&'static str; 3],
     /// What the names of all its classes begin with.
     pub class_prefix: &'static str,
     /// The key of the activation, `hidden_act` in BERT's config.json.
@@ -36,6 +36,8 @@ pub struct Family {
     pub required: &'static [(&'static str, Required, &'static str)],
     /// Whether dropout is applied to the attention's output, as it is to the FFN's.
     pub drops_attention_output: bool,
+    /// Whether dropout is applied to what the span head reads.
+    pub drops_span_input: bool,
     /// The activation of the masked-LM head; the config's own where there is none.
     pub transform_activation: Option<Activation>,
     /// The row of the table of positions that a sequence's first token takes; those before it belong to no token.
@@ -61,6 +63,7 @@ pub struct Family {
 
     /// The heads' names, without the prefix.
     pub classifier: &'static str,
+    pub spans: &'static str,
     pub transform: &'static str,
     pub transform_norm: &'static str,
     /// The masked-LM decoder's bias, as it is written, and under another name that is read as well.
@@ -79,7 +82,7 @@ pub enum Required {
 /// Devlin et al. 2019.
 pub const BERT: Family = Family {
     model_type: "bert",
-    classes: ["BertForSequenceClassification", "BertForMaskedLM"],
+    classes: ["BertForSequenceClassification", "BertForMaskedLM", "BertForQuestionAnswering"],
     class_prefix: "Bert",
     activation_key: "hidden_act",
     keys: &[],
@@ -91,6 +94,7 @@ pub const BERT: Family = Family {
     ],
     required: &[],
     drops_attention_output: true,
+    drops_span_input: false,
     transform_activation: None,
     position_offset: 0,
     prefix: "bert.",
@@ -112,17 +116,18 @@ pub const BERT: Family = Family {
         drops_input: false,
     }),
     classifier: "classifier",
+    spans: "qa_outputs",
     transform: "cls.predictions.transform.dense",
     transform_norm: "cls.predictions.transform.LayerNorm",
     decoder_bias: ["cls.predictions.bias", "cls.predictions.decoder.bias"],
-    heads: &["classifier.", "cls."],
+    heads: &["classifier.", "cls.", "qa_outputs."],
 };
 
 /// Liu et al. 2019: BERT's encoder under another name. Row 1 of the positions belongs to padding, so that the first token
 /// has row 2.
 pub const ROBERTA: Family = Family {
     model_type: "roberta",
-    classes: ["RobertaForSequenceClassification", "RobertaForMaskedLM"],
+    classes: ["RobertaForSequenceClassification", "RobertaForMaskedLM", "RobertaForQuestionAnswering"],
     class_prefix: "Roberta",
     required: &[("pad_token_id", Required::Number(1), "positions are counted from it")],
     transform_activation: Some(Activation::Gelu),
@@ -139,14 +144,18 @@ pub const ROBERTA: Family = Family {
     transform_norm: "lm_head.layer_norm",
     decoder_bias: ["lm_head.bias", "lm_head.decoder.bias"],
     // Some files have a pooler of BERT's kind, which no head of RoBERTa reads.
-    heads: &["classifier.", "lm_head.", "pooler."],
+    heads: &["classifier.", "lm_head.", "qa_outputs.", "pooler."],
     ..BERT
 };
 
 /// Sanh et al. 2019: BERT with half the layers, without token types, and with ReLU in the pooler's place of tanh.
 pub const DISTILBERT: Family = Family {
     model_type: "distilbert",
-    classes: ["DistilBertForSequenceClassification", "DistilBertForMaskedLM"],
+    classes: [
+        "DistilBertForSequenceClassification",
+        "DistilBertForMaskedLM",
+        "DistilBertForQuestionAnswering",
+    ],
     class_prefix: "DistilBert",
     activation_key: "activation",
     keys: &[
@@ -159,6 +168,7 @@ pub const DISTILBERT: Family = Family {
     dropouts: [("dropout", Some(0.1)), ("attention_dropout", Some(0.1)), ("seq_classif_dropout", Some(0.2))],
     required: &[("sinusoidal_pos_embds", Required::False, "it asks for positions that are not trained")],
     drops_attention_output: false,
+    drops_span_input: true,
     prefix: "distilbert.",
     token_types: None,
     layers: "transformer.layer.",
@@ -177,7 +187,7 @@ pub const DISTILBERT: Family = Family {
     transform: "vocab_transform",
     transform_norm: "vocab_layer_norm",
     decoder_bias: ["vocab_projector.bias", "vocab_projector.bias"],
-    heads: &["classifier.", "pre_classifier.", "vocab_"],
+    heads: &["classifier.", "pre_classifier.", "qa_outputs.", "vocab_"],
     ..BERT
 };
 

@@ -19,8 +19,8 @@ pub struct LayerGateGradients {
     pub ffn: Vec<f32>,
 }
 
-/// ∂L/∂gate at every output row of every layer. The last layer computes only each sequence's first token, the one that
-/// the classifier reads: all other rows' gradients are 0 there.
+/// ∂L/∂gate at every output row of every layer. The last layer computes only what the head reads, for a classifier each
+/// sequence's first token: all other rows' gradients are 0 there.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GateGradients {
     pub layers: Vec<LayerGateGradients>,

@@ -20,6 +20,7 @@ pub mod params;
 pub(crate) mod pass;
 pub mod shape;
 pub mod shrink;
+mod spans;
 pub mod storage;
 mod supported;
 pub mod tensors;

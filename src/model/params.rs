@@ -13,6 +13,8 @@ pub enum Head {
     Classifier { labels: usize },
     /// Words for masked tokens: `BertForMaskedLM`.
     MaskedLm,
+    /// For every token whether an answer starts and whether it ends there: `BertForQuestionAnswering`.
+    Spans,
 }
 
 /// A tensor of the buffer.
@@ -83,6 +85,7 @@ pub struct Layout {
     pub layers: Vec<LayerSlots>,
     pub pooler_weight: Range<usize>,
     pub pooler_bias: Range<usize>,
+    /// The classifier's, or the span head's.
     pub classifier_weight: Range<usize>,
     pub classifier_bias: Range<usize>,
     pub transform_weight: Range<usize>,
@@ -151,6 +154,11 @@ impl Layout {
                 let [weight, bias] = of_head(family.classifier);
                 layout.classifier_weight = layout.add(&weight, &[labels, h], model);
                 layout.classifier_bias = layout.add(&bias, &[labels], model);
+            }
+            Head::Spans => {
+                let [weight, bias] = of_head(family.spans);
+                layout.classifier_weight = layout.add(&weight, &[2, h], model);
+                layout.classifier_bias = layout.add(&bias, &[2], model);
             }
             Head::MaskedLm => {
                 let [weight, bias] = of_head(family.transform);

@@ -3,7 +3,7 @@
 use super::{
     config::BertConfig,
     gates::{GateGradients, Gates},
-    params::{LayerSlots, Layout},
+    params::{Head, LayerSlots, Layout},
     shape::LayerShape,
 };
 use crate::ops::{Format, activation::Activation, dropout::DropoutPlan};
@@ -69,6 +69,7 @@ impl<G: ?Sized, U> Wanted<'_, G, U> {
 pub(crate) struct Run<'a> {
     pub config: &'a BertConfig,
     pub shape: &'a [LayerShape],
+    pub head: Head,
     pub layout: &'a Layout,
     pub pass: Pass<'a>,
     /// T

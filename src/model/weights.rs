@@ -78,7 +78,7 @@ impl Pretrained {
         let Opened { config, shape, storage, mut tensors, wrappers } = Opened::new(dir)?;
         let family = config.family;
         let mut used = HashSet::from([family.decoder_bias[1].to_owned()]);
-        for head in [Head::MaskedLm, Head::Classifier { labels: 1 }] {
+        for head in [Head::MaskedLm, Head::Classifier { labels: 1 }, Head::Spans] {
             let layout = Layout::new(&config, &shape, head);
             used.extend(layout.entries.iter().map(|entry| family.plain_name(&entry.name)));
         }
@@ -136,12 +136,16 @@ impl Pretrained {
             }
         }
         bert.initialise(seed, |name| drawn.iter().any(|d| d == name));
-        self.notes =
-            self.describe(&entries.iter().map(|e| family.plain_name(&e.name)).collect::<Vec<_>>(), &drawn);
+        self.notes = self.describe(
+            head,
+            &entries.iter().map(|e| family.plain_name(&e.name)).collect::<Vec<_>>(),
+            &drawn,
+        );
         if !fresh_head && drawn.iter().any(|n| family.is_of_head(n)) {
             let what = match head {
                 Head::Classifier { labels } => format!("classifier for {labels} labels"),
                 Head::MaskedLm => "whole masked-LM head".to_owned(),
+                Head::Spans => "span head".to_owned(),
             };
             self.notes
                 .push(format!("the model has no {what}; what is missing was drawn from the run's seed"));
@@ -149,7 +153,7 @@ impl Pretrained {
         Ok(bert)
     }
 
-    fn describe(&self, known: &[String], drawn: &[String]) -> Vec<String> {
+    fn describe(&self, head: Head, known: &[String], drawn: &[String]) -> Vec<String> {
         let (family, mut notes) = (self.config.family, Vec::new());
         if !self.wrappers.is_empty() {
             let wrappers = self.wrappers.join(" and ");
@@ -161,7 +165,8 @@ impl Pretrained {
         if !known.iter().any(|name| family.is_of_pooler(name))
             && self.tensors.keys().any(|name| family.is_of_pooler(name))
         {
-            notes.push("the model's pooler takes no part in masked-LM training and is not kept".to_owned());
+            let training = if head == Head::Spans { "span extraction" } else { "masked-LM training" };
+            notes.push(format!("the model's pooler takes no part in {training} and is not kept"));
         }
         let mut extra: Vec<&str> = self
             .tensors
@@ -226,10 +231,11 @@ impl Bert {
     /// units were removed, what is left.
     pub fn to_config_json(&self, label_names: &[&str]) -> Result<String> {
         let (mut map, family) = (self.config.to_object()?, self.config.family);
-        let [classifier, masked_lm] = family.classes;
+        let [classifier, masked_lm, spans] = family.classes;
         let architecture = match self.head {
             Head::Classifier { .. } => classifier,
             Head::MaskedLm => masked_lm,
+            Head::Spans => spans,
         };
         map.insert("architectures".into(), json!([architecture]));
         // What the source model said of its own task and number format must not stay.
@@ -242,6 +248,8 @@ impl Bert {
         }
         match self.head {
             Head::Classifier { labels } => describe_labels(&mut map, labels, label_names),
+            // transformers' classes have two outputs without being told.
+            Head::Spans => {}
             // The decoder is the word embeddings.
             Head::MaskedLm => _ = map.insert("tie_word_embeddings".into(), json!(true)),
         }

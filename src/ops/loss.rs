@@ -1,4 +1,5 @@
-//! Losses with their gradients: cross-entropy over classes or words, mean squared error over scores.
+//! Losses with their gradients: cross-entropy over classes, words or the tokens of a sequence, mean squared error over
+//! scores.
 
 use super::simd::{exp, max};
 use crate::dispatch;
@@ -11,6 +12,9 @@ pub enum Targets<'a> {
     Classes(&'a [u32]),
     /// One score per example; logits (B, 1).
     Scores(&'a [f32]),
+    /// For each example the first and the last token of an answer, counted within the sequence; logits (T, 2) of all tokens,
+    /// sequences beginning at `offsets` (B + 1).
+    Spans { offsets: &'a [usize], starts: &'a [u32], ends: &'a [u32] },
 }
 
 /// The loss of every example, and d loss_x / d logits_x of that example's own loss (not divided by the batch).
@@ -31,6 +35,14 @@ pub fn per_example(logits: &[f32], targets: Targets, d_logits: &mut [f32]) -> Ve
                 difference.powi(2)
             })
             .collect(),
+        Targets::Spans { offsets, starts, ends } => offsets
+            .windows(2)
+            .zip(starts.iter().zip(ends))
+            .map(|(at, (start, end))| {
+                let at = 2 * at[0]..2 * at[1];
+                span(&logits[at.clone()], [*start, *end], &mut d_logits[at])
+            })
+            .collect(),
     }
 }
 
@@ -43,6 +55,19 @@ fn cross_entropy(x: &[f32], class: usize, d: &mut [f32]) -> f64 {
         *d = (p - f64::from(u8::from(j == class))) as f32;
     }
     total.ln() - f64::from(x[class] - peak)
+}
+
+/// The mean of two cross-entropies over a sequence's own tokens: where its answer starts, and where it ends. transformers
+/// averages the same two numbers, but their softmax also runs over the padding's logits.
+fn span(logits: &[f32], targets: [u32; 2], d_logits: &mut [f32]) -> f64 {
+    let of_column = |(column, target): (usize, u32)| {
+        let x: Vec<f32> = logits.iter().skip(column).step_by(2).copied().collect();
+        let mut d = vec![0.0; x.len()];
+        let loss = cross_entropy(&x, target as usize, &mut d);
+        d_logits.iter_mut().skip(column).step_by(2).zip(d).for_each(|(to, d)| *to = d / 2.0);
+        loss / 2.0
+    };
+    [(0, targets[0]), (1, targets[1])].map(of_column).iter().sum()
 }
 
 /// The batch's mean loss; `d_logits` receives its gradient.
@@ -136,9 +161,11 @@ mod tests {
     fn gradients_agree_with_finite_differences() {
         let classes = [2u32, 0];
         let scores = [1.5f32, -2.0];
-        let cases: [(Vec<f32>, Targets); 2] = [
+        let spans = Targets::Spans { offsets: &[0, 3, 4], starts: &[2, 0], ends: &[1, 0] };
+        let cases: [(Vec<f32>, Targets); 3] = [
             (vec![0.3, -0.9, 0.2, 1.5, -0.1, 0.4], Targets::Classes(&classes)),
             (vec![0.5, 0.25], Targets::Scores(&scores)),
+            (vec![0.3, -0.9, 0.2, 1.5, -0.1, 0.4, 2.0, -3.0], spans),
         ];
         for (mut x, targets) in cases {
             let mut d = vec![0.0; x.len()];

@@ -7,10 +7,10 @@ use super::{
 use crate::{
     engine::Machine,
     error::{Error, Result},
-    model::{Bert, GateGradients, Gates, params::Layout},
+    model::{Bert, GateGradients, Gates, Head, params::Layout},
     ops::pending::pipelined,
-    task::{self, TaskSpec},
-    train::{Dataset, Progress, dataset::input, evaluate::BATCH},
+    task::TaskSpec,
+    train::{Dataset, Progress, dataset::input, evaluate::BATCH, metrics},
 };
 use std::{borrow::Cow, cell::RefCell};
 
@@ -55,7 +55,7 @@ impl<'a, 'p> ModelProbe<'a, 'p> {
     }
 
     fn scored(&mut self, mask: &Mask, logits: &[f32]) -> f64 {
-        let metric = task::evaluate(self.task, logits, &self.data.labels)[self.task.metric.name()];
+        let metric = metrics(self.task, self.data, logits)[self.task.metric.name()];
         self.scored = Some((mask.clone(), metric));
         metric
     }
@@ -170,9 +170,9 @@ impl Probe for ModelProbe<'_, '_> {
 fn collect(sums: &mut GateSums, bert: &Bert, gradients: &GateGradients, offsets: &[usize], sequence: usize) {
     let heads_per_layer = bert.config.num_attention_heads;
     for (l, (shape, layer)) in bert.shape.iter().zip(&gradients.layers).enumerate() {
-        // The last layer has one row for each sequence.
-        let last = l + 1 == bert.shape.len();
-        let rows = if last { sequence..sequence + 1 } else { offsets[sequence]..offsets[sequence + 1] };
+        // A classifier reads one row of each sequence, and the last layer has no others.
+        let one = l + 1 == bert.shape.len() && bert.head != Head::Spans;
+        let rows = if one { sequence..sequence + 1 } else { offsets[sequence]..offsets[sequence + 1] };
         let present = shape.heads.len();
         for (place, head) in shape.heads.iter().enumerate() {
             let values = rows.clone().map(|r| f64::from(layer.heads[r * present + place]));

@@ -2,30 +2,40 @@
 
 use std::collections::BTreeMap;
 
-/// What the model is to predict: a class index into the task's label names, or a similarity score.
+/// What the model is to predict: a class index into the task's label names, a similarity score, or an answer's place.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Label {
     Class(u32),
     Score(f32),
+    /// The first and the last token of an answer in its sequence.
+    Span([u32; 2]),
     /// Of a test set, whose labels are not published.
     Unknown,
 }
 
 impl Label {
-    /// The class, unless the task is a regression.
+    /// The class, of a classification.
     pub fn class(self) -> Option<u32> {
         match self {
             Self::Class(class) => Some(class),
-            Self::Score(_) | Self::Unknown => None,
+            Self::Score(_) | Self::Span(_) | Self::Unknown => None,
         }
     }
 
-    /// The number to be predicted: the score, or the index of the class. NaN if it is unknown.
+    /// The place, of span extraction.
+    pub fn span(self) -> Option<[u32; 2]> {
+        match self {
+            Self::Span(place) => Some(place),
+            Self::Class(_) | Self::Score(_) | Self::Unknown => None,
+        }
+    }
+
+    /// The number to be predicted: the score, or the index of the class. NaN if it is unknown or no number.
     pub fn value(self) -> f32 {
         match self {
             Self::Class(class) => class as f32,
             Self::Score(score) => score,
-            Self::Unknown => f32::NAN,
+            Self::Span(_) | Self::Unknown => f32::NAN,
         }
     }
 }

@@ -30,6 +30,7 @@ pub enum TaskId {
     SickR,
     Hans,
     Ax,
+    Squad,
     /// Generated; reads no files.
     Demo,
     /// Read from a file of the user's.
@@ -101,7 +102,10 @@ impl Choice for TaskId {
     /// GLUE's nine in its order, the others, and the demo.
     fn all() -> &'static [Self] {
         use TaskId::*;
-        &[Cola, Sst2, Mrpc, Stsb, Qqp, Mnli, Qnli, Rte, Wnli, Snli, Scitail, SickE, SickR, Hans, Ax, Demo]
+        &[
+            Cola, Sst2, Mrpc, Stsb, Qqp, Mnli, Qnli, Rte, Wnli, Snli, Scitail, SickE, SickR, Hans, Ax, Squad,
+            Demo,
+        ]
     }
 
     fn name(self) -> &'static str {
@@ -170,7 +174,7 @@ mod tests {
         let error = "mrcp".parse::<TaskId>().unwrap_err();
         assert_eq!(error.exit_code(), 2);
         let text = error.to_string();
-        let all = "cola, sst2, mrpc, stsb, qqp, mnli, qnli, rte, wnli, snli, scitail, sick-e, sick-r, hans, ax or demo";
+        let all = "cola, sst2, mrpc, stsb, qqp, mnli, qnli, rte, wnli, snli, scitail, sick-e, sick-r, hans, ax, squad or demo";
         assert_eq!(text, format!("expected {all}; did you mean mrpc?"));
     }
 

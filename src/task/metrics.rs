@@ -10,8 +10,11 @@ use serde::{Deserialize, Serialize};
 pub enum MetricId {
     /// Fraction of examples whose class is predicted correctly.
     Accuracy,
-    /// Harmonic mean of precision and recall of class 1.
+    /// Harmonic mean of precision and recall of class 1; of SQuAD, of an answer's words, averaged over questions.
     F1,
+    /// SQuAD: the share of questions whose answer is right word for word. With F1 it is computed by [`super::squad::Scores`].
+    #[serde(rename = "exact_match")]
+    ExactMatch,
     /// Matthews correlation, for any number of classes (Gorodkin 2004, eq. 8).
     Matthews,
     /// Linear correlation of scores.
@@ -39,6 +42,7 @@ impl MetricId {
         match self {
             Self::Accuracy => "accuracy",
             Self::F1 => "f1",
+            Self::ExactMatch => "exact_match",
             Self::Matthews => "matthews",
             Self::Pearson => "pearson",
             Self::Spearman => "spearman",
@@ -72,7 +76,7 @@ pub fn compute(metric: MetricId, predictions: &Predictions) -> f64 {
                 MetricId::Accuracy => accuracy(predicted, labels),
                 MetricId::F1 => f1(predicted, labels),
                 MetricId::Matthews => matthews(predicted, labels),
-                MetricId::Pearson | MetricId::Spearman | MetricId::Corr => f64::NAN,
+                MetricId::Pearson | MetricId::Spearman | MetricId::Corr | MetricId::ExactMatch => f64::NAN,
             }
         }
         Predictions::Scores { predicted, labels } => {
@@ -86,7 +90,7 @@ pub fn compute(metric: MetricId, predictions: &Predictions) -> f64 {
                 MetricId::Pearson => pearson(&x, &y),
                 MetricId::Spearman => pearson(&ranks(&x), &ranks(&y)),
                 MetricId::Corr => (pearson(&x, &y) + pearson(&ranks(&x), &ranks(&y))) / 2.0,
-                MetricId::Accuracy | MetricId::F1 | MetricId::Matthews => f64::NAN,
+                MetricId::Accuracy | MetricId::F1 | MetricId::ExactMatch | MetricId::Matthews => f64::NAN,
             }
         }
     }

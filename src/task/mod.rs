@@ -19,6 +19,7 @@ mod registry;
 mod rows;
 mod source;
 mod spec;
+pub mod squad;
 mod tsv;
 mod user;
 

@@ -7,7 +7,7 @@ use super::{
     rows::{Rows, Wanted},
 };
 use crate::{
-    error::{Error, Result},
+    error::{Error, Result, excerpt},
     guard::catch_panic,
 };
 use bytes::Bytes;
@@ -38,9 +38,7 @@ pub fn parse(wanted: &Wanted, path: &Path, bytes: Vec<u8>) -> Result<Rows> {
 }
 
 fn rows(wanted: &Wanted, path: &Path, bytes: &Bytes) -> Result<Rows> {
-    let most = bytes.len().saturating_mul(GROWTH).saturating_add(16 << 20);
-    let broken = |error: ParquetError| damaged(path, &error.to_string());
-    let file = SerializedFileReader::new(bytes.clone()).map_err(broken)?;
+    let file = SerializedFileReader::new(bytes.clone()).map_err(|error| damaged(path, &error.to_string()))?;
     let metadata = file.metadata();
     let schema = metadata.file_metadata().schema();
     let fields = schema.get_fields();
@@ -65,26 +63,72 @@ fn rows(wanted: &Wanted, path: &Path, bytes: &Bytes) -> Result<Rows> {
             names[*list]
         )));
     }
-    let chosen = |column: &str| read.iter().any(|place| names[*place] == column);
-    pages::check(metadata, bytes, chosen, most).map_err(|what| damaged(path, &what))?;
-    let projection = Type::group_type_builder(schema.name())
-        .with_fields(read.iter().map(|place| Arc::clone(&fields[*place])).collect())
-        .build()
-        .map_err(broken)?;
-
-    let mut left = most;
-    for (number, row) in (1..).zip(file.get_row_iter(Some(projection)).map_err(broken)?) {
-        let row = row.map_err(broken)?;
-        left = left.checked_sub(64 + size(&row)).ok_or_else(|| {
-            damaged(path, &format!("it holds more than {GROWTH} times its size when it is decompressed"))
-        })?;
+    chosen_rows(path, bytes, &file, &read, &mut |number, row| {
         // In a row are the columns that are read, in the file's order.
         reader.row(number, |place| {
             let field = read.iter().position(|other| *other == place);
             field.and_then(|at| row.get_column_iter().nth(at)).map_or(Cell::Missing, |(_, field)| cell(field))
-        })?;
-    }
+        })
+    })?;
     reader.finish()
+}
+
+/// The rows of a file, with these columns alone.
+///
+/// # Errors
+/// Data: a damaged file, or one that claims to hold more than it can; a column that is not there; those of `each`.
+pub(super) fn each_row(
+    path: &Path,
+    bytes: Vec<u8>,
+    columns: &[&str],
+    each: &mut dyn FnMut(&Row) -> Result<()>,
+) -> Result<()> {
+    let bytes = Bytes::from(bytes);
+    let outcome = catch_panic("parquet", || {
+        let file =
+            SerializedFileReader::new(bytes.clone()).map_err(|error| damaged(path, &error.to_string()))?;
+        let fields = file.metadata().file_metadata().schema().get_fields();
+        let place = |column: &&str| {
+            fields.iter().position(|field| field.name() == *column).ok_or_else(|| {
+                let there: Vec<_> = fields.iter().map(|field| excerpt(field.name())).collect();
+                let (path, there) = (path.display(), there.join(", "));
+                Error::data(format!(
+                    "{path} has no column {column}; its columns are {there}. It belongs to another data set: fetch the right one."
+                ))
+            })
+        };
+        let mut read = columns.iter().map(place).collect::<Result<Vec<usize>>>()?;
+        read.sort_unstable();
+        chosen_rows(path, &bytes, &file, &read, &mut |_, row| each(row))
+    });
+    outcome.unwrap_or_else(|panic| Err(damaged(path, &panic)))
+}
+
+/// Each row with its number from 1, of the columns at these places, ascending.
+fn chosen_rows(
+    path: &Path,
+    bytes: &Bytes,
+    file: &SerializedFileReader<Bytes>,
+    read: &[usize],
+    each: &mut dyn FnMut(usize, &Row) -> Result<()>,
+) -> Result<()> {
+    let most = bytes.len().saturating_mul(GROWTH).saturating_add(16 << 20);
+    let broken = |error: ParquetError| damaged(path, &error.to_string());
+    let metadata = file.metadata();
+    let schema = metadata.file_metadata().schema();
+    let fields: Vec<_> = read.iter().map(|place| Arc::clone(&schema.get_fields()[*place])).collect();
+    let chosen = |column: &str| fields.iter().any(|field| field.name() == column);
+    pages::check(metadata, bytes, chosen, most).map_err(|what| damaged(path, &what))?;
+    let projection = Type::group_type_builder(schema.name()).with_fields(fields).build().map_err(broken)?;
+    let mut left = most;
+    for (number, row) in (1..).zip(file.get_row_iter(Some(projection)).map_err(broken)?) {
+        let row = row.map_err(broken)?;
+        left = left.checked_sub(size(&row)).ok_or_else(|| {
+            damaged(path, &format!("it holds more than {GROWTH} times its size when it is decompressed"))
+        })?;
+        each(number, &row)?;
+    }
+    Ok(())
 }
 
 fn damaged(path: &Path, what: &str) -> Error {
@@ -104,14 +148,18 @@ fn class_names(metadata: &FileMetaData, column: &str) -> Option<Vec<String>> {
     names.iter().map(|name| Some(name.as_str()?.to_owned())).collect()
 }
 
-/// The bytes of its texts.
+/// The bytes that it takes, at least those of its texts.
 fn size(row: &Row) -> usize {
-    let of = |field: &Field| match field {
-        Field::Str(text) => text.len(),
-        Field::Bytes(bytes) => bytes.len(),
-        _ => 0,
-    };
-    row.get_column_iter().map(|(_, field)| of(field)).sum()
+    fn of(field: &Field) -> usize {
+        match field {
+            Field::Str(text) => text.len(),
+            Field::Bytes(bytes) => bytes.len(),
+            Field::Group(row) => size(row),
+            Field::ListInternal(list) => list.elements().iter().map(|element| 16 + of(element)).sum(),
+            _ => 0,
+        }
+    }
+    64 + row.get_column_iter().map(|(_, field)| of(field)).sum::<usize>()
 }
 
 fn cell(field: &Field) -> Cell<'_> {

@@ -1,9 +1,9 @@
-//! The registry: the nine GLUE tasks (Wang et al. 2019), the sets of natural-language inference beside them, and `demo`,
+//! The registry: the nine GLUE tasks (Wang et al. 2019), the sets of natural-language inference beside them, SQuAD and `demo`,
 //! with folders, columns, label names and metrics.
 
 use super::{
     Columns, Labels,
-    MetricId::{self, Accuracy, Corr, F1, Matthews, Pearson, Spearman},
+    MetricId::{self, Accuracy, Corr, ExactMatch, F1, Matthews, Pearson, Spearman},
     Split, TaskId, TaskSpec,
     inference::{AX, HANS, SCITAIL, SICK_E, SICK_R, SNLI},
     spec::stem,
@@ -52,7 +52,7 @@ pub const BASE: TaskSpec = TaskSpec {
 };
 
 // In the order of `TaskId`.
-pub static SPECS: [TaskSpec; 16] = [
+pub static SPECS: [TaskSpec; 17] = [
     TaskSpec {
         id: TaskId::Cola,
         name: "cola",
@@ -167,6 +167,21 @@ pub static SPECS: [TaskSpec; 16] = [
     SICK_R,
     HANS,
     AX,
+    TaskSpec {
+        id: TaskId::Squad,
+        name: "squad",
+        about: "which words of a paragraph answer a question (SQuAD v1.1)",
+        folder: "SQuAD",
+        other_folders: &["squad", "plain_text", "squad/plain_text"],
+        labels: Labels::Spans,
+        hub_labels: &[],
+        metric: F1,
+        metrics: &[ExactMatch, F1],
+        train: Split::Any(&[stem("train-v1.1"), stem("train")]),
+        dev: &[Split::Any(&[stem("dev-v1.1"), stem("validation")])],
+        test: &[],
+        ..BASE
+    },
     TaskSpec {
         id: TaskId::Demo,
         name: "demo",

@@ -16,6 +16,7 @@ pub struct Source {
 }
 
 const SNLI: &str = "stanfordnlp/snli@cdb5c3d5eed6ead6e5a341c8e56e669bb666725b";
+const SQUAD: &str = "rajpurkar/squad@7b6d24c440a36b6815f21b70d25016731768db1f";
 const GLUE: &str = "nyu-mll/glue@bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c";
 
 /// The files of one folder of a data set, each split in one Parquet file.
@@ -53,6 +54,7 @@ impl TaskId {
             Self::Wnli => glue(&[635, 71]),
             // Without the pairs that have no label.
             Self::Snli => source(SNLI, "plain_text", &["validation"], &["test"], &[549_367, 9842]),
+            Self::Squad => source(SQUAD, "plain_text", &["validation"], &[], &[87_599, 10_570]),
             // On the hub only in formats of others, or as a program.
             Self::Scitail | Self::SickE | Self::SickR | Self::Hans | Self::Ax => None,
             Self::Demo | Self::User(_) => None,

@@ -31,6 +31,8 @@ pub enum Labels {
     Classes(&'static [&'static str]),
     /// A score in this range, ends included, learnt by regression.
     Score { low: f32, high: f32 },
+    /// A span of the second text: SQuAD, whose files [`super::squad`] reads.
+    Spans,
 }
 
 /// A name of a file without its ending.
@@ -98,16 +100,16 @@ pub struct TaskSpec {
 }
 
 impl TaskSpec {
-    /// The width of the classifier: the number of classes, 1 for a score.
+    /// Outputs of the head: the number of classes, 1 for a score, 2 for a span's two ends.
     pub fn num_labels(&self) -> usize {
-        self.label_names().len().max(1)
+        if self.labels == Labels::Spans { 2 } else { self.label_names().len().max(1) }
     }
 
-    /// The names of the classes; none for a score.
+    /// The names of the classes; none for a score or a span.
     pub fn label_names(&self) -> &'static [&'static str] {
         match self.labels {
             Labels::Classes(names) => names,
-            Labels::Score { .. } => &[],
+            Labels::Score { .. } | Labels::Spans => &[],
         }
     }
 

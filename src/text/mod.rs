@@ -24,5 +24,5 @@ pub use cache::encode_cached;
 pub use corpus::{Unit, read_text, sequences};
 pub use masking::Masking;
 pub use special_ids::SpecialIds;
-pub use tokenizer::{Encoded, Tokenizer};
+pub use tokenizer::{Encoded, Tokenizer, Window, WindowRules, Windowed};
 pub use vocabulary::{TrainedVocabulary, train_vocabulary};

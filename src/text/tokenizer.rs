@@ -266,6 +266,9 @@ pub(super) fn room(max_length: usize, special: usize) -> Result<usize> {
     })
 }
 
+mod windows;
+pub use windows::{Window, WindowRules, Windowed};
+
 #[cfg(test)]
 mod damage;
 #[cfg(test)]

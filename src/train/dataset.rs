@@ -1,5 +1,6 @@
 //! Encoded examples with their labels, ready to be packed.
 
+use super::answers::Questioned;
 use crate::{
     model::Input,
     ops::{
@@ -10,17 +11,21 @@ use crate::{
     text::{Batch, Encoded},
 };
 
-/// Encoded examples and their labels, in file order.
+/// Encoded examples and their labels, in file order. An example is a sequence; where sequences are windows of questions, it
+/// is a question.
 #[derive(Clone, Debug, Default)]
 pub struct Dataset {
     pub encoded: Vec<Encoded>,
     pub labels: Vec<Label>,
+    /// What the sequences are windows of.
+    pub questioned: Option<Questioned>,
 }
 
 /// The labels of one batch, as the losses take them.
 pub enum BatchLabels {
     Classes(Vec<u32>),
     Scores(Vec<f32>),
+    Spans { offsets: Vec<usize>, starts: Vec<u32>, ends: Vec<u32> },
 }
 
 impl BatchLabels {
@@ -28,11 +33,13 @@ impl BatchLabels {
         match self {
             Self::Classes(classes) => Targets::Classes(classes),
             Self::Scores(scores) => Targets::Scores(scores),
+            Self::Spans { offsets, starts, ends } => Targets::Spans { offsets, starts, ends },
         }
     }
 }
 
 impl Dataset {
+    /// The number of sequences.
     pub fn len(&self) -> usize {
         self.labels.len()
     }
@@ -41,41 +48,57 @@ impl Dataset {
         self.labels.is_empty()
     }
 
+    /// The number of examples.
+    pub fn examples(&self) -> usize {
+        self.questioned.as_ref().map_or(self.len(), |questioned| questioned.questions().count())
+    }
+
     pub fn tokens(&self) -> usize {
         self.encoded.iter().map(|e| e.ids.len()).sum()
     }
 
-    /// The number of examples with exactly this many tokens.
+    /// The number of sequences with exactly this many tokens.
     pub fn of_length(&self, tokens: usize) -> usize {
         self.encoded.iter().filter(|e| e.ids.len() == tokens).count()
     }
 
-    /// The examples at `indices`, in that order.
+    /// The sequences at `indices`, in that order.
     pub fn subset(&self, indices: &[usize]) -> Self {
         Self {
             encoded: indices.iter().map(|i| self.encoded[*i].clone()).collect(),
             labels: indices.iter().map(|i| self.labels[*i]).collect(),
+            questioned: self.questioned.as_ref().map(|questioned| questioned.subset(indices)),
         }
     }
 
-    /// The indices of `n` randomly chosen examples, and of the rest, both in file order.
+    /// The indices of the sequences of `n` randomly chosen examples, and of the rest, both in file order.
     pub fn choose(&self, n: usize, seed: u64) -> (Vec<usize>, Vec<usize>) {
-        let mut order: Vec<usize> = (0..self.len()).collect();
+        let mut order: Vec<usize> = (0..self.examples()).collect();
         Stream::new(seed, Purpose::Split, 0).shuffle(&mut order);
         let (mut chosen, mut rest) = (order[..n].to_vec(), order[n..].to_vec());
         chosen.sort_unstable();
         rest.sort_unstable();
-        (chosen, rest)
+        match &self.questioned {
+            None => (chosen, rest),
+            Some(questioned) => (questioned.sequences_of(&chosen), questioned.sequences_of(&rest)),
+        }
     }
 
     pub fn batch(&self, indices: &[usize]) -> (Batch, BatchLabels) {
-        let classes: Vec<u32> = indices.iter().filter_map(|i| self.labels[*i].class()).collect();
-        let labels = if classes.len() == indices.len() {
-            BatchLabels::Classes(classes)
-        } else {
-            BatchLabels::Scores(indices.iter().map(|i| self.labels[*i].value()).collect())
+        let batch = Batch::pack(&self.encoded, indices);
+        let labels = || indices.iter().map(|i| self.labels[*i]);
+        let labels = match labels().next() {
+            Some(Label::Score(_) | Label::Unknown) => {
+                BatchLabels::Scores(labels().map(Label::value).collect())
+            }
+            Some(Label::Span(_)) => {
+                let (starts, ends) =
+                    labels().filter_map(Label::span).map(|[start, end]| (start, end)).unzip();
+                BatchLabels::Spans { offsets: batch.offsets.clone(), starts, ends }
+            }
+            Some(Label::Class(_)) | None => BatchLabels::Classes(labels().filter_map(Label::class).collect()),
         };
-        (Batch::pack(&self.encoded, indices), labels)
+        (batch, labels)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Fine-tuning, pre-training and evaluation.
 
+pub mod answers;
 pub mod checkpoint;
 pub mod dataset;
 pub mod evaluate;
@@ -11,9 +12,10 @@ pub mod pretrain;
 pub mod progress;
 pub mod schedule;
 
+pub use answers::{Answer, Questioned};
 pub use checkpoint::Checkpoints;
 pub use dataset::Dataset;
-pub use evaluate::logits;
+pub use evaluate::{baseline, logits, metrics};
 pub use event::Event;
 pub use finetune::finetune;
 pub use log::Summary;

@@ -8,7 +8,7 @@ use std::{
 
 use assert_cmd::Command;
 use lottery::model::{Bert, BertConfig, Head};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 const GOOD: &[&str] = &["superb", "lovely", "funny", "bright", "warm", "clever"];
@@ -21,6 +21,9 @@ pub const DEV: usize = 48;
 /// The settings of nearly all runs: enough training for a tiny model to learn the generated tasks.
 pub const QUICK: &[&str] =
     &["train.epochs=3", "train.batch_size=8", "train.learning_rate=3e-3", "data.max_length=32"];
+
+/// Windows for the generated questions, within the quick settings.
+pub const SQUAD: &[&str] = &["--set", "data.doc_stride=8", "--set", "data.max_question_length=8"];
 
 /// A folder with everything that a run needs; it disappears with the value.
 pub struct Bench {
@@ -60,6 +63,10 @@ impl Bench {
 
     /// `glue/<folder>/`: the task's files.
     pub fn write_task(&self, folder: &str) {
+        if folder == "SQuAD" {
+            self.write("glue/SQuAD/train-v1.1.json", questions(0, TRAIN));
+            return self.write("glue/SQuAD/dev-v1.1.json", questions(TRAIN, DEV));
+        }
         let dev: &[&str] =
             if folder == "MNLI" { &["dev_matched.tsv", "dev_mismatched.tsv"] } else { &["dev.tsv"] };
         self.write(&format!("glue/{folder}/train.tsv"), table(folder, 0, TRAIN));
@@ -181,6 +188,31 @@ fn sentence(numbers: &mut Numbers, good: usize) -> String {
     let telling = (0..5).map(|place| if place < good { GOOD } else { BAD });
     let words: Vec<&str> = telling.chain([PLAIN]).map(|words| numbers.of(words)).collect();
     words.join(" ")
+}
+
+/// Questions in SQuAD's layout, two on each paragraph: which of its words is kind, or unkind. Some paragraphs take two
+/// windows.
+pub fn questions(first: usize, count: usize) -> String {
+    let paragraph = |index: usize| {
+        let numbers = &mut Numbers(index as u64 * 7919 + 17);
+        let length = if index.is_multiple_of(8) { 30 } else { 8 };
+        let mut words: Vec<&str> = (0..length).map(|_| numbers.of(PLAIN)).collect();
+        let places = [numbers.below(length / 2), length / 2 + numbers.below(length / 2)];
+        let kinds = [(GOOD, "the plot"), (BAD, "the cast")];
+        let swap = numbers.below(2);
+        let answers = [0, 1].map(|n| {
+            words[places[n ^ swap]] = numbers.of(kinds[n].0);
+            places[n ^ swap]
+        });
+        let qas = [0, 1].map(|n| {
+            let start = words[..answers[n]].iter().map(|word| word.len() + 1).sum::<usize>();
+            let answer = json!({ "text": words[answers[n]], "answer_start": start });
+            json!({ "id": format!("{index}-{n}"), "question": kinds[n].1, "answers": [answer] })
+        });
+        json!({ "context": words.join(" "), "qas": qas })
+    };
+    let paragraphs: Vec<Value> = (first / 2..(first + count) / 2).map(paragraph).collect();
+    json!({ "version": "1.1", "data": [{ "title": "Films", "paragraphs": paragraphs }] }).to_string()
 }
 
 /// The rows `first .. first + rows` of a task in the official layout of its files.

@@ -14,7 +14,7 @@ use lottery::{
 };
 use serde_json::{Value, json};
 
-use crate::fixture::{Bench, json_file, succeeded};
+use crate::fixture::{Bench, SQUAD, json_file, succeeded};
 
 fn schema() -> Value {
     json_file(&Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas/record.schema.json"))
@@ -53,6 +53,7 @@ fn records() -> Vec<Value> {
         bench.write("own.toml", format!("{files}{keys}, label = \"{label}\" }}\n"));
         records.push(bench.record("own.toml", &["--mode", "full"]));
     }
+    records.push(Bench::new("SQuAD").record("squad", &[&["--mode", "full"], SQUAD].concat()));
     records
 }
 

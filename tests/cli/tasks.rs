@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::fixture::{Bench, DEV};
+use crate::fixture::{Bench, DEV, SQUAD, TRAIN, succeeded};
 
 /// Runs the task in mode good; its record.
 fn run(folder: &str, task: &str, metric: &str, metrics: &[&str]) -> (Bench, Value) {
@@ -83,4 +83,59 @@ fn the_demo_task_needs_no_data_folder() {
     assert_eq!(record["config"]["data"]["dir"], Value::Null);
     let predictions = String::from_utf8(bench.stage_file("runs", &record, "finetune", "predictions.jsonl"));
     assert_eq!(predictions.unwrap().lines().count(), 800);
+}
+
+#[test]
+fn squad_is_run_and_its_answers_give_its_scores() {
+    let bench = Bench::new("SQuAD");
+    let record = bench.record("squad", &[SQUAD, &["--set", "train.epochs=6"]].concat());
+    assert_eq!((&record["metric"], &record["full"]["baseline"]), (&"f1".into(), &0.0.into()));
+    let sizes = |split: &str, key: &str| record["data"][split][key].as_u64().unwrap() as usize;
+    assert_eq!((sizes("train", "examples"), sizes("dev", "examples")), (TRAIN, DEV));
+    assert!(sizes("train", "windows") > TRAIN && sizes("dev", "windows") > DEV);
+    let of = |stage: &str, metric: &str| record[stage]["metrics"][metric].as_f64().unwrap();
+    // Of the words of a paragraph one in four is telling, one in eight the answer.
+    assert!(of("full", "f1") > 0.4 && of("full", "exact_match") <= of("full", "f1"), "{}", of("full", "f1"));
+    assert!(record["ticket"]["heads_kept"].as_u64() < record["ticket"]["heads_total"].as_u64());
+
+    let lines = predictions(&bench, &record, "predictions.jsonl");
+    let sum = |key: &str| lines.iter().map(|line| line[key].as_f64().unwrap()).sum::<f64>() / DEV as f64;
+    assert_eq!([sum("exact_match"), sum("f1")], [of("full", "exact_match"), of("full", "f1")]);
+    let by_id: Value =
+        serde_json::from_slice(&bench.stage_file("runs", &record, "finetune", "predictions.json")).unwrap();
+    assert_eq!(by_id.as_object().unwrap().len(), DEV);
+    for line in &lines {
+        assert_eq!(by_id[line["id"].as_str().unwrap()], line["prediction"]);
+        let right = line["label"].as_array().unwrap().contains(&line["prediction"]);
+        assert_eq!(line["exact_match"], f64::from(u8::from(right)), "{line}");
+    }
+    let config = bench.stage_file("runs", &record, "finetune", "config.json");
+    assert!(String::from_utf8(config).unwrap().contains("BertForQuestionAnswering"));
+
+    // Held-out questions score units with all their windows, and nobody trains on them.
+    let set = ["--mode", "bad", "--set", "importance.split=heldout:0.25", "--set", "data.train_limit=80"];
+    let record = bench.record("squad", &[SQUAD, &set].concat());
+    assert_eq!(record["data"]["scoring"]["examples"], 20);
+    assert_eq!(record["data"]["train"]["examples"], 60);
+}
+
+#[test]
+fn squads_windows_have_defaults_of_their_own_and_too_narrow_ones_are_refused() {
+    let bench = Bench::new("SQuAD");
+    let output = bench.run("squad", &["--dry-run"]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(
+        said.contains("data.max_length=32 leaves 0 tokens") && said.contains("data.doc_stride=128"),
+        "{said}"
+    );
+    let line =
+        ["--task", "squad", "--model", "model", "--data", "glue", "--store", "runs", "--dry-run", "--json"];
+    let output =
+        crate::fixture::lottery().args(["run"]).args(line).current_dir(bench.root.path()).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("data.max_length is 384, but model has 64 positions"), "{said}");
+    let mut tiny = bench.run("squad", &["--model", "tiny", "--dry-run", "--set", "data.max_length=64"]);
+    let plan = String::from_utf8(succeeded(&mut tiny).stdout).unwrap();
+    assert!(plan.contains("finetune-") && plan.contains("to be computed"), "{plan}");
 }

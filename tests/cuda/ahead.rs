@@ -157,7 +157,11 @@ fn task() -> (Bert, Dataset, Recipe) {
     let shape = vec![LayerShape { heads: vec![0, 1], ffn: true.into() }; 2];
     let bert = random_bert_with(config(2, 16, 2, 24), shape, Head::Classifier { labels: 2 }, 3);
     let encoded = (0..5).map(|i| Encoded { ids: vec![1, 7 + i, 3 * i, 2], segments: vec![0; 4] });
-    let data = Dataset { encoded: encoded.collect(), labels: (0..5).map(|i| Label::Class(i % 2)).collect() };
+    let data = Dataset {
+        encoded: encoded.collect(),
+        labels: (0..5).map(|i| Label::Class(i % 2)).collect(),
+        ..Dataset::default()
+    };
     let recipe = Recipe {
         learning_rate: 1e-3,
         batch_size: 1,

@@ -78,21 +78,21 @@ fn assert_near(found: &[f32], expected: &[f32], format: Format, what: &str) {
 fn logits_and_gate_gradients_are_the_cpus() {
     on_devices("logits_and_gate_gradients", |gpu, format| {
         for (n, shape) in shapes().iter().enumerate() {
-            for labels in [3, 1] {
-                let bert = bert(shape, Head::Classifier { labels }, 7);
-                let packed = batch(&bert, labels);
+            for head in [Head::Classifier { labels: 3 }, Head::Classifier { labels: 1 }, Head::Spans] {
+                let bert = bert(shape, head, 7);
+                let packed = batch(&bert, bert.labels());
                 let gates = (n == 0).then(|| Gates {
                     heads: [1.0, 0.0, 1.0, 0.5, 1.0, 1.0, 0.0, 1.0, 1.0].to_vec(),
                     ffns: [1.0, 0.5, 0.0].to_vec(),
                 });
                 for gates in [None, gates.as_ref()] {
-                    let what = format!("{format:?} shape {n}, {labels} labels, gates {}", gates.is_some());
+                    let what = format!("{format:?} shape {n}, {head:?}, gates {}", gates.is_some());
                     let mut theirs = cuda(gpu, format).reader(&bert)?;
                     let mut ours = Machine::default().reader(&bert)?;
                     let expected = ours.logits(&packed.input(), gates)?.wait()?;
                     let logits = theirs.logits(&packed.input(), gates)?.wait()?;
                     assert_near(&logits, &expected, format, &what);
-                    let targets = packed.targets(labels);
+                    let targets = packed.targets_of(&bert);
                     let (logits, found) = theirs.gate_gradients(&packed.input(), targets, gates)?.wait()?;
                     assert_near(&logits, &expected, format, &what);
                     let (_, wanted) = ours.gate_gradients(&packed.input(), targets, gates)?.wait()?;
@@ -154,10 +154,10 @@ fn assert_step_agrees(
 fn gradients_of_all_tensors_are_the_cpus() {
     in_formats(&[Format::F32, Format::Tf32, Format::Bf16], "gradients_of_all_tensors", |gpu, format| {
         for (n, shape) in shapes().iter().enumerate() {
-            for labels in [2, 1] {
-                let bert = bert(shape, Head::Classifier { labels }, 11);
-                let packed = batch(&bert, labels);
-                let goal = Goal::Labels(packed.targets(labels));
+            for head in [Head::Classifier { labels: 2 }, Head::Classifier { labels: 1 }, Head::Spans] {
+                let bert = bert(shape, head, 11);
+                let packed = batch(&bert, bert.labels());
+                let goal = Goal::Labels(packed.targets_of(&bert));
                 assert_step_agrees(gpu, format, &bert, &packed, goal, &format!("{format:?} shape {n}"))?;
             }
         }
@@ -196,14 +196,14 @@ fn other_families_are_the_cpus() {
             (&DISTILBERT, Activation::Relu),
             (&BERT, Activation::Relu),
         ];
-        let heads = [Head::Classifier { labels: 2 }, Head::MaskedLm];
+        let heads = [Head::Classifier { labels: 2 }, Head::MaskedLm, Head::Spans];
         for ((family, activation), head) in families.into_iter().flat_map(|f| heads.map(|head| (f, head))) {
             let config = BertConfig { family, activation, ..config(3, 48, 3, 80) };
             let bert = random_bert_with(config, shapes()[0].clone(), head, 23);
             let packed = batch(&bert, 2);
             assert!(packed.segments.contains(&1), "some families have no row for it");
             let goal = match head {
-                Head::Classifier { .. } => Goal::Labels(packed.targets(2)),
+                Head::Classifier { .. } | Head::Spans => Goal::Labels(packed.targets_of(&bert)),
                 Head::MaskedLm => Goal::MaskedTokens { rows: &packed.masked, words: &packed.words },
             };
             assert_step_agrees(

@@ -20,14 +20,14 @@ const OPTIMIZER: Optimizer =
 #[test]
 fn what_a_step_left_in_the_gradient_is_not_in_the_next_ones() {
     on_devices("what a step left", |gpu, format| {
-        for head in [Head::MaskedLm, Head::Classifier { labels: 2 }] {
+        for head in [Head::MaskedLm, Head::Classifier { labels: 2 }, Head::Spans] {
             let config = config(2, 48, 3, 80);
             let shape = config.full_shape();
             let bert = random_bert_with(config, shape, head, 19);
             let packed = Packed::random(&bert.config, &[5, 1, 33, 18], 2, 3);
             let goal = match head {
                 Head::MaskedLm => Goal::MaskedTokens { rows: &packed.masked, words: &packed.words },
-                Head::Classifier { labels } => Goal::Labels(packed.targets(labels)),
+                Head::Classifier { .. } | Head::Spans => Goal::Labels(packed.targets_of(&bert)),
             };
             // Weights that stay as they are have the same gradient g each time, so that the first moment is
             // m = (1 - β) g and then β m + (1 - β) g.

@@ -33,6 +33,7 @@ fn check(gpu: &Rc<dyn Gpu>, format: Format, logits: &[f32], host: cpu::Targets, 
     let targets = match host {
         cpu::Targets::Classes(classes) => Targets::Classes(on_targets.upload(classes)?),
         cpu::Targets::Scores(scores) => Targets::Scores(on_targets.upload(scores)?),
+        cpu::Targets::Spans { .. } => unreachable!("spans have a test of their own"),
     };
     let on_logits = on_device(gpu, logits, Format::F32)?;
     let mut expected = vec![0.0; b * labels];
@@ -194,6 +195,69 @@ fn words_of_strange_logits_have_the_losses_that_the_cpu_gives_them() {
         // No such word: the CPU refuses, a kernel can only say so by the loss.
         let found = run_words(gpu, format, &[1.0, 2.0, 3.0], &[3], false, 0)?;
         assert!(found.mean.is_nan() && found.losses[0].is_nan());
+        Ok(())
+    });
+}
+
+/// The gradient, divided by `divisor`, each sequence's loss and their mean.
+fn run_spans(
+    gpu: &Rc<dyn Gpu>,
+    format: Format,
+    logits: &[f32],
+    offsets: &[usize],
+    [starts, ends]: [&[u32]; 2],
+    divisor: f32,
+) -> Result<(Vec<f32>, Vec<f32>, f64)> {
+    let (b, len) = (starts.len(), logits.len());
+    let [on_offsets, on_targets] = [(); 2].map(|()| Buffer::new(gpu));
+    let offsets: Vec<u32> = offsets.iter().map(|at| *at as u32).collect();
+    let (offsets, targets) = (on_offsets.upload(&offsets)?, on_targets.upload(&[starts, ends].concat())?);
+    let (on_logits, d) = (on_device(gpu, logits, Format::F32)?, empty(gpu, len, format)?);
+    let (losses, mean) = (empty(gpu, b, Format::F32)?, room(gpu, 8)?);
+    let to = (d.address(), losses.address());
+    loss::spans(&**gpu, format, on_logits.address(), offsets, targets, b, divisor, to.0, to.1)?;
+    loss::mean_of(&**gpu, losses.address(), b, mean.address())?;
+    let mean = download::<f64>(&**gpu, mean.address(), 1)?[0];
+    Ok((values(gpu, &d, len, format)?, values(gpu, &losses, b, Format::F32)?, mean))
+}
+
+#[test]
+fn the_loss_over_spans_is_the_cpus() {
+    on_devices("loss", |gpu, format| {
+        for lengths in [&[1usize][..], &[2, 1, 7], &[33, 384, 5, 257], &[1000]] {
+            let what = format!("{format:?} {lengths:?}");
+            let (mut offsets, mut targets) = (vec![0], [vec![], vec![]]);
+            for length in lengths {
+                offsets.push(offsets[offsets.len() - 1] + length);
+                targets[0].push(*length as u32 / 3);
+                targets[1].push(*length as u32 - 1);
+            }
+            let [starts, ends] = targets.each_ref().map(|of| &of[..]);
+            let logits: Vec<f32> =
+                numbers(2 * offsets[lengths.len()], 1, Format::F32).iter().map(|v| v * 9.0).collect();
+            let host = cpu::Targets::Spans { offsets: &offsets, starts, ends };
+            let mut expected = vec![0.0; logits.len()];
+            let mean = cpu::mean(&logits, host, &mut expected);
+            let divisor = lengths.len() as f32;
+            let found = run_spans(gpu, format, &logits, &offsets, [starts, ends], divisor)?;
+            assert_close(&found.0, &expected, format, &what);
+            assert_loss(found.2, mean, &what);
+            let own = cpu::per_example(&logits, host, &mut expected);
+            let found = run_spans(gpu, format, &logits, &offsets, [starts, ends], 1.0)?;
+            assert_close(&found.0, &expected, format, &what);
+            found.1.iter().zip(own).for_each(|(a, b)| assert_loss(f64::from(*a), b, &what));
+            let again = run_spans(gpu, format, &logits, &offsets, [starts, ends], 1.0)?;
+            assert_eq!((again.0, again.1), (found.0, found.1));
+        }
+        // Large ones, no numbers, and a token that the sequence does not have.
+        for (logits, end, expected) in [
+            ([0.0, 1000.0, 0.0, 0.0], 1, 500.0 + std::f64::consts::LN_2 / 2.0),
+            ([0.0, f32::NAN, 0.0, 0.0], 1, f64::NAN),
+            ([0.0; 4], 2, f64::NAN),
+        ] {
+            let found = run_spans(gpu, format, &logits, &[0, 2], [&[0], &[end]], 1.0)?;
+            assert_loss(found.2, expected, "a span");
+        }
         Ok(())
     });
 }

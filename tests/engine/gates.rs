@@ -3,11 +3,11 @@
 use crate::{
     plain_bert::{PlainBert, values},
     shrinking::gates_of,
-    support::{Packed, config, distance, norm, random_bert},
+    support::{Packed, config, distance, norm, random_bert, random_bert_with},
 };
 use candle_core::{DType, Device, Tensor};
 use lottery::{
-    model::{Bert, GateGradients, Gates, LayerShape, Pass, Wanted, Workspace},
+    model::{Bert, GateGradients, Gates, Head, LayerShape, Pass, Wanted, Workspace},
     ops::loss,
 };
 
@@ -27,7 +27,7 @@ fn gate_gradients(
     let pass = Pass { gates, keep: true, gate_gradients: true, ..Pass::default() };
     bert.forward(&packed.input(), &pass, workspace);
     let mut d_logits = vec![0.0; workspace.logits().len()];
-    loss::per_example(workspace.logits(), packed.targets(bert.labels()), &mut d_logits);
+    loss::per_example(workspace.logits(), packed.targets_of(bert), &mut d_logits);
     bert.backward(&packed.input(), &pass, workspace, &d_logits, Wanted::Gates(out));
     let (layers, total) = (bert.shape.len(), bert.config.num_attention_heads);
     let (b, t) = (packed.sequences(), packed.ids.len());
@@ -35,7 +35,7 @@ fn gate_gradients(
         ExampleGradients { heads: vec![vec![0.0; layers * total]; b], ffns: vec![vec![0.0; layers]; b] };
     assert_eq!(out.layers.len(), layers);
     for (l, (layer, shape)) in out.layers.iter().zip(&bert.shape).enumerate() {
-        let last = l + 1 == layers;
+        let last = l + 1 == layers && bert.head != Head::Spans;
         let rows = if last { b } else { t };
         assert_eq!(layer.heads.len(), rows * shape.heads.len());
         assert_eq!(layer.ffn.len(), if shape.ffn.is_present() { rows } else { 0 });
@@ -99,6 +99,8 @@ fn a_batched_pass_gives_each_examples_gate_gradients_and_their_sums_equal_autogr
         let bert = random_bert(config.clone(), config.full_shape(), labels, 3);
         let packed = Packed::random(&config, &[5, 1, 19, 33, 2, 64], labels, 4);
         compare(&bert, &packed, None, &mut workspace);
+        let bert = random_bert_with(config.clone(), config.full_shape(), Head::Spans, 5);
+        compare(&bert, &packed, None, &mut workspace);
     }
 }
 
@@ -106,6 +108,7 @@ fn a_batched_pass_gives_each_examples_gate_gradients_and_their_sums_equal_autogr
 fn pruned_units_still_receive_their_gate_gradients() {
     let config = config(4, 24, 3, 40);
     let bert = random_bert(config.clone(), config.full_shape(), 3, 6);
+    let spans = random_bert_with(config.clone(), config.full_shape(), Head::Spans, 8);
     let packed = Packed::random(&config, &[7, 1, 12], 3, 7);
     let kind = |heads: &[usize], ffn: bool| LayerShape { heads: heads.to_vec(), ffn: ffn.into() };
     let mut workspace = Workspace::default();
@@ -116,6 +119,7 @@ fn pruned_units_still_receive_their_gate_gradients() {
     ] {
         let gates = gates_of(&config, &shape);
         compare(&bert, &packed, Some(&gates), &mut workspace);
+        compare(&spans, &packed, Some(&gates), &mut workspace);
     }
     let fractions =
         Gates { heads: (1..=12).map(|i| i as f32 / 8.0).collect(), ffns: vec![0.5, 0.0, 1.5, 0.25] };

@@ -9,7 +9,10 @@ use crate::{
 use candle_core::{DType, Tensor};
 use lottery::{
     engine::{Engine, Machine},
-    model::{Bert, BertConfig, Ffn, Head, LayerShape, Pass, Workspace},
+    model::{
+        Bert, BertConfig, Ffn, Head, LayerShape, Pass, Workspace,
+        family::{BERT, Family},
+    },
     ops::{
         dropout::DropoutPlan,
         optimizer::{AdamW, Optimizer},
@@ -20,6 +23,9 @@ use lottery::{
 const TOLERANCE: f64 = 1e-5;
 /// Gradients that vanish by symmetry (keys' biases) hold rounding errors only: a part of the whole gradient.
 const FLOOR: f64 = 1e-7;
+
+/// As in DistilBERT.
+static DROPS_SPAN_INPUT: Family = Family { drops_span_input: true, ..BERT };
 
 /// Layers that lost heads, all heads and some neurons, the FFN, or everything.
 fn thinned(config: &BertConfig) -> Vec<LayerShape> {
@@ -42,7 +48,7 @@ pub fn compare(
 ) -> f64 {
     let pass = Pass { dropout, ..Pass::default() };
     let (loss, gradient) = match bert.head {
-        Head::Classifier { .. } => train_pass(bert, packed, &pass, workspace),
+        Head::Classifier { .. } | Head::Spans => train_pass(bert, packed, &pass, workspace),
         Head::MaskedLm => masked_pass(bert, packed, &pass, workspace),
     };
     let plain = PlainBert::new(bert, DType::F64, dropout.copied());
@@ -103,10 +109,14 @@ fn every_gradient_equals_autograd_on_the_plain_bert() {
                 for dropout in [None, Some(&plan)] {
                     worst = worst.max(compare(&bert, &packed, dropout, &mut workspace));
                 }
-                // The same batch again, for a model that predicts masked words.
-                let bert = random_bert_with(config.clone(), shape.clone(), Head::MaskedLm, seed);
-                for dropout in [None, Some(&plan)] {
-                    worst = worst.max(compare(&bert, &packed, dropout, &mut workspace));
+                // The same batch again, for models that predict masked words, and spans.
+                for head in [Head::MaskedLm, Head::Spans] {
+                    let family = if head == Head::Spans { &DROPS_SPAN_INPUT } else { config.family };
+                    let config = BertConfig { family, ..config.clone() };
+                    let bert = random_bert_with(config, shape.clone(), head, seed);
+                    for dropout in [None, Some(&plan)] {
+                        worst = worst.max(compare(&bert, &packed, dropout, &mut workspace));
+                    }
                 }
             }
         }
@@ -156,9 +166,12 @@ fn each_kind_of_emptied_layer_may_stand_first_and_last() {
 fn autograd_of_the_plain_bert_agrees_with_finite_differences() {
     let config = config(2, 12, 3, 10);
     let shape = vec![config.full_shape()[0].clone(), LayerShape { heads: vec![0, 2], ffn: true.into() }];
-    for (labels, head) in
-        [(1, Head::Classifier { labels: 1 }), (3, Head::Classifier { labels: 3 }), (3, Head::MaskedLm)]
-    {
+    for (labels, head) in [
+        (1, Head::Classifier { labels: 1 }),
+        (3, Head::Classifier { labels: 3 }),
+        (3, Head::MaskedLm),
+        (3, Head::Spans),
+    ] {
         let bert = random_bert_with(config.clone(), shape.clone(), head, 31);
         let packed = Packed::random(&config, &[5, 1, 3], labels, 32);
         let plan = DropoutPlan { seed: 6, step: 2, hidden: 0.1, attention: 0.2 };

@@ -18,6 +18,7 @@ mod plain_bert;
 mod probe;
 mod real_model;
 mod shrinking;
+mod spans_golden;
 mod support;
 mod threads;
 

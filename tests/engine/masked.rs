@@ -70,7 +70,11 @@ pub fn check_trainings(machine: &Machine, seed: u64) {
     let bert = bert(seed);
     let (mask, all) = (mask(&bert, seed), WeightMask::all_kept(bert.params.data.len()));
     let encoded = (0..6).map(|i| Encoded { ids: vec![1, 7 + i, 3 * i, 2], segments: vec![0; 4] });
-    let data = Dataset { encoded: encoded.collect(), labels: (0..6).map(|i| Label::Class(i % 2)).collect() };
+    let data = Dataset {
+        encoded: encoded.collect(),
+        labels: (0..6).map(|i| Label::Class(i % 2)).collect(),
+        ..Dataset::default()
+    };
     let recipe = Recipe {
         learning_rate: 1e-3,
         batch_size: 2,

@@ -133,6 +133,7 @@ impl PlainBert {
         // From the last attention on only these rows are computed; their masks are those of their own numbers.
         let (read, first): (Vec<u32>, usize) = match self.head {
             Head::Classifier { .. } => (vec![0], s),
+            Head::Spans => ((0..n as u32).collect(), at),
             Head::MaskedLm => {
                 let inside = packed.masked.iter().filter(|row| (at..at + n).contains(*row));
                 (
@@ -163,7 +164,7 @@ impl PlainBert {
         Ok((x, first))
     }
 
-    /// The logits of one sequence of the batch: (1, labels), or (masked tokens, words).
+    /// The logits of one sequence of the batch: (1, labels), (masked tokens, words), or (tokens, 2).
     fn sequence_logits(&self, packed: &Packed, s: usize) -> Result<Tensor> {
         let (x, _) = self.encoded(packed, s)?;
         if self.head == Head::MaskedLm {
@@ -175,18 +176,25 @@ impl PlainBert {
                 self.var("cls.predictions.bias"),
             );
         }
+        if self.head == Head::Spans {
+            let x = match self.config.family.drops_span_input {
+                true => self.dropped_hidden(&x, Purpose::ClassifierDropout, 0, packed.offsets[s])?,
+                false => x,
+            };
+            return self.linear(&x, "qa_outputs");
+        }
         let pooled = self.linear(&x, "bert.pooler.dense")?.tanh()?;
         let pooled = self.dropped_hidden(&pooled, Purpose::ClassifierDropout, 0, s)?;
         self.linear(&pooled, "classifier")
     }
 
-    /// (B, labels), or (masked tokens, words)
+    /// (B, labels), (masked tokens, words), or (T, 2)
     pub fn logits(&self, packed: &Packed) -> Tensor {
         let rows: Result<Vec<_>> = (0..packed.sequences()).map(|s| self.sequence_logits(packed, s)).collect();
         Tensor::cat(&rows.unwrap(), 0).unwrap()
     }
 
-    /// The mean over the batch of the cross-entropy, or of the squared error when there is one label.
+    /// The mean over the batch of the cross-entropy, of the two of a span, or of the squared error when there is one label.
     pub fn loss(&self, packed: &Packed) -> Tensor {
         let logits = self.logits(packed);
         let of = || -> Result<Tensor> {
@@ -196,6 +204,18 @@ impl PlainBert {
                 return (total - logits.gather(&words, 1)?)?.mean_all();
             }
             let n = packed.sequences();
+            if self.head == Head::Spans {
+                let mut total = Tensor::zeros((), self.dtype, &Device::Cpu)?;
+                for (s, at) in packed.offsets.windows(2).enumerate() {
+                    let own = logits.narrow(0, at[0], at[1] - at[0])?;
+                    for (column, target) in [packed.starts[s], packed.ends[s]].into_iter().enumerate() {
+                        let x = own.narrow(1, column, 1)?.squeeze(1)?;
+                        let at_target = x.narrow(0, target as usize, 1)?.squeeze(0)?;
+                        total = (total + (x.exp()?.sum_all()?.log()? - at_target)?)?;
+                    }
+                }
+                return total / (2 * n) as f64;
+            }
             if self.head == (Head::Classifier { labels: 1 }) {
                 let scores = Tensor::from_slice(&packed.scores, (n, 1), &Device::Cpu)?;
                 return (logits - scores.to_dtype(self.dtype)?)?.sqr()?.mean_all();

@@ -30,7 +30,7 @@ fn data() -> Dataset {
         (Encoded { segments: vec![0; ids.len()], ids }, Label::Class(n as u32 % 2))
     };
     let (encoded, labels) = (0..45).map(&mut example).unzip();
-    Dataset { encoded, labels }
+    Dataset { encoded, labels, ..Dataset::default() }
 }
 
 /// Counts the passes that are reported.

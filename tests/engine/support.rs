@@ -53,6 +53,9 @@ pub struct Packed {
     pub offsets: Vec<usize>,
     pub classes: Vec<u32>,
     pub scores: Vec<f32>,
+    /// Of each sequence the first and the last token of an answer.
+    pub starts: Vec<u32>,
+    pub ends: Vec<u32>,
     /// Rows that a masked-LM head reads, ascending, and the word that each of them hides.
     pub masked: Vec<usize>,
     pub words: Vec<u32>,
@@ -73,6 +76,8 @@ impl Packed {
             packed.offsets.push(packed.ids.len());
             packed.classes.push(draw.below(labels as u32));
             packed.scores.push(draw.uniform() as f32 * 5.0);
+            packed.starts.push(length as u32 / 3);
+            packed.ends.push(length as u32 / 2);
             // At least one row of every sequence, sometimes all.
             let sure = draw.below(length as u32) as usize;
             for row in 0..length {
@@ -93,6 +98,8 @@ impl Packed {
             offsets: vec![0],
             classes: vec![],
             scores: vec![],
+            starts: vec![],
+            ends: vec![],
             masked: vec![],
             words: vec![],
         }
@@ -105,6 +112,15 @@ impl Packed {
     /// Cross-entropy for a model of several labels, squared error for one of one.
     pub fn targets(&self, labels: usize) -> Targets<'_> {
         if labels == 1 { Targets::Scores(&self.scores) } else { Targets::Classes(&self.classes) }
+    }
+
+    pub fn spans(&self) -> Targets<'_> {
+        Targets::Spans { offsets: &self.offsets, starts: &self.starts, ends: &self.ends }
+    }
+
+    /// What this model's head is to find, unless that is words.
+    pub fn targets_of(&self, bert: &Bert) -> Targets<'_> {
+        if bert.head == Head::Spans { self.spans() } else { self.targets(bert.labels()) }
     }
 
     pub fn sequences(&self) -> usize {
@@ -121,6 +137,8 @@ impl Packed {
             offsets: vec![0, at.len()],
             classes: vec![self.classes[s]],
             scores: vec![self.scores[s]],
+            starts: vec![self.starts[s]],
+            ends: vec![self.ends[s]],
             masked: vec![],
             words: vec![],
         }
@@ -138,7 +156,7 @@ pub fn train_pass(bert: &Bert, packed: &Packed, pass: &Pass, workspace: &mut Wor
     let pass = Pass { keep: true, ..*pass };
     bert.forward(&packed.input(), &pass, workspace);
     let mut d_logits = vec![0.0; workspace.logits().len()];
-    let loss = loss::mean(workspace.logits(), packed.targets(bert.labels()), &mut d_logits);
+    let loss = loss::mean(workspace.logits(), packed.targets_of(bert), &mut d_logits);
     let mut gradient = vec![0.0; bert.params.layout.len];
     bert.backward(&packed.input(), &pass, workspace, &d_logits, Wanted::Weights(&mut gradient));
     (loss, gradient)

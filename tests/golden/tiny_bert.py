@@ -4,7 +4,7 @@ import platform
 
 import torch
 import transformers
-from transformers import BertConfig, BertForMaskedLM, BertForSequenceClassification
+from transformers import BertConfig, BertForMaskedLM, BertForQuestionAnswering, BertForSequenceClassification
 
 PAD = 0
 
@@ -17,8 +17,8 @@ def versions():
     }
 
 
-def model(labels, seed):
-    """A classifier of so many labels; one that predicts masked words where `labels` is None."""
+def model(labels, seed, spans=False):
+    """A classifier of so many labels; one that predicts masked words, or spans, where `labels` is None."""
     torch.manual_seed(seed)
     config = BertConfig(
         vocab_size=50, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=40,
@@ -26,7 +26,8 @@ def model(labels, seed):
         **({"num_labels": labels, "problem_type": "regression" if labels == 1 else "single_label_classification"}
            if labels else {}),
     )
-    bert = (BertForSequenceClassification if labels else BertForMaskedLM)(config).eval()
+    kind = BertForQuestionAnswering if spans else BertForSequenceClassification if labels else BertForMaskedLM
+    bert = kind(config).eval()
     with torch.no_grad():
         for name, parameter in bert.named_parameters():
             noise = torch.randn(parameter.shape)

@@ -35,7 +35,7 @@ fn any_checkpoint_is_gone_on_from_or_passed_over() {
     let folder = world::folder();
     let dir = folder.path().join("checkpoint");
     let encoded = Encoded { ids: vec![2, 5, 6, 3], segments: vec![0; 4] };
-    let data = Dataset { encoded: vec![encoded; 4], labels: vec![Label::Class(1); 4] };
+    let data = Dataset { encoded: vec![encoded; 4], labels: vec![Label::Class(1); 4], ..Dataset::default() };
     let bert = Bert::random(world::tiny(10), Head::Classifier { labels: 2 }, 1);
     let state = recipe().optimizer.state(bert.params.data.len());
     let positions = [

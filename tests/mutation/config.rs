@@ -12,6 +12,7 @@ pub fn read_model(dir: &Path, random: &mut Random) {
         Head::Classifier { labels: 3 },
         Head::Classifier { labels: 1 },
         Head::MaskedLm,
+        Head::Spans,
     ]);
     let Some(bert) = told(model.build(head, 1, random.chance(50))) else { return };
     told(bert.to_config_json(&["a", "b"]));

@@ -20,6 +20,7 @@ mod hashes;
 mod lease;
 mod record;
 mod settings;
+mod squad;
 mod stage;
 mod sweep;
 mod text;

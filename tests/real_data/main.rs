@@ -1,7 +1,8 @@
 //! Tests on real GLUE files and a real tokenizer. They run where `LOTTERY_SHARED` names the folder that holds `glue/`
-//! and `models/all-MiniLM-L6-v2/`; elsewhere each says by name that it was skipped.
+//! and `models/all-MiniLM-L6-v2/`, and some `data/`; elsewhere each says by name that it was skipped.
 
 mod formats;
+mod squad;
 
 use std::collections::BTreeMap;
 use std::io::Write;

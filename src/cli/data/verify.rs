@@ -4,9 +4,9 @@ use super::super::output::print;
 use crate::{
     choice::Choice,
     error::{Error, Result},
-    experiment::{DataFolder, data_folder},
+    experiment::{DataFolder, data_folder, workload},
     hub::{self, resolve_model_with},
-    task::{self, TaskId},
+    task::TaskId,
 };
 use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
 use serde::Serialize;
@@ -64,9 +64,7 @@ fn check(task: TaskId, dir: Option<&str>, examples: &mut Vec<usize>, faults: &mu
             faults.extend(hub::fault(&dir.join(file))?.map(|what| format!("{file}: {what}")));
         }
     }
-    let data = task::load(task.spec(), &dir)?;
-    examples.extend([data.train.len(), data.dev.len()]);
-    examples.extend(data.dev_mismatched.as_ref().map(Vec::len));
+    examples.extend(workload::read(task.spec(), &dir)?.counts());
     if let Some(published) = source.map(|source| source.examples)
         && published != examples
     {

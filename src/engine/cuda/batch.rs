@@ -33,7 +33,7 @@ pub(super) enum Part {
     Offsets,
     Chosen,
     ChosenOffsets,
-    /// Classes, words or the bits of scores: what is to be found.
+    /// Classes, words, the bits of scores, or starts and ends of spans: what is to be found.
     Targets,
 }
 

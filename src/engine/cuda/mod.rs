@@ -13,7 +13,9 @@ mod weights;
 use super::{Engine, Goal, StepStats, Update, no_trainer};
 use crate::{
     error::Result,
-    model::{self, Bert, GateGradients, Input, Params, Pass, Wanted, activations::Activations, pass::Run},
+    model::{
+        self, Bert, GateGradients, Head, Input, Params, Pass, Wanted, activations::Activations, pass::Run,
+    },
     ops::{
         WeightMask,
         cuda::{Buffer, Format, Gpu, download, fetch, loss},
@@ -35,7 +37,7 @@ use weights::Weights;
 pub struct Cuda {
     model: Model,
     activations: Activations<OnceCell<Buffer>>,
-    /// Losses (M) f32 of the masked words, and whether each was found (M) u32.
+    /// Losses (M) f32 of the masked words or of spans, and whether each word was found (M) u32.
     found: [Buffer; 2],
     gate_gradients: Buffer,
     /// Of passes that do not train.
@@ -58,10 +60,22 @@ struct Model {
 impl Model {
     fn run<'a>(&'a self, pass: Pass<'a>) -> (Device<'a>, Run<'a>) {
         let Self { gpu, weights, batch, gates } = self;
-        let Weights { config, shape, layout, .. } = weights;
-        let run = Run { config, shape, layout, pass, tokens: batch.tokens, read: batch.chosen };
+        let Weights { config, shape, head, layout, .. } = weights;
+        let (tokens, read) = (batch.tokens, batch.chosen);
+        let run = Run { config, shape, head: *head, layout, pass, tokens, read };
         let head_gates = pass.gates.map(|_| gates.address());
         (Device { gpu, weights, batch, head_gates }, run)
+    }
+
+    /// The rows that the head reads, unless these are each sequence's first token.
+    fn rows(&self, input: &Input) -> Option<Vec<usize>> {
+        (self.weights.head == Head::Spans).then(|| (0..input.tokens()).collect())
+    }
+
+    /// A batch for the classifier or the span head.
+    fn upload(&mut self, input: &Input, targets: &[u32]) -> Result<()> {
+        let rows = self.rows(input);
+        self.batch.upload(input, rows.as_deref(), targets)
     }
 
     /// The gates of the heads, to the device.
@@ -100,24 +114,31 @@ impl Cuda {
         Ok(engine)
     }
 
-    /// (B, labels), from the device.
+    /// (B, labels), of the span head (T, 2), from the device.
     fn read_logits(&self) -> Result<Pending<Vec<f32>>> {
-        let len = self.model.batch.sequences * self.model.weights.layout.classifier_bias.len();
+        let len = self.model.batch.chosen * self.model.weights.layout.classifier_bias.len();
         fetch(&*self.model.gpu, address(&self.activations.classifier.logits), len)
     }
 
-    /// The head's gradient from the classes or scores in the batch; `loss` receives the mean loss of a step.
+    /// The head's gradient from the classes, scores or spans in the batch; `loss` receives the mean loss of a step.
     fn label_loss(&self, targets: &Targets, loss: Option<u64>) -> Result<()> {
         let Model { gpu, weights, batch, .. } = &self.model;
         let at = batch.at(Part::Targets);
-        let targets = match targets {
-            Targets::Classes(_) => loss::Targets::Classes(at),
-            Targets::Scores(_) => loss::Targets::Scores(at),
-        };
         let (b, labels) = (batch.sequences, weights.layout.classifier_bias.len());
         let (ops, _) = self.model.run(Pass::default());
         let of_head = &self.activations.classifier;
-        let (logits, d_logits) = (address(&of_head.logits), ops.fit(&of_head.d_logits, b * labels)?);
+        let (logits, d_logits) =
+            (address(&of_head.logits), ops.fit(&of_head.d_logits, batch.chosen * labels)?);
+        let targets = match targets {
+            Targets::Classes(_) => loss::Targets::Classes(at),
+            Targets::Scores(_) => loss::Targets::Scores(at),
+            Targets::Spans { .. } => {
+                let (offsets, losses) = (batch.at(Part::Offsets), self.found[0].floats(b)?);
+                let divisor = loss.map_or(1.0, |_| b as f32);
+                loss::spans(&**gpu, weights.format, logits, offsets, at, b, divisor, d_logits, losses)?;
+                return loss.map_or(Ok(()), |loss| loss::mean_of(&**gpu, losses, b, loss));
+            }
+        };
         match loss {
             Some(loss) => loss::mean(&**gpu, weights.format, logits, targets, b, labels, d_logits, loss),
             None => loss::per_example(&**gpu, weights.format, logits, targets, b, labels, d_logits),
@@ -147,9 +168,10 @@ impl Cuda {
         loss: u64,
     ) -> Result<()> {
         let whole = self.gradient.as_ref().ok_or_else(no_trainer)?;
+        let rows = self.model.rows(input);
         let batch = &mut self.model.batch;
         match goal {
-            Goal::Labels(targets) => batch.upload_for_training(input, None, &bits(targets))?,
+            Goal::Labels(targets) => batch.upload_for_training(input, rows.as_deref(), &bits(targets))?,
             Goal::MaskedTokens { rows, words } => batch.upload_for_training(input, Some(rows), words)?,
         }
         let pass = Pass { dropout, keep: true, ..Pass::default() };
@@ -182,17 +204,18 @@ impl Cuda {
     }
 }
 
-/// Class numbers, or scores as their bits.
+/// Class numbers, scores as their bits, or starts and then ends.
 fn bits(targets: &Targets) -> Vec<u32> {
     match targets {
         Targets::Classes(classes) => classes.to_vec(),
         Targets::Scores(scores) => scores.iter().map(|score| score.to_bits()).collect(),
+        Targets::Spans { starts, ends, .. } => [*starts, ends].concat(),
     }
 }
 
 impl Engine for Cuda {
     fn logits(&mut self, input: &Input, gates: Option<&model::Gates>) -> Result<Pending<Vec<f32>>> {
-        self.model.batch.upload(input, None, &[])?;
+        self.model.upload(input, &[])?;
         self.model.upload_gates(gates)?;
         let (ops, run) = self.model.run(Pass { gates, ..Pass::default() });
         self.activations.classify(&ops, &run)?;
@@ -224,7 +247,7 @@ impl Engine for Cuda {
         targets: Targets,
         gates: Option<&model::Gates>,
     ) -> Result<Pending<(Vec<f32>, GateGradients)>> {
-        self.model.batch.upload(input, None, &bits(&targets))?;
+        self.model.upload(input, &bits(&targets))?;
         self.model.upload_gates(gates)?;
         let pass = Pass { gates, keep: true, gate_gradients: true, ..Pass::default() };
         let (ops, run) = self.model.run(pass);

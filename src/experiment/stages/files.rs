@@ -5,11 +5,11 @@ use crate::{
     experiment::Inputs,
     model::{Bert, weights::Pretrained},
     store::{Done, StageWriter, WEIGHTS},
-    task::{self, Label},
+    task::{self, Label, squad::Scores},
     text::Tokenizer,
-    train::{Dataset, logits},
+    train::{self, Dataset, Questioned, logits},
 };
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
 /// Scores of one model on the development set, by metric.
@@ -45,12 +45,12 @@ pub fn metric_text(inputs: &Inputs, metrics: &Metrics) -> String {
 pub fn evaluate(inputs: &Inputs, bert: &Bert, writer: &StageWriter) -> Result<Metrics> {
     let mut engine = inputs.machine.reader(bert)?;
     let outputs = logits(&mut *engine, &inputs.dev)?;
-    let mut metrics = task::evaluate(inputs.task, &outputs, &inputs.dev.labels);
+    let mut metrics = train::metrics(inputs.task, &inputs.dev, &outputs);
     write_predictions(writer, "predictions.jsonl", &outputs, &inputs.dev)?;
     if let Some(second) = &inputs.dev_mismatched {
         let outputs = logits(&mut *engine, second)?;
         write_predictions(writer, "predictions_mismatched.jsonl", &outputs, second)?;
-        for (name, value) in task::evaluate(inputs.task, &outputs, &second.labels) {
+        for (name, value) in train::metrics(inputs.task, second, &outputs) {
             metrics.insert(format!("{name}_mismatched"), value);
         }
     }
@@ -65,16 +65,46 @@ pub fn evaluate(inputs: &Inputs, bert: &Bert, writer: &StageWriter) -> Result<Me
 }
 
 fn write_predictions(writer: &StageWriter, name: &str, outputs: &[f32], data: &Dataset) -> Result<()> {
+    if let Some(questioned) = &data.questioned {
+        return write_answers(writer, name, outputs, data, questioned);
+    }
     let width = outputs.len() / data.len().max(1);
     writer.write_with(name, |out| {
         for (index, (row, label)) in outputs.chunks(width).zip(&data.labels).enumerate() {
             let (label, prediction) = match label {
                 Label::Class(class) => (json!(class), json!(task::argmax(row))),
                 Label::Score(score) => (json!(score), json!(row[0])),
+                Label::Span(place) => (json!(place), Value::Null),
                 Label::Unknown if width == 1 => (json!(null), json!(row[0])),
                 Label::Unknown => (json!(null), json!(task::argmax(row))),
             };
             let line = json!({ "index": index, "label": label, "prediction": prediction, "logits": row });
+            writeln!(out, "{line}")?;
+        }
+        Ok(())
+    })
+}
+
+/// A line for each question, and beside it all answers by id, which the official scorer reads.
+fn write_answers(
+    writer: &StageWriter,
+    name: &str,
+    outputs: &[f32],
+    data: &Dataset,
+    questioned: &Questioned,
+) -> Result<()> {
+    let answers = questioned.answers(&data.encoded, outputs);
+    let by_id: Map<String, Value> =
+        answers.iter().map(|answer| (answer.question.id.clone(), json!(answer.text))).collect();
+    writer.write("predictions.json", format!("{}\n", json!(by_id)).as_bytes())?;
+    writer.write_with(name, |out| {
+        for (index, answer) in answers.iter().enumerate() {
+            let (id, label) = (&answer.question.id, &answer.question.answers);
+            let [exact_match, f1] = Scores::default().add(Some(answer.text), label);
+            let line = json!({
+                "index": index, "id": id, "label": label, "prediction": answer.text, "logits": answer.logits,
+                "exact_match": exact_match, "f1": f1,
+            });
             writeln!(out, "{line}")?;
         }
         Ok(())

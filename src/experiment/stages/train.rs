@@ -112,8 +112,7 @@ impl Stage for Train {
     }
 
     fn describe(&self, inputs: &Inputs) -> String {
-        let heldout = self.heldout.map_or(0, |part| part.examples(&inputs.train));
-        let steps = self.recipe().steps(inputs.train.len() - heldout);
+        let steps = self.recipe().steps(HeldOut::remaining(self.heldout.as_ref(), &inputs.train));
         match self.subnetwork {
             Subnetwork::Whole => format!("{steps} steps"),
             Subnetwork::Control { mode, .. } => {

@@ -20,7 +20,7 @@ use std::ops::Range;
 /// Other names, a position offset, no token types, no pooler.
 pub const OTHER: Family = Family {
     model_type: "other",
-    classes: ["OtherForClasses", "OtherForWords"],
+    classes: ["OtherForClasses", "OtherForWords", "OtherForSpans"],
     class_prefix: "Other",
     activation_key: "function",
     keys: &[("hidden_size", "width")],
@@ -28,6 +28,7 @@ pub const OTHER: Family = Family {
     dropouts: [("drop", Some(0.1)), ("drop_attention", Some(0.1)), ("drop_top", Some(0.2))],
     required: &[("scale", Required::Number(1), "it is no part of the model")],
     drops_attention_output: true,
+    drops_span_input: false,
     transform_activation: None,
     position_offset: 2,
     prefix: "trunk/",
@@ -44,10 +45,11 @@ pub const OTHER: Family = Family {
     ffn_norm: "norm2",
     pooler: None,
     classifier: "top",
+    spans: "ends",
     transform: "lm.dense",
     transform_norm: "lm.norm",
     decoder_bias: ["lm.b", "lm.bias"],
-    heads: &["top.", "lm."],
+    heads: &["top.", "lm.", "ends."],
 };
 
 /// What the pooler's tanh is a line for.
@@ -86,8 +88,9 @@ fn parts(family: &Family) -> Vec<String> {
     let Family { qkv: [q, k, v], attention_output, attention_norm, up, down, ffn_norm, .. } = family;
     let of_layers = [q, k, v, attention_output, attention_norm, up, down, ffn_norm];
     let of_layer = |l| of_layers.map(|part| format!("{}{l}.{part}", family.layers));
-    let Family { words, embedding_norm, classifier, transform, transform_norm, .. } = family;
-    let others = [words, embedding_norm, classifier, transform, transform_norm].map(ToString::to_string);
+    let Family { words, embedding_norm, classifier, transform, transform_norm, spans, .. } = family;
+    let others =
+        [words, embedding_norm, classifier, transform, transform_norm, spans].map(ToString::to_string);
     [&of_layer(0)[..], &of_layer(1), &others].concat()
 }
 
@@ -154,12 +157,15 @@ fn a_step_of_another_family_is_the_equivalent_berts() {
     let optimizer = Optimizer::AdamW(AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.1 });
     let update = Update { learning_rate: 1e-3, clip: 0.0 };
     let plan = DropoutPlan { seed: 3, step: 1, hidden: 0.1, attention: 0.1 };
-    for head in [Head::Classifier { labels: 3 }, Head::MaskedLm] {
+    for head in [Head::Classifier { labels: 3 }, Head::MaskedLm, Head::Spans] {
         let ours = other(head);
         let theirs = equivalent(&ours);
         let goal = match head {
             Head::Classifier { .. } => Goal::Labels(Targets::Classes(&[2, 0])),
             Head::MaskedLm => Goal::MaskedTokens { rows: &[1, 4, 8], words: &[5, 30, 2] },
+            Head::Spans => {
+                Goal::Labels(Targets::Spans { offsets: &[0, 4, 9], starts: &[0, 4], ends: &[2, 4] })
+            }
         };
         let step = |bert: &Bert, segments| {
             let state = optimizer.state(bert.params.data.len());
@@ -210,7 +216,7 @@ fn gates_and_removed_units_are_the_equivalent_berts() {
 
 #[test]
 fn a_model_of_another_family_is_saved_and_read_by_its_own_names() {
-    for head in [Head::Classifier { labels: 3 }, Head::MaskedLm] {
+    for (n, head) in [Head::Classifier { labels: 3 }, Head::MaskedLm, Head::Spans].into_iter().enumerate() {
         let ours = other(head);
         let dir = tempfile::tempdir().unwrap();
         let text = ours.to_config_json(&[]).unwrap();
@@ -218,7 +224,7 @@ fn a_model_of_another_family_is_saved_and_read_by_its_own_names() {
         let bytes = ours.to_safetensors_as(Stored::F32).unwrap();
         std::fs::write(dir.path().join("model.safetensors"), &bytes).unwrap();
         let value: Value = serde_json::from_str(&text).unwrap();
-        let class = OTHER.classes[usize::from(head == Head::MaskedLm)];
+        let class = OTHER.classes[n];
         assert_eq!((&value["model_type"], &value["architectures"]), (&json!("other"), &json!([class])));
         let mut pretrained = Pretrained::load(dir.path()).unwrap();
         let back = pretrained.build(head, 1, false).unwrap();

@@ -132,3 +132,36 @@ __device__ void words(const float* logits, const uint32_t* targets, unsigned v, 
         uint32_t *correct
 KERNEL(words, PARAMETERS, (logits, targets, v, stride, scale, d, losses, correct))
 #undef PARAMETERS
+
+// One block a sequence. Of each column of its logits (tokens, 2) the cross-entropy over its own tokens, whose mean is the
+// loss: d = (softmax(x) - onehot(target)) / (2 · divisor). `targets` has the starts of all sequences, then the ends. A target
+// behind the sequence has no loss: NaN.
+template <typename T>
+__device__ void span_losses(const float* logits, const uint32_t* offsets, const uint32_t* targets, float divisor, T* d,
+                            float* losses) {
+    const unsigned begin = offsets[blockIdx.x], count = offsets[blockIdx.x + 1] - begin;
+    const float* const x = logits + size_t(begin) * 2;
+    T* const to = d + size_t(begin) * 2;
+    double loss = 0;
+    for (unsigned column = 0; column < 2; column++) {
+        Exponentials mine{minus_infinity(), 0.0};
+        for (unsigned i = threadIdx.x; i < count; i += blockDim.x) {
+            const float value[1] = {x[i * 2 + column]};
+            mine.add(value);
+        }
+        const Exponentials all = of_block(mine);
+        const unsigned target = targets[column * gridDim.x + blockIdx.x];
+        const float at_target = target < count ? x[target * 2 + column] : not_a_number();
+        const float factor = float(0.5 / all.sum);
+        for (unsigned i = threadIdx.x; i < count; i += blockDim.x) {
+            const float p = expf(x[i * 2 + column] - all.peak) * factor;
+            to[i * 2 + column] = from_float<T>((p - (i == target ? 0.5f : 0.0f)) / divisor);
+        }
+        loss += 0.5 * (log(all.sum) - double(at_target - all.peak));
+    }
+    if (threadIdx.x == 0) losses[blockIdx.x] = float(loss);
+}
+#define PARAMETERS(T) \
+    const float *logits, const uint32_t *offsets, const uint32_t *targets, float divisor, T *d, float *losses
+KERNEL(span_losses, PARAMETERS, (logits, offsets, targets, divisor, d, losses))
+#undef PARAMETERS

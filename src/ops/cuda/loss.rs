@@ -105,9 +105,43 @@ pub fn words(
             Argument::Address(correct),
         ],
     )?;
+    mean_of(gpu, losses, m, loss)
+}
+
+/// Cross-entropies over the tokens of each of `b` sequences, which begin at `offsets` (b + 1), u32, of their logits
+/// (tokens, 2) in f32: the gradient of each sequence's loss by its own, divided by `divisor` → d_logits (tokens, 2);
+/// losses (b) in f32. `targets` has the starts (b), then the ends (b), u32.
+#[allow(clippy::too_many_arguments)]
+pub fn spans(
+    gpu: &dyn Gpu,
+    format: Format,
+    logits: u64,
+    offsets: u64,
+    targets: u64,
+    b: usize,
+    divisor: f32,
+    d_logits: u64,
+    losses: u64,
+) -> Result<()> {
+    gpu.launch(
+        &named("span_losses", format),
+        Grid::new(b, THREADS),
+        &[
+            Argument::Address(logits),
+            Argument::Address(offsets),
+            Argument::Address(targets),
+            Argument::F32(divisor),
+            Argument::Address(d_logits),
+            Argument::Address(losses),
+        ],
+    )
+}
+
+/// loss, an f64, ← the mean of losses (n) in f32.
+pub fn mean_of(gpu: &dyn Gpu, losses: u64, n: usize, loss: u64) -> Result<()> {
     gpu.launch(
         "mean_loss",
         Grid::new(1, THREADS),
-        &[Argument::Address(losses), Argument::U32(m as u32), Argument::Address(loss)],
+        &[Argument::Address(losses), Argument::U32(n as u32), Argument::Address(loss)],
     )
 }

@@ -1,0 +1,136 @@
+//! What a run trains and scores on: a task's examples, read from its files and encoded for the model's head.
+
+use super::inputs::Sources;
+use crate::{
+    error::Result,
+    model::Head,
+    task::{
+        self, Example, Label, Labels, TaskData, TaskSpec,
+        squad::{self, Questions, SquadData},
+    },
+    text::{Tokenizer, WindowRules, Windowed, encode_cached},
+    train::{Dataset, Questioned},
+};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+/// A task's labelled splits.
+pub enum Examples {
+    Sentences(TaskData),
+    Questions(SquadData),
+}
+
+/// The same, encoded.
+pub struct Workload {
+    /// All training examples, including those held out for scoring.
+    pub train: Dataset,
+    pub dev: Dataset,
+    /// MNLI's second development set.
+    pub dev_mismatched: Option<Dataset>,
+    /// SHA-256 by file or split.
+    pub hashes: BTreeMap<String, String>,
+    pub warnings: Vec<String>,
+}
+
+/// The head that learns the task.
+pub fn head(task: &TaskSpec) -> Head {
+    match task.labels {
+        Labels::Spans => Head::Spans,
+        Labels::Classes(_) | Labels::Score { .. } => Head::Classifier { labels: task.num_labels() },
+    }
+}
+
+/// Reads the files of a task.
+pub fn read(task: &TaskSpec, data_dir: &Path) -> Result<Examples> {
+    match task.labels {
+        Labels::Spans => squad::load(data_dir).map(Examples::Questions),
+        Labels::Classes(_) | Labels::Score { .. } => task::load(task, data_dir).map(Examples::Sentences),
+    }
+}
+
+/// SHA-256 of the files that [`read`] would read, by the caller's function.
+pub fn hashes(
+    task: &TaskSpec,
+    data_dir: &Path,
+    sha256: impl Fn(&Path) -> Result<String>,
+) -> Result<BTreeMap<String, String>> {
+    match task.labels {
+        Labels::Spans => squad::hashes(data_dir, sha256),
+        Labels::Classes(_) | Labels::Score { .. } => task::hashes(task, data_dir, sha256),
+    }
+}
+
+impl Examples {
+    /// What a user has to know of how the files were read.
+    pub fn notes(&self) -> &[String] {
+        match self {
+            Self::Sentences(data) => &data.notes,
+            Self::Questions(_) => &[],
+        }
+    }
+
+    /// Of the training set and the development sets.
+    pub fn counts(&self) -> Vec<usize> {
+        match self {
+            Self::Sentences(data) => {
+                [&data.train, &data.dev].into_iter().chain(&data.dev_mismatched).map(Vec::len).collect()
+            }
+            Self::Questions(data) => [&data.train, &data.dev].map(|all| all.questions.len()).into(),
+        }
+    }
+
+    /// `cache` is a folder for encoded texts.
+    pub fn encode(self, tokenizer: &Tokenizer, sources: &Sources, cache: Option<&Path>) -> Result<Workload> {
+        let limit = |limit: Option<usize>| limit.unwrap_or(usize::MAX);
+        match self {
+            Self::Sentences(data) => {
+                let encode = |examples: &[Example], most: Option<usize>| -> Result<Dataset> {
+                    let examples = &examples[..limit(most).min(examples.len())];
+                    let encoded = encode_cached(tokenizer, examples, sources.max_length, cache)?;
+                    let labels = examples.iter().map(|e| e.label).collect();
+                    Ok(Dataset { encoded, labels, questioned: None })
+                };
+                let second = data.dev_mismatched.as_deref();
+                Ok(Workload {
+                    train: encode(&data.train, sources.train_limit)?,
+                    dev: encode(&data.dev, sources.dev_limit)?,
+                    dev_mismatched: second.map(|d| encode(d, sources.dev_limit)).transpose()?,
+                    hashes: data.sha256,
+                    warnings: Vec::new(),
+                })
+            }
+            Self::Questions(data) => {
+                let encode = |mut all: Questions, most: Option<usize>| {
+                    all.truncate(limit(most));
+                    tokenizer.windows(&all, sources.windows()).map(|found| of_questions(all, found))
+                };
+                Ok(Workload {
+                    train: encode(data.train, sources.train_limit)?,
+                    dev: encode(data.dev, sources.dev_limit)?,
+                    dev_mismatched: None,
+                    hashes: data.sha256,
+                    warnings: data.warnings,
+                })
+            }
+        }
+    }
+}
+
+/// Windows without the whole answer point at their first token, `[CLS]`.
+fn of_questions(all: Questions, found: Windowed) -> Dataset {
+    let Windowed { encoded, windows, offsets } = found;
+    let labels = windows.iter().map(|window| {
+        let question = &all.questions[window.question];
+        let rows = question.span.as_ref().and_then(|span| window.rows_of(span, &offsets[question.context]));
+        Label::Span(rows.unwrap_or([0, 0]))
+    });
+    let labels = labels.collect();
+    let questioned = Questioned { all: Arc::new(all), offsets: Arc::new(offsets), windows };
+    Dataset { encoded, labels, questioned: Some(questioned) }
+}
+
+impl Sources {
+    fn windows(&self) -> WindowRules {
+        let Self { max_length, doc_stride, max_question_length, .. } = *self;
+        WindowRules { max_length, overlap: doc_stride, max_question_length }
+    }
+}
