@@ -1,0 +1,17 @@
+//! All tasks that the program knows without a file.
+
+use super::{TaskSpec, glue, inference};
+
+pub fn all() -> impl Iterator<Item = &'static TaskSpec> {
+    glue::TASKS.iter().chain(inference::TASKS)
+}
+
+/// The task of this name. GLUE's own spellings (`SST-2`, `STS-B`, `CoLA`) are names too.
+pub fn named(word: &str) -> Option<&'static TaskSpec> {
+    all().find(|task| plain(task.name) == plain(word))
+}
+
+/// The spelling that names are compared in.
+pub fn plain(word: &str) -> String {
+    word.trim().to_lowercase().replace(['-', '_'], "")
+}
