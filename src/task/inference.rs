@@ -4,12 +4,12 @@ use super::{
     Columns, Labels,
     MetricId::{Accuracy, Matthews, Pearson, Spearman},
     Split, TaskId, TaskSpec,
-    registry::{BASE, HUB_INFERENCE, INFERENCE, pair},
+    glue::{BASE, HUB_INFERENCE, INFERENCE, pair},
     spec::{official, part, stem},
 };
 
 /// Bowman et al. 2015: `snli_1.0_train.jsonl`, … of the archive, or stanfordnlp/snli on the hub.
-pub const SNLI: TaskSpec = TaskSpec {
+const SNLI: TaskSpec = TaskSpec {
     id: TaskId::Snli,
     name: "snli",
     about: "does a caption entail or contradict another (SNLI)",
@@ -27,7 +27,7 @@ pub const SNLI: TaskSpec = TaskSpec {
 };
 
 /// Khot et al. 2018: `tsv_format/scitail_1.0_train.tsv`, … without a header, or allenai/scitail on the hub.
-pub const SCITAIL: TaskSpec = TaskSpec {
+const SCITAIL: TaskSpec = TaskSpec {
     id: TaskId::Scitail,
     name: "scitail",
     about: "does a science text entail an answer (SciTail)",
@@ -55,7 +55,7 @@ pub const SCITAIL: TaskSpec = TaskSpec {
 };
 
 /// Marelli et al. 2014: one `SICK.txt` with all parts, or SemEval's `SICK_train.txt`, `SICK_trial.txt`, ….
-pub const SICK_E: TaskSpec = TaskSpec {
+const SICK_E: TaskSpec = TaskSpec {
     id: TaskId::SickE,
     name: "sick-e",
     about: "does one sentence entail or contradict the other (SICK)",
@@ -85,7 +85,7 @@ pub const SICK_E: TaskSpec = TaskSpec {
     ..BASE
 };
 
-pub const SICK_R: TaskSpec = TaskSpec {
+const SICK_R: TaskSpec = TaskSpec {
     id: TaskId::SickR,
     name: "sick-r",
     about: "how related are two sentences (SICK)",
@@ -103,7 +103,7 @@ pub const SICK_R: TaskSpec = TaskSpec {
 ///
 /// It has two classes, and models have MNLI's three: as published, what such a model calls neutral or a contradiction
 /// counts as non-entailment; see [`evaluate_as`](super::evaluate_as).
-pub const HANS: TaskSpec = TaskSpec {
+const HANS: TaskSpec = TaskSpec {
     id: TaskId::Hans,
     name: "hans",
     about: "evaluates models of MNLI: do they rely on words in common (HANS)",
@@ -123,7 +123,7 @@ pub const HANS: TaskSpec = TaskSpec {
 };
 
 /// GLUE's diagnostics (Wang et al. 2019): `diagnostic-full.tsv` has labels, `diagnostic.tsv` is for submissions.
-pub const AX: TaskSpec = TaskSpec {
+const AX: TaskSpec = TaskSpec {
     id: TaskId::Ax,
     name: "ax",
     about: "evaluates models of MNLI: which phenomena do they know (GLUE's diagnostics)",
@@ -141,3 +141,5 @@ pub const AX: TaskSpec = TaskSpec {
     evaluates: Some(TaskId::Mnli),
     ..BASE
 };
+
+pub static TASKS: &[TaskSpec] = &[SNLI, SCITAIL, SICK_E, SICK_R, HANS, AX];

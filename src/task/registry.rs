@@ -1,198 +1,167 @@
-//! The registry: the nine GLUE tasks (Wang et al. 2019), the sets of natural-language inference beside them, SQuAD and `demo`,
-//! with folders, columns, label names and metrics.
+//! Tasks by their names, in text and in files of settings.
 
-use super::{
-    Columns, Labels,
-    MetricId::{self, Accuracy, Corr, ExactMatch, F1, Matthews, Pearson, Spearman},
-    Split, TaskId, TaskSpec,
-    inference::{AX, HANS, SCITAIL, SICK_E, SICK_R, SNLI},
-    spec::stem,
+use super::{Definition, TaskId, TaskSpec, registered, user};
+use crate::{
+    choice::{Choice, as_words},
+    error::excerpt,
 };
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{self, MapAccess, Visitor, value::MapAccessDeserializer},
+};
+use std::{fmt, sync::LazyLock};
 
-const BINARY: Labels = Labels::Classes(&["0", "1"]);
-const ENTAILMENT: Labels = Labels::Classes(&["entailment", "not_entailment"]);
-pub const INFERENCE: Labels = Labels::Classes(&["contradiction", "entailment", "neutral"]);
-/// The order of classes on the hub, for all sets of natural-language inference with three of them.
-pub const HUB_INFERENCE: &[&str] = &["entailment", "neutral", "contradiction"];
+impl TaskId {
+    pub fn spec(self) -> &'static TaskSpec {
+        match self {
+            Self::User(task) => user::spec(task),
+            task => registered::all().find(|spec| spec.id == task).expect("a test looks for each of them"),
+        }
+    }
 
-pub const fn pair(first: &'static str, second: &'static str, label: &'static str) -> Columns {
-    Columns::Named { first, second: Some(second), label }
+    /// What a user's file says; none of a registered task.
+    pub fn definition(self) -> Option<&'static Definition> {
+        match self {
+            Self::User(task) => Some(user::definition(task)),
+            _ => None,
+        }
+    }
+
+    /// Serialises what results depend on: the name of a registered task, the content of a user's.
+    pub fn serialize_content<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self.definition() {
+            Some(definition) => definition.content().serialize(to),
+            None => self.serialize(to),
+        }
+    }
 }
 
-const fn single(first: &'static str, label: &'static str) -> Columns {
-    Columns::Named { first, second: None, label }
+impl Serialize for TaskId {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self.definition() {
+            Some(definition) => definition.serialize(to),
+            None => to.serialize_str(self.name()),
+        }
+    }
 }
 
-const TRAIN: Split = Split::Any(&[stem("train")]);
-const DEV: Split = Split::Any(&[stem("dev"), stem("validation")]);
-const TEST: Split = Split::Any(&[stem("test")]);
+impl<'de> Deserialize<'de> for TaskId {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Written;
 
-pub const BASE: TaskSpec = TaskSpec {
-    id: TaskId::Rte,
-    name: "rte",
-    about: "does one sentence entail the other (RTE)",
-    folder: "RTE",
-    other_folders: &["rte"],
-    columns: pair("sentence1", "sentence2", "label"),
-    other_columns: &[],
-    index: &["index", "idx", "id", "pairID", "pair_ID"],
-    labels: ENTAILMENT,
-    spellings: &[],
-    hub_labels: &["entailment", "not_entailment"],
-    skips_unlabelled: false,
-    metric: Accuracy,
-    metrics: &[Accuracy],
-    train: TRAIN,
-    dev: &[DEV],
-    test: &[TEST],
-    format: None,
-    has_broken_rows: false,
-    evaluates: None,
-    otherwise: None,
-};
+        impl<'de> Visitor<'de> for Written {
+            type Value = TaskId;
 
-// In the order of `TaskId`.
-pub static SPECS: [TaskSpec; 17] = [
-    TaskSpec {
-        id: TaskId::Cola,
-        name: "cola",
-        about: "is a sentence grammatical (CoLA)",
-        folder: "CoLA",
-        other_folders: &["cola"],
-        columns: Columns::Headerless { first: 3, second: None, label: 1, width: 4 },
-        other_columns: &[single("sentence", "label")],
-        labels: BINARY,
-        spellings: &[("unacceptable", "0"), ("acceptable", "1")],
-        hub_labels: &["unacceptable", "acceptable"],
-        metric: Matthews,
-        metrics: &[Matthews],
-        ..BASE
-    },
-    TaskSpec {
-        id: TaskId::Sst2,
-        name: "sst2",
-        about: "the sentiment of a sentence (SST-2)",
-        folder: "SST-2",
-        other_folders: &["sst2"],
-        columns: single("sentence", "label"),
-        labels: BINARY,
-        spellings: &[("negative", "0"), ("positive", "1")],
-        hub_labels: &["negative", "positive"],
-        ..BASE
-    },
-    TaskSpec {
-        id: TaskId::Mrpc,
-        name: "mrpc",
-        about: "does one sentence say what the other says (MRPC)",
-        folder: "MRPC",
-        other_folders: &["mrpc"],
-        columns: pair("#1 String", "#2 String", "Quality"),
-        other_columns: &[pair("sentence1", "sentence2", "label")],
-        labels: BINARY,
-        spellings: &[("not_equivalent", "0"), ("equivalent", "1")],
-        hub_labels: &["not_equivalent", "equivalent"],
-        metrics: &[Accuracy, F1],
-        ..BASE
-    },
-    TaskSpec {
-        id: TaskId::Stsb,
-        name: "stsb",
-        about: "how similar are two sentences (STS-B)",
-        folder: "STS-B",
-        other_folders: &["stsb"],
-        columns: pair("sentence1", "sentence2", "score"),
-        other_columns: &[pair("sentence1", "sentence2", "label")],
-        labels: Labels::Score { low: 0.0, high: 5.0 },
-        hub_labels: &[],
-        metric: Corr,
-        metrics: CORRELATIONS,
-        ..BASE
-    },
-    TaskSpec {
-        id: TaskId::Qqp,
-        name: "qqp",
-        about: "do two questions ask the same (QQP)",
-        folder: "QQP",
-        other_folders: &["qqp"],
-        columns: pair("question1", "question2", "is_duplicate"),
-        other_columns: &[pair("question1", "question2", "label")],
-        labels: BINARY,
-        spellings: &[("not_duplicate", "0"), ("duplicate", "1")],
-        hub_labels: &["not_duplicate", "duplicate"],
-        metrics: &[Accuracy, F1],
-        has_broken_rows: true,
-        ..BASE
-    },
-    TaskSpec {
-        id: TaskId::Mnli,
-        name: "mnli",
-        about: "does one sentence entail or contradict the other (MNLI)",
-        folder: "MNLI",
-        other_folders: &["mnli"],
-        columns: pair("sentence1", "sentence2", "gold_label"),
-        other_columns: &[pair("premise", "hypothesis", "label")],
-        labels: INFERENCE,
-        hub_labels: HUB_INFERENCE,
-        dev: &[
-            Split::Any(&[stem("dev_matched"), stem("validation_matched")]),
-            Split::Any(&[stem("dev_mismatched"), stem("validation_mismatched")]),
-        ],
-        test: &[Split::Any(&[stem("test_matched")]), Split::Any(&[stem("test_mismatched")])],
-        ..BASE
-    },
-    TaskSpec {
-        id: TaskId::Qnli,
-        name: "qnli",
-        about: "does the sentence answer the question (QNLI)",
-        folder: "QNLI",
-        other_folders: &["qnli"],
-        columns: pair("question", "sentence", "label"),
-        ..BASE
-    },
-    TaskSpec { id: TaskId::Rte, ..BASE },
-    TaskSpec {
-        id: TaskId::Wnli,
-        name: "wnli",
-        about: "does a pronoun mean what the other sentence says (WNLI)",
-        folder: "WNLI",
-        other_folders: &["wnli"],
-        labels: BINARY,
-        spellings: &[("not_entailment", "0"), ("entailment", "1")],
-        hub_labels: &["not_entailment", "entailment"],
-        ..BASE
-    },
-    SNLI,
-    SCITAIL,
-    SICK_E,
-    SICK_R,
-    HANS,
-    AX,
-    TaskSpec {
-        id: TaskId::Squad,
-        name: "squad",
-        about: "which words of a paragraph answer a question (SQuAD v1.1)",
-        folder: "SQuAD",
-        other_folders: &["squad", "plain_text", "squad/plain_text"],
-        labels: Labels::Spans,
-        hub_labels: &[],
-        metric: F1,
-        metrics: &[ExactMatch, F1],
-        train: Split::Any(&[stem("train-v1.1"), stem("train")]),
-        dev: &[Split::Any(&[stem("dev-v1.1"), stem("validation")])],
-        test: &[],
-        ..BASE
-    },
-    TaskSpec {
-        id: TaskId::Demo,
-        name: "demo",
-        about: "sentence pairs from a generated grammar; needs no data folder",
-        folder: "demo",
-        other_folders: &[],
-        train: Split::NONE,
-        dev: &[],
-        test: &[],
-        ..BASE
-    },
-];
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name or the definition of a task")
+            }
 
-const CORRELATIONS: &[MetricId] = &[Pearson, Spearman, Corr];
+            fn visit_str<E: de::Error>(self, word: &str) -> Result<TaskId, E> {
+                TaskId::read(word).map_err(|error| E::custom(format!("task {:?}: {error}", excerpt(word))))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<TaskId, A::Error> {
+                Definition::deserialize(MapAccessDeserializer::new(map))?.task().map_err(de::Error::custom)
+            }
+        }
+
+        from.deserialize_any(Written)
+    }
+}
+
+impl Choice for TaskId {
+    const WHAT: &'static str = "task";
+
+    /// Those that are registered.
+    fn all() -> &'static [Self] {
+        static ALL: LazyLock<Vec<TaskId>> = LazyLock::new(|| registered::all().map(|task| task.id).collect());
+        &ALL
+    }
+
+    fn name(self) -> &'static str {
+        self.spec().name
+    }
+
+    fn about(self) -> &'static str {
+        self.spec().about
+    }
+
+    fn plain(word: &str) -> String {
+        registered::plain(word)
+    }
+
+    fn find(word: &str) -> Option<Self> {
+        registered::named(word).map(|task| task.id)
+    }
+}
+
+as_words!(TaskId);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_task_is_registered_once_and_decided_by_a_metric_that_it_reports() {
+        assert_eq!(TaskId::all().iter().collect::<std::collections::BTreeSet<_>>().len(), 16);
+        for &id in TaskId::all() {
+            let spec = id.spec();
+            assert_eq!(spec.id, id);
+            assert!(spec.metrics.contains(&spec.metric), "{id}");
+        }
+    }
+
+    #[test]
+    fn a_task_is_written_by_its_short_name_and_read_back() {
+        for &id in TaskId::all() {
+            let json = serde_json::to_string(&id).unwrap();
+            assert_eq!(json, format!("\"{}\"", id.spec().name));
+            assert_eq!(serde_json::from_str::<TaskId>(&json).unwrap(), id);
+            assert_eq!(id.to_string().parse::<TaskId>().unwrap(), id);
+            let folder = id.spec().folder;
+            assert!(folder == "SICK" || folder.parse::<TaskId>().unwrap() == id, "{folder}");
+        }
+    }
+
+    #[test]
+    fn glues_own_spellings_are_accepted_in_any_case() {
+        for (word, id) in [
+            ("SST-2", TaskId::Sst2),
+            ("sst2", TaskId::Sst2),
+            ("STS-B", TaskId::Stsb),
+            ("sts_b", TaskId::Stsb),
+            ("CoLA", TaskId::Cola),
+            ("RTE", TaskId::Rte),
+        ] {
+            assert_eq!(word.parse::<TaskId>().unwrap(), id);
+        }
+    }
+
+    #[test]
+    fn an_unknown_task_names_the_nearest_one_and_the_list() {
+        let error = "mrcp".parse::<TaskId>().unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        let text = error.to_string();
+        let all = "cola, sst2, mrpc, stsb, qqp, mnli, qnli, rte, wnli, snli, scitail, sick-e, sick-r, hans, ax, squad or demo";
+        assert_eq!(text, format!("expected {all}; did you mean mrpc?"));
+    }
+
+    #[test]
+    fn similarities_are_regressions_and_every_spelling_of_a_label_stands_for_one() {
+        for &id in TaskId::all() {
+            let spec = id.spec();
+            assert_eq!(spec.is_regression(), matches!(id, TaskId::Stsb | TaskId::SickR));
+            let of_three = matches!(id, TaskId::Mnli | TaskId::Snli | TaskId::SickE | TaskId::Ax);
+            assert_eq!(spec.num_labels(), if spec.is_regression() { 1 } else { 2 + usize::from(of_three) });
+            // Whatever stands for a class is a name of one.
+            for name in spec
+                .hub_labels
+                .iter()
+                .chain(&spec.otherwise)
+                .chain(spec.spellings.iter().map(|(name, _)| name))
+            {
+                assert!(spec.class(name).is_some(), "{id}: {name}");
+            }
+        }
+    }
+}

@@ -1,13 +1,9 @@
 //! Users' tasks as the registry's: each definition is kept for the rest of the process, so that a task stays a small
 //! number with a `&'static TaskSpec`.
 
-use super::{Column, Definition};
-use crate::task::{Columns, Labels, Split, TaskId, TaskSpec, registry::BASE};
+use super::definition::{Column, Definition};
+use crate::task::{Columns, Labels, Split, TaskId, TaskSpec, UserTask, glue::BASE};
 use std::sync::{Mutex, PoisonError};
-
-/// A user's task that has been read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct UserTask(u32);
 
 static TASKS: Mutex<Vec<(&'static Definition, &'static TaskSpec)>> = Mutex::new(Vec::new());
 
@@ -16,28 +12,26 @@ pub fn intern(definition: Definition) -> UserTask {
     let mut tasks = TASKS.lock().unwrap_or_else(PoisonError::into_inner);
     let at = tasks.iter().position(|(known, _)| **known == definition).unwrap_or_else(|| {
         let definition: &'static Definition = Box::leak(Box::new(definition));
-        let spec = spec(definition, TaskId::User(UserTask(tasks.len() as u32)));
+        let spec = made(definition, TaskId::User(UserTask(tasks.len() as u32)));
         tasks.push((definition, Box::leak(Box::new(spec))));
         tasks.len() - 1
     });
     UserTask(at as u32)
 }
 
-impl UserTask {
-    pub fn spec(self) -> &'static TaskSpec {
-        self.of().1
-    }
-
-    pub fn definition(self) -> &'static Definition {
-        self.of().0
-    }
-
-    fn of(self) -> (&'static Definition, &'static TaskSpec) {
-        TASKS.lock().unwrap_or_else(PoisonError::into_inner)[self.0 as usize]
-    }
+pub fn spec(task: UserTask) -> &'static TaskSpec {
+    of(task).1
 }
 
-fn spec(task: &'static Definition, id: TaskId) -> TaskSpec {
+pub fn definition(task: UserTask) -> &'static Definition {
+    of(task).0
+}
+
+fn of(task: UserTask) -> (&'static Definition, &'static TaskSpec) {
+    TASKS.lock().unwrap_or_else(PoisonError::into_inner)[task.0 as usize]
+}
+
+fn made(task: &'static Definition, id: TaskId) -> TaskSpec {
     let files = |files: &'static [String]| Split::All(leak(files.iter().map(String::as_str)));
     TaskSpec {
         id,

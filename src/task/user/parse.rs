@@ -1,6 +1,6 @@
 //! The TOML file of a user's task, with errors that name line and key.
 
-use super::{Column, ColumnNames, Definition, Fault, LabelName, ScoreRange};
+use super::definition::{Column, ColumnNames, Definition, Fault, LabelName, ScoreRange};
 use crate::{
     choice::Choice,
     error::{Error, Result, excerpt, nearest},

@@ -1,5 +1,8 @@
 use super::*;
-use crate::task::{Columns, Label, Labels, load, load_test};
+use crate::{
+    choice::Choice,
+    task::{Columns, Label, Labels, MetricId, load, load_test},
+};
 use serde_json::json;
 
 const PAIRS: &str = r#"
