@@ -19,9 +19,7 @@ else
         rm -rf "$venv"
         python3 -m venv "$venv" || unable "this python3 makes no virtual environment; on Debian, install python3-venv"
         pip() { "$venv/bin/pip" install --quiet --disable-pip-version-check "$@"; }
-        # Without CUDA, which takes gigabytes, where that can be had.
-        pip --index-url https://download.pytorch.org/whl/cpu "torch>=2.4" || pip "torch>=2.4" ||
-            unable "torch cannot be installed"
+        pip "torch>=2.4" || unable "torch cannot be installed"
         pip "transformers>=5,<6" safetensors numpy || unable "transformers cannot be installed"
         install -m 755 /dev/null "$venv/installed"
     fi

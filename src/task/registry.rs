@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn every_task_is_registered_once_and_decided_by_a_metric_that_it_reports() {
-        assert_eq!(TaskId::all().iter().collect::<std::collections::BTreeSet<_>>().len(), 16);
+        assert_eq!(TaskId::all().iter().collect::<std::collections::BTreeSet<_>>().len(), 17);
         for &id in TaskId::all() {
             let spec = id.spec();
             assert_eq!(spec.id, id);
