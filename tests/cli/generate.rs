@@ -3,8 +3,20 @@
 use crate::fixture::{Bench, lottery, refused, succeeded};
 use serde_json::Value;
 
-const VERBS: &[&str] =
-    &["run", "sweep", "worker", "status", "gc", "pretrain", "export", "eval", "data", "doctor", "completions", "man"];
+const VERBS: &[&str] = &[
+    "run",
+    "sweep",
+    "worker",
+    "status",
+    "gc",
+    "pretrain",
+    "export",
+    "eval",
+    "data",
+    "doctor",
+    "completions",
+    "man",
+];
 
 #[test]
 fn completions_and_manual_pages_know_every_verb() {
