@@ -189,7 +189,7 @@ fn loader(family: &Family) -> String {
     let names = |family: &Family| {
         let Family { qkv: [query, key, value], attention_output, up, down, .. } = *family;
         let layers = family.layers.trim_end_matches('.');
-        let inner = "intermediate_size";
+        let inner = family.key("intermediate_size");
         let modules = [layers, inner, query, key, value, attention_output, up, down];
         let quoted = modules.map(|module| format!("\"{module}\""));
         quoted.into_iter().chain([family.classes[0].to_owned()]).collect::<Vec<String>>()
