@@ -89,9 +89,10 @@ impl Function for GeluTanh {
     #[inline(always)]
     fn value_and_slope(h: f32) -> (f32, f32) {
         let (s, slope) = logistic(h);
-        // d(2u)/dh
-        let inner = (h * h).mul_add(0.214_064_45, 1.595_769);
-        (h * s, (h * inner).mul_add(slope, s))
+        // d(2u)/dh; beyond these bounds the slope is zero, and h² is not to overflow.
+        let near = h.clamp(-1e3, 1e3);
+        let inner = (near * near).mul_add(0.214_064_45, 1.595_769);
+        (h * s, (near * inner).mul_add(slope, s))
     }
 }
 
