@@ -121,6 +121,7 @@ fn fine_tuning_on_other_articles_beats_the_untrained_model() {
     let (record, _) = run(&experiment, &store, &mut Silent).unwrap();
     let after = &record.full.metrics;
     println!("before {before:?}, after {after:?}");
-    assert!(before["f1"] < 0.1, "{before:?}");
-    assert!(after["f1"] > 1.5 * before["f1"] && after["exact_match"] > before["exact_match"], "{after:?}");
+    // Long spans at random share words with answers, but hardly ever all of them.
+    assert!(after["exact_match"] > before["exact_match"] + 0.05, "{before:?} {after:?}");
+    assert!(after["f1"] > before["f1"], "{before:?} {after:?}");
 }
