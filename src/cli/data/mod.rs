@@ -11,7 +11,7 @@ use super::{
 use crate::{
     choice::Choice,
     config::presets,
-    error::{Error, Result},
+    error::{Error, Result, excerpt},
     experiment::{DataFolder, data_folder},
     hub::{HubSettings, resolve_dataset, resolve_model},
     task::TaskId,
@@ -91,7 +91,9 @@ impl What {
         for word in &self.tasks {
             let named = match word.as_str() {
                 "glue" => on_hub(),
-                word => vec![word.parse()?],
+                word => vec![
+                    (word.parse()).map_err(|error| Error::usage(format!("{}: {error}", excerpt(word))))?,
+                ],
             };
             for task in named {
                 if !tasks.contains(&task) {
