@@ -25,6 +25,7 @@ mod stage;
 mod sweep;
 mod text;
 mod ticket;
+mod ticket_file;
 mod tokenizer;
 mod torch;
 mod tsv;
