@@ -1,5 +1,8 @@
 //! Recognising files that contain something else than they should.
 
+use crate::error::Error;
+use std::path::Path;
+
 /// Another kind of file, described for an error: `{path} is {name}. {remedy}`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Content {
@@ -7,6 +10,13 @@ pub struct Content {
     pub name: &'static str,
     /// Whole sentences.
     pub remedy: &'static str,
+}
+
+impl Content {
+    /// The error of a file that is this in the place of what it should be.
+    pub fn found_in(&self, path: &Path) -> Error {
+        Error::data(format!("{}: this is {}. {}", path.display(), self.name, self.remedy))
+    }
 }
 
 const LFS_POINTER: &str = "version https://git-lfs.github.com/spec/";

@@ -24,9 +24,7 @@ impl Index {
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = file::read(path, file::LARGEST_JSON).map_err(|error| Error::io(path, "read", &error))?;
         Self::parse(&bytes).map_err(|why| match what_is(&bytes) {
-            Some(other) => {
-                Error::data(format!("{}: this is {}. {}", path.display(), other.name, other.remedy))
-            }
+            Some(other) => other.found_in(path),
             None => Error::data(format!("{}: {why}. Fetch it again.", path.display())),
         })
     }

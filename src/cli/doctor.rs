@@ -2,11 +2,11 @@
 
 use super::{
     options::{store_folder, variable},
-    output::print,
+    output::{document, print},
 };
 use crate::{
     cores,
-    error::{Error, Result},
+    error::Result,
     experiment::{data_folder, record::cpu_name},
     hub::{HubSettings, reach, resolve_model_with},
     ops::simd,
@@ -68,11 +68,10 @@ pub fn run(arguments: &DoctorArgs) -> Result<()> {
     findings.push(disk(&store));
     findings.push(store_health(&store));
     findings.extend(hub());
-    let text = match arguments.json {
-        true => serde_json::to_string_pretty(&json!({ "format_version": 1, "findings": findings }))
-            .map_err(|e| Error::internal(e.to_string()))?,
-        false => findings.iter().map(line).collect::<Vec<_>>().join("\n"),
-    };
+    if arguments.json {
+        return print(&document(&json!({ "format_version": 1, "findings": findings }))?);
+    }
+    let text = findings.iter().map(line).collect::<Vec<_>>().join("\n");
     print(&format!("{text}\n"))
 }
 
@@ -158,21 +157,19 @@ fn store_health(dir: &Path) -> Finding {
 /// The models and data that are used where none are named, and the hub that has them.
 fn hub() -> Vec<Finding> {
     let hub = HubSettings::from_env();
-    let cache = HubSettings { offline: true, ..hub.clone() };
+    let cache = HubSettings::cache_only();
     let models = super::data::default_models();
     let cached: Vec<&str> = (models.iter())
         .filter(|model| resolve_model_with(model, &cache).is_ok())
         .map(|model| model.split('@').next().unwrap_or_default())
         .collect();
-    let data: Vec<&str> = (super::data::on_hub().into_iter())
+    let data: Vec<&str> = (super::data::glue().into_iter())
         .filter(|task: &TaskId| data_folder(*task, None, &cache).is_ok())
         .map(|task| task.spec().name)
         .collect();
     let listed =
         |names: &[&str]| if names.is_empty() { "none in the cache".to_owned() } else { names.join(", ") };
-    let given = |name: &str| {
-        variable(name).filter(|value| !value.is_empty()).map(|value| format!("{name}={value}; "))
-    };
+    let given = |name: &str| variable(name).map(|value| format!("{name}={value}; "));
     let mut findings = vec![
         found("models", given("LOTTERY_MODEL").unwrap_or_default() + &listed(&cached)),
         found("data", given("LOTTERY_DATA").unwrap_or_default() + &listed(&data)),

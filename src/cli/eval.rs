@@ -4,7 +4,7 @@ use super::{
     choice::one_of,
     console::{Console, report_share},
     options::{store_folder, variable},
-    output::print,
+    output::{document, print},
 };
 use crate::{
     cores,
@@ -148,9 +148,9 @@ pub fn run(arguments: &EvalArgs) -> Result<()> {
         let written: Vec<String> = files.iter().map(|path| path.display().to_string()).collect();
         if arguments.json {
             let examples: usize = sets.iter().map(|set| set.data.len()).sum();
-            let document =
+            let report =
                 json!({ "format_version": 1, "task": task.name, "examples": examples, "files": written });
-            return print(&format!("{document:#}\n"));
+            return print(&document(&report)?);
         }
         return print(&printable(&(written.join("\n") + "\n")));
     }
@@ -193,7 +193,7 @@ fn named(trained: &mut Trained, typed: Option<&[String]>) -> Result<()> {
 
 /// The folder of the task's data: as a run finds it.
 fn folder(task: TaskId, arguments: &EvalArgs) -> Result<PathBuf> {
-    let usual = || variable("LOTTERY_DATA").filter(|dir| !dir.is_empty());
+    let usual = || variable("LOTTERY_DATA");
     let named = arguments.data.clone().or_else(usual);
     Ok(data_folder(task, named.as_deref(), &HubSettings::from_env())?.dir)
 }
@@ -210,7 +210,7 @@ fn shown(
     let files: Vec<String> = files.iter().map(|path| path.as_ref().display().to_string()).collect();
     let examples: Vec<usize> = sets.iter().map(|set| set.data.len()).collect();
     if arguments.json {
-        let document = json!({
+        let report = json!({
             "format_version": 1,
             "task": task.name,
             "metric": task.metric.name(),
@@ -221,7 +221,7 @@ fn shown(
             "baseline": baseline,
             "predictions": files,
         });
-        return print(&format!("{document:#}\n"));
+        return print(&document(&report)?);
     }
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED);

@@ -3,7 +3,7 @@
 use super::{
     console::{Console, report_share},
     options::{store_folder, variable},
-    output::print,
+    output::{document, print},
     signals,
 };
 use crate::{
@@ -179,11 +179,10 @@ fn examples(
         return Ok(Examples::generated(&trained.bert));
     };
     let recorded = || about.config["data"]["dir"].as_str().map(str::to_owned);
-    let usual = || variable("LOTTERY_DATA").filter(|dir| !dir.is_empty());
+    let usual = || variable("LOTTERY_DATA");
     let named = data.map(str::to_owned).or_else(recorded).or_else(usual);
     // Nothing is fetched for a check.
-    let cached = HubSettings { offline: true, ..HubSettings::from_env() };
-    let read = data_folder(task, named.as_deref(), &cached)
+    let read = data_folder(task, named.as_deref(), &HubSettings::cache_only())
         .and_then(|found| task::load_dev(task.spec(), &found.dir));
     match read {
         Ok(sets) => {
@@ -202,8 +201,7 @@ fn examples(
 
 fn shown(arguments: &ExportArgs, report: &impl serde::Serialize, text: &str) -> Result<()> {
     if arguments.json {
-        let text = serde_json::to_string_pretty(report).map_err(|e| Error::internal(e.to_string()))?;
-        return print(&format!("{text}\n"));
+        return print(&document(report)?);
     }
     print(&printable(text))
 }

@@ -2,10 +2,10 @@
 
 use super::{
     options,
-    output::{print, to_stderr},
+    output::{document, print, to_stderr},
 };
 use crate::{
-    error::{Error, Result},
+    error::Result,
     store::{Collector, Count, Store},
     sweep::gc::collect,
 };
@@ -67,7 +67,7 @@ pub fn run(arguments: &GcArgs) -> Result<()> {
     let store = Store::at(&options::store_folder(arguments.store.as_deref(), options::variable))?;
     let gc = collect(&store, keep, !arguments.dry_run)?;
     if arguments.json {
-        let document = json!({
+        let report = json!({
             "format_version": 1,
             "store": store.dir(),
             "keep": keep,
@@ -77,8 +77,7 @@ pub fn run(arguments: &GcArgs) -> Result<()> {
             "held": gc.in_use,
             "damaged": gc.damaged,
         });
-        let text = serde_json::to_string_pretty(&document).map_err(|e| Error::internal(e.to_string()))?;
-        return print(&format!("{text}\n"));
+        return print(&document(&report)?);
     }
     print(&table(&gc, if arguments.dry_run { "would be removed" } else { "removed" }))?;
     if !gc.in_use.is_empty() {

@@ -9,9 +9,9 @@ pub fn numbers(range: impl std::ops::RangeBounds<i64>) -> RangedI64ValueParser<u
     RangedI64ValueParser::new().range(range)
 }
 
-/// The value of an environment variable, if it is set and is text.
+/// The value of an environment variable, if it is set and is text; an empty one counts as unset.
 pub fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok()
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// Adds the environment's model and data below the layers so far: a file describes one experiment, the environment what

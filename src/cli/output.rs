@@ -1,7 +1,14 @@
 //! Writing to stdout and stderr.
 
 use crate::error::{Error, Result, printable};
+use serde::Serialize;
 use std::io::{ErrorKind, Write};
+
+/// A value as a JSON document, which ends with its line.
+pub fn document(value: &impl Serialize) -> Result<String> {
+    let text = serde_json::to_string_pretty(value).map_err(|e| Error::internal(e.to_string()))?;
+    Ok(text + "\n")
+}
 
 /// Writes to stdout. A reader that has closed the pipe is no error.
 pub fn print(text: &str) -> Result<()> {

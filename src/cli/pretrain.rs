@@ -3,7 +3,7 @@
 use super::{
     console::{Console, report_share},
     options::{store_folder, variable},
-    output::print,
+    output::{document, print},
     signals,
 };
 use crate::{
@@ -245,8 +245,7 @@ pub fn run(arguments: &PretrainArgs) -> Result<()> {
         None => done.dir(),
     };
     if arguments.json {
-        let text = serde_json::to_string_pretty(&record).map_err(|e| Error::internal(e.to_string()))?;
-        return print(&format!("{text}\n"));
+        return print(&document(&record)?);
     }
     print(&printable(&summary(&record, folder)))
 }

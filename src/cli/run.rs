@@ -2,7 +2,7 @@
 
 use super::{
     console::{Console, report_share},
-    output::print,
+    output::{document, print},
     run_args::{RunArgs, RunOptions},
     signals,
     telemetry::{Telemetry, not_written},
@@ -57,8 +57,7 @@ pub fn run(arguments: &RunArgs) -> Result<()> {
     })?;
     trim(&record, &store, &options, arguments.leave_shared, &mut telemetry);
     if options.json {
-        let text = serde_json::to_string_pretty(&record).map_err(|e| Error::internal(e.to_string()))?;
-        return print(&format!("{text}\n"));
+        return print(&document(&record)?);
     }
     print(&printable(&summary(&record, &path)))?;
     if record.config.model == EMBEDDED_MODEL && arguments.mode.is_none() && arguments.config.is_none() {

@@ -2,7 +2,7 @@
 
 use super::{
     options,
-    output::{print, to_stderr},
+    output::{document, print, to_stderr},
 };
 use crate::{
     error::{Error, Result, printable},
@@ -318,11 +318,6 @@ fn line(one: &Cancelled) -> String {
 /// The options of the last submission, for a sweep whose file is not at hand.
 pub fn last_options(sweep: &Sweep) -> Result<Options> {
     Ok(slurm::all(&sweep.dir)?.pop().map(|submission| submission.options).unwrap_or_default())
-}
-
-fn document(value: &Value) -> Result<String> {
-    let text = serde_json::to_string_pretty(value).map_err(|e| Error::internal(e.to_string()))?;
-    Ok(format!("{text}\n"))
 }
 
 /// The store's folder, quoted for a shell.

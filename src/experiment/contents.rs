@@ -137,19 +137,15 @@ impl Contents {
         if local.is_dir() {
             return Ok(local);
         }
-        Ok(resolve_model_with(name, &cache_only())?.dir)
+        Ok(resolve_model_with(name, &HubSettings::cache_only())?.dir)
     }
 
     fn data_content(&self, config: &ExperimentConfig) -> Result<BTreeMap<String, String>> {
-        let folder = data_folder(config.task, config.data.dir.as_deref(), &cache_only())?;
+        let folder = data_folder(config.task, config.data.dir.as_deref(), &HubSettings::cache_only())?;
         workload::hashes(config.task.spec(), &self.directory.join(folder.dir), |path| {
             self.store.hashes().sha256(path)
         })
     }
-}
-
-fn cache_only() -> HubSettings {
-    HubSettings { offline: true, ..HubSettings::from_env() }
 }
 
 fn data_of(config: &ExperimentConfig) -> DataOf {

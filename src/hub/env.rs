@@ -28,6 +28,11 @@ impl HubSettings {
         Self::from_lookup(|name| env::var_os(name), env::home_dir())
     }
 
+    /// [`from_env`](Self::from_env), without the network whatever the environment says.
+    pub fn cache_only() -> Self {
+        Self { offline: true, ..Self::from_env() }
+    }
+
     /// [`from_env`](Self::from_env) with another environment. An empty variable counts as unset.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<OsString>, home: Option<PathBuf>) -> Self {
         let variables = Variables { lookup, home };

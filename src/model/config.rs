@@ -139,7 +139,7 @@ impl BertConfig {
         let bytes = file::read(path, file::LARGEST_JSON).map_err(|e| Error::io(path, "read", &e))?;
         let bad = |what: String| Error::data(format!("{}: {what}", path.display()));
         let value: Value = serde_json::from_slice(&bytes).map_err(|e| match what_is(&bytes) {
-            Some(other) => bad(format!("this is {}. {}", other.name, other.remedy)),
+            Some(other) => other.found_in(path),
             None if bytes.is_empty() => bad("the file is empty. Fetch it again.".to_owned()),
             None => bad(format!("this is not JSON ({e}). Fetch the file again.")),
         })?;

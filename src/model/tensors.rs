@@ -85,12 +85,12 @@ impl TensorFile {
         let length = length.filter(|length| *length <= LARGEST_HEADER.min(size.saturating_sub(8)));
         // Of what is no safetensors file, enough to see what it is.
         (&file).take(length.unwrap_or(512)).read_to_end(&mut start).map_err(failed)?;
-        let damaged = |why: &str| {
-            let path = path.display();
-            match what_is(&start) {
-                Some(other) => Error::data(format!("{path}: this is {}. {}", other.name, other.remedy)),
-                None => Error::data(format!("{path}: not a whole safetensors file ({why}). Fetch it again.")),
-            }
+        let damaged = |why: &str| match what_is(&start) {
+            Some(other) => other.found_in(path),
+            None => Error::data(format!(
+                "{}: not a whole safetensors file ({why}). Fetch it again.",
+                path.display()
+            )),
         };
         if length.is_none() {
             let why = if size == 0 { "it is empty" } else { "its header would be longer than the file" };

@@ -90,7 +90,7 @@ impl What {
         let mut tasks = Vec::new();
         for word in &self.tasks {
             let named = match word.as_str() {
-                "glue" => on_hub(),
+                "glue" => glue(),
                 word => vec![
                     (word.parse()).map_err(|error| Error::usage(format!("{}: {error}", excerpt(word))))?,
                 ],
@@ -110,12 +110,12 @@ impl What {
     }
 
     fn dir(&self) -> Option<String> {
-        self.dir.clone().or_else(|| variable("LOTTERY_DATA").filter(|dir| !dir.is_empty()))
+        self.dir.clone().or_else(|| variable("LOTTERY_DATA"))
     }
 }
 
 /// The tasks of GLUE.
-pub(super) fn on_hub() -> Vec<TaskId> {
+pub(super) fn glue() -> Vec<TaskId> {
     TaskId::all()
         .iter()
         .copied()
@@ -141,12 +141,8 @@ pub fn run(arguments: &DataArgs) -> Result<()> {
     }
 }
 
-fn cache_only() -> HubSettings {
-    HubSettings { offline: true, ..HubSettings::from_env() }
-}
-
 fn list(json: bool) -> Result<()> {
-    let hub = cache_only();
+    let hub = HubSettings::cache_only();
     let tasks = TaskId::all().iter().map(|task| table::Task::new(*task, &hub)).collect::<Vec<_>>();
     let models = default_models().iter().map(|model| table::Model::new(model, &hub)).collect::<Vec<_>>();
     let text = if json { table::json(&tasks, &models)? } else { table::table(&tasks, &models) };

@@ -1,8 +1,9 @@
 //! What `lottery data list` shows.
 
+use super::super::output::document;
 use crate::{
     choice::Choice,
-    error::{Error, Result},
+    error::Result,
     experiment::data_folder,
     hub::{HubSettings, resolve_model_with},
     task::TaskId,
@@ -54,9 +55,7 @@ impl Model {
 }
 
 pub fn json(tasks: &[Task], models: &[Model]) -> Result<String> {
-    let document = json!({ "format_version": 1, "tasks": tasks, "models": models });
-    let text = serde_json::to_string_pretty(&document).map_err(|e| Error::internal(e.to_string()))?;
-    Ok(format!("{text}\n"))
+    document(&json!({ "format_version": 1, "tasks": tasks, "models": models }))
 }
 
 pub fn table(tasks: &[Task], models: &[Model]) -> String {

@@ -1,11 +1,11 @@
 //! `lottery data verify`: hashes and numbers of examples.
 
-use super::super::output::print;
+use super::super::output::{document, print};
 use crate::{
     choice::Choice,
     error::{Error, Result},
     experiment::{DataFolder, data_folder, workload},
-    hub::{self, resolve_model_with},
+    hub::{self, HubSettings, resolve_model_with},
     task::TaskId,
 };
 use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
@@ -31,11 +31,7 @@ pub fn verify(tasks: &[TaskId], models: &[String], dir: Option<&str>, json: bool
     let mut found: Vec<Found> = tasks.iter().map(|task| of_task(*task, dir)).collect();
     found.extend(models.iter().map(|model| of_model(model)));
     let text = match json {
-        true => {
-            let document = json!({ "format_version": 1, "verified": found });
-            let text = serde_json::to_string_pretty(&document).map_err(|e| Error::internal(e.to_string()))?;
-            format!("{text}\n")
-        }
+        true => document(&json!({ "format_version": 1, "verified": found }))?,
         false => table(&found),
     };
     print(&text)?;
@@ -57,7 +53,7 @@ fn of_task(task: TaskId, dir: Option<&str>) -> Found {
 }
 
 fn check(task: TaskId, dir: Option<&str>, examples: &mut Vec<usize>, faults: &mut Vec<String>) -> Result<()> {
-    let DataFolder { dir, hub } = data_folder(task, dir, &super::cache_only())?;
+    let DataFolder { dir, hub } = data_folder(task, dir, &HubSettings::cache_only())?;
     let source = task.source();
     if let (Some(_), Some(source)) = (hub, &source) {
         for file in &source.files {
@@ -75,7 +71,7 @@ fn check(task: TaskId, dir: Option<&str>, examples: &mut Vec<usize>, faults: &mu
 
 fn of_model(name: &str) -> Found {
     let check = || -> Result<Vec<String>> {
-        let dir = resolve_model_with(name, &super::cache_only())?.dir;
+        let dir = resolve_model_with(name, &HubSettings::cache_only())?.dir;
         let broken = |error: &std::io::Error| Error::io(&dir, "read", error);
         let mut faults = Vec::new();
         for entry in fs::read_dir(&dir).map_err(|error| broken(&error))? {

@@ -83,8 +83,7 @@ pub fn document(
     if let Some(estimate) = estimate {
         value["estimate"] = estimate;
     }
-    let text = serde_json::to_string_pretty(&value).map_err(|e| Error::internal(e.to_string()))?;
-    Ok(format!("{text}\n"))
+    super::super::output::document(&value)
 }
 
 /// A short description of a run.

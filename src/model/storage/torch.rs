@@ -51,14 +51,7 @@ impl TorchFile {
             [0x80, ..] => of_pickles(&file, length),
             [] => Err("it is empty".to_owned()),
             _ => match what_is(&start) {
-                Some(other) => {
-                    return Err(Error::data(format!(
-                        "{}: this is {}. {}",
-                        path.display(),
-                        other.name,
-                        other.remedy
-                    )));
-                }
+                Some(other) => return Err(other.found_in(path)),
                 None => Err("it begins as no file of torch.save".to_owned()),
             },
         };
