@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 
 # Where the build script of this very build wrote its report.
 out=$(cargo build --locked --features cuda --message-format=json-render-diagnostics "$@" |
-    sed -n 's/.*"reason":"build-script-executed".*[#/]lottery[@#].*"out_dir":"\([^"]*\)".*/\1/p' | tail -n 1)
+    sed -n 's/.*"reason":"build-script-executed".*[#/]lottery-ops[@#].*"out_dir":"\([^"]*\)".*/\1/p' | tail -n 1)
 [ -n "$out" ] || { echo "cargo names no folder of the build script" >&2; exit 2; }
 
 awk '

@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 export CXX=${CXX:-c++}
 
 passed=tests/emulation/sanitized
-sources=$(find src/ops/cuda tests/cuda tests/emulation scripts/sanitize-kernels.sh -type f ! -path "$passed" -print0 |
+sources=$(find crates/ops/src/cuda tests/cuda tests/emulation scripts/sanitize-kernels.sh -type f ! -path "$passed" -print0 |
     LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -d ' ' -f 1)
 if [ "${1:-}" = --if-changed ]; then
     shift

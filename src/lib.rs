@@ -4,13 +4,11 @@
 //! `cli` → {`sweep`, `export` → `eval`} → {`experiment` → `config` → `prune`, `events`} → `train` → {`engine` → `model`, `text`} → {`task`, `store`, `hub`} → `ops`,
 //! `cores` → `choice` → `shards` → `file`, `content`, `guard` → `error`.
 
-pub mod choice;
 pub mod cli;
 pub mod config;
 pub mod content;
 pub mod cores;
 pub mod engine;
-pub mod error;
 pub mod eval;
 pub mod events;
 pub mod experiment;
@@ -19,7 +17,6 @@ pub mod file;
 mod guard;
 pub mod hub;
 pub mod model;
-pub mod ops;
 pub mod prune;
 pub mod shards;
 pub mod store;
@@ -27,3 +24,5 @@ pub mod sweep;
 pub mod task;
 pub mod text;
 pub mod train;
+
+pub use lottery_ops::{self as ops, choice, error};

@@ -49,7 +49,7 @@ pub fn compiled(module: &str) -> Result<PathBuf, String> {
         // A sanitizer's library that is loaded before all others is meant for this process, not for the compiler.
         command.env_remove("LD_PRELOAD").current_dir(own.path()).args(&flags);
         command.arg(format!("-I{}", emulation.display()));
-        command.arg(format!("-I{}", root().join("src/ops/cuda").display()));
+        command.arg(format!("-I{}", root().join("crates/ops/src/cuda").display()));
         let output = command
             .args(arguments)
             .output()
@@ -78,7 +78,7 @@ fn root() -> &'static Path {
 }
 
 fn sources() -> Vec<PathBuf> {
-    let mut all: Vec<PathBuf> = ["src/ops/cuda", "tests/emulation"]
+    let mut all: Vec<PathBuf> = ["crates/ops/src/cuda", "tests/emulation"]
         .iter()
         .flat_map(|dir| fs::read_dir(root().join(dir)).unwrap().map(|entry| entry.unwrap().path()))
         .filter(|path| path.extension().is_some_and(|e| e != "rs"))

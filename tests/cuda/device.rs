@@ -95,7 +95,7 @@ fn a_kernel_may_have_much_shared_memory_and_none_runs_without_blocks() {
         let (part, sum) = (on_device(gpu, &[1.0, 2.0], Format::F32)?, empty(gpu, 2, Format::F32)?);
         // With the kernel's own 2 KiB: just over the 48 KiB that it has without asking, and less than any device's most.
         for shared in [47 << 10, 90 << 10, 60 << 10, 96 << 10] {
-            // One job of one part and two columns: see src/ops/cuda/sums.cu.
+            // One job of one part and two columns: see crates/ops/src/cuda/sums.cu.
             let words = |buffer: &Buffer| [buffer.address() as u32, (buffer.address() >> 32) as u32];
             let table = Buffer::new(gpu);
             table.upload(&[&words(&part)[..], &words(&sum), &[1, 2, 0, 0]].concat())?;

@@ -1,4 +1,4 @@
-// cuBLASLt of CUDA's version MAJOR as far as src/ops/cuda/driver asks for it, by its documentation: matrices by columns, sums
+// cuBLASLt of CUDA's version MAJOR as far as crates/ops/src/cuda/driver asks for it, by its documentation: matrices by columns, sums
 // in f32. EMULATED_CUBLAS_VERSION, _CREATE (the status of the first call) and _PLAN (that of the first plan) alter it.
 #include <cstddef>
 #include <cstdint>

@@ -1,4 +1,4 @@
-// NVIDIA's driver as far as src/ops/cuda/driver asks for it, on the emulation: memory is the host's, kernels run in
+// NVIDIA's driver as far as crates/ops/src/cuda/driver asks for it, on the emulation: memory is the host's, kernels run in
 // emulation.h. What a stream is given, kernels and products too, is done as late as it may: when somebody waits for it.
 // A copy ends the process when its source on the host has been changed since it was asked for, and memory of either side
 // that is given back too early does; where the device will write on the host there are no numbers before. Arguments are
