@@ -1,11 +1,12 @@
-//! Hashes of the models and data that runs read, without loading them. Two folders with the same name, or one path
-//! whose file changed, are different models.
+//! Hashes of the models, data and tickets that runs read, without loading them. Two folders with the same name, or one
+//! path whose file changed, are different models.
 
 use super::{
     data_folder::data_folder,
     identity::Hashes,
     protocol,
     stage::{Known, Outcomes},
+    ticket_file::TicketFile,
     workload,
 };
 use crate::{
@@ -35,7 +36,10 @@ pub struct ModelContent {
 /// Task and data folder.
 type DataOf = (TaskId, Option<String>);
 
-/// The contents of runs' models and data, each read once until the next [`refresh`](Self::refresh). What is missing or
+/// The ids of the stages of a run that read no other stage, by their names in the record.
+pub type Roots = BTreeMap<&'static str, StageId>;
+
+/// The contents of runs' models, data and tickets, each read once until the next [`refresh`](Self::refresh). What is missing or
 /// unreadable, or on the hub and not in its cache, has none; the network is not used.
 #[derive(Debug)]
 pub struct Contents {
@@ -45,6 +49,8 @@ pub struct Contents {
     store: Store,
     models: HashMap<String, Option<ModelContent>>,
     data: HashMap<DataOf, Option<BTreeMap<String, String>>>,
+    /// Hashes of ticket files.
+    tickets: HashMap<String, Option<String>>,
     /// Models read so far, with the state of their folders; valid while that is unchanged.
     folders: HashMap<PathBuf, (Vec<FileState>, ModelContent)>,
 }
@@ -59,6 +65,7 @@ impl Contents {
             store: store.clone(),
             models: HashMap::new(),
             data: HashMap::new(),
+            tickets: HashMap::new(),
             folders: HashMap::new(),
         }
     }
@@ -67,9 +74,10 @@ impl Contents {
     pub fn refresh(&mut self) {
         self.models.clear();
         self.data.clear();
+        self.tickets.clear();
     }
 
-    /// Reads the model and data of a run with these settings, unless they were read before.
+    /// Reads the model, data and ticket of a run with these settings, unless they were read before.
     pub fn read(&mut self, config: &ExperimentConfig) {
         if !self.models.contains_key(&config.model) {
             let content = self.model_content(&config.model);
@@ -80,11 +88,17 @@ impl Contents {
             let content = self.data_content(config).ok();
             self.data.insert(key, content);
         }
+        if let Some(path) = &config.ticket
+            && !self.tickets.contains_key(path)
+        {
+            let file = TicketFile::read(&self.directory.join(path)).ok();
+            self.tickets.insert(path.clone(), file.map(|file| file.hash));
+        }
     }
 
-    /// The id of the run's first stage, by the contents of its model and data; `None` if one of them has none or was
-    /// not [`read`](Self::read).
-    pub fn first_stage(&self, config: &ExperimentConfig) -> Option<StageId> {
+    /// The run's [`Roots`], by the contents of its model, data and ticket; `None` if one of them has none or was not
+    /// [`read`](Self::read).
+    pub fn roots(&self, config: &ExperimentConfig) -> Option<Roots> {
         let model = self.model(&config.model)?;
         let data = self.data.get(&data_of(config))?.as_ref()?;
         let hashes = Hashes {
@@ -92,17 +106,19 @@ impl Contents {
             model: &model.config,
             tokenizer: &model.tokenizer,
             data,
-            ticket: None,
+            ticket: config.ticket.as_ref().and_then(|path| self.tickets.get(path)?.as_deref()),
         };
         let graph = protocol::graph(config).ok()?;
-        let first = graph.nodes().first()?.stage.identity(&Known::of(hashes, &Outcomes::new()));
-        Some(first.ok()??.id())
+        let nothing = Outcomes::new();
+        let known = Known::of(hashes, &nothing);
+        let roots = graph.nodes().iter().filter(|node| node.stage.reads().is_empty());
+        roots.map(|node| Some((node.name, node.stage.identity(&known).ok()??.id()))).collect()
     }
 
-    /// [`read`](Self::read) and [`first_stage`](Self::first_stage).
-    pub fn look_up(&mut self, config: &ExperimentConfig) -> Option<StageId> {
+    /// [`read`](Self::read) and [`roots`](Self::roots).
+    pub fn look_up(&mut self, config: &ExperimentConfig) -> Option<Roots> {
         self.read(config);
-        self.first_stage(config)
+        self.roots(config)
     }
 
     pub fn model(&self, name: &str) -> Option<&ModelContent> {

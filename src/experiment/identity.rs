@@ -16,11 +16,11 @@ pub fn identity(config: &Value) -> Result<String> {
     canonical_json(&identifying(config))
 }
 
-/// [`identity`] without the names of model, data and preset. Together with the id of the fine-tuning, which covers the
-/// contents of all files, it decides whether two runs are the same.
+/// [`identity`] without the names of model, data, ticket and preset. Together with the ids of the stages that read no
+/// other, which cover the contents of all files, it decides whether two runs are the same.
 pub fn settings(config: &Value) -> Result<String> {
     let mut config = identifying(config);
-    for (section, key) in [("", "model"), ("", "preset"), ("/data", "dir")] {
+    for (section, key) in [("", "model"), ("", "ticket"), ("", "preset"), ("/data", "dir")] {
         if let Some(Value::Object(section)) = config.pointer_mut(section) {
             section.remove(key);
         }

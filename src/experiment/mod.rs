@@ -23,7 +23,7 @@ pub mod ticket_file;
 mod warnings;
 pub mod workload;
 
-pub use contents::Contents;
+pub use contents::{Contents, Roots};
 pub use data_folder::{DataFolder, data_folder};
 pub use identity::{identity, run_name, run_name_of, settings};
 pub use inputs::Inputs;

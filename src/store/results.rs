@@ -82,8 +82,8 @@ fn beside(path: &Path, record: &[u8]) -> PathBuf {
     let hash = match serde_json::from_slice::<Value>(record) {
         Ok(mut record) if record["stages"].is_object() => {
             let (stages, mut config) = (record["stages"].take(), record["config"].take());
-            // These say how and from where, not what: the ids of the stages contain the hashes of model and data.
-            for (section, key) in [("", "run"), ("", "model"), ("/data", "dir")] {
+            // These say how and from where, not what: the ids of the stages contain the hashes of the files.
+            for (section, key) in [("", "run"), ("", "model"), ("", "ticket"), ("/data", "dir")] {
                 if let Some(Value::Object(section)) = config.pointer_mut(section) {
                     section.remove(key);
                 }

@@ -59,7 +59,8 @@ impl Run {
     fn has_relative_paths(&self) -> bool {
         let config = &self.config;
         let here = |path: &str| Path::new(path).is_relative() && Path::new(path).exists();
-        here(&config.model) || config.data.dir.as_deref().is_some_and(here)
+        let named = [config.data.dir.as_deref(), config.ticket.as_deref()];
+        here(&config.model) || named.into_iter().flatten().any(here)
     }
 
     /// Its stages, before any file is read.

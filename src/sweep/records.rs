@@ -1,14 +1,14 @@
 //! Summaries of a store's records, and which run each belongs to. Runs are compared by their settings and by the
-//! contents of their model and data, or by the names of those where the files are not available.
+//! contents of their model, data and ticket, or by the names of those where the files are not available.
 
 use super::Run;
 use crate::{
     choice::Choice,
     config::filled,
     error::Result,
-    experiment::{run_name_of, settings},
+    experiment::{Roots, run_name_of, settings},
     file,
-    store::{StageId, Store, names},
+    store::{Store, names},
 };
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -132,12 +132,16 @@ impl Summary {
     }
 
     /// Value by key of the settings that results depend on, except those that [`Summary`] has fields for. The preset is
-    /// left out since its values are there; model and data, since their contents count, not their names.
+    /// left out since its values are there; model and data, since their contents count, not their names. A ticket file
+    /// has the id of the stage that took it up.
     pub fn settings(&self) -> BTreeMap<String, String> {
         let mut out = BTreeMap::new();
         flatten("", &filled(&self.config), &mut out);
         for key in ["task", "method", "mode", "seed", "preset", "model", "data.dir"] {
             out.remove(key);
+        }
+        if let Some(path) = out.get_mut("ticket") {
+            path.clone_from(self.stages.get("ticket").unwrap_or(&String::new()));
         }
         out.retain(|key, _| key == "run.dtype" || !(key.starts_with("run.") || key.starts_with("task.")));
         out
@@ -172,15 +176,15 @@ fn flatten(at: &str, value: &Value, out: &mut BTreeMap<String, String>) {
 pub struct Expected {
     settings: String,
     name: String,
-    finetune: Option<StageId>,
+    roots: Option<Roots>,
 }
 
 impl Expected {
-    /// `finetune` is the id of the run's fine-tuning by the present contents of its model and data, or `None` if they
-    /// are not available; then their names decide.
-    pub fn new(run: &Run, finetune: Option<StageId>) -> Result<Self> {
+    /// `roots` are by the present contents of its model, data and ticket, or `None` if these are not available; then their
+    /// names decide.
+    pub fn new(run: &Run, roots: Option<Roots>) -> Result<Self> {
         let settings = settings(&json!(run.config))?;
-        Ok(Self { settings, name: run.name.clone(), finetune })
+        Ok(Self { settings, name: run.name.clone(), roots })
     }
 
     /// The record's [`Summary::settings_key`].
@@ -190,13 +194,15 @@ impl Expected {
 
     pub fn matches(&self, record: &Summary) -> bool {
         record.settings_key().is_some_and(|key| key == self.settings)
-            && self.matches_contents(record.finetuned(), record.run().as_deref())
+            && self.matches_contents(record, record.run().as_deref())
     }
 
-    /// Whether a record with the same settings has the same model and data, by its fine-tuning's id or its run's name.
-    pub fn matches_contents(&self, finetuned: Option<&str>, run: Option<&str>) -> bool {
-        match &self.finetune {
-            Some(id) => finetuned == Some(id.as_str()),
+    /// Whether a record with the same settings has the same model, data and ticket, by its stages or its run's name.
+    pub fn matches_contents(&self, record: &Summary, run: Option<&str>) -> bool {
+        match &self.roots {
+            Some(roots) => {
+                roots.iter().all(|(name, id)| record.stages.get(*name).is_some_and(|own| own == id.as_str()))
+            }
             None => run == Some(&*self.name),
         }
     }

@@ -159,16 +159,14 @@ fn run_status(
     }
     if state.status == Status::Done {
         // The record may have moved since: a run with other settings takes the name seed-<n>.json.
-        let finetuned = contents.first_stage(&run.config);
-        let is_known = finetuned.is_some();
-        let expected = Expected::new(run, finetuned)?;
+        let roots = contents.roots(&run.config);
+        let is_known = roots.is_some();
+        let expected = Expected::new(run, roots)?;
         let alike = records.get(&Some(expected.settings_key().to_owned())).map_or(&[][..], Vec::as_slice);
-        let own = |record: &&&Recorded| {
-            expected.matches_contents(record.summary.finetuned(), record.run.as_deref())
-        };
+        let own = |record: &&&Recorded| expected.matches_contents(&record.summary, record.run.as_deref());
         match alike.iter().find(own) {
             Some(record) => state.record = Some(record.path.clone()),
-            // Its model or data have changed: the sweep's command would repeat it.
+            // Its model, data or ticket have changed: the sweep's command would repeat it.
             None if is_known && !alike.is_empty() => {
                 (state.status, state.record) = (Status::Pending, None);
             }

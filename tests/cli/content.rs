@@ -2,11 +2,15 @@
 
 use std::{fs, process::Output};
 
-use lottery::model::{Bert, Head};
+use lottery::{
+    experiment::TicketFile,
+    model::{Bert, Head},
+    prune::{Bits, Site},
+};
 use serde_json::Value;
 
 use crate::{
-    fixture::{Bench, json_file, stderr, tiny},
+    fixture::{Bench, json_file, stderr, succeeded, tiny},
     output::plain,
     processes::wait_until,
     sweep::{all_done, document, runs, sweep},
@@ -122,6 +126,51 @@ fn a_run_is_not_done_once_its_development_set_or_its_model_has_changed() {
     let all = [first, second, third, fourth].concat();
     assert_eq!(all.iter().map(|(n, _)| *n).collect::<Vec<_>>(), [1, 2, 3, 4]);
     assert!((0..4).all(|a| (0..a).all(|b| all[a].1 != all[b].1)), "{all:?}");
+}
+
+#[test]
+fn a_run_is_not_done_once_its_ticket_has_changed_and_is_done_by_the_same_ticket_at_another_path() {
+    let bench = Bench::new("SST-2");
+    let searched = bench.record("sst2", &["--seed", "1"]);
+    succeeded(&mut bench.export(&searched, "search", &["--ticket", "--out", "ticket.safetensors"]));
+    // Per mode: how often the run was begun, and the ticket of its record.
+    let swept = |ticket: &str| {
+        let grid = ["--tasks", "sst2", "--seeds", "1", "--modes", "good,full", "--set", ticket];
+        let document = all_done(&bench, "runs", &grid);
+        let of = |mode: &str| {
+            let run = runs(&document).iter().find(|run| run["config"]["mode"] == mode).unwrap();
+            let record = json_file(run["record"].as_str().unwrap().as_ref());
+            assert_eq!(record["retrained"]["metrics"]["accuracy"], run["scores"]["retrained"]);
+            (run["attempts"].as_u64().unwrap(), record["stages"]["ticket"].clone())
+        };
+        (of("good"), of("full"))
+    };
+    let first = swept("ticket=ticket.safetensors");
+    assert_eq!((first.0.0, &first.1), (1, &(1, Value::Null)));
+    assert_eq!(swept("ticket=ticket.safetensors"), first);
+    let path = bench.path("ticket.safetensors");
+    fs::copy(&path, bench.path("before.safetensors")).unwrap();
+    let TicketFile { mask, about, .. } = TicketFile::read(&path).unwrap();
+    let other = mask.clone().with(Site::Ffn(1), Bits::new(1, !mask.ffn_string().ends_with('1')));
+    bench.write("ticket.safetensors", TicketFile::bytes(&other, &about).unwrap());
+    let document: Value = serde_json::from_slice(&status(&bench, &["--json"]).stdout).unwrap();
+    let states = document["sweeps"][0]["runs"].as_array().unwrap().iter().map(|run| &run["status"]);
+    assert_eq!(states.filter(|state| **state == "pending").count(), 1, "{document}");
+    let second = swept("ticket=ticket.safetensors");
+    // The full model has no ticket.
+    assert_eq!((second.0.0, &second.1), (2, &first.1));
+    assert_ne!(second.0.1, first.0.1);
+    // The earlier file elsewhere, and the later one under another name of its path: both are done.
+    assert_eq!(swept("ticket=before.safetensors"), ((0, first.0.1.clone()), (0, Value::Null)));
+    assert_eq!(swept("ticket=./ticket.safetensors").0, (0, second.0.1.clone()));
+    // Two tickets are two rows, named by what took them up.
+    let rows: Vec<_> =
+        rows(&bench).into_iter().filter(|row| row[2] == "ticket" && row[3] == "good").collect();
+    assert_eq!(rows.len(), 2, "{rows:?}");
+    for (_, ticket) in [&first.0, &second.0] {
+        let named = format!("ticket={}", ticket.as_str().unwrap());
+        assert!(rows.iter().any(|row| row[5] == named), "{named}: {rows:?}");
+    }
 }
 
 #[test]
