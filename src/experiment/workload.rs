@@ -8,7 +8,7 @@ use crate::{
         self, Example, Label, Labels, TaskData, TaskSpec,
         squad::{self, Questions, SquadData},
     },
-    text::{Tokenizer, WindowRules, Windowed, encode_cached},
+    text::{Tokenizer, WindowRules, Windowed, encode_cached, windows_cached},
     train::{Dataset, Questioned},
 };
 use std::{collections::BTreeMap, path::Path, sync::Arc};
@@ -101,7 +101,7 @@ impl Examples {
             Self::Questions(data) => {
                 let encode = |mut all: Questions, most: Option<usize>| {
                     all.truncate(limit(most));
-                    tokenizer.windows(&all, sources.windows()).map(|found| of_questions(all, found))
+                    in_windows(all, tokenizer, sources.windows(), cache)
                 };
                 Ok(Workload {
                     train: encode(data.train, sources.train_limit)?,
@@ -115,9 +115,15 @@ impl Examples {
     }
 }
 
-/// Windows without the whole answer point at their first token, `[CLS]`.
-fn of_questions(all: Questions, found: Windowed) -> Dataset {
-    let Windowed { encoded, windows, offsets } = found;
+/// Questions in windows. Those without the whole answer point at their first token, `[CLS]`. `cache` is a folder for encoded
+/// texts.
+pub fn in_windows(
+    all: Questions,
+    tokenizer: &Tokenizer,
+    rules: WindowRules,
+    cache: Option<&Path>,
+) -> Result<Dataset> {
+    let Windowed { encoded, windows, offsets } = windows_cached(tokenizer, &all, rules, cache)?;
     let labels = windows.iter().map(|window| {
         let question = &all.questions[window.question];
         let rows = question.span.as_ref().and_then(|span| window.rows_of(span, &offsets[question.context]));
@@ -125,7 +131,7 @@ fn of_questions(all: Questions, found: Windowed) -> Dataset {
     });
     let labels = labels.collect();
     let questioned = Questioned { all: Arc::new(all), offsets: Arc::new(offsets), windows };
-    Dataset { encoded, labels, questioned: Some(questioned) }
+    Ok(Dataset { encoded, labels, questioned: Some(questioned) })
 }
 
 impl Sources {

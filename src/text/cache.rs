@@ -1,21 +1,23 @@
 //! Token ids on disk, so that a second run on the same texts does not tokenise them again.
 //!
-//! A file is named after what it was made from (tokenizer, texts, length), so it is never out of date. Layout, little
+//! A file is named after what it was made from (tokenizer, texts, lengths), so it is never out of date. Layout, little
 //! endian: the magic, the number of sequences (u64), then per sequence its length (u32), ids (u32 each) and segments
-//! (u8 each), and the BLAKE3 of all that at the end.
+//! (u8 each); of windows what [`windows`] says; and the BLAKE3 of all that at the end.
 
-use crate::file;
+mod file;
+mod windows;
+
+pub use windows::windows_cached;
+
 use std::path::Path;
+
+use file::{Key, read, write};
 
 use super::{Encoded, Tokenizer};
 use crate::error::Result;
-use crate::store::atomic_write;
 use crate::task::Example;
 
 const MAGIC: &[u8; 8] = b"LTOKENS1";
-/// More than any memory.
-const LARGEST: u64 = 1 << 40;
-const DIGEST: usize = blake3::OUT_LEN;
 
 /// [`Tokenizer::encode_all`], kept in `cache_dir` if there is one. A damaged file is ignored and rewritten.
 ///
@@ -31,77 +33,41 @@ pub fn encode_cached(
         return tokenizer.encode_all(examples, max_length);
     };
     let path = dir.join(format!("{}.tokens", key(tokenizer, examples, max_length)));
-    let stored = file::read(&path, LARGEST).ok().and_then(|bytes| decode(&bytes));
     let fits = |encoded: &Vec<Encoded>| {
         let lengths = 1..=max_length;
         encoded.len() == examples.len()
             && encoded.iter().all(|sequence| lengths.contains(&sequence.ids.len()))
     };
-    if let Some(encoded) = stored.filter(fits) {
+    let stored = read(&path, MAGIC, |rest| rest.sequences().filter(fits));
+    if let Some(encoded) = stored {
         return Ok(encoded);
     }
     let encoded = tokenizer.encode_all(examples, max_length)?;
-    atomic_write(&path, &to_bytes(&encoded))?;
+    write(&path, to_bytes(&encoded))?;
     Ok(encoded)
 }
 
 fn key(tokenizer: &Tokenizer, examples: &[Example], max_length: usize) -> String {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(MAGIC).update(tokenizer.hash().as_bytes()).update(&(max_length as u64).to_le_bytes());
-    // Each text with its length before it, so that no two lists of texts run into the same bytes.
-    let mut text = |text: &str| {
-        hasher.update(&(text.len() as u64).to_le_bytes()).update(text.as_bytes());
-    };
+    let mut key = Key::new(MAGIC, tokenizer);
+    key.number(max_length);
     for example in examples {
-        text(&example.first);
+        key.text(&example.first);
         match &example.second {
             Some(second) => {
-                text("pair");
-                text(second);
+                key.text("pair");
+                key.text(second);
             }
-            None => text("single"),
+            None => key.text("single"),
         }
     }
-    hasher.finalize().to_hex()[..32].to_owned()
+    key.name()
 }
 
+/// Without the hash at the end.
 fn to_bytes(encoded: &[Encoded]) -> Vec<u8> {
-    let tokens: usize = encoded.iter().map(|sequence| sequence.ids.len()).sum();
-    let mut bytes = Vec::with_capacity(MAGIC.len() + 8 + 4 * encoded.len() + 5 * tokens + DIGEST);
-    bytes.extend_from_slice(MAGIC);
-    bytes.extend((encoded.len() as u64).to_le_bytes());
-    for sequence in encoded {
-        bytes.extend((sequence.ids.len() as u32).to_le_bytes());
-        bytes.extend(sequence.ids.iter().flat_map(|id| id.to_le_bytes()));
-        bytes.extend_from_slice(&sequence.segments);
-    }
-    let digest = blake3::hash(&bytes);
-    bytes.extend_from_slice(digest.as_bytes());
+    let mut bytes = MAGIC.to_vec();
+    file::append_sequences(&mut bytes, encoded);
     bytes
-}
-
-/// `None` for anything but an undamaged file.
-fn decode(bytes: &[u8]) -> Option<Vec<Encoded>> {
-    let (body, digest) = bytes.split_at_checked(bytes.len().checked_sub(DIGEST)?)?;
-    if blake3::hash(body).as_bytes() != digest {
-        return None;
-    }
-    let mut rest = body.strip_prefix(MAGIC)?;
-    let mut take = |n: usize| {
-        let (taken, after) = rest.split_at_checked(n)?;
-        rest = after;
-        Some(taken)
-    };
-    let word = |bytes: &[u8]| Some(u32::from_le_bytes(bytes.try_into().ok()?));
-    let count = u64::from_le_bytes(take(8)?.try_into().ok()?);
-    let encoded: Vec<Encoded> = (0..count)
-        .map(|_| {
-            let length = word(take(4)?)? as usize;
-            let ids = take(4 * length)?.chunks_exact(4).map(word).collect::<Option<_>>()?;
-            Some(Encoded { ids, segments: take(length)?.to_vec() })
-        })
-        .collect::<Option<_>>()?;
-    rest.is_empty().then_some(encoded)
 }
 
 #[cfg(test)]
@@ -143,7 +109,7 @@ mod tests {
         // Another content under the same name shows that the second call reads the file.
         let mut other = fresh.clone();
         other[0].ids[1] = 3;
-        std::fs::write(&files(&dir)[0], to_bytes(&other)).unwrap();
+        write(&files(&dir)[0], to_bytes(&other)).unwrap();
         assert_eq!(encode_cached(&tokenizer, &examples(), 8, Some(&dir)).unwrap(), other);
     }
 
@@ -158,7 +124,11 @@ mod tests {
         // Whole, and longer than the model has positions.
         let mut long = fresh.clone();
         long[0] = Encoded { ids: vec![1; 9], segments: vec![0; 9] };
-        let (short, long) = (to_bytes(&fresh[..1]), to_bytes(&long));
+        let sealed = |encoded: &[Encoded]| {
+            write(&file, to_bytes(encoded)).unwrap();
+            std::fs::read(&file).unwrap()
+        };
+        let (short, long) = (sealed(&fresh[..1]), sealed(&long));
         for damaged in [&[][..], b"LTOKENS1", &good[..good.len() - 1], &flipped, &short, &long] {
             std::fs::write(&file, damaged).unwrap();
             assert_eq!(encode_cached(&tokenizer, &examples(), 8, Some(dir.path())).unwrap(), fresh);

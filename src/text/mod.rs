@@ -20,7 +20,7 @@ mod unknown;
 mod vocabulary;
 
 pub use batch::Batch;
-pub use cache::encode_cached;
+pub use cache::{encode_cached, windows_cached};
 pub use corpus::{Unit, read_text, sequences};
 pub use masking::Masking;
 pub use special_ids::SpecialIds;

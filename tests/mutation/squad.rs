@@ -1,22 +1,18 @@
 //! SQuAD's JSON and Parquet, and the windows of what they hold.
 
-use super::{bytes, harness, told, tree::Seeds, world};
+use super::{bytes, harness, readers, told, tree::Seeds, world};
 use lottery::{
     task::squad::load,
     text::{Tokenizer, WindowRules},
 };
 use std::fs;
 
-const FILE: &str = r#"{"version": "1.1", "data": [{"title": "Films", "paragraphs": [
+pub const FILE: &str = r#"{"version": "1.1", "data": [{"title": "Films", "paragraphs": [
     {"context": "The plot is good \u4e2d e\u0301, the film is warm.", "qas": [
         {"id": "56be", "question": "What is good?", "answers": [{"text": "The plot", "answer_start": 0}]},
         {"id": "56bf", "question": "  How is the film?", "answers": [
             {"text": "warm", "answer_start": 36}, {"text": "film is warm", "answer_start": 28}]}]},
     {"context": "bad", "qas": [{"id": "x", "question": "", "answers": [{"text": "bad", "answer_start": 0}]}]}]}]}"#;
-
-fn unhexed(text: &str) -> Vec<u8> {
-    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
-}
 
 #[test]
 fn any_questions_are_read_or_refused() {
@@ -26,7 +22,8 @@ fn any_questions_are_read_or_refused() {
     let tokenizer = Tokenizer::from_folder(dir).unwrap();
     let golden: serde_json::Value =
         serde_json::from_str(include_str!("../golden/squad_parquet.json")).unwrap();
-    let parquet = ["train", "validation"].map(|split| unhexed(golden[split]["parquet"].as_str().unwrap()));
+    let parquet =
+        ["train", "validation"].map(|split| readers::unhexed(golden[split]["parquet"].as_str().unwrap()));
     let [classic, hub] = ["classic", "hub"].map(|name| dir.join(name));
     fs::create_dir(&classic).unwrap();
     fs::create_dir_all(hub.join("plain_text")).unwrap();

@@ -2,10 +2,13 @@
 
 use super::{bytes, harness, told, world};
 use lottery::{
-    task::{Example, Label},
-    text::{Tokenizer, Unit, encode_cached, read_text, sequences, train_vocabulary},
+    task::{Example, Label, squad::parse},
+    text::{
+        Tokenizer, Unit, WindowRules, encode_cached, read_text, sequences, train_vocabulary, windows_cached,
+    },
+    train::Questioned,
 };
-use std::{fs, io::Write};
+use std::{fs, io::Write, sync::Arc};
 
 const TEXT: &str =
     "The plot is good.\nThe film is warm, and dull.\n\nA second one\u{301} \u{4e2d}\u{6587}.\n";
@@ -63,5 +66,33 @@ fn any_cache_of_encoded_texts_gives_what_its_texts_give() {
         let found = told(encode_cached(&tokenizer, &examples, 8, Some(&cache)));
         // One whose hash fits is believed.
         assert!(mends || found == Some(fresh.clone()), "other tokens than those of the texts");
+    });
+}
+
+#[test]
+fn any_cache_of_windows_gives_windows_that_can_be_answered() {
+    let folder = world::folder();
+    let tokenizer = tokenizer(folder.path());
+    let all = parse("squad".as_ref(), super::squad::FILE.as_bytes()).unwrap();
+    let rules = WindowRules { max_length: 14, overlap: 2, max_question_length: 4 };
+    let cache = folder.path().join("cache");
+    let fresh = windows_cached(&tokenizer, &all, rules, Some(&cache)).unwrap();
+    let path = fs::read_dir(&cache).unwrap().next().unwrap().unwrap().path();
+    let own = fs::read(&path).unwrap();
+    let body = &own[..own.len() - 32];
+    harness::run("windows", 20, |random| {
+        let mut file = body.to_vec();
+        bytes::mutate(&mut file, body, random);
+        let mends = random.chance(70);
+        if mends {
+            file.extend_from_slice(blake3::hash(&file).as_bytes());
+        }
+        harness::show("windows", &file);
+        fs::write(&path, file).unwrap();
+        let Some(found) = told(windows_cached(&tokenizer, &all, rules, Some(&cache))) else { return };
+        assert!(mends || found == fresh, "other windows than those of the texts");
+        let logits = vec![0.5; 2 * found.encoded.iter().map(|sequence| sequence.ids.len()).sum::<usize>()];
+        let (all, offsets) = (Arc::new(all.clone()), Arc::new(found.offsets));
+        let _ = Questioned { all, offsets, windows: found.windows }.answers(&found.encoded, &logits);
     });
 }

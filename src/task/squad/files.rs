@@ -29,20 +29,9 @@ const FOLDERS: [&str; 3] = ["SQuAD", "squad", ""];
 /// Data: a file is missing or unreadable, and all errors of [`parse`](super::parse).
 pub fn load(data_dir: &Path) -> Result<SquadData> {
     let mut sha256 = BTreeMap::new();
-    let mut read = |files: &[DataFile]| -> Result<Questions> {
-        let mut gathered = Gathered::default();
-        for DataFile { name, path, format, .. } in files {
-            let bytes = read_all(path)?;
-            sha256.insert(name.clone(), format!("{:x}", Sha256::digest(&bytes)));
-            match format {
-                FileFormat::Parquet => parquet::gather(path, bytes, &mut gathered)?,
-                _ => json::gather(path, &bytes, &mut gathered)?,
-            }
-        }
-        gathered.finish(files.first().map_or(data_dir, |file| &file.path))
-    };
     let [train_files, dev_files] = files(data_dir)?;
-    let (mut train, dev) = (read(&train_files)?, read(&dev_files)?);
+    let mut train = read(data_dir, &train_files, &mut sha256)?;
+    let dev = read(data_dir, &dev_files, &mut sha256)?;
     let first = &train_files[0];
     let warning = train.leave_out_misplaced(&first.name);
     if train.questions.is_empty() {
@@ -52,6 +41,28 @@ pub fn load(data_dir: &Path) -> Result<SquadData> {
         )));
     }
     Ok(SquadData { train, dev, sha256, warnings: warning.into_iter().collect() })
+}
+
+/// Reads the development set alone.
+///
+/// # Errors
+/// Data: a file of either split is missing, and all errors of [`parse`](super::parse).
+pub fn load_dev(data_dir: &Path) -> Result<Questions> {
+    let [_, files] = files(data_dir)?;
+    read(data_dir, &files, &mut BTreeMap::new())
+}
+
+fn read(data_dir: &Path, files: &[DataFile], sha256: &mut BTreeMap<String, String>) -> Result<Questions> {
+    let mut gathered = Gathered::default();
+    for DataFile { name, path, format, .. } in files {
+        let bytes = read_all(path)?;
+        sha256.insert(name.clone(), format!("{:x}", Sha256::digest(&bytes)));
+        match format {
+            FileFormat::Parquet => parquet::gather(path, bytes, &mut gathered)?,
+            _ => json::gather(path, &bytes, &mut gathered)?,
+        }
+    }
+    gathered.finish(files.first().map_or(data_dir, |file| &file.path))
 }
 
 /// [`SquadData::sha256`] of the files that [`load`] would read, hashed by the caller's function and not parsed.

@@ -7,7 +7,7 @@ mod parquet;
 mod questions;
 mod score;
 
-pub use files::{hashes, load};
+pub use files::{hashes, load, load_dev};
 pub use json::parse;
 pub use questions::{Question, Questions, SquadData};
 pub use score::{Scores, normalised};
