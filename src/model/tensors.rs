@@ -1,47 +1,52 @@
-//! The tensors of a safetensors file: the header first, so that it can be checked, then the data that is wanted, once.
+//! The tensors of a safetensors file: the header first, so that it can be checked, then the data that is wanted, one tensor at
+//! a time.
 
 use crate::{
     content::what_is,
     error::{Error, Result},
     file,
 };
-use candle_core::{DType, Device};
+use half::{bf16, f16};
 use safetensors::{
     Dtype,
     tensor::{Metadata, TensorInfo},
 };
 use sha2::{Digest, Sha256};
 use std::{
-    collections::HashMap,
     fs::File,
-    io::{self, Read},
+    io::{self, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
 
 /// As the safetensors library has it.
 const LARGEST_HEADER: u64 = 100_000_000;
 
-/// A tensor of a file. Without data where that was not wanted.
+/// What a file says of a tensor.
 #[derive(Clone, Debug)]
 pub struct Tensor {
     pub dtype: Dtype,
     pub shape: Vec<usize>,
-    pub(super) bytes: Vec<u8>,
 }
+
+/// What is done with the data of a tensor.
+pub type Take<'a> = dyn FnMut(&str, &[u8]) -> Result<()> + 'a;
 
 /// A file whose header was read and fits its length.
 #[derive(Debug)]
 pub struct TensorFile {
     path: PathBuf,
-    file: File,
-    read: Sha256,
+    /// Read from its start each time.
+    file: Mutex<File>,
+    /// Bytes before the data.
+    header: usize,
     /// By offset, without a gap.
     tensors: Vec<(String, TensorInfo)>,
 }
 
 impl Tensor {
-    pub(super) fn without_data(dtype: Dtype, shape: &[usize]) -> Self {
-        Self { dtype, shape: shape.to_vec(), bytes: Vec::new() }
+    pub(super) fn new(dtype: Dtype, shape: &[usize]) -> Self {
+        Self { dtype, shape: shape.to_vec() }
     }
 
     /// Whether weights can be of this type.
@@ -49,24 +54,21 @@ impl Tensor {
         matches!(self.dtype, Dtype::F64 | Dtype::F32 | Dtype::F16 | Dtype::BF16)
     }
 
-    /// Rounds the values to f32; `out` has as many.
-    ///
-    /// # Errors
-    /// candle's, for a type that weights do not have ([`Self::is_float`]) and for data of another length.
-    pub fn copy_to(&self, out: &mut [f32]) -> candle_core::Result<()> {
-        let dtype = match self.dtype {
-            Dtype::F64 => DType::F64,
-            Dtype::F16 => DType::F16,
-            Dtype::BF16 => DType::BF16,
-            _ => DType::F32,
-        };
-        let tensor = candle_core::Tensor::from_raw_buffer(&self.bytes, dtype, &self.shape, &Device::Cpu)?;
-        let values = tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
-        if values.len() != out.len() {
-            candle_core::bail!("{} values, where {} are needed", values.len(), out.len());
+    /// Rounds the values of its data to f32. False where there are not as many as in `out`, or where the type is none that
+    /// weights have ([`Self::is_float`]).
+    pub fn copy_to(&self, data: &[u8], out: &mut [f32]) -> bool {
+        fn each<const N: usize>(data: &[u8], out: &mut [f32], of: impl Fn([u8; N]) -> f32) -> bool {
+            let (values, rest) = data.as_chunks();
+            out.iter_mut().zip(values).for_each(|(out, value)| *out = of(*value));
+            rest.is_empty() && values.len() == out.len()
         }
-        out.copy_from_slice(&values);
-        Ok(())
+        match self.dtype {
+            Dtype::F64 => each(data, out, |value| f64::from_le_bytes(value) as f32),
+            Dtype::F32 => each(data, out, f32::from_le_bytes),
+            Dtype::F16 => each(data, out, |value| f16::from_le_bytes(value).to_f32()),
+            Dtype::BF16 => each(data, out, |value| bf16::from_le_bytes(value).to_f32()),
+            _ => false,
+        }
     }
 }
 
@@ -104,8 +106,8 @@ impl TensorFile {
         }
         let tensors = metadata.offset_keys().into_iter();
         let tensors = tensors.filter_map(|name| metadata.info(&name).cloned().map(|info| (name, info)));
-        let (tensors, read) = (tensors.collect(), Sha256::new_with_prefix(&start));
-        Ok(Self { path: path.to_owned(), file, read, tensors })
+        let tensors = tensors.collect();
+        Ok(Self { path: path.to_owned(), file: Mutex::new(file), header: start.len(), tensors })
     }
 
     /// Name, type and shape of every tensor.
@@ -118,39 +120,40 @@ impl TensorFile {
         self.tensors.first().map(|(_, info)| info.dtype)
     }
 
-    /// Reads the data of those floating-point tensors whose name has a key in `into`; the SHA-256 of the whole file.
-    pub fn read(
-        mut self,
-        into: &mut HashMap<String, Tensor>,
-        key: impl Fn(&str) -> Option<String>,
-    ) -> Result<String> {
+    /// Hands on the data of the tensors of these names, one at a time; the SHA-256 of the whole file.
+    pub fn read(&self, wanted: &dyn Fn(&str) -> bool, take: &mut Take) -> Result<String> {
         let failed = |error: io::Error| Error::io(&self.path, "read", &error);
-        for (name, info) in &self.tensors {
-            let length = info.data_offsets.1 - info.data_offsets.0;
-            let mut data = (&self.file).take(length as u64);
-            let tensor = key(name).and_then(|key| into.get_mut(&key)).filter(|tensor| tensor.is_float());
-            let got = match tensor {
-                Some(tensor) => {
-                    let bytes = &mut tensor.bytes;
-                    bytes.try_reserve_exact(length).map_err(|error| failed(io::Error::other(error)))?;
-                    data.read_to_end(bytes).map_err(failed)?;
-                    self.read.update(&*bytes);
-                    bytes.len() as u64
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        file.seek(SeekFrom::Start(0)).map_err(failed)?;
+        let (mut hasher, mut data) = (Sha256::new(), Vec::new());
+        let tensors = self.tensors.iter().map(|(name, info)| {
+            (Some(name).filter(|name| wanted(name)), info.data_offsets.1 - info.data_offsets.0)
+        });
+        for (name, length) in [(None, self.header)].into_iter().chain(tensors) {
+            let mut piece = (&mut *file).take(length as u64);
+            let read = match name {
+                Some(_) => {
+                    data.clear();
+                    data.try_reserve_exact(length).map_err(|error| failed(io::Error::other(error)))?;
+                    piece.read_to_end(&mut data).map_err(failed)?;
+                    hasher.update(&data);
+                    data.len() as u64
                 }
-                None => io::copy(&mut data, &mut self.read).map_err(failed)?,
+                None => io::copy(&mut piece, &mut hasher).map_err(failed)?,
             };
-            if got != length as u64 {
+            if read != length as u64 {
                 return Err(failed(io::ErrorKind::UnexpectedEof.into()));
             }
+            name.map_or(Ok(()), |name| take(name, &data))?;
         }
-        Ok(format!("{:x}", self.read.finalize()))
+        Ok(format!("{:x}", hasher.finalize()))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use half::{bf16, f16};
+    use std::collections::HashMap;
 
     /// A file of this header over so many bytes of data.
     fn open(header: &str, data: usize) -> Result<TensorFile> {
@@ -221,19 +224,22 @@ mod tests {
         std::fs::write(&path, safetensors::serialize(views, None).unwrap()).unwrap();
 
         let file = TensorFile::open(&path).unwrap();
-        let infos = file.infos();
-        let mut tensors: HashMap<String, Tensor> =
-            infos.map(|(name, dtype, shape)| (name.to_owned(), Tensor::without_data(dtype, shape))).collect();
-        let sha256 = file.read(&mut tensors, |name| (name != "F16").then(|| name.to_owned())).unwrap();
-        assert_eq!(sha256, format!("{:x}", Sha256::digest(std::fs::read(&path).unwrap())));
-        let read = |name: &str| {
+        let tensors: HashMap<&str, Tensor> =
+            file.infos().map(|(name, dtype, shape)| (name, Tensor::new(dtype, shape))).collect();
+        let hash = format!("{:x}", Sha256::digest(std::fs::read(&path).unwrap()));
+        // As often as one likes.
+        assert_eq!(file.read(&|_| false, &mut |name, _| panic!("{name}")).unwrap(), hash);
+        let mut read = HashMap::new();
+        let mut take = |name: &str, data: &[u8]| {
             let mut out = [0.0; 3];
-            tensors[name].copy_to(&mut out).unwrap();
-            out
+            assert!(tensors[name].copy_to(data, &mut out) && !tensors[name].copy_to(data, &mut out[..2]));
+            read.insert(name.to_owned(), out);
+            Ok(())
         };
-        assert_eq!(read("F64"), values.map(|v| v as f32));
-        assert_eq!(read("F32"), read("F64"));
-        assert_eq!(read("BF16"), values.map(|v| bf16::from_f64(v).to_f32()));
-        assert!(tensors["F16"].bytes.is_empty());
+        assert_eq!(file.read(&|name| name != "F16", &mut take).unwrap(), hash);
+        assert_eq!(read["F64"], values.map(|v| v as f32));
+        assert_eq!(read["F32"], read["F64"]);
+        assert_eq!(read["BF16"], values.map(|v| bf16::from_f64(v).to_f32()));
+        assert_eq!(read.len(), 3);
     }
 }

@@ -3,6 +3,7 @@
 use super::{
     bert::Bert,
     config::BertConfig,
+    family::Family,
     fit, memory,
     params::{Entry, Head, Layout},
     shape::LayerShape,
@@ -13,11 +14,7 @@ use super::{
 use crate::error::{Error, Result};
 use half::f16;
 use serde_json::{Map, Value, json};
-use std::{
-    collections::{HashMap, HashSet},
-    path::Path,
-    sync::Arc,
-};
+use std::{collections::HashMap, path::Path, sync::Arc};
 
 /// How weights are stored in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +23,8 @@ pub enum Stored {
     F16,
 }
 
-/// A model's folder, read: the unpruned encoder, before a classifier is chosen.
+/// A model's folder, opened and hashed, before a head is chosen. The weights themselves are read when a model is
+/// [built](Self::build), so that memory holds them once.
 #[derive(Clone, Debug)]
 pub struct Pretrained {
     pub config: BertConfig,
@@ -34,6 +32,7 @@ pub struct Pretrained {
     /// What was read besides what is needed, or drawn because it was missing; worth telling.
     pub notes: Vec<String>,
     shape: Vec<LayerShape>,
+    storage: Arc<Storage>,
     /// By their plain names
     tensors: Arc<HashMap<String, Tensor>>,
     file: String,
@@ -73,30 +72,28 @@ impl Pretrained {
         Opened::new(dir).map(|opened| opened.config)
     }
 
-    /// Reads `DIR/config.json` and the weights.
+    /// Reads `DIR/config.json` and what the weights' files say of their tensors, and hashes them.
     pub fn load(dir: &Path) -> Result<Self> {
-        let Opened { config, shape, storage, mut tensors, wrappers } = Opened::new(dir)?;
-        let family = config.family;
-        let mut used = HashSet::from([family.decoder_bias[1].to_owned()]);
-        for head in [Head::MaskedLm, Head::Classifier { labels: 1 }, Head::Spans] {
-            let layout = Layout::new(&config, &shape, head);
-            used.extend(layout.entries.iter().map(|entry| family.plain_name(&entry.name)));
-        }
-        let plain = |name: &str| family.plain_name(wrapper::strip(name));
-        let file = storage.name.clone();
-        let sha256 =
-            storage.read(&mut tensors, |name| Some(plain(name)).filter(|plain| used.contains(plain)))?;
-        Ok(Self { config, sha256, notes: Vec::new(), shape, tensors: Arc::new(tensors), file, wrappers })
+        let Opened { config, shape, storage, tensors, wrappers } = Opened::new(dir)?;
+        let sha256 = storage.read(&|_| false, &mut |_, _| Ok(()))?;
+        let (file, storage, tensors) = (storage.name.clone(), Arc::new(storage), Arc::new(tensors));
+        Ok(Self { config, sha256, notes: Vec::new(), shape, storage, tensors, file, wrappers })
     }
 
-    /// The outputs of the file's classifier, if it has one.
-    pub fn classifier_outputs(&self) -> Option<usize> {
-        let weight = self.tensors.get(&format!("{}.weight", self.config.family.classifier))?;
-        weight.shape.first().copied().filter(|outputs| *outputs > 0)
+    /// The head that the file has: a classifier, else one that finds spans.
+    pub fn saved_head(&self) -> Option<Head> {
+        let Family { classifier, spans, .. } = self.config.family;
+        let outputs = |name: &str| self.tensors.get(&format!("{name}.weight"))?.shape.first().copied();
+        let classifier = outputs(classifier).filter(|labels| *labels > 0);
+        let spans = || (outputs(spans) == Some(2)).then_some(Head::Spans);
+        classifier.map(|labels| Head::Classifier { labels }).or_else(spans)
     }
 
     /// The model with this head. The head's tensors are the file's when it has them, for as many labels if it is a
     /// classifier, and `fresh_head` is false; otherwise they are drawn from `seed`. A missing pooler is always drawn.
+    ///
+    /// # Errors
+    /// `Error::Data`: tensors are missing, damaged, or no longer those that were hashed.
     pub fn build(&mut self, head: Head, seed: u64, fresh_head: bool) -> Result<Bert> {
         if head == Head::MaskedLm && self.config.rest.get("tie_word_embeddings") == Some(&json!(false)) {
             return Err(Error::data(format!(
@@ -109,37 +106,48 @@ impl Pretrained {
         let entries = Layout::new(&self.config, &self.shape, head).entries;
         let family = self.config.family;
         let [bias, other_bias] = family.decoder_bias;
-        let find = |entry: &Entry| {
+        let source = |entry: &Entry| {
             let name = family.plain_name(&entry.name);
-            let other = || (name == bias).then(|| tensors.get(other_bias)).flatten();
+            let other = || (name == bias).then(|| tensors.get_key_value(other_bias)).flatten();
             // A classifier for another number of labels belongs to another task.
-            let wanted = |tensor: &&Tensor| {
+            let wanted = |(_, tensor): &(&String, &Tensor)| {
                 let fits = tensor.is_float() && tensor.shape == entry.shape;
                 !family.is_of_head(&name) || (!fresh_head && (head == Head::MaskedLm || fits))
             };
-            tensors.get(&name).or_else(other).filter(wanted)
+            tensors.get_key_value(&name).or_else(other).filter(wanted)
         };
         let all: Vec<&Entry> = entries.iter().collect();
+        let find = |entry: &Entry| source(entry).map(|(_, tensor)| tensor);
         let drawn = fit::check(family, &all, find, tensors.keys().map(String::as_str), &self.file)?;
         // What is drawn is as large as config.json says.
         memory::check(&self.config, &self.shape, head, memory::HELD, &self.file)?;
         let mut bert = Bert::zeros(self.config.clone(), self.shape.clone(), head);
-        for entry in &entries {
-            if let Some(tensor) = find(entry) {
-                let values = &mut bert.params.data[entry.range.clone()];
-                tensor.copy_to(values).map_err(|e| {
-                    let name = family.plain_name(&entry.name);
-                    Error::data(format!("{}: tensor {name}: {e}. Fetch the file again.", self.file))
-                })?;
-                if let Some(at) = values.iter().position(|v| !v.is_finite()) {
-                    return Err(Error::data(format!(
-                        "{}: tensor {} holds {} at element {at}. The file is damaged; fetch it again.",
-                        self.file,
-                        family.plain_name(&entry.name),
-                        values[at]
-                    )));
-                }
+        let places: HashMap<&str, &Entry> =
+            entries.iter().filter_map(|entry| Some((source(entry)?.0.as_str(), entry))).collect();
+        let plain = |name: &str| family.plain_name(wrapper::strip(name));
+        let mut take = |name: &str, data: &[u8]| {
+            let name = plain(name);
+            let values = &mut bert.params.data[places[name.as_str()].range.clone()];
+            let damaged = |why: &str| {
+                Error::data(format!(
+                    "{}: tensor {name} {why}. The file is damaged; fetch it again.",
+                    self.file
+                ))
+            };
+            if !tensors[&name].copy_to(data, values) {
+                return Err(damaged("has another number of values than its shape"));
             }
+            match values.iter().position(|value| !value.is_finite()) {
+                Some(at) => Err(damaged(&format!("holds {} at element {at}", values[at]))),
+                None => Ok(()),
+            }
+        };
+        let sha256 = self.storage.read(&|name| places.contains_key(plain(name).as_str()), &mut take)?;
+        if sha256 != self.sha256 {
+            return Err(Error::data(format!(
+                "{}: it has changed since this process first read it. Run the same command again.",
+                self.file
+            )));
         }
         bert.initialise(seed, |name| drawn.iter().any(|d| d == name));
         self.notes = self.describe(

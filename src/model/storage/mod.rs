@@ -6,7 +6,7 @@ mod zip;
 
 use super::{
     folder::{self, Weights},
-    tensors::{Tensor, TensorFile},
+    tensors::{Take, Tensor, TensorFile},
 };
 use crate::{
     error::{Error, Result},
@@ -41,14 +41,14 @@ impl File {
         }
     }
 
-    /// Every tensor's name, and the tensor without its data.
+    /// Every tensor by its name.
     fn tensors(&self) -> Vec<(&str, Tensor)> {
         match self {
             Self::Safetensors(file) => {
-                file.infos().map(|(name, dtype, shape)| (name, Tensor::without_data(dtype, shape))).collect()
+                file.infos().map(|(name, dtype, shape)| (name, Tensor::new(dtype, shape))).collect()
             }
             Self::Torch(file) => {
-                file.infos().map(|(name, dtype, shape)| (name, Tensor::without_data(dtype, shape))).collect()
+                file.infos().map(|(name, dtype, shape)| (name, Tensor::new(dtype, shape))).collect()
             }
         }
     }
@@ -107,7 +107,7 @@ impl Storage {
         self.files.iter().flat_map(|(_, file)| file.tensors().into_iter().map(|(name, _)| name))
     }
 
-    /// Every tensor by this form of its name, without its data.
+    /// Every tensor by this form of its name.
     ///
     /// # Errors
     /// `Error::Data`: two names have the same form.
@@ -129,18 +129,14 @@ impl Storage {
         Ok(all)
     }
 
-    /// Reads the data of those floating-point tensors whose name has a key in `into`. The SHA-256 of the file; of several,
-    /// that of their SHA-256 in the order of the files' names.
-    pub fn read(
-        self,
-        into: &mut HashMap<String, Tensor>,
-        key: impl Fn(&str) -> Option<String>,
-    ) -> Result<String> {
+    /// Hands on the data of the tensors of these names, one at a time. The SHA-256 of the file; of several, that of their
+    /// SHA-256 in the order of the files' names.
+    pub fn read(&self, wanted: &dyn Fn(&str) -> bool, take: &mut Take) -> Result<String> {
         let mut hashes = Vec::new();
-        for (_, file) in self.files {
+        for (_, file) in &self.files {
             hashes.push(match file {
-                File::Safetensors(file) => file.read(into, &key)?,
-                File::Torch(file) => file.read(into, &key)?,
+                File::Safetensors(file) => file.read(wanted, take)?,
+                File::Torch(file) => file.read(wanted, take)?,
             });
         }
         Ok(joined(&hashes))

@@ -1,6 +1,6 @@
 use super::*;
 use crate::model::{Bert, Head, weights::Pretrained};
-use std::fs;
+use std::{fs, io::Write};
 
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
@@ -52,6 +52,29 @@ fn the_hash_of_several_files_is_of_all_of_them() {
     *bytes.last_mut().unwrap() ^= 1;
     fs::write(&path, bytes).unwrap();
     assert_ne!(build(dir.path()).unwrap().1.sha256, before.sha256);
+}
+
+#[test]
+fn weights_that_changed_after_they_were_hashed_are_refused_and_those_that_were_replaced_are_still_there() {
+    let dir = copy("torch/shards");
+    let mut pretrained = Pretrained::load(dir.path()).unwrap();
+    let mut read = || pretrained.build(Head::Classifier { labels: 3 }, 0, false);
+    let first = read().unwrap();
+    // Another file of the name: the one that was hashed is open.
+    let path = dir.path().join("model-00002-of-00002.safetensors");
+    let bytes = fs::read(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, b"something else").unwrap();
+    assert_eq!(read().unwrap(), first);
+    let mut pretrained = {
+        fs::write(&path, &bytes).unwrap();
+        Pretrained::load(dir.path()).unwrap()
+    };
+    let mut changed = bytes;
+    *changed.last_mut().unwrap() ^= 1;
+    fs::OpenOptions::new().write(true).open(&path).unwrap().write_all(&changed).unwrap();
+    let error = pretrained.build(Head::Classifier { labels: 3 }, 0, false).unwrap_err();
+    assert!(error.exit_code() == 3 && error.to_string().contains("has changed since"), "{error}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::{
     content::what_is,
     error::{Error, Result, excerpt},
     file,
-    model::tensors::Tensor,
+    model::tensors::Take,
 };
 use safetensors::Dtype;
 use sha2::{Digest, Sha256};
@@ -18,6 +18,7 @@ use std::{
     fs::File,
     io::{self, BufReader, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
 
 /// `torch.serialization.MAGIC_NUMBER`, little endian.
@@ -29,7 +30,7 @@ const LARGEST_PICKLE: u64 = 64 << 20;
 #[derive(Debug)]
 pub struct TorchFile {
     path: PathBuf,
-    file: File,
+    file: Mutex<File>,
     tensors: Vec<(String, TensorRef)>,
     /// Where each storage begins.
     storages: HashMap<String, u64>,
@@ -62,7 +63,7 @@ impl TorchFile {
                 path.display()
             ))
         })?;
-        Ok(Self { path: path.to_owned(), file, tensors, storages })
+        Ok(Self { path: path.to_owned(), file: Mutex::new(file), tensors, storages })
     }
 
     /// Name, type and shape of every tensor.
@@ -70,23 +71,16 @@ impl TorchFile {
         self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.storage.dtype, &tensor.shape[..]))
     }
 
-    /// Reads the data of those floating-point tensors whose name has a key in `into`; the SHA-256 of the whole file.
-    pub fn read(
-        mut self,
-        into: &mut HashMap<String, Tensor>,
-        key: impl Fn(&str) -> Option<String>,
-    ) -> Result<String> {
+    /// Hands on the data of the tensors of these names, one at a time; the SHA-256 of the whole file.
+    pub fn read(&self, wanted: &dyn Fn(&str) -> bool, take: &mut Take) -> Result<String> {
         let failed = |error: io::Error| Error::io(&self.path, "read", &error);
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         let mut hasher = Sha256::new();
-        let hashed = self.file.seek(SeekFrom::Start(0)).and_then(|_| io::copy(&mut self.file, &mut hasher));
+        let hashed = file.seek(SeekFrom::Start(0)).and_then(|_| io::copy(&mut *file, &mut hasher));
         hashed.map_err(failed)?;
-        for (name, tensor) in &self.tensors {
-            let Some(to) = key(name).and_then(|key| into.get_mut(&key)).filter(|tensor| tensor.is_float())
-            else {
-                continue;
-            };
+        for (name, tensor) in self.tensors.iter().filter(|(name, _)| wanted(name)) {
             let start = self.storages[&tensor.storage.key];
-            to.bytes = read_tensor(&self.file, start, tensor).map_err(failed)?;
+            take(name, &read_tensor(&file, start, tensor).map_err(failed)?)?;
         }
         Ok(format!("{:x}", hasher.finalize()))
     }
