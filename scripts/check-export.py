@@ -27,6 +27,26 @@ def write_data(folder):
         place.joinpath(f"{split}.tsv").write_text("\n".join(lines) + "\n")
 
 
+def write_questions(folder):
+    """SQuAD's files: which animal is it? Short paragraphs, one window each."""
+    draw = random.Random(2)
+    animals = "dog cat bird horse".split()
+    words = "man woman child house tree stone sees likes finds big small old red and every some".split()
+    place = pathlib.Path(folder, "SQuAD")
+    place.mkdir()
+    for split, rows in [("train", 160), ("dev", 60)]:
+        paragraphs = []
+        for index in range(rows):
+            text = [draw.choice(words) for _ in range(draw.randint(6, 14))]
+            at = draw.randrange(len(text))
+            text[at] = draw.choice(animals)
+            answer = {"text": text[at], "answer_start": len(" ".join(text[:at] + [""]))}
+            qas = [{"id": f"{split}-{index}", "question": "which animal", "answers": [answer]}]
+            paragraphs.append({"context": " ".join(text), "qas": qas})
+        file = {"version": "1.1", "data": [{"title": split, "paragraphs": paragraphs}]}
+        place.joinpath(f"{split}-v1.1.json").write_text(json.dumps(file))
+
+
 def stage(record, name):
     print(json.load(open(record))["stages"][name])
 
@@ -53,12 +73,13 @@ def odd_ticket(source, out):
     save_file(tensors, out, metadata={"lottery_ticket": json.dumps(about)})
 
 
-def load(folder):
-    from transformers import AutoModelForSequenceClassification
+def load(folder, task="SequenceClassification"):
+    import transformers
 
     config = json.load(open(pathlib.Path(folder, "config.json")))
     trust = {"trust_remote_code": True} if "auto_map" in config else {}
-    model, report = AutoModelForSequenceClassification.from_pretrained(folder, output_loading_info=True, **trust)
+    auto = getattr(transformers, f"AutoModelFor{task}")
+    model, report = auto.from_pretrained(folder, output_loading_info=True, **trust)
     wrong = {key: list(report[key]) for key in ("missing_keys", "unexpected_keys", "mismatched_keys") if report[key]}
     assert not wrong, f"{folder}: {wrong}"
     return model.eval()
@@ -107,7 +128,47 @@ def families(folder, models):
     tokenizer.save_pretrained(place)
 
 
-def compare(data, models):
+def compare_answers(data, models):
+    """The best span of each question in transformers: its text, and its logits."""
+    import torch
+    from transformers import AutoTokenizer
+
+    paragraphs = json.loads(pathlib.Path(data, "SQuAD/dev-v1.1.json").read_text())["data"][0]["paragraphs"]
+    texts = [paragraph["context"] for paragraph in paragraphs]
+    questions = [paragraph["qas"][0]["question"] for paragraph in paragraphs]
+    folders = sorted(path for path in pathlib.Path(models).iterdir() if path.is_dir())
+    assert len(folders) == 3, folders
+    for folder in folders:
+        model, tokenizer = load(folder, "QuestionAnswering"), AutoTokenizer.from_pretrained(folder)
+        batch = tokenizer(questions, texts, padding=True, return_tensors="pt", return_offsets_mapping=True)
+        offsets = batch.pop("offset_mapping")
+        with torch.no_grad():
+            output = model(**batch)
+        answers = json.load(open(f"{folder}.json"))
+        lines = [json.loads(line) for line in open(f"{folder}.jsonl")]
+        assert len(answers) == len(lines) == len(texts), f"{folder}: {len(lines)} answers"
+        difference, clear = 0, 0
+        for index, line in enumerate(lines):
+            rows = [row for row, part in enumerate(batch.sequence_ids(index)) if part == 1]
+            start, end = output.start_logits[index], output.end_logits[index]
+            spans = [(start[a] + end[b], a, b) for a in rows for b in rows if a <= b < a + 30]
+            (best, first, last), second = sorted(spans)[-1], sorted(spans)[-2]
+            theirs = torch.tensor([start[first], end[last]])
+            if best - second[0] > 2e-4:
+                clear += 1
+                difference = max(difference, (torch.tensor(line["logits"]) - theirs).abs().max().item())
+                text = texts[index][offsets[index][first][0] : offsets[index][last][1]]
+                assert text == line["prediction"] == answers[line["id"]], f"{folder}: {line}, not {text}"
+        assert difference < 1e-4 and clear > 0.9 * len(lines), f"{folder}: {difference}, {clear} clear answers"
+        print(f"{folder.name}: {len(lines)} answers equal, logits to {difference:.1e}")
+
+
+def compare(data, models, spans):
+    compare_answers(data, spans)
+    compare_classes(data, models)
+
+
+def compare_classes(data, models):
     import torch
     from transformers import AutoTokenizer
 
@@ -158,7 +219,7 @@ def time_both(full, export, repetitions="30"):
     print(json.dumps({"torch": torch.__version__, "threads": torch.get_num_threads(), "latency": cells}, indent=1))
 
 
-COMMANDS = {"write-data": write_data, "stage": stage, "odd-ticket": odd_ticket, "save": save, "families": families,
+COMMANDS = {"write-data": lambda folder: (write_data(folder), write_questions(folder)), "stage": stage, "odd-ticket": odd_ticket, "save": save, "families": families,
             "compare": compare, "time": time_both}
 
 if __name__ == "__main__":

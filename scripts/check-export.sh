@@ -60,7 +60,21 @@ python save models/finetuned models/saved
 for name in finetuned roberta distilbert; do
     python save "models/$name" "models/sharded-$name" 300KB
 done
+# The same with the answers to questions.
+questions=$("$lottery" run --task squad --model tiny --data glue --mode full --set data.max_length=64 \
+    --set data.doc_stride=8 --set data.max_question_length=8 --set train.epochs=6 --set train.learning_rate=1e-3 --json --quiet)
+finetuned=$(python stage /dev/stdin finetune <<< "$questions")
+mkdir spans
+cp -r "runs/stages/$finetuned" spans/finetuned
+for form in masked physical; do
+    "$lottery" export odd.safetensors --model "$finetuned" --$form --data glue --latency off --quiet \
+        --out "spans/$form" > /dev/null
+done
+for model in spans/*; do
+    "$lottery" eval "$model" --task squad --data glue --max-length 64 --doc-stride 8 --max-question-length 8 \
+        --predictions "$model.json" --quiet > /dev/null
+done
 for model in models/*; do
     "$lottery" eval "$model" --task rte --data glue --max-length 48 --predictions "$model.jsonl" --quiet > /dev/null
 done
-python compare glue models
+python compare glue models spans

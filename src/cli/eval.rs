@@ -7,19 +7,21 @@ use super::{
     output::{document, print},
 };
 use crate::{
+    config::DataConfig,
     cores,
     engine::{Device, Machine},
     error::{Error, Result, printable},
     eval::{
-        Evaluated, Matching, Source, Trained, evaluate, file_names, metrics, write_predictions,
-        write_submission,
+        Development, Evaluated, Matching, Source, Trained, answer, check_head, evaluate, file_names, metrics,
+        write_predictions, write_submission,
     },
     experiment::data_folder,
     hub::HubSettings,
     ops::Format,
     store::Store,
     task::{self, Definition, EvalSet, TaskId, TaskSpec},
-    train::Progress,
+    text::WindowRules,
+    train::{Progress, baseline},
 };
 use clap::{Args, value_parser};
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
@@ -46,6 +48,9 @@ Examples:
   A stage, and a record's retrained model:
     lottery eval finetune-ce806c214e11 --task demo
     lottery eval runs/results/rte/heads+ffns/good/seed-1337.json --task rte --data glue
+
+  Answers to SQuAD's questions, as its official scorer reads them:
+    lottery eval finetune-0123456789ab --task squad --data squad --predictions answers.json
 
   GLUE's submission, one task after the other:
     lottery eval finetune-0123456789ab --task rte --data glue --test submission";
@@ -75,15 +80,24 @@ pub struct EvalArgs {
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     labels: Option<Vec<String>>,
 
-    /// Tokens per example, including [CLS] and [SEP]
-    #[arg(long, value_name = "N", default_value_t = 128, value_parser = value_parser!(u64).range(8..=1_000_000_000))]
-    max_length: u64,
+    /// Tokens per example, including [CLS] and [SEP] [default: 128; 384 of questions]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(8..=1_000_000_000))]
+    max_length: Option<u64>,
+
+    /// Of questions: tokens of a paragraph that two neighbouring windows share (data.doc_stride) [default: 128]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(..=1_000_000_000))]
+    doc_stride: Option<u64>,
+
+    /// Of questions: tokens of a question (data.max_question_length) [default: 64]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=1_000_000_000))]
+    max_question_length: Option<u64>,
 
     /// Evaluate only the first N examples
     #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..))]
     limit: Option<u64>,
 
-    /// Write a line of JSON for each example: index, label, prediction, logits
+    /// Write a line of JSON for each example: index, label, prediction, logits; of questions FILE.jsonl, and FILE.json with
+    /// all answers by id
     #[arg(long, value_name = "FILE", conflicts_with = "test", help_heading = "Output")]
     predictions: Option<PathBuf>,
 
@@ -133,17 +147,22 @@ pub fn run(arguments: &EvalArgs) -> Result<()> {
         arguments.model.as_deref().map(|model| Source::find(model, &store, &mut console)).transpose()?;
     let mut trained = source.trained(with.as_ref(), None, &mut console)?;
     named(&mut trained, arguments.labels.as_deref())?;
-    let matching = Matching::new(task, &trained.labels, &trained.name)?;
-    let length = (arguments.max_length as usize).min(trained.bert.config.longest_sequence());
-    let of = |mut set: EvalSet| {
-        set.examples.truncate(arguments.limit.map_or(usize::MAX, |limit| limit as usize));
-        evaluate(&trained, &matching, set, length, &machine)
-    };
+    check_head(task, &trained)?;
     let dir = folder(id, arguments)?;
+    let limit = arguments.limit.map_or(usize::MAX, |limit| limit as usize);
+    let of = |sets: Vec<EvalSet>| -> Result<Vec<Evaluated>> {
+        let matching = Matching::new(task, &trained.labels, &trained.name)?;
+        let length = arguments.length(128, &trained);
+        let sets = sets.into_iter().map(|mut set| {
+            set.examples.truncate(limit);
+            evaluate(&trained, &matching, set, length, &machine)
+        });
+        sets.collect()
+    };
     if let Some(out) = &arguments.test {
         let sets = task::load_test(task, &dir)?;
         notes(&sets, &mut console);
-        let sets = sets.into_iter().map(of).collect::<Result<Vec<_>>>()?;
+        let sets = of(sets)?;
         let files = write_submission(out, task, &sets)?;
         let written: Vec<String> = files.iter().map(|path| path.display().to_string()).collect();
         if arguments.json {
@@ -154,14 +173,38 @@ pub fn run(arguments: &EvalArgs) -> Result<()> {
         }
         return print(&printable(&(written.join("\n") + "\n")));
     }
-    let sets = task::load_dev(task, &dir)?;
-    notes(&sets, &mut console);
-    let sets = sets.into_iter().map(of).collect::<Result<Vec<_>>>()?;
+    let sets = match Development::load(task, &dir)? {
+        Development::Sentences(sets) => {
+            notes(&sets, &mut console);
+            of(sets)?
+        }
+        Development::Questions(mut all) => {
+            all.truncate(limit);
+            vec![answer(&trained, all, arguments.windows(&trained), &machine)?]
+        }
+    };
     let files = match &arguments.predictions {
         Some(path) => write_predictions(path, &sets)?,
         None => Vec::new(),
     };
     shown(arguments, task, &trained, &sets, &files)
+}
+
+impl EvalArgs {
+    fn length(&self, usual: usize, trained: &Trained) -> usize {
+        let length = self.max_length.map_or(usual, |n| n as usize);
+        length.min(trained.bert.config.longest_sequence())
+    }
+
+    fn windows(&self, trained: &Trained) -> WindowRules {
+        let usual = DataConfig::default();
+        let or = |typed: Option<u64>, usual| typed.map_or(usual, |n| n as usize);
+        WindowRules {
+            max_length: self.length(384, trained),
+            overlap: or(self.doc_stride, usual.doc_stride),
+            max_question_length: or(self.max_question_length, usual.max_question_length),
+        }
+    }
 }
 
 /// The task of this name, or that of a user's file.
@@ -206,9 +249,9 @@ fn shown(
     files: &[impl AsRef<Path>],
 ) -> Result<()> {
     let scores = metrics(task, sets);
-    let baseline = sets.first().map(|set| task::majority_baseline(task, &set.data.labels));
+    let baseline = sets.first().map(|set| baseline(task, &set.data));
     let files: Vec<String> = files.iter().map(|path| path.as_ref().display().to_string()).collect();
-    let examples: Vec<usize> = sets.iter().map(|set| set.data.len()).collect();
+    let examples: Vec<usize> = sets.iter().map(|set| set.data.examples()).collect();
     if arguments.json {
         let report = json!({
             "format_version": 1,

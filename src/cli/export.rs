@@ -10,8 +10,8 @@ use crate::{
     cores,
     engine::{Device, Machine},
     error::{Error, Result, printable},
-    eval::{RecordFile, Source, Trained},
-    experiment::{data_folder, ticket_file::About},
+    eval::{Development, RecordFile, Source, Trained},
+    experiment::{data_folder, ticket_file::About, workload},
     export::{
         self, Examples, Form, Grid, Model, Report, TicketReport, card_rows, check_out, measured_on,
         write_model, write_ticket,
@@ -19,7 +19,7 @@ use crate::{
     hub::HubSettings,
     ops::Format,
     store::Store,
-    task::{self, Labels, TaskId},
+    task::{Labels, TaskId},
     train::Progress,
 };
 use clap::{ArgGroup, Args, value_parser};
@@ -135,7 +135,7 @@ pub fn run(arguments: &ExportArgs) -> Result<()> {
     let (about, with) = (export::about(&source)?, arguments.model.as_deref());
     let with = with.map(|model| Source::find(model, &store, &mut console)).transpose()?;
     let task = about.as_ref().and_then(export::task).map(TaskId::spec);
-    let mut trained = source.trained(with.as_ref(), task.map(|task| task.num_labels()), &mut console)?;
+    let mut trained = source.trained(with.as_ref(), task.map(workload::head), &mut console)?;
     if let (true, Some(Labels::Classes(names))) = (trained.fresh, task.map(|task| task.labels)) {
         trained.labels = names.iter().map(|name| (*name).to_owned()).collect();
     }
@@ -183,12 +183,10 @@ fn examples(
     let named = data.map(str::to_owned).or_else(recorded).or_else(usual);
     // Nothing is fetched for a check.
     let read = data_folder(task, named.as_deref(), &HubSettings::cache_only())
-        .and_then(|found| task::load_dev(task.spec(), &found.dir));
+        .and_then(|found| Development::load(task.spec(), &found.dir));
     match read {
-        Ok(sets) => {
-            let length = trained.bert.config.longest_sequence().min(128);
-            let dev = sets.into_iter().next().map(|set| set.examples).unwrap_or_default();
-            Examples::of_task(task.spec().name, &dev, trained, length)
+        Ok(dev) => {
+            Examples::of_task(task.spec().name, dev, trained, trained.bert.config.longest_sequence().min(128))
         }
         // Named data must be there.
         Err(error) if data.is_some() => Err(error),

@@ -27,13 +27,6 @@ impl Matching {
     /// # Errors
     /// Data: the names are not those of the task's classes, or the model has other outputs than the task needs.
     pub fn new(task: &TaskSpec, names: &[String], model: &str) -> Result<Self> {
-        if task.labels == Labels::Spans {
-            return Err(Error::usage(format!(
-                "{} asks for spans of a text, and eval takes tasks of classes and scores. `lottery run --task {}` scores \
-                 its models and writes predictions.json into their stages.",
-                task.name, task.name
-            )));
-        }
         let Labels::Classes(wanted) = task.labels else {
             return match names.len() {
                 1 => Ok(Self { classes: Vec::new(), width: 1 }),

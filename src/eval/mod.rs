@@ -1,9 +1,11 @@
 //! Trained models on a task's data: scores, predictions for each example, and GLUE's submission files.
 
+mod development;
 mod labels;
 mod source;
 mod submission;
 
+pub use development::{Development, answer, check_head};
 pub use labels::{Matching, label_names};
 pub use source::{RecordFile, Source, Trained, record_of};
 pub use submission::{file_names, write as write_submission};
@@ -11,17 +13,17 @@ pub use submission::{file_names, write as write_submission};
 use crate::{
     engine::Machine,
     error::{Error, Result},
-    experiment::stages::{Metrics, predictions},
-    store::atomic_write_with,
-    task::{self, EvalSet, Example, TaskSpec},
+    experiment::stages::{Metrics, answers_by_id, predictions},
+    store::{atomic_write, atomic_write_with},
+    task::{EvalSet, Example, TaskSpec},
     text::Encoded,
-    train::{Dataset, logits},
+    train::{self, Dataset, logits},
 };
 use std::path::{Path, PathBuf};
 
-/// A model's outputs for a task's examples, in the order of the task's classes.
+/// A model's outputs for a task's examples.
 pub struct Evaluated {
-    /// (examples, classes)
+    /// (examples, classes) in the order of the task's classes; of a span head (tokens, 2)
     pub outputs: Vec<f32>,
     pub data: Dataset,
     /// What the files call each example.
@@ -40,20 +42,30 @@ pub fn evaluate(
     let encoded = encode(trained, &examples, max_length)?;
     let data =
         Dataset { encoded, labels: examples.iter().map(|example| example.label).collect(), questioned: None };
-    let mut engine = machine.reader(&trained.bert)?;
-    let outputs = matching.apply(&logits(&mut *engine, &data)?);
-    if let Some(value) = outputs.iter().find(|output| !output.is_finite()) {
-        return Err(Error::data(format!(
+    let outputs = matching.apply(&finite_logits(trained, &data, machine)?);
+    Ok(Evaluated { outputs, data, index })
+}
+
+fn finite_logits(trained: &Trained, data: &Dataset, machine: &Machine) -> Result<Vec<f32>> {
+    let outputs = logits(&mut *machine.reader(&trained.bert)?, data)?;
+    match outputs.iter().find(|output| !output.is_finite()) {
+        None => Ok(outputs),
+        Some(value) => Err(Error::data(format!(
             "{}: the model's outputs are not finite ({value}). Fine-tune it again with a lower learning rate.",
             trained.name
-        )));
+        ))),
     }
-    Ok(Evaluated { outputs, data, index })
 }
 
 /// The tokens of these examples, all of which the model has.
 pub fn encode(trained: &Trained, examples: &[Example], max_length: usize) -> Result<Vec<Encoded>> {
     let encoded = trained.tokenizer.encode_all(examples, max_length)?;
+    check_tokens(trained, &encoded)?;
+    Ok(encoded)
+}
+
+/// Refuses tokens that the model does not have.
+pub fn check_tokens(trained: &Trained, encoded: &[Encoded]) -> Result<()> {
     let config = &trained.bert.config;
     let words = encoded.iter().flat_map(|e| e.ids.iter()).max().map_or(0, |id| *id as usize + 1);
     let segments = encoded.iter().flat_map(|e| e.segments.iter()).max().map_or(0, |id| usize::from(*id) + 1);
@@ -65,28 +77,35 @@ pub fn encode(trained: &Trained, examples: &[Example], max_length: usize) -> Res
             trained.name, config.vocab_size, config.type_vocab_size
         )));
     }
-    Ok(encoded)
+    Ok(())
 }
 
 /// All metrics of the evaluation sets of a task; of a second set with the suffix `_mismatched`.
 pub fn metrics(task: &TaskSpec, sets: &[Evaluated]) -> Metrics {
     let of = |(nth, set): (usize, &Evaluated)| {
         let suffix = if nth == 0 { "" } else { "_mismatched" };
-        let found = task::evaluate(task, &set.outputs, &set.data.labels);
+        let found = train::metrics(task, &set.data, &set.outputs);
         found.into_iter().map(move |(name, value)| (format!("{name}{suffix}"), value))
     };
     sets.iter().enumerate().flat_map(of).collect()
 }
 
-/// Writes a line for each example, as `predictions.jsonl` of a stage; of a second set to a file beside it. Returns the
-/// paths.
+/// Writes a line for each example, as `predictions.jsonl` of a stage; of a second set to a file beside it. Of questions the
+/// lines are in `path` with the ending `jsonl`, and all answers by id with the ending `json`. Returns the paths.
 pub fn write_predictions(path: &Path, sets: &[Evaluated]) -> Result<Vec<PathBuf>> {
-    let write = |(nth, set): (usize, &Evaluated)| {
-        let path = if nth == 0 { path.to_owned() } else { mismatched(path) };
-        atomic_write_with(&path, |out| predictions(&set.outputs, &set.data, out))?;
-        Ok(path)
-    };
-    sets.iter().enumerate().map(write).collect()
+    let mut paths = Vec::new();
+    for (nth, Evaluated { outputs, data, .. }) in sets.iter().enumerate() {
+        let mut path = if nth == 0 { path.to_owned() } else { mismatched(path) };
+        if let Some(answers) = answers_by_id(outputs, data) {
+            path.set_extension("json");
+            atomic_write(&path, answers.as_bytes())?;
+            paths.push(path.clone());
+            path.set_extension("jsonl");
+        }
+        atomic_write_with(&path, |out| predictions(outputs, data, out))?;
+        paths.push(path);
+    }
+    Ok(paths)
 }
 
 /// `a/b_mismatched.jsonl` for `a/b.jsonl`.

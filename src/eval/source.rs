@@ -40,9 +40,9 @@ pub struct Trained {
     /// With the units that are left.
     pub bert: Bert,
     pub tokenizer: Tokenizer,
-    /// The names of its outputs.
+    /// The names of its classifier's outputs; none of a head that finds spans.
     pub labels: Vec<String>,
-    /// The classifier was drawn: the model was not trained for a task.
+    /// The head was drawn: the model was not trained for a task.
     pub fresh: bool,
 }
 
@@ -80,12 +80,11 @@ impl Source {
         model_folder(word, progress).map(Self::Model)
     }
 
-    /// The model. A ticket file is applied to the model `with`; `untrained` is the number of outputs of a classifier that
-    /// is drawn where there is none.
+    /// The model. A ticket file is applied to the model `with`; `untrained` is the head that is drawn where there is none.
     pub fn trained(
         &self,
         with: Option<&Source>,
-        untrained: Option<usize>,
+        untrained: Option<Head>,
         progress: &mut dyn Progress,
     ) -> Result<Trained> {
         match self {
@@ -171,7 +170,7 @@ fn of_stage(done: &Done, store: &Store, progress: &mut dyn Progress) -> Result<T
             of(&finetuned, Some(&mask), progress)
         }
         _ => Err(Error::usage(format!(
-            "{name} has no classifier. Give a stage that fine-tuned, retrained, evaluated or searched, or a record."
+            "{name} has no trained head. Give a stage that fine-tuned, retrained, evaluated or searched, or a record."
         ))),
     }
 }
@@ -180,22 +179,25 @@ fn load(
     dir: &Path,
     name: &str,
     mask: Option<&Mask>,
-    untrained: Option<usize>,
+    untrained: Option<Head>,
     progress: &mut dyn Progress,
 ) -> Result<Trained> {
     let mut model = Pretrained::load(dir)?;
-    let own = model.classifier_outputs();
-    let Some(outputs) = own.or(untrained) else {
+    let own = model.saved_head();
+    let Some(head) = own.or(untrained) else {
         return Err(Error::data(format!(
-            "{}: this model has no classifier. Fine-tune it on the task first (`lottery run`), and give that stage.",
+            "{}: this model has no classifier and no span head. Fine-tune it on the task first (`lottery run`), and give that stage.",
             dir.display()
         )));
     };
-    let bert = model.build(Head::Classifier { labels: outputs }, 0, false)?;
+    let bert = model.build(head, 0, false)?;
     model.notes.iter().for_each(|note| progress.note(&format!("{name}: {note}")));
     let trained = Trained {
         name: name.to_owned(),
-        labels: label_names(&bert.config, outputs),
+        labels: match head {
+            Head::Classifier { labels } => label_names(&bert.config, labels),
+            Head::Spans | Head::MaskedLm => Vec::new(),
+        },
         tokenizer: Tokenizer::from_folder(dir)?,
         fresh: own.is_none(),
         bert,

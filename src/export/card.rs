@@ -1,10 +1,10 @@
 //! The model card: what the model is, how it scores, what it costs, and how to load it.
 
-use super::{Cost, Form, Report, Units};
+use super::{Cost, Form, Report, Units, auto_class};
 use crate::{
     error::excerpt,
     experiment::ticket_file::About,
-    model::{Bert, Ffn},
+    model::{Bert, Ffn, Head},
 };
 use serde_json::Value;
 use std::fmt::Write;
@@ -20,7 +20,8 @@ pub fn text(report: &Report, bert: &Bert) -> String {
 fn write_card(out: &mut String, report: &Report, bert: &Bert) -> std::fmt::Result {
     let about = report.about.as_ref();
     let base = about.and_then(|about| about.base.name.as_deref()).map(plain);
-    writeln!(out, "---\nlibrary_name: transformers\npipeline_tag: text-classification")?;
+    let pipeline = if bert.head == Head::Spans { "question-answering" } else { "text-classification" };
+    writeln!(out, "---\nlibrary_name: transformers\npipeline_tag: {pipeline}")?;
     // A folder's name is no model on the hub.
     if let Some(base) = base.as_deref().filter(|base| base.contains('/')) {
         let name = base.split('@').next().unwrap_or(base);
@@ -46,7 +47,13 @@ fn write_card(out: &mut String, report: &Report, bert: &Bert) -> std::fmt::Resul
         let seed = about.seed.map_or_else(|| "unknown".to_owned(), |seed| seed.to_string());
         writeln!(out, "| subnetwork, seed | {mode}, {seed} |")?;
     }
-    writeln!(out, "| labels | {} |", report.labels.iter().map(|l| plain(l)).collect::<Vec<_>>().join(", "))?;
+    if !report.labels.is_empty() {
+        writeln!(
+            out,
+            "| labels | {} |",
+            report.labels.iter().map(|l| plain(l)).collect::<Vec<_>>().join(", ")
+        )?;
+    }
     writeln!(
         out,
         "| units | {} of {} heads, {} of {} FFNs, {} of {} FFN neurons |",
@@ -56,7 +63,7 @@ fn write_card(out: &mut String, report: &Report, bert: &Bert) -> std::fmt::Resul
     if let Some(about) = about {
         write_scores(out, about)?;
     }
-    write_loading(out, report.form)?;
+    write_loading(out, report.form, auto_class(bert.head))?;
     write_costs(out, report)?;
     writeln!(out, "\n## Units\n\n| layer | heads | FFN |\n|---|---|---|")?;
     for (l, layer) in bert.shape.iter().enumerate() {
@@ -96,7 +103,7 @@ fn write_scores(out: &mut String, about: &About) -> std::fmt::Result {
     Ok(())
 }
 
-fn write_loading(out: &mut String, form: Form) -> std::fmt::Result {
+fn write_loading(out: &mut String, form: Form, class: &str) -> std::fmt::Result {
     let (trust, why) = match form {
         Form::Masked => ("", "Any program that loads this kind of model loads it."),
         Form::Physical => (
@@ -107,8 +114,8 @@ fn write_loading(out: &mut String, form: Form) -> std::fmt::Result {
     };
     writeln!(
         out,
-        "\n## Loading\n\n```python\nfrom transformers import AutoModelForSequenceClassification, AutoTokenizer\n\n\
-         model = AutoModelForSequenceClassification.from_pretrained(FOLDER{trust})\n\
+        "\n## Loading\n\n```python\nfrom transformers import AutoTokenizer, {class}\n\n\
+         model = {class}.from_pretrained(FOLDER{trust})\n\
          tokenizer = AutoTokenizer.from_pretrained(FOLDER)\n```\n\n{why} `lottery eval FOLDER --task …` evaluates it."
     )
 }

@@ -3,11 +3,12 @@
 use crate::{
     engine::Machine,
     error::{Error, Result},
-    eval::{Trained, encode},
+    eval::{Development, Trained, check_tokens, encode},
+    experiment::workload::in_windows,
     model::Bert,
     ops::rng::{Purpose, Stream},
-    task::{Example, Label},
-    text::Encoded,
+    task::Label,
+    text::{Encoded, WindowRules},
     train::{Dataset, logits},
 };
 
@@ -26,10 +27,24 @@ pub struct Examples {
 
 impl Examples {
     /// The first of a task's development examples.
-    pub fn of_task(task: &str, dev: &[Example], trained: &Trained, max_length: usize) -> Result<Self> {
-        let dev = &dev[..dev.len().min(EXAMPLES)];
-        let encoded = encode(trained, dev, max_length)?;
-        let what = format!("{} development examples of {task}", dev.len());
+    pub fn of_task(task: &str, dev: Development, trained: &Trained, max_length: usize) -> Result<Self> {
+        let (encoded, of) = match dev {
+            Development::Sentences(sets) => {
+                let dev = sets.into_iter().next().map(|set| set.examples).unwrap_or_default();
+                (encode(trained, &dev[..dev.len().min(EXAMPLES)], max_length)?, "examples")
+            }
+            Development::Questions(mut all) => {
+                all.truncate(EXAMPLES);
+                // Narrow windows, which fit into any model.
+                let [overlap, max_question_length] = [max_length / 8, max_length / 4];
+                let rules = WindowRules { max_length, overlap, max_question_length };
+                let mut encoded = in_windows(all, &trained.tokenizer, rules, None)?.encoded;
+                encoded.truncate(EXAMPLES);
+                check_tokens(trained, &encoded)?;
+                (encoded, "windows")
+            }
+        };
+        let what = format!("{} development {of} of {task}", encoded.len());
         Ok(Self { data: unlabelled(encoded), what })
     }
 

@@ -1,13 +1,13 @@
 //! A model's folder in Hugging Face's layout: at full size with zeros, or with the kept units alone and a loader.
 
-use super::{Checked, Cost, Examples, Grid, Report, Units, card, check_out, latency};
+use super::{Checked, Cost, Examples, Grid, Report, Units, auto_class, card, check_out, latency};
 use crate::{
     engine::Machine,
     error::{Error, Result},
     eval::Trained,
     experiment::{record::device, ticket_file::About},
     model::{
-        Bert, Head, TICKET_CLASS,
+        Bert, Head, TICKET_CLASSES,
         family::{BERT, Family},
         weights::Pretrained,
     },
@@ -41,14 +41,13 @@ pub struct Model<'a> {
 
 /// What loads a physical export in transformers.
 const LOADER: &str = "modeling_ticket.py";
-const AUTO_CLASS: &str = "AutoModelForSequenceClassification";
 
 /// Writes the folder: beside its place first, and under its name once it was read again and computes what the source does.
 pub fn write(model: &Model, out: &Path, progress: &mut dyn Progress) -> Result<Report> {
     check_out(out, true)?;
     let Model { form, trained, examples, .. } = *model;
     let loader = match form {
-        Form::Physical => Some(loader(trained.bert.config.family)),
+        Form::Physical => Some(loader(trained.bert.config.family, trained.bert.head)),
         Form::Masked => None,
     };
     let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -117,8 +116,7 @@ pub fn write(model: &Model, out: &Path, progress: &mut dyn Progress) -> Result<R
 }
 
 fn notes(trained: &Trained) -> Vec<String> {
-    let drawn =
-        "the model that the mask was applied to has no classifier; this one was drawn and is not trained";
+    let drawn = "the model that the mask was applied to has no head for the task; this one was drawn and is not trained";
     trained.fresh.then(|| drawn.to_owned()).into_iter().collect()
 }
 
@@ -147,10 +145,7 @@ fn finish(place: tempfile::TempDir, out: &Path) -> Result<()> {
 }
 
 fn read_again(dir: &Path, written: &Bert, tokenizer: &Tokenizer) -> Result<Bert> {
-    let Head::Classifier { labels } = written.head else {
-        return Err(Error::internal("an export has a classifier"));
-    };
-    let read = Pretrained::load(dir)?.build(Head::Classifier { labels }, 0, false)?;
+    let read = Pretrained::load(dir)?.build(written.head, 0, false)?;
     if Tokenizer::from_folder(dir)?.hash() != tokenizer.hash() {
         return Err(Error::internal(
             "the export was read again, and its tokenizer is another; nothing was kept",
@@ -177,25 +172,35 @@ fn config(bert: &Bert, labels: &[&str], loader: bool) -> Result<String> {
     if loader {
         // Also where no unit is pruned: the loader reads it.
         config.insert("lottery".into(), json!({ "layers": bert.shape }));
-        config.insert("auto_map".into(), json!({ AUTO_CLASS: TICKET_CLASS }));
-    } else if config.get("auto_map").is_some_and(|map| map[AUTO_CLASS] == TICKET_CLASS) {
+        let own = TICKET_CLASSES[usize::from(bert.head == Head::Spans)];
+        config.insert("auto_map".into(), json!({ auto_class(bert.head): own }));
+    } else if config
+        .get("auto_map")
+        .is_some_and(|map| TICKET_CLASSES.contains(&map[auto_class(bert.head)].as_str().unwrap_or_default()))
+    {
         config.shift_remove("auto_map");
     }
     serde_json::to_string_pretty(&config).map_err(|e| Error::internal(e.to_string()))
 }
 
-/// The loader, with the names of a family's classes and tensors in the places of BERT's.
-fn loader(family: &Family) -> String {
+/// The loader, with the names of a family's classes and tensors, and of the head's class, in the places of BERT's and the
+/// classifier's.
+fn loader(family: &Family, head: Head) -> String {
+    let text = include_str!("modeling_ticket.py");
+    let (text, class) = match head {
+        Head::Spans => (text.replace("ForSequenceClassification", "ForQuestionAnswering"), 2),
+        Head::Classifier { .. } | Head::MaskedLm => (text.to_owned(), 0),
+    };
     let names = |family: &Family| {
         let Family { qkv: [query, key, value], attention_output, up, down, .. } = *family;
         let layers = family.layers.trim_end_matches('.');
         let inner = family.key("intermediate_size");
         let modules = [layers, inner, query, key, value, attention_output, up, down];
         let quoted = modules.map(|module| format!("\"{module}\""));
-        quoted.into_iter().chain([family.classes[0].to_owned()]).collect::<Vec<String>>()
+        quoted.into_iter().chain([family.classes[class].to_owned()]).collect::<Vec<String>>()
     };
     let pairs = names(&BERT).into_iter().zip(names(family));
-    pairs.fold(include_str!("modeling_ticket.py").to_owned(), |text, (berts, own)| text.replace(&berts, &own))
+    pairs.fold(text, |text, (berts, own)| text.replace(&berts, &own))
 }
 
 #[cfg(test)]
@@ -203,8 +208,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_loader_has_the_names_of_its_family() {
-        assert_eq!(loader(&BERT), include_str!("modeling_ticket.py"));
+    fn the_loader_has_the_names_of_its_family_and_head() {
+        let classes = Head::Classifier { labels: 2 };
+        assert_eq!(loader(&BERT, classes), include_str!("modeling_ticket.py"));
+        let spans = loader(&BERT, Head::Spans);
+        assert!(spans.contains("class TicketForQuestionAnswering(BertForQuestionAnswering):"), "{spans}");
+        assert!(!spans.contains("SequenceClassification"), "{spans}");
         let other = Family {
             classes: ["OtherForSequenceClassification", "OtherForMaskedLM", "OtherForQuestionAnswering"],
             layers: "transformer.layer.",
@@ -212,7 +221,8 @@ mod tests {
             down: "ffn.lin2",
             ..BERT
         };
-        let text = loader(&other);
+        assert!(loader(&other, Head::Spans).contains("import OtherForQuestionAnswering\n"));
+        let text = loader(&other, classes);
         for wanted in [
             "import OtherForSequenceClassification\n",
             "class TicketForSequenceClassification(OtherForSequenceClassification):",

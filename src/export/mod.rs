@@ -21,6 +21,7 @@ pub use ticket::{TicketReport, write as write_ticket};
 use crate::{
     error::{Error, Result},
     experiment::ticket_file::About,
+    model::Head,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -59,6 +60,15 @@ pub struct Checked {
     pub on: String,
     /// Of a logit.
     pub largest_difference: f32,
+}
+
+/// What loads a model with this head in transformers.
+fn auto_class(head: Head) -> &'static str {
+    match head {
+        Head::Classifier { .. } => "AutoModelForSequenceClassification",
+        Head::Spans => "AutoModelForQuestionAnswering",
+        Head::MaskedLm => "AutoModelForMaskedLM",
+    }
 }
 
 /// Refuses a path where something is that would be lost; an empty folder may be there if a folder is to be written.

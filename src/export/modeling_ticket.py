@@ -1,4 +1,4 @@
-"""Loads this folder with transformers 5: a classifier whose layers have the units that pruning left (`lottery` in
+"""Loads this folder with transformers 5: a model whose layers have the units that pruning left (`lottery` in
 config.json), with the sizes of the tensors that are there.
 
     from transformers import AutoModelForSequenceClassification

@@ -34,4 +34,4 @@ pub use gates::{GateGradients, Gates};
 pub use params::{Head, Params};
 pub use pass::{Input, Pass, Wanted};
 pub use shape::{Ffn, LayerShape};
-pub use supported::TICKET_CLASS;
+pub use supported::TICKET_CLASSES;

@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 type Refusal = String;
 
 /// The class that loads an exported ticket in transformers: what it computes is computed here.
-pub const TICKET_CLASS: &str = "modeling_ticket.TicketForSequenceClassification";
+pub const TICKET_CLASSES: [&str; 2] =
+    ["modeling_ticket.TicketForSequenceClassification", "modeling_ticket.TicketForQuestionAnswering"];
 
 /// The values that leave the computation as it is; a key that is missing or `null` has its default, which is one of them.
 const POSITIONS: (&str, &[&str]) = ("position_embedding_type", &["absolute"]);
@@ -236,7 +237,8 @@ fn check_family(config: &Keys) -> Result<&'static Family, Refusal> {
     }
     // A tokenizer or a configuration class of its own computes no layer.
     let own = config["auto_map"].as_object().into_iter().flatten();
-    let is_ticket = |code: &Value| *code == TICKET_CLASS && config["lottery"].is_object();
+    let is_ticket =
+        |code: &Value| TICKET_CLASSES.iter().any(|own| code == own) && config["lottery"].is_object();
     match own.into_iter().find(|(class, code)| class.starts_with("AutoModel") && !is_ticket(code)) {
         Some((class, code)) => Err(format!(
             "auto_map has {class} {}: the model is computed by code of its own, which lottery does not run. Choose a model \

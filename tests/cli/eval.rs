@@ -159,7 +159,8 @@ fn what_cannot_be_evaluated_is_refused_with_what_to_give() {
     for (arguments, code, wanted) in [
         (&["t", "--task", "sst2"][..], 2, &["a ticket file has a mask and no weights", "--model"][..]),
         (&["t", "--task", "sst2", "--model", retrained], 3, &["already pruned"]),
-        (&["encoder", "--task", "sst2"], 3, &["has no classifier", "lottery run"]),
+        (&["encoder", "--task", "sst2"], 3, &["has no classifier and no span head", "lottery run"]),
+        (&[retrained, "--task", "squad"], 3, &["squad asks for spans", "gives classes"]),
         (&["nowhere", "--task", "sst2"], 3, &["nowhere"]),
         (&[retrained, "--task", "sst3"], 2, &["did you mean sst2"]),
         (&[retrained, "--task", "demo", "--test", "out"], 2, &["GLUE submission"]),

@@ -34,6 +34,7 @@ mod share;
 mod slurm;
 mod slurm_elements;
 mod slurm_real;
+mod spans;
 mod status;
 mod sweep;
 mod sweep_kills;

@@ -69,13 +69,18 @@ pub fn evaluate(inputs: &Inputs, bert: &Bert, writer: &StageWriter) -> Result<Me
 
 /// A line for each example, in `name`; of questions, all answers by id beside it, which the official scorer reads.
 fn write_predictions(writer: &StageWriter, name: &str, outputs: &[f32], data: &Dataset) -> Result<()> {
-    if let Some(questioned) = &data.questioned {
-        let answers = questioned.answers(&data.encoded, outputs);
-        let by_id: Map<String, Value> =
-            answers.iter().map(|answer| (answer.question.id.clone(), json!(answer.text))).collect();
-        writer.write("predictions.json", format!("{}\n", json!(by_id)).as_bytes())?;
+    if let Some(answers) = answers_by_id(outputs, data) {
+        writer.write("predictions.json", answers.as_bytes())?;
     }
     writer.write_with(name, |out| predictions(outputs, data, out))
+}
+
+/// The text of all answers by id, as the official scorer reads them; none where there are no questions.
+pub fn answers_by_id(outputs: &[f32], data: &Dataset) -> Option<String> {
+    let answers = data.questioned.as_ref()?.answers(&data.encoded, outputs);
+    let by_id: Map<String, Value> =
+        answers.iter().map(|answer| (answer.question.id.clone(), json!(answer.text))).collect();
+    Some(format!("{}\n", json!(by_id)))
 }
 
 /// A line for each example or question.

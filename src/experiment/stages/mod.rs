@@ -8,7 +8,7 @@ mod take_up;
 mod train;
 
 pub use evaluate::Evaluate;
-pub use files::{METRICS, Metrics, metrics, predictions, scores, write_json, write_model};
+pub use files::{METRICS, Metrics, answers_by_id, metrics, predictions, scores, write_json, write_model};
 pub use search::Search;
 pub use subnetwork::Subnetwork;
 pub use take_up::TakeUp;

@@ -87,7 +87,7 @@ fn what_changes_the_computation_is_refused_by_its_key() {
         ("architectures", json!(["RobertaForMaskedLM"])),
         ("architectures", json!(["BertModel", "JinaBertForMaskedLM"])),
         ("auto_map", json!({ "AutoModel": "modeling.Other" })),
-        ("auto_map", json!({ "AutoModel": TICKET_CLASS })),
+        ("auto_map", json!({ "AutoModel": TICKET_CLASSES[1] })),
         ("embedding_size", json!(16)),
         ("head_dim", json!(16)),
         ("attention_head_size", json!("8")),
