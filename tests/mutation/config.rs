@@ -1,23 +1,7 @@
 //! `config.json` of a model folder, over weights that fit the unchanged one or are none.
 
-use super::{harness, random::Random, told, tree::Seeds, world};
-use lottery::model::{BertConfig, Head, weights::Pretrained};
+use super::{harness, readers, tree::Seeds, world};
 use std::{fs, path::Path};
-
-/// Reads a model as runs and pre-trainings do.
-pub fn read_model(dir: &Path, random: &mut Random) {
-    let Some(mut model) = told(Pretrained::load(dir)) else { return };
-    let head = *random.of_list(&[
-        Head::Classifier { labels: 2 },
-        Head::Classifier { labels: 3 },
-        Head::Classifier { labels: 1 },
-        Head::MaskedLm,
-        Head::Spans,
-    ]);
-    let Some(bert) = told(model.build(head, 1, random.chance(50))) else { return };
-    told(bert.to_config_json(&["a", "b"]));
-    told(bert.to_safetensors());
-}
 
 #[test]
 fn any_config_is_read_or_refused() {
@@ -37,13 +21,8 @@ fn any_config_is_read_or_refused() {
     let none = [&2u64.to_le_bytes()[..], b"{}"].concat();
     harness::run("config", 150, |random| {
         let text = seeds.mutated(random);
-        harness::show("config.json", &text);
-        fs::write(dir.join("config.json"), text).unwrap();
-        if let Some(config) = told(BertConfig::load(dir)) {
-            told(config.saved_shape());
-        }
         let fits = random.chance(70);
         fs::write(dir.join("model.safetensors"), if fits { &weights } else { &none }).unwrap();
-        read_model(dir, random);
+        readers::config(dir, random, &text);
     });
 }

@@ -9,7 +9,10 @@ mod harness;
 mod meter;
 mod place;
 mod random;
+mod readers;
+mod seeds;
 mod table;
+mod told;
 mod tree;
 mod world;
 
@@ -18,6 +21,7 @@ mod config;
 mod datasets;
 mod hashes;
 mod lease;
+mod mask;
 mod record;
 mod settings;
 mod squad;
@@ -31,23 +35,7 @@ mod torch;
 mod tsv;
 mod weights;
 
+use told::told;
+
 #[global_allocator]
 static METER: meter::Meter = meter::Meter;
-
-/// Texts of errors are short, and a terminal shows them as they are.
-fn told<T>(outcome: lottery::error::Result<T>) -> Option<T> {
-    match outcome {
-        Ok(value) => Some(value),
-        Err(error) => {
-            let text = error.to_string();
-            harness::show("told", text.as_bytes());
-            if text.len() > 8192 {
-                harness::fault("an error's text is too long", text);
-            }
-            if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
-                harness::fault("an error's text has control characters", text);
-            }
-            None
-        }
-    }
-}

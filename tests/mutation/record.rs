@@ -1,6 +1,6 @@
 //! Records of runs.
 
-use super::{harness, place::Place, sweep::use_sweeps, told, tree::Seeds, world::world};
+use super::{harness, place::Place, readers, sweep::use_sweeps, told, tree::Seeds, world::world};
 use std::path::Path;
 
 #[test]
@@ -11,6 +11,7 @@ fn any_record_is_shown_or_passed_over_and_nothing_outside_is_touched() {
     harness::run("record", 40, |random| {
         place.reset();
         seeds.paths = place.paths();
+        let mut places = Vec::new();
         for _ in 0..1 + random.below(2) {
             let nth = random.below(names.len());
             let text = seeds.mutated_of(nth, random);
@@ -20,7 +21,8 @@ fn any_record_is_shown_or_passed_over_and_nothing_outside_is_touched() {
                 0 => names[nth].with_file_name(random.of_list(&beside)),
                 _ => names[nth].clone(),
             };
-            place.write(place_of, &text);
+            place.write(&place_of, &text);
+            places.push(place_of);
         }
         if random.chance(15) {
             place.plant_link(random);
@@ -29,6 +31,9 @@ fn any_record_is_shown_or_passed_over_and_nothing_outside_is_touched() {
             place.check_outside();
             return;
         };
+        if random.chance(30) {
+            places.iter().for_each(|name| readers::record(&place.dir().join(name), &store));
+        }
         use_sweeps(&store, random);
         if random.chance(30) {
             // A run that ends writes its own where this one lies.

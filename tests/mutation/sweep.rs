@@ -1,6 +1,15 @@
 //! `sweep.json`, the states and reports of its runs, and what was submitted to a cluster.
 
-use super::{harness, place::Place, random::Random, stage::keep, told, tree::Seeds, world::world};
+use super::{
+    harness,
+    place::Place,
+    random::Random,
+    readers,
+    stage::keep,
+    told::{shown, told},
+    tree::Seeds,
+    world::world,
+};
 use lottery::{
     cli,
     experiment::Contents,
@@ -14,7 +23,6 @@ use lottery::{
         run_result::{self, RunResult},
         slurm,
         state::State,
-        status::overview,
     },
 };
 use std::{
@@ -34,20 +42,10 @@ impl Observer for NoObserver {
     }
 }
 
-/// A terminal shows it as it is.
-fn shown(text: &str) {
-    if text.chars().any(|c| c.is_control() && c != '\n') {
-        harness::fault("what is shown has control characters", text.to_owned());
-    }
-}
-
 /// What the verbs read and write of sweeps.
 pub fn use_sweeps(store: &Store, random: &mut Random) {
-    if random.chance(60)
-        && let Some(overview) = told(overview(store))
-    {
-        serde_json::to_string(&overview).unwrap();
-        shown(&cli::shown(&overview));
+    if random.chance(60) {
+        readers::records(store);
     }
     if random.chance(30) {
         drop(told(collect(store, keep(random), random.chance(80))));

@@ -1,31 +1,7 @@
 //! The files of a tokenizer: fast ones, slow ones, and what lies beside them.
 
-use super::{bytes, harness, random::Random, told, tree::Seeds, world};
-use lottery::{
-    task::{Example, Label},
-    text::{Masking, Tokenizer, Unit, sequences},
-};
+use super::{bytes, harness, readers, tree::Seeds, world};
 use std::{fs, path::Path};
-
-const TEXTS: &[&str] =
-    &["good film", "", "\u{e9}\u{301} \u{4e2d}\u{6587} x.y", "the the the the the the the the", "\0\u{feff}"];
-
-fn read(dir: &Path, random: &mut Random) {
-    let Some(tokenizer) = told(Tokenizer::from_folder(dir)) else { return };
-    let _ = (tokenizer.vocab_size(), tokenizer.special_ids());
-    let [first, second] = [random.of_list(TEXTS), random.of_list(TEXTS)];
-    told(tokenizer.encode(first, random.chance(50).then_some(second), 1 + random.below(16)));
-    let examples: Vec<Example> = TEXTS
-        .iter()
-        .map(|text| Example { first: (*text).into(), second: Some("bad".into()), label: Label::Class(0) })
-        .collect();
-    told(tokenizer.encode_all(&examples, 12));
-    if let Some(masking) = told(Masking::new(&tokenizer, 0.15))
-        && let Some(sequences) = told(sequences(&tokenizer, "good film\nand plot\n", Unit::File, 8))
-    {
-        let _ = sequences.iter().map(|sequence| masking.maskable(&sequence.ids)).sum::<usize>();
-    }
-}
 
 #[test]
 fn any_tokenizer_is_read_or_refused() {
@@ -70,7 +46,7 @@ fn any_tokenizer_is_read_or_refused() {
                 _ => {}
             }
         }
-        read(dir, random);
+        readers::tokenizer(dir, random);
     });
 }
 
@@ -111,6 +87,6 @@ fn any_byte_level_tokenizer_is_read_or_refused() {
             if random.chance(50) { configs.mutated(random) } else { configs.texts[0].clone() },
         );
         write("config.json", br#"{"model_type": "roberta"}"#.to_vec());
-        read(dir, random);
+        readers::tokenizer(dir, random);
     });
 }

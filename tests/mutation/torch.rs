@@ -1,6 +1,6 @@
 //! `pytorch_model.bin` in both of its forms, and the indexes of weights in several files.
 
-use super::{bytes, config::read_model, harness, random::Random, tree::Seeds, world};
+use super::{bytes, harness, random::Random, readers, tree::Seeds, world};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -53,9 +53,7 @@ fn any_file_of_torch_save_is_read_or_refused() {
         if random.chance(5) {
             file.truncate(random.below(length));
         }
-        harness::show("pytorch_model.bin", &file);
-        fs::write(dir.join("pytorch_model.bin"), file).unwrap();
-        read_model(dir, random);
+        readers::torch(dir, random, &file);
     });
 }
 
@@ -75,6 +73,6 @@ fn any_index_of_weights_is_read_or_refused() {
         let text = seeds.mutated(random);
         harness::show(index, &text);
         fs::write(dir.join(index), text).unwrap();
-        read_model(dir, random);
+        readers::model(dir, random);
     });
 }

@@ -1,9 +1,9 @@
 //! `model.safetensors`: its header's text, its length, its data.
 
-use super::{bytes, config::read_model, harness, random::Random, tree::Seeds, world};
+use super::{bytes, harness, random::Random, readers, tree::Seeds, world};
 use half::f16;
 use lottery::model::{Bert, Head, weights::Stored};
-use std::{fs, path::Path};
+use std::path::Path;
 
 /// The header and the data of a whole file.
 fn parts(file: &[u8]) -> (Vec<u8>, Vec<u8>) {
@@ -69,8 +69,6 @@ fn any_weights_are_read_or_refused() {
         if random.chance(10) {
             bytes::mutate(&mut file, own, random);
         }
-        harness::show("model.safetensors", &file);
-        fs::write(dir.join("model.safetensors"), file).unwrap();
-        read_model(dir, random);
+        readers::weights(dir, random, &file);
     });
 }

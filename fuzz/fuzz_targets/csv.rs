@@ -1,0 +1,3 @@
+#![no_main]
+
+lottery_fuzz::target!(CSV);
