@@ -1,7 +1,7 @@
 //! Lottery-ticket experiments on pre-trained BERT: fine-tune, score units, search a ticket, rewind, retrain.
 //!
 //! The rooms, in the order in which they may use each other (downwards only):
-//! `cli` → {`sweep`, `export` → `eval`} → {`experiment` → `config` → `prune`, `events`} → `train` → {`engine` → `model`, `text`} → {`task`, `store`, `hub`} → `ops`,
+//! `cli` → {`report` → `sweep`, `export` → `eval`} → {`experiment` → `config` → `prune`, `events`} → `train` → {`engine` → `model`, `text`} → {`task`, `store`, `hub`} → `ops`,
 //! `cores` → `choice` → `shards` → `file`, `content`, `guard` → `error`.
 
 pub mod cli;
@@ -18,6 +18,7 @@ mod guard;
 pub mod hub;
 pub mod model;
 pub mod prune;
+pub mod report;
 pub mod shards;
 pub mod store;
 pub mod sweep;

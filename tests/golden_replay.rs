@@ -6,14 +6,18 @@
 //! from commit a299327), described by the README beside them. Without the variable every test here says that it
 //! was skipped.
 
-use std::{collections::BTreeMap, path::PathBuf, rc::Rc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    rc::Rc,
+};
 
 use lottery::{
     error::Result,
     model::{Bert, BertConfig, Head, params::Layout},
     prune::{
         ControlRules, Criterion, GateSums, Importance, Kind, Mask, Measurement, Method, Mode, Mt19937, Phase,
-        Probe, PrunedUnits, RandomRule, RawImportance, SearchRules, Site, Ticket, Trace,
+        Probe, PruneRules, PrunedUnits, RandomRule, RawImportance, SearchRules, Site, Ticket, Trace,
         control::{
             bad::{bad, bad_from_good},
             random::{bernoulli, keep_probability},
@@ -40,6 +44,19 @@ fn golden<T: DeserializeOwned>(test: &str, file: &str) -> Option<T> {
     Some(serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display())))
 }
 
+/// Every task of a file has the five seeds once.
+fn five_seeds<'a>(cases: impl Iterator<Item = (&'a String, u64)>) {
+    let mut seeds: BTreeMap<&String, Vec<u64>> = BTreeMap::new();
+    cases.for_each(|(task, seed)| seeds.entry(task).or_default().push(seed));
+    assert!(!seeds.is_empty());
+    for (task, mut of_task) in seeds {
+        let mut published = SEEDS;
+        published.sort_unstable();
+        of_task.sort_unstable();
+        assert_eq!(of_task, published, "{task}");
+    }
+}
+
 fn flags(text: &str) -> Vec<bool> {
     text.chars().map(|c| c == '1').collect()
 }
@@ -54,8 +71,10 @@ fn raw(heads: Vec<f64>, ffns: Vec<f64>) -> RawImportance {
 }
 
 fn control(mode: Mode, random: RandomRule, good: &Mask, seed: u64) -> Mask {
-    let ticket = Ticket { mask: good, searched: Method::HeadsFfns.kinds() };
-    mode.control(ControlRules { random }).draw(&Mask::full(LAYERS, HEADS), &[ticket], seed).unwrap()
+    let ticket = Ticket { mask: good, opposite: None, searched: Method::HeadsFfns.kinds() };
+    mode.control(&ControlRules { random, ..ControlRules::default() })
+        .draw(&Mask::full(LAYERS, HEADS), &[ticket], seed)
+        .unwrap()
 }
 
 #[derive(Deserialize)]
@@ -141,6 +160,15 @@ struct SuperMask {
     super_mlps: String,
     n_super_heads: usize,
     n_super_mlps: usize,
+    /// Draws one after another, heads before FFNs.
+    super_bad_sequence: Vec<String>,
+    super_middling_sequence: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct MagnitudeSteps {
+    steps_of_5_percent: BTreeMap<String, usize>,
+    published_average: f64,
 }
 
 /// A search whose importances are the recovered published ones in the first pass and, from then on, 0 for what
@@ -208,7 +236,7 @@ impl Published {
         let later = raw(kept(Kind::Heads), kept(Kind::Ffns));
         let mut criterion = Importances { first: Some(self.first.clone()), later };
         let rules = SearchRules { stale, ..SearchRules::default() };
-        method.search(rules).run(&mut self, &mut criterion, &mut |_| {}).unwrap()
+        method.search(rules, PruneRules::default()).run(&mut self, &mut criterion, &mut |_| {}).unwrap()
     }
 }
 
@@ -235,7 +263,7 @@ fn accepted(outcome: &Trace, phase: Phase) -> usize {
 fn the_lowest_heads_are_those_that_the_first_published_step_pruned() {
     let test = "the_lowest_heads_are_those_that_the_first_published_step_pruned";
     let Some(cases) = golden::<Vec<HeadTransition>>(test, "transitions_heads_only.json") else { return };
-    assert_eq!(cases.len(), 25);
+    five_seeds(cases.iter().map(|case| (&case.task, case.seed)));
     for case in &cases {
         let name = format!("{}/{}", case.task, case.seed);
         let before = mask(&case.mask_before, "111111111111");
@@ -269,8 +297,9 @@ fn a_heads_search_takes_the_published_first_step_and_ends_at_the_published_mask(
         let name = format!("{}/{}", case.task, case.seed);
         let last = mask(&case.final_mask, "111111111111");
         let pruned = last.heads_total() - last.heads_kept();
-        assert_eq!(pruned % case.n_to_mask, 0, "{name}");
-        let steps = pruned / case.n_to_mask;
+        // The last step of a search that prunes everything takes what is left.
+        assert!(pruned.is_multiple_of(case.n_to_mask) || last.heads_kept() == 0, "{name}");
+        let steps = pruned.div_ceil(case.n_to_mask);
         let first = raw(raws[&(case.task.clone(), case.seed)].clone(), vec![1.0; LAYERS]);
         let published = Published { first, last: last.clone(), rejected: vec![steps + 1], passes: 0 };
         let outcome = published.search(Method::Heads, false);
@@ -292,7 +321,7 @@ fn three_phases_with_the_published_step_counts_end_at_the_published_mask() {
     let Some(heads) = golden::<Vec<HeadTransition>>(test, "transitions_heads_only.json") else { return };
     let Some(maps) = golden::<Vec<Normalisation>>(test, "importance_normalisation.json") else { return };
     let raws = full_model_raw(&heads, &maps);
-    assert_eq!(cases.len(), 25);
+    five_seeds(cases.iter().map(|case| (&case.task, case.seed)));
     for case in &cases {
         let name = format!("{}/{}", case.task, case.seed);
         assert_eq!(mask(&case.mask_before, "111111111111"), Mask::full(LAYERS, HEADS), "{name}");
@@ -302,15 +331,29 @@ fn three_phases_with_the_published_step_counts_end_at_the_published_mask() {
         let kept = |flags: &[bool]| flags.iter().map(|kept| f64::from(u8::from(*kept))).collect();
         // FFN importances of the full model were not published: the first pass gives those of the final mask.
         let first = raw(raws[&(case.task.clone(), case.seed)].clone(), kept(&last.flags(Kind::Ffns)));
-        let rejected = vec![a + 1, a + b + 2, a + b + c + 3];
+        // A phase ends with a rejected step, or with nothing left to take: then there is no further pass.
+        let heads_left = |steps: usize, half: usize| 144usize.saturating_sub(14 * steps + 7 * half);
+        let mut rejected = Vec::new();
+        let mut passes = 1;
+        for (accepted, is_left) in [
+            (a, heads_left(a, 0) + 12usize.saturating_sub(a) > 0),
+            (b, heads_left(a, b) > 0),
+            (c, 12usize.saturating_sub(a + c) > 0),
+        ] {
+            passes += accepted;
+            if is_left {
+                rejected.push(passes);
+                passes += 1;
+            }
+        }
         let published = Published { first, last: last.clone(), rejected, passes: 0 };
         let outcome = published.search(Method::HeadsFfns, true);
         let counts = [Phase::Joint, Phase::Heads, Phase::Ffns].map(|phase| accepted(&outcome, phase));
         assert_eq!(counts, [a, b, c], "{name}");
         assert_eq!(outcome.mask, last, "{name}");
-        assert_eq!(outcome.mask.heads_kept(), 144 - 14 * a - 7 * b, "{name}");
-        assert_eq!(outcome.mask.ffns_kept(), 12 - a - c, "{name}");
-        assert_eq!(outcome.passes, 1 + (a + 1) + (b + 1) + (c + 1), "{name}");
+        assert_eq!(outcome.mask.heads_kept(), heads_left(a, b), "{name}");
+        assert_eq!(outcome.mask.ffns_kept(), 12usize.saturating_sub(a + c), "{name}");
+        assert_eq!(outcome.passes, passes, "{name}");
 
         let first_step = &outcome.steps[0];
         assert_eq!(first_step.pruned_heads.len(), case.n_to_mask, "{name}");
@@ -325,7 +368,7 @@ fn normalisation_gives_the_published_head_importances_back() {
     let test = "normalisation_gives_the_published_head_importances_back";
     let Some(maps) = golden::<Vec<Normalisation>>(test, "importance_normalisation.json") else { return };
     let Some(heads) = golden::<Vec<HeadTransition>>(test, "transitions_heads_only.json") else { return };
-    assert_eq!(maps.len(), 100);
+    assert!(!maps.is_empty());
     for case in &maps {
         let name = format!("{} {}/{}", case.kind, case.task, case.seed);
         let published: Vec<f64> = case.published.clone().unwrap_or_else(|| {
@@ -352,7 +395,7 @@ fn normalisation_gives_the_published_head_importances_back() {
 fn normalisation_gives_the_published_ffn_importances_back() {
     let test = "normalisation_gives_the_published_ffn_importances_back";
     let Some(cases) = golden::<Vec<FfnImportance>>(test, "mlp_importance.json") else { return };
-    assert_eq!(cases.len(), 50);
+    assert!(!cases.is_empty());
     for case in &cases {
         let at = Mask::full(LAYERS, HEADS).with_flags(Kind::Ffns, &flags(&case.mlp_mask));
         let published: Vec<f32> = case.mlp_importance.iter().map(|v| *v as f32).collect();
@@ -370,7 +413,9 @@ fn normalisation_gives_the_published_ffn_importances_back() {
 fn bernoulli_draws_are_the_published_random_masks_bit_for_bit() {
     let test = "bernoulli_draws_are_the_published_random_masks_bit_for_bit";
     let Some(cases) = golden::<Vec<RandomMask>>(test, "random_masks.json") else { return };
-    assert_eq!(cases.len(), 50);
+    for kind in ["head_mask", "mlp_mask"] {
+        five_seeds(cases.iter().filter(|case| case.kind == kind).map(|case| (&case.task, case.seed)));
+    }
     let mut generator = Mt19937::new(13);
     let mut replayed = 0;
     for task in TASKS {
@@ -404,7 +449,7 @@ fn bernoulli_draws_are_the_published_random_masks_bit_for_bit() {
 fn bad_masks_share_with_good_exactly_what_the_published_ones_share() {
     let test = "bad_masks_share_with_good_exactly_what_the_published_ones_share";
     let Some(cases) = golden::<Vec<BadMask>>(test, "bad_masks.json") else { return };
-    assert_eq!(cases.len(), 25);
+    five_seeds(cases.iter().map(|case| (&case.task, case.seed)));
     for case in &cases {
         let name = format!("{}/{}", case.task, case.seed);
         let good = mask(&case.head_mask.good, &case.mlp_mask.good);
@@ -437,7 +482,7 @@ fn super_survivors_are_the_published_intersections_over_seeds() {
     let test = "super_survivors_are_the_published_intersections_over_seeds";
     let Some(good) = good_masks(test) else { return };
     let Some(supers) = golden::<Vec<SuperMask>>(test, "super_masks.json") else { return };
-    let mut tasks = 0;
+    let mut tasks = BTreeSet::new();
     for published in &supers {
         let of_task = good.iter().filter(|((task, _), _)| *task == published.task);
         let Some(ours) = of_task.map(|(_, mask)| mask.clone()).reduce(|a, b| a.intersect(&b).unwrap()) else {
@@ -445,9 +490,113 @@ fn super_survivors_are_the_published_intersections_over_seeds() {
         };
         assert_eq!(ours, mask(&published.super_heads, &published.super_mlps), "{}", published.task);
         assert_eq!((ours.heads_kept(), ours.ffns_kept()), (published.n_super_heads, published.n_super_mlps));
-        tasks += 1;
+        tasks.insert(&published.task);
     }
-    assert_eq!(tasks, 5);
+    assert_eq!(tasks, good.keys().map(|(task, _)| task).collect());
+}
+
+#[test]
+fn super_bad_and_super_random_masks_take_from_the_groups_that_the_published_ones_take_from() {
+    let test = "super_bad_and_super_random_masks_take_from_the_groups_that_the_published_ones_take_from";
+    let Some(good) = good_masks(test) else { return };
+    let Some(supers) = golden::<Vec<SuperMask>>(test, "super_masks.json") else { return };
+    for published in &supers {
+        let of_task = good.iter().filter(|((task, _), _)| *task == published.task);
+        let masks: Vec<&Mask> = of_task.map(|(_, mask)| mask).collect();
+        if masks.is_empty() {
+            continue;
+        }
+        let kinds = Method::HeadsFfns.kinds();
+        let tickets: Vec<Ticket> =
+            masks.iter().map(|mask| Ticket { mask, opposite: None, searched: kinds }).collect();
+        let never =
+            masks.iter().map(|mask| mask.complement()).reduce(|a, b| a.intersect(&b).unwrap()).unwrap();
+        let always = mask(&published.super_heads, &published.super_mlps);
+        for (mode, sequence) in [
+            (Mode::SuperBad, &published.super_bad_sequence),
+            (Mode::SuperRandom, &published.super_middling_sequence),
+        ] {
+            let ours = mode.control(&ControlRules::default());
+            let ours = ours.draw(&Mask::full(LAYERS, HEADS), &tickets, 1337).unwrap();
+            let theirs =
+                sequence.iter().map(|flags| mask(&flags[..LAYERS * HEADS], &flags[LAYERS * HEADS..]));
+            for drawn in theirs.chain([ours]) {
+                for kind in [Kind::Heads, Kind::Ffns] {
+                    let name = format!("{} {mode} {kind}", published.task);
+                    let kept = |mask: &Mask| mask.count(kind).kept;
+                    let shared = |with: &Mask| kept(&drawn.intersect(with).unwrap());
+                    let (size, total) = (kept(&always), always.count(kind).total);
+                    assert_eq!(kept(&drawn), size, "{name}");
+                    if mode == Mode::SuperBad {
+                        assert_eq!(shared(&never), size.min(kept(&never)), "{name}");
+                    }
+                    // Where there are enough units of neither kind, none of the super-survivors is taken.
+                    let enough = if mode == Mode::SuperBad { 2 * size } else { 3 * size };
+                    if total >= enough {
+                        assert_eq!(shared(&always), 0, "{name}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A model whose score holds for so many steps of a magnitude search.
+struct Holds<'a> {
+    bert: &'a Bert,
+    steps: usize,
+    passes: usize,
+}
+
+impl Probe for Holds<'_> {
+    fn whole(&self) -> Mask {
+        Mask::full(2, 4)
+    }
+
+    fn metric(&mut self, _: &Mask) -> Result<f64> {
+        self.passes += 1;
+        Ok(if self.passes > self.steps + 1 { 0.89 } else { 1.0 })
+    }
+
+    fn gate_gradients(&mut self, _: &Mask, _: bool, _: &mut dyn FnMut(&GateSums)) -> Result<()> {
+        panic!("magnitudes need no gradient")
+    }
+
+    fn weight_gradients(&mut self, _: &Mask, _: usize, _: &mut dyn FnMut(&Layout, &[f32])) -> Result<()> {
+        panic!("magnitudes need no gradient")
+    }
+
+    fn model(&self) -> &Bert {
+        self.bert
+    }
+}
+
+#[test]
+fn magnitude_searches_with_the_published_steps_end_at_the_published_densities() {
+    let test = "magnitude_searches_with_the_published_steps_end_at_the_published_densities";
+    let Some(tasks) = golden::<BTreeMap<String, MagnitudeSteps>>(test, "magnitude_steps.json") else {
+        return;
+    };
+    let config = BertConfig { vocab_size: 10, ..BertConfig::of_shape(2, 128, 4, 512) };
+    let bert = Bert::random(config, Head::Classifier { labels: 2 }, 7);
+    let prune = PruneRules { step: 0.05, max_steps: 30, ..PruneRules::default() };
+    let mut criterion = Importances { first: None, later: raw(vec![1.0; 8], vec![1.0; 2]) };
+    for (task, published) in &tasks {
+        let density = |steps: &usize| {
+            let mut probe = Holds { bert: &bert, steps: *steps, passes: 0 };
+            let search = Method::Magnitude.search(SearchRules::default(), prune);
+            let found = search.run(&mut probe, &mut criterion, &mut |_| {}).unwrap();
+            assert_eq!(accepted(&found, Phase::Weights), *steps, "{task}");
+            assert_eq!(found.exhausted, *steps == 30, "{task}");
+            let count = found.mask.count(Kind::Weights);
+            assert_eq!(found.opposite.unwrap().count(Kind::Weights), count);
+            count.kept as f64 / count.total as f64
+        };
+        let densities: Vec<f64> = published.steps_of_5_percent.values().map(density).collect();
+        let mean = densities.iter().sum::<f64>() / densities.len() as f64;
+        assert!((mean - published.published_average).abs() < 1e-4, "{task}: {mean}");
+    }
+    assert!(!tasks.is_empty());
 }
 
 #[test]
@@ -481,6 +630,6 @@ fn the_parameters_left_are_the_published_ones_but_for_the_output_bias_of_empty_l
             empty_layers += empty;
         }
     }
-    assert_eq!(sizes.len(), 10);
+    assert!(!sizes.is_empty());
     assert!(empty_layers > 0);
 }

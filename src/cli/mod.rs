@@ -9,6 +9,7 @@ mod eval;
 mod export;
 mod gc;
 mod generate;
+mod levels;
 mod means;
 mod options;
 mod output;
@@ -41,6 +42,7 @@ use eval::EvalArgs;
 use export::ExportArgs;
 use gc::GcArgs;
 use generate::{CompletionsArgs, ManArgs};
+use levels::LevelsArgs;
 use output::to_stderr;
 use pretrain::PretrainArgs;
 use run_args::RunArgs;
@@ -71,6 +73,7 @@ enum Verb {
     Sweep(Box<SweepArgs>),
     Worker(WorkerArgs),
     Status(StatusArgs),
+    Levels(LevelsArgs),
     Gc(GcArgs),
     Export(Box<ExportArgs>),
     Eval(Box<EvalArgs>),
@@ -93,6 +96,7 @@ pub fn main() -> i32 {
         Verb::Sweep(arguments) => sweep::run(&arguments),
         Verb::Worker(arguments) => worker::run(&arguments),
         Verb::Status(arguments) => status::run(&arguments),
+        Verb::Levels(arguments) => levels::run(&arguments),
         Verb::Gc(arguments) => gc::run(&arguments),
         Verb::Export(arguments) => export::run(&arguments),
         Verb::Eval(arguments) => eval::run(&arguments),

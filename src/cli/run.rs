@@ -13,7 +13,7 @@ use crate::{
     engine::Machine,
     error::{Error, Result, printable},
     events::{Lines, TensorBoard, lines},
-    experiment::{self, Experiment, Record, protocol},
+    experiment::{self, Experiment, Record, protocol, transfer},
     store::{Count, Keep, Store},
     sweep::live::Report,
     train::{Event, Progress},
@@ -123,7 +123,19 @@ fn compute(
     store: &Store,
     progress: &mut dyn Progress,
 ) -> Result<(Record, PathBuf)> {
-    let experiment = Experiment::load(config, Some(&store.dir().join("cache")), progress)?;
+    let cache = store.dir().join("cache");
+    let ticket = match transfer::source(&config) {
+        None => None,
+        Some(source) => {
+            progress.note(&format!("the ticket is that of {}:", source.task));
+            let source = Experiment::load(source, Some(&cache), progress)?;
+            Some(transfer::find(&source, store, progress)?)
+        }
+    };
+    let mut experiment = Experiment::load(config, Some(&cache), progress)?;
+    if let Some(ticket) = ticket {
+        experiment = experiment.with_ticket(ticket)?;
+    }
     if let Machine::Cuda { .. } = experiment.inputs.machine {
         cores::feed_gpu();
     }

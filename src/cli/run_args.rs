@@ -72,9 +72,23 @@ pub struct RunArgs {
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = numbers(0..), help_heading = "What to run")]
     pub seed: Option<u64>,
 
-    /// What the search may prune [default: heads+ffns]
+    /// How the ticket is found, and of what [default: heads+ffns]
     #[arg(long, value_name = "METHOD", value_parser = one_of::<Method>(), help_heading = "What to run")]
     pub method: Option<String>,
+
+    /// How much is pruned, in the place of a search that prunes while the score holds
+    ///
+    /// A share of the heads and of the FFNs, or of the single weights that the method may prune: 0.5. Of the encoder's weights:
+    /// 0.5:weights; of its FLOPs: 0.5:flops (one-shot).
+    #[arg(long, value_name = "SHARE", help_heading = "What to run")]
+    pub sparsity: Option<String>,
+
+    /// Which weights the subnetwork is retrained from [default: pretrained]
+    ///
+    /// pretrained rewinds; random draws all anew; shuffle-layers and shuffle-within rewind and shuffle; step:N and epoch:F
+    /// rewind to that point of the fine-tuning; finetuned does not rewind.
+    #[arg(long, value_name = "WEIGHTS", help_heading = "What to run")]
+    pub init: Option<String>,
 
     /// A model folder, a name on the Hugging Face hub (owner/name or owner/name@revision), or tiny
     ///
@@ -97,6 +111,13 @@ pub struct RunArgs {
     /// Task, seed, preset and a model on the hub are the ticket's unless they are given. All modes are controls of it.
     #[arg(long, value_name = "FILE", help_heading = "What to run")]
     pub ticket: Option<String>,
+
+    /// Take the ticket of this task, found by the method, in the place of one of the run's own: a transfer
+    ///
+    /// The source's ticket is found first, or taken from the store; pre-trained weights and a fresh classifier are trained
+    /// under its mask.
+    #[arg(long, value_name = "TASK", value_parser = one_of::<TaskId>(), conflicts_with = "ticket", help_heading = "What to run")]
+    pub ticket_from: Option<String>,
 
     /// The recipe [default: prasanna2020, and tiny for the model tiny]
     #[arg(long, value_name = "NAME", value_parser = presets(), help_heading = "Settings")]
@@ -223,6 +244,9 @@ impl RunArgs {
             ("method", "--method", &self.method),
             ("model", "--model", &self.model),
             ("ticket", "--ticket", &self.ticket),
+            ("ticket_from", "--ticket-from", &self.ticket_from),
+            ("prune.sparsity", "--sparsity", &self.sparsity),
+            ("init", "--init", &self.init),
             ("data.dir", "--data", &self.data),
             ("preset", "--preset", &self.preset),
             ("run.device", "--device", &self.device),

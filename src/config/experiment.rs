@@ -2,11 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Split;
+use super::{Init, Split};
 use crate::{
     engine::Device,
     ops::Format,
-    prune::{ControlRules, Criterion, CriterionRules, Estimator, Method, Mode, PrunedUnits, SearchRules},
+    prune::{
+        ControlRules, Criterion, CriterionRules, Estimator, Method, Mode, PruneRules, PrunedUnits,
+        SearchRules,
+    },
     task::TaskId,
 };
 
@@ -28,6 +31,12 @@ pub struct ExperimentConfig {
     /// A ticket file whose mask stands in the place of a search, with the method `ticket`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ticket: Option<String>,
+    /// The task whose ticket is taken, found by the method, in the place of one of this task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket_from: Option<TaskId>,
+    /// Which weights the subnetwork is retrained from.
+    #[serde(default)]
+    pub init: Init,
     #[serde(default)]
     pub data: DataConfig,
     #[serde(default)]
@@ -36,6 +45,8 @@ pub struct ExperimentConfig {
     pub importance: ImportanceConfig,
     #[serde(default)]
     pub search: SearchRules,
+    #[serde(default)]
+    pub prune: PruneRules,
     #[serde(default)]
     pub control: ControlRules,
     #[serde(default)]
@@ -60,6 +71,10 @@ impl Section for ImportanceConfig {
 
 impl Section for SearchRules {
     const NAME: &'static str = "search";
+}
+
+impl Section for PruneRules {
+    const NAME: &'static str = "prune";
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -151,10 +166,13 @@ impl ExperimentConfig {
             preset: None,
             model: model.into(),
             ticket: None,
+            ticket_from: None,
+            init: Init::Pretrained,
             data: DataConfig { dir: Some(data_dir.into()), ..DataConfig::default() },
             train: TrainConfig::default(),
             importance: ImportanceConfig::default(),
             search: SearchRules::default(),
+            prune: PruneRules::default(),
             control: ControlRules::default(),
             seeds: SeedsConfig::default(),
             run: RunConfig::default(),

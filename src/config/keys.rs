@@ -3,13 +3,16 @@
 use std::path::Path;
 use toml::Value;
 
-use super::Split;
+use super::{Init, Split, init};
 use crate::{
     choice::{Choice, Names},
     engine::Device,
     error::nearest,
     ops::Format,
-    prune::{Estimator, Method, Mode, PrunedUnits, RandomRule},
+    prune::{
+        Estimator, Method, Mode, PrunedUnits, RandomRule, Rounds, Scope, Sparsity, WeightDraw, WeightSet,
+        sparsity,
+    },
     task::{Definition, TaskId},
 };
 
@@ -27,6 +30,10 @@ pub(super) enum Kind {
     Seed,
     Device,
     Split,
+    Init,
+    Sparsity,
+    /// A list of seeds.
+    Seeds,
     /// The name of a task, the path of a user's, or its definition.
     Task,
 }
@@ -57,6 +64,8 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("preset", Kind::Text),
     ("model", Kind::Text),
     ("ticket", Kind::Text),
+    ("ticket_from", Kind::Task),
+    ("init", Kind::Init),
     ("data.dir", Kind::Text),
     ("data.max_length", Kind::Count(8, MOST)),
     ("data.doc_stride", Kind::Count(0, MOST)),
@@ -81,7 +90,17 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("search.threshold", PART),
     ("search.head_step", PART),
     ("search.stale", Kind::Switch),
+    ("prune.sparsity", Kind::Sparsity),
+    ("prune.level", Kind::Count(1, 100)),
+    ("prune.head_per_layer", Kind::Switch),
+    ("prune.weights", Kind::Choice(Names::of::<WeightSet>())),
+    ("prune.scope", Kind::Choice(Names::of::<Scope>())),
+    ("prune.step", Kind::Real(Excluded(0.0), Excluded(1.0))),
+    ("prune.max_steps", Kind::Count(1, 1000)),
+    ("prune.schedule", Kind::Choice(Names::of::<Rounds>())),
     ("control.random", Kind::Choice(Names::of::<RandomRule>())),
+    ("control.weights", Kind::Choice(Names::of::<WeightDraw>())),
+    ("control.seeds", Kind::Seeds),
     ("seeds.order", Kind::Seed),
     ("seeds.init", Kind::Seed),
     ("seeds.dropout", Kind::Seed),
@@ -179,13 +198,34 @@ impl Kind {
             Self::Switch => value.as_bool().map(Value::Boolean).ok_or_else(expected),
             Self::Device => canonical::<Device>(text()?).ok_or_else(expected),
             Self::Split => canonical::<Split>(text()?).ok_or_else(expected),
+            Self::Init => canonical::<Init>(text()?).ok_or_else(expected),
+            Self::Sparsity => {
+                let number = value.as_float().map(|share| share.to_string());
+                let number = number.or_else(|| value.as_integer().map(|share| share.to_string()));
+                canonical::<Sparsity>(&number.map_or_else(|| text().map(str::to_owned), Ok)?)
+                    .ok_or_else(expected)
+            }
+            Self::Seeds => {
+                let seeds = value.as_array().filter(|seeds| !seeds.is_empty());
+                let fits = |seed: &Value| seed.as_integer().is_some_and(|seed| seed >= 0);
+                seeds.filter(|seeds| seeds.iter().all(fits)).map(|_| value.clone()).ok_or_else(expected)
+            }
             Self::Task => task(value, Names::of::<TaskId>()),
         }
     }
 
     /// Whether an unquoted word of `--set` is meant as text, whatever TOML would make of it.
     pub(super) fn is_text(self) -> bool {
-        matches!(self, Self::Choice(_) | Self::Text | Self::Device | Self::Split | Self::Task)
+        matches!(
+            self,
+            Self::Choice(_)
+                | Self::Text
+                | Self::Device
+                | Self::Split
+                | Self::Init
+                | Self::Sparsity
+                | Self::Task
+        )
     }
 
     fn expected(self) -> String {
@@ -212,6 +252,9 @@ impl Kind {
             }
             Self::Switch => "expected true or false".into(),
             Self::Device => "expected auto, cpu or cuda:N (N counts from 0)".into(),
+            Self::Init => init::EXPECTED.into(),
+            Self::Sparsity => sparsity::EXPECTED.into(),
+            Self::Seeds => "expected a list of whole numbers from 0, such as [1337, 42]".into(),
             Self::Split => {
                 "expected dev, train:N (N at least 1) or heldout:FRACTION (between 0 and 1, both excluded)"
                     .into()

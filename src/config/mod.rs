@@ -4,6 +4,7 @@
 
 mod essential;
 mod experiment;
+mod init;
 mod keys;
 mod layers;
 mod preset;
@@ -13,6 +14,7 @@ pub use essential::{essential, essential_section, filled};
 pub use experiment::{
     DataConfig, ExperimentConfig, ImportanceConfig, RunConfig, Section, SeedsConfig, TrainConfig,
 };
+pub use init::Init;
 pub use layers::{Layers, canonical, leaves, parse as parse_toml, typed};
 pub use preset::{DEFAULT_PRESET, EMBEDDED_PRESET, Preset, preset, presets};
 pub use split::Split;

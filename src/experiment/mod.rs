@@ -9,6 +9,7 @@ pub mod graph;
 mod identity;
 pub mod inputs;
 mod model_folder;
+mod name;
 mod preflight;
 pub mod pretraining;
 pub mod protocol;
@@ -20,6 +21,7 @@ pub mod stage;
 pub mod stages;
 pub mod ticket;
 pub mod ticket_file;
+pub mod transfer;
 mod warnings;
 pub mod workload;
 

@@ -14,6 +14,7 @@ use crate::{
     cores,
     engine::Machine,
     error::Result,
+    model::params::Layout,
     prune::{Mask, Method, Mode},
     store::{Done, StageId, canonical_json},
     task::Definition,
@@ -110,9 +111,9 @@ impl Record {
             pruned,
             retrained: after,
             importance: json!({
-                "estimator": found.map_or(config.importance.estimator, |ticket| ticket.estimator),
-                "norm": found.map(|ticket| &ticket.norm),
-                "split": found.map_or(config.importance.split, |ticket| ticket.split),
+                "estimator": found.map_or(Some(config.importance.estimator), |ticket| ticket.estimator),
+                "norm": found.and_then(|ticket| ticket.norm.as_ref()),
+                "split": found.map_or(Some(config.importance.split), |ticket| ticket.split),
             }),
             timing: timing(done),
             device: retrained.info()["device"].clone(),
@@ -178,7 +179,9 @@ fn data(config: &ExperimentConfig, inputs: &Inputs) -> Result<Value> {
 /// The part of the record that describes the subnetwork: its units and the share of weights that it keeps.
 fn ticket(inputs: &Inputs, mask: &Mask, search: Option<&StageId>) -> Result<Value> {
     let shares = mask.shares(&inputs.model.config, inputs.head())?;
-    Ok(json!({
+    let model = &inputs.model.config;
+    let layout = Layout::new(model, &model.full_shape(), inputs.head());
+    let mut ticket = json!({
         "heads": mask.head_strings(),
         "ffns": mask.ffn_string(),
         "heads_kept": mask.heads_kept(),
@@ -188,7 +191,11 @@ fn ticket(inputs: &Inputs, mask: &Mask, search: Option<&StageId>) -> Result<Valu
         "encoder_weights_kept": shares.encoder,
         "all_weights_kept": shares.all,
         "stage": search.map(StageId::as_str),
-    }))
+    });
+    if let Some(survivors) = mask.survivors(&layout) {
+        ticket["weights"] = json!(survivors);
+    }
+    Ok(ticket)
 }
 
 /// The part of the record that describes a device.

@@ -28,7 +28,7 @@ use std::{
 pub struct Experiment {
     pub config: ExperimentConfig,
     pub inputs: Inputs,
-    protocol: &'static dyn Protocol,
+    pub(super) protocol: &'static dyn Protocol,
     graph: Graph,
 }
 
@@ -47,6 +47,11 @@ impl Experiment {
         let experiment = Self { config, inputs, protocol, graph };
         experiment.describe(progress);
         Ok(experiment)
+    }
+
+    /// With the ticket that another run has found.
+    pub fn with_ticket(self, file: TicketFile) -> Result<Self> {
+        Ok(Self { inputs: self.inputs.with_ticket(Some(file))?, ..self })
     }
 
     fn describe(&self, progress: &mut dyn Progress) {

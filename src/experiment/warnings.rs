@@ -25,7 +25,7 @@ pub fn warnings(
 ) -> Vec<String> {
     let mut out = inputs.warnings.clone();
     let name = inputs.task.metric.name();
-    if ticket.is_some_and(|ticket| ticket.split == Split::Dev && ticket.task == inputs.task.name) {
+    if ticket.is_some_and(|ticket| ticket.split == Some(Split::Dev) && ticket.task == inputs.task.name) {
         out.push("importance and report share the dev split".to_owned());
     }
     if at_baseline(inputs, full[name], baseline) {

@@ -1,6 +1,6 @@
 //! Pruning: what can be removed, how it is scored, how a ticket is searched, what it is compared with.
 //!
-//! Upwards: `mask` → `probe` (what can be measured on a model) → `criterion` → `search`; `control` knows masks alone. Each
+//! Upwards: `mask` → `sparsity`, `weights` (by magnitude) → `rules` → `probe` (what can be measured on a model) → `criterion` → `search`; `control` knows masks alone. Each
 //! criterion, search and control is a file of its own and a variant of the choice in its folder's `mod.rs`.
 
 pub mod control;
@@ -9,9 +9,12 @@ mod mask;
 mod model_probe;
 mod mt19937;
 mod probe;
+mod rules;
 mod search;
+pub mod sparsity;
+mod weights;
 
-pub use control::{Control, ControlRules, Mode, RandomRule, Ticket};
+pub use control::{Control, ControlRules, Mode, RandomRule, Ticket, WeightDraw};
 pub use criterion::{
     AbsoluteOf, Accumulator, Criterion, CriterionRules, Estimator, Importance, Measurement, PrunedUnits,
     RawImportance, normalise,
@@ -20,4 +23,7 @@ pub use mask::{Bits, Count, Kind, Mask, MaskText, PACKED, Shares, Site};
 pub use model_probe::ModelProbe;
 pub use mt19937::Mt19937;
 pub use probe::{GateSums, Probe};
-pub use search::{Method, Pass, Phase, Search, SearchRules, Step, Trace, lowest};
+pub use rules::{PruneRules, Rounds};
+pub use search::{Method, OneShot, Pass, Phase, Search, SearchRules, Step, Trace, lowest, one_shot};
+pub use sparsity::{Sparsity, Whole};
+pub use weights::{Scope, WeightSet, prune_weights};

@@ -2,7 +2,7 @@
 
 use super::Mask;
 use crate::{
-    error::Result,
+    error::{Error, Result},
     model::{Bert, params::Layout},
 };
 
@@ -35,6 +35,17 @@ pub trait Probe {
 
     /// The fine-tuned model, with all units: for those that look at weights alone.
     fn model(&self) -> &Bert;
+}
+
+/// The score of a pass, unless it is no number.
+pub(super) fn finite(score: f64, number: usize, mask: &Mask) -> Result<f64> {
+    if score.is_finite() {
+        return Ok(score);
+    }
+    Err(Error::internal(format!(
+        "the score of pass {number} of the search ({mask} kept) is {score}. The model's outputs are not finite: fine-tune \
+         again with a lower learning rate."
+    )))
 }
 
 /// One example's gate gradients summed over its tokens, with and without their signs; NaN for units that are gone.

@@ -22,6 +22,8 @@ pub enum Weights {
 pub static FINETUNE: StageKind =
     StageKind { name: "finetune", weights: Weights::Restorable, scalars: "train" };
 pub static SEARCH: StageKind = StageKind { name: "search", weights: Weights::None, scalars: "search" };
+/// Scores of all units, of which searches at several levels choose.
+pub static SCORE: StageKind = StageKind { name: "score", weights: Weights::None, scalars: "search" };
 pub static EVALUATE: StageKind = StageKind { name: "evaluate", weights: Weights::None, scalars: "eval" };
 pub static RETRAIN: StageKind =
     StageKind { name: "retrain", weights: Weights::Restorable, scalars: "retrain" };
@@ -29,7 +31,7 @@ pub static RETRAIN: StageKind =
 pub static TICKET: StageKind = StageKind { name: "ticket", weights: Weights::None, scalars: "search" };
 pub static PRETRAIN: StageKind = StageKind { name: "pretrain", weights: Weights::Kept, scalars: "train" };
 
-static KINDS: [&StageKind; 6] = [&FINETUNE, &SEARCH, &EVALUATE, &RETRAIN, &PRETRAIN, &TICKET];
+static KINDS: [&StageKind; 7] = [&FINETUNE, &SCORE, &SEARCH, &EVALUATE, &RETRAIN, &PRETRAIN, &TICKET];
 
 impl StageKind {
     /// The kind of this name; `None` if it is from another version.

@@ -193,23 +193,25 @@ fn rank(key: &str) -> usize {
         "model" => 1,
         "task" => 2,
         "method" => 4,
-        "search.threshold" => 5,
+        "search.threshold" | "prune.sparsity" | "prune.level" | "init" | "ticket_from" => 5,
         "mode" => 6,
         _ => 3,
     }
 }
 
-/// Splits `a,b` at its commas, except those within quotes.
+/// Splits `a,b` at its commas, except those within quotes or brackets.
 pub fn words(list: &str) -> Vec<String> {
     let mut words = vec![String::new()];
-    let mut quote = None;
+    let (mut quote, mut depth) = (None, 0usize);
     for letter in list.chars() {
         match (letter, quote) {
-            (',', None) => words.push(String::new()),
+            (',', None) if depth == 0 => words.push(String::new()),
             _ => {
                 match (letter, quote) {
                     ('"' | '\'', None) => quote = Some(letter),
                     (_, Some(open)) if open == letter => quote = None,
+                    ('[', None) => depth += 1,
+                    (']', None) => depth = depth.saturating_sub(1),
                     _ => {}
                 }
                 words.last_mut().into_iter().for_each(|word| word.push(letter));

@@ -30,6 +30,8 @@ pub struct Recipe {
     pub epochs: usize,
     /// Ends training early, possibly within an epoch.
     pub max_steps: Option<u64>,
+    /// Ends training at this step of the schedule of all.
+    pub until: Option<u64>,
     /// Fraction of all steps that warms up.
     pub warmup: f64,
     /// Largest global gradient norm; 0 turns clipping off.
@@ -106,6 +108,7 @@ pub fn optimize(
     let started = Instant::now();
     let examples = objective.examples();
     let total = recipe.steps(examples);
+    let end = recipe.until.map_or(total, |until| until.min(total));
     let schedule = Linear::new(total, recipe.warmup);
     let mut state = recipe.optimizer.state(bert.params.data.len());
     let program = machine.program();
@@ -124,7 +127,7 @@ pub fn optimize(
         let taken = log.at.step as usize - epoch * steps_per_epoch;
         for indices in recipe.order(examples, epoch).chunks(recipe.batch_size).skip(taken) {
             let step = log.next();
-            if step == total {
+            if step == end {
                 break 'epochs;
             }
             let plan = DropoutPlan {
@@ -160,7 +163,7 @@ pub fn optimize(
     }
     log.catch_up(progress)?;
     // No loss is computed after the last update.
-    let last = total.saturating_sub(1);
+    let last = end.saturating_sub(1);
     let bert = engine.finish()?;
     if !cores::compute(|| norm(&bert.params.data, None)).is_finite() {
         let learning_rate = recipe.learning_rate * schedule.factor(last);

@@ -25,7 +25,10 @@ fn an_unknown_name_is_answered_with_the_nearest_one() {
         &["unknown key learning_rate", "Did you mean train.learning_rate?"],
     );
     refuse(&["--set", "importance.estimator=tokens"], &["importance.estimator", "Did you mean token?"]);
-    refuse(&["--mode", "zzz"], &["zzz", "good, bad, random, inverse, full"]);
+    refuse(
+        &["--mode", "zzz"],
+        &["zzz", "good, bad, random, inverse, super-good, super-bad, super-random, full"],
+    );
 }
 
 #[test]

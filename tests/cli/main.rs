@@ -22,6 +22,7 @@ mod generate;
 #[cfg(unix)]
 mod hostile_store;
 mod keep;
+mod methods;
 mod modes;
 mod output;
 mod pretrain;

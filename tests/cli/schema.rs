@@ -9,7 +9,7 @@ use jsonschema::Validator;
 use lottery::{
     choice::Choice,
     ops::Format,
-    prune::{Estimator, Method, Mode, PrunedUnits, RandomRule},
+    prune::{Estimator, Method, Mode, PrunedUnits, RandomRule, Rounds, Scope, WeightDraw},
     task::TaskId,
 };
 use serde_json::{Value, json};
@@ -38,6 +38,14 @@ fn records() -> Vec<Value> {
     let ticket = modes.path("ticket.safetensors");
     succeeded(&mut modes.export(&records[0], "search", &["--ticket", "--out", ticket.to_str().unwrap()]));
     records.push(modes.record("sst2", &["--ticket", ticket.to_str().unwrap()]));
+    for more in [
+        ["--method", "magnitude"].as_slice(),
+        &["--method", "one-shot", "--init", "step:1"],
+        &["--method", "imp", "--sparsity", "0.2"],
+        &["--method", "omp", "--ticket-from", "sst2"],
+    ] {
+        records.push(modes.record("sst2", more));
+    }
     for (folder, task) in [("CoLA", "cola"), ("MRPC", "mrpc"), ("STS-B", "stsb"), ("MNLI", "mnli")] {
         records.push(Bench::new(folder).record(task, &["--mode", "full"]));
     }
@@ -147,7 +155,11 @@ fn the_schema_describes_exactly_the_fields_that_records_have_and_requires_those_
             let required = schema["required"].as_array().into_iter().flatten();
             place.required = required.map(|name| name.as_str().unwrap().to_owned()).collect();
             place.described = names(&schema["properties"]);
-            place.seen.extend(names(object));
+            // Of rounds and other seeds.
+            let numbered = |name: &String| {
+                name.trim_end_matches("_s").rsplit_once('_').is_some_and(|(_, n)| n.parse::<u64>().is_ok())
+            };
+            place.seen.extend(names(object).into_iter().filter(|name| !numbered(name)));
             let always = place.always.take().map_or(names(object), |always| &always & &names(object));
             place.always = Some(always);
         });
@@ -196,6 +208,9 @@ fn the_names_of_settings_are_those_of_the_program() {
         ("/$defs/dtype", Format::names()),
         ("/$defs/config/properties/importance/properties/pruned_units", PrunedUnits::names()),
         ("/$defs/config/properties/control/properties/random", RandomRule::names()),
+        ("/$defs/config/properties/control/properties/weights", WeightDraw::names()),
+        ("/$defs/config/properties/prune/properties/scope", Scope::names()),
+        ("/$defs/config/properties/prune/properties/schedule", Rounds::names()),
     ] {
         assert_eq!(schema.pointer(pointer).unwrap()["enum"], json!(names), "{pointer}");
     }

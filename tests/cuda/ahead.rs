@@ -167,6 +167,7 @@ fn task() -> (Bert, Dataset, Recipe) {
         batch_size: 1,
         epochs: 1,
         max_steps: None,
+        until: None,
         warmup: 0.0,
         clip: 1.0,
         optimizer: OPTIMIZER,

@@ -11,6 +11,7 @@ mod forward_golden;
 mod gates;
 mod gradients;
 mod held;
+mod imp_golden;
 mod masked;
 mod masked_lm_golden;
 mod packing;

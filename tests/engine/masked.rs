@@ -80,6 +80,7 @@ pub fn check_trainings(machine: &Machine, seed: u64) {
         batch_size: 2,
         epochs: 3,
         max_steps: None,
+        until: None,
         warmup: 0.1,
         clip: 0.5,
         optimizer: OPTIMIZER,

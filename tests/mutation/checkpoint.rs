@@ -20,6 +20,7 @@ fn recipe() -> Recipe {
         batch_size: 2,
         epochs: 2,
         max_steps: None,
+        until: None,
         warmup: 0.1,
         clip: 1.0,
         optimizer: Optimizer::AdamW(AdamW { weight_decay: 0.0, beta1: 0.9, beta2: 0.999, epsilon: 1e-6 }),

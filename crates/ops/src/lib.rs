@@ -19,6 +19,7 @@ pub mod optimizer;
 pub mod pending;
 pub mod product;
 pub mod rng;
+pub mod select;
 pub mod simd;
 pub mod weight_mask;
 

@@ -53,6 +53,7 @@ pub enum Purpose {
     Split = 18,
     DemoTask = 20,
     Masking = 21,
+    Selection = 22,
 }
 
 /// A sequential reader of one stream, for the few uses that want numbers one after another.

@@ -96,7 +96,7 @@ pub struct SweepArgs {
     #[arg(long, alias = "mode", value_delimiter = ',', value_name = "MODE,…", value_parser = one_of::<Mode>(), help_heading = "Grid")]
     modes: Vec<String>,
 
-    /// What the search may prune
+    /// How tickets are found, and of what
     #[arg(long, alias = "method", value_delimiter = ',', value_name = "METHOD,…", value_parser = one_of::<Method>(), help_heading = "Grid")]
     methods: Vec<String>,
 
@@ -107,6 +107,18 @@ pub struct SweepArgs {
     /// Seeds; the paper's are 1337,42,86,71,166
     #[arg(long, alias = "seed", value_delimiter = ',', value_name = "N,…", help_heading = "Grid")]
     seeds: Vec<String>,
+
+    /// How much is pruned, as a share: 0.5, 0.5:weights or 0.5:flops
+    #[arg(long, value_delimiter = ',', value_name = "SHARE,…", help_heading = "Grid")]
+    sparsity: Vec<String>,
+
+    /// Weights that subnetworks are retrained from, as of run --init
+    #[arg(long, value_delimiter = ',', value_name = "WEIGHTS,…", help_heading = "Grid")]
+    init: Vec<String>,
+
+    /// Tasks whose tickets are taken, in the place of the run's own: a transfer matrix with --tasks
+    #[arg(long, value_delimiter = ',', value_name = "TASK,…", value_parser = one_of::<TaskId>(), help_heading = "Grid")]
+    ticket_from: Vec<String>,
 
     /// A setting by its dotted key; a comma-separated list adds an axis to the grid; repeatable
     #[arg(long, value_name = "KEY=VALUE,…", help_heading = "Grid")]
@@ -194,6 +206,9 @@ impl SweepArgs {
             ("method", &self.methods, "--methods"),
             ("model", &self.models, "--models"),
             ("seed", &self.seeds, "--seeds"),
+            ("prune.sparsity", &self.sparsity, "--sparsity"),
+            ("init", &self.init, "--init"),
+            ("ticket_from", &self.ticket_from, "--ticket-from"),
         ] {
             if !words.is_empty() {
                 commas::refuse_path(key, words, flag)?;

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     config::{Split, presets},
     engine::Device,
-    prune::{Estimator, PrunedUnits, RandomRule},
+    prune::{Estimator, PrunedUnits, RandomRule, Sparsity, WeightSet},
 };
 
 fn base() -> Layers {
@@ -32,6 +32,10 @@ fn the_list_of_keys_is_exactly_what_a_config_holds() {
     let mut config = ExperimentConfig::new(TaskId::Rte, "m", "d");
     config.preset = Some("small".into());
     config.ticket = Some("t".into());
+    config.ticket_from = Some(TaskId::Mrpc);
+    config.prune.sparsity = Some(Sparsity::units(0.5));
+    config.prune.level = Some(1);
+    config.prune.weights = Some(WeightSet::Chen);
     config.data.train_limit = Some(1);
     config.data.dev_limit = Some(1);
     config.run.threads = Some(1);

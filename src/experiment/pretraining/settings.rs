@@ -126,6 +126,7 @@ impl PretrainSettings {
             batch_size: self.batch_size,
             epochs: self.epochs,
             max_steps: self.max_steps,
+            until: None,
             warmup: self.warmup,
             clip: self.clip,
             optimizer: Optimizer::AdamW(AdamW {

@@ -2,14 +2,22 @@
 
 mod evaluate;
 mod files;
+mod level;
+mod magnitude;
+mod score;
 mod search;
+mod start;
 mod subnetwork;
 mod take_up;
 mod train;
 
 pub use evaluate::Evaluate;
 pub use files::{METRICS, Metrics, answers_by_id, metrics, predictions, scores, write_json, write_model};
+pub use level::Level;
+pub use magnitude::{Magnitude, USUAL};
+pub use score::Score;
 pub use search::Search;
+pub use start::Start;
 pub use subnetwork::Subnetwork;
 pub use take_up::TakeUp;
 pub use train::Train;

@@ -9,9 +9,9 @@ use crate::{
         Inputs,
         split::scoring,
         stage::{Given, Identity, Known, Stage},
-        ticket::{TICKET, Ticket},
+        ticket::Ticket,
     },
-    prune::{Method, ModelProbe, Pass, SearchRules},
+    prune::{Kind, Method, ModelProbe, Pass, PruneRules, SearchRules},
     store::{SEARCH, StageWriter},
     train::{Event, Progress, event::SearchPass},
 };
@@ -29,11 +29,18 @@ pub struct Search {
     importance: ImportanceConfig,
     #[serde(serialize_with = "essential_section")]
     search: SearchRules,
+    /// Left out while nothing of it differs from its default.
+    #[serde(serialize_with = "essential_section", skip_serializing_if = "is_default")]
+    prune: PruneRules,
     /// Selects the scoring examples; `None` for the development set.
     split_seed: Option<u64>,
     /// Written to the ticket; does not affect the search.
     #[serde(skip)]
     run_seed: u64,
+}
+
+fn is_default(rules: &PruneRules) -> bool {
+    *rules == PruneRules::default()
 }
 
 impl Search {
@@ -43,6 +50,7 @@ impl Search {
             method: config.method,
             importance: config.importance.clone(),
             search: config.search,
+            prune: config.prune,
             split_seed: (config.importance.split != Split::Dev).then_some(config.seed),
             run_seed: config.seed,
         }
@@ -82,15 +90,17 @@ impl Stage for Search {
         let progress = RefCell::new(progress);
         let mut probe = ModelProbe::new(&inputs.machine, &bert, &data, inputs.task, &progress);
         let mut criterion = self.importance.criterion(self.search.stale);
-        let trace = self.method.search(self.search).run(&mut probe, &mut *criterion, &mut |pass| {
-            progress.borrow_mut().event(&Event::SearchPass(reported(pass)));
-        })?;
+        let trace =
+            self.method.search(self.search, self.prune).run(&mut probe, &mut *criterion, &mut |pass| {
+                progress.borrow_mut().event(&Event::SearchPass(reported(pass)));
+            })?;
         let metric = inputs.task.metric.name();
         progress.borrow_mut().end(&format!(
             "{}: {} passes, {} kept, {metric} {:.4} of {:.4}",
             given.id, trace.passes, trace.mask, trace.score, trace.full_score
         ));
         let passes = trace.passes;
+        let units = !self.method.kinds().contains(&Kind::Weights);
         let ticket = Ticket {
             format_version: 1,
             task: inputs.task.name.to_owned(),
@@ -98,19 +108,20 @@ impl Stage for Search {
             seed: self.run_seed,
             layers: trace.mask.layers(),
             heads_per_layer: trace.mask.heads_per_layer(),
-            estimator: self.importance.estimator,
-            norm: criterion.norm().to_owned(),
-            split: self.importance.split,
+            estimator: units.then_some(self.importance.estimator),
+            norm: units.then(|| criterion.norm().to_owned()),
+            split: Some(self.importance.split),
             metric: metric.to_owned(),
-            full_score: trace.full_score,
-            score: trace.score,
-            threshold: self.search.threshold,
+            full_score: Some(trace.full_score),
+            score: Some(trace.score),
+            threshold: self.prune.sparsity.is_none().then_some(self.search.threshold),
             exhausted: trace.exhausted,
             note: trace.note,
             mask: trace.mask,
+            opposite: trace.opposite,
             steps: trace.steps,
         };
-        files::write_json(out, TICKET, &ticket)?;
+        ticket.write(out)?;
         Ok(json!({ "passes": passes }))
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::{
     choice::Choice,
+    config::ExperimentConfig,
     error::Result,
     experiment::{
         stage::{Given, Known, read_too_early},
@@ -17,16 +18,28 @@ use serde::Serialize;
 pub enum Subnetwork {
     /// The full model.
     Whole,
-    /// The control `mode` of the ticket that the node `ticket` finds.
-    Control { mode: Mode, seed: u64, rules: ControlRules, ticket: &'static str },
+    /// The control `mode` of the tickets that these nodes find: one, or one for each seed of super-survivors.
+    Control { mode: Mode, seed: u64, rules: ControlRules, tickets: Vec<&'static str> },
 }
 
 impl Subnetwork {
-    /// The node that finds its ticket.
-    pub fn reads(&self) -> Option<&'static str> {
+    /// The subnetwork of a run with this mode.
+    pub fn of_run(config: &ExperimentConfig, tickets: Vec<&'static str>) -> Self {
+        let (mode, mut rules) = (config.mode, config.control.clone());
+        // One mask for all seeds, whatever their order.
+        rules.seeds.sort_unstable();
+        let seed = if mode.control(&rules).of_seeds() { rules.seeds.first().copied() } else { None };
+        match mode {
+            Mode::Full => Self::Whole,
+            mode => Self::Control { mode, seed: seed.unwrap_or(config.seed), rules, tickets },
+        }
+    }
+
+    /// The nodes that find its tickets.
+    pub fn reads(&self) -> Vec<&'static str> {
         match self {
-            Self::Whole => None,
-            Self::Control { ticket, .. } => Some(ticket),
+            Self::Whole => Vec::new(),
+            Self::Control { tickets, .. } => tickets.clone(),
         }
     }
 
@@ -37,13 +50,20 @@ impl Subnetwork {
     pub fn mask(&self, known: &Known) -> Result<Option<Mask>> {
         let model = known.hashes.model;
         let whole = Mask::full(model.num_hidden_layers, model.num_attention_heads);
-        match *self {
+        match self {
             Self::Whole => Ok(Some(whole)),
-            Self::Control { mode, seed, rules, ticket } => {
-                let Some(search) = known.done.get(ticket) else { return Ok(None) };
-                let good = Ticket::read(search, model)?;
-                let good = prune::Ticket { mask: &good.mask, searched: good.method.kinds() };
-                mode.control(rules).draw(&whole, &[good], seed).map(Some)
+            Self::Control { mode, seed, rules, tickets } => {
+                let found: Option<Vec<_>> = tickets.iter().map(|node| known.done.get(node)).collect();
+                let Some(found) = found else { return Ok(None) };
+                let read = found.into_iter().map(|stage| Ticket::read(stage, model));
+                let read = read.collect::<Result<Vec<_>>>()?;
+                let tickets = read.iter().map(|ticket| prune::Ticket {
+                    mask: &ticket.mask,
+                    opposite: ticket.opposite.as_ref(),
+                    searched: ticket.method.kinds(),
+                });
+                let tickets: Vec<_> = tickets.collect();
+                mode.control(rules).draw(&whole, &tickets, *seed).map(Some)
             }
         }
     }

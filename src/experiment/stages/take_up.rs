@@ -1,14 +1,11 @@
 //! Takes up a ticket that was found elsewhere: the mask of a ticket file, in the place of a search.
 
-use super::files;
 use crate::{
     error::{Error, Result},
     experiment::{
         Inputs,
         stage::{Given, Identity, Known, Stage},
-        ticket::TICKET,
     },
-    prune::PACKED,
     store::{StageWriter, TICKET as KIND},
     train::Progress,
 };
@@ -18,7 +15,7 @@ use serde_json::{Value, json};
 /// Copies the ticket into the store, where controls and records find it as they find that of a search.
 #[derive(Clone, Debug, Serialize)]
 pub struct TakeUp {
-    /// The file's path.
+    /// The file's path, or the task that it is of.
     pub ticket: String,
 }
 
@@ -40,11 +37,8 @@ impl Stage for TakeUp {
     }
 
     fn run(&self, given: &Given, out: &StageWriter, progress: &mut dyn Progress) -> Result<Value> {
-        let file = given.inputs.ticket.as_ref().ok_or_else(|| Error::internal("no ticket file was read"))?;
-        files::write_json(out, TICKET, &file.ticket()?)?;
-        if let Some(packed) = file.mask.to_packed()? {
-            out.write(PACKED, &packed)?;
-        }
+        let file = given.inputs.ticket.as_ref().ok_or_else(|| Error::internal("no ticket was read"))?;
+        file.ticket()?.write(out)?;
         progress.note(&format!("{}: {} kept, from {}", given.id, file.mask, self.ticket));
         Ok(json!({ "ticket": file.about }))
     }

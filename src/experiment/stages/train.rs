@@ -1,8 +1,8 @@
 //! Fine-tunes the pre-trained model, or a subnetwork rewound to its weights, and evaluates the result.
 
-use super::{Subnetwork, files};
+use super::{Start, Subnetwork, files};
 use crate::{
-    config::{ExperimentConfig, TrainConfig, essential_section},
+    config::{ExperimentConfig, Init, TrainConfig, essential_section},
     error::Result,
     experiment::{
         Inputs,
@@ -30,6 +30,11 @@ pub struct Train {
     train: TrainConfig,
     seeds: Seeds,
     subnetwork: Subnetwork,
+    #[serde(skip_serializing_if = "Start::is_pretrained")]
+    start: Start,
+    /// Ends early, on the schedule of the whole training.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<Init>,
 }
 
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -52,6 +57,8 @@ impl Train {
                 dropout: config.dropout_seed(),
             },
             subnetwork: Subnetwork::Whole,
+            start: Start::Pretrained,
+            until: None,
         }
     }
 
@@ -60,9 +67,31 @@ impl Train {
         Self { subnetwork, ..self.clone() }
     }
 
-    fn recipe(&self) -> Recipe {
+    /// The same training from other weights.
+    pub fn from(&self, start: Start) -> Self {
+        Self { start, ..self.clone() }
+    }
+
+    /// The same training, ended at this step or epoch.
+    pub fn until(&self, point: Init) -> Self {
+        Self { until: Some(point), ..self.clone() }
+    }
+
+    /// Steps of all that is trained, of a training set of so many sequences.
+    fn steps(&self, recipe: &Recipe, examples: usize) -> u64 {
+        recipe.until.unwrap_or(u64::MAX).min(recipe.steps(examples))
+    }
+
+    /// How a training set of so many sequences is trained on.
+    fn recipe(&self, examples: usize) -> Recipe {
         let train = &self.train;
+        let until = self.until.map(|point| match point {
+            Init::Step(step) => step,
+            Init::Epoch(epochs) => (epochs * examples.div_ceil(train.batch_size) as f64).round() as u64,
+            _ => u64::MAX,
+        });
         Recipe {
+            until,
             learning_rate: train.learning_rate,
             batch_size: train.batch_size,
             epochs: train.epochs,
@@ -93,7 +122,11 @@ impl Stage for Train {
     }
 
     fn reads(&self) -> Vec<&'static str> {
-        self.subnetwork.reads().into_iter().collect()
+        self.start.node().into_iter().chain(self.subnetwork.reads()).collect()
+    }
+
+    fn weights_of(&self) -> Option<&'static str> {
+        self.start.node()
     }
 
     fn writes_model(&self) -> bool {
@@ -108,15 +141,21 @@ impl Stage for Train {
         if !mask.is_whole() {
             fields.insert("mask".to_owned(), json!(mask));
         }
+        if let Some(node) = self.start.node() {
+            let Some(id) = known.id(node) else { return Ok(None) };
+            fields.insert("start".to_owned(), json!({ "stage": id.as_str() }));
+        }
         Ok(Some(Identity { kind: Self::kind(&mask), inputs }))
     }
 
     fn describe(&self, inputs: &Inputs) -> String {
-        let steps = self.recipe().steps(HeldOut::remaining(self.heldout.as_ref(), &inputs.train));
+        let examples = HeldOut::remaining(self.heldout.as_ref(), &inputs.train);
+        let steps = self.steps(&self.recipe(examples), examples);
         match self.subnetwork {
-            Subnetwork::Whole => format!("{steps} steps"),
+            Subnetwork::Whole if self.start.is_pretrained() => format!("{steps} steps"),
+            Subnetwork::Whole => format!("{steps} steps from {}", self.start),
             Subnetwork::Control { mode, .. } => {
-                format!("{steps} steps of the {mode} subnetwork from the pre-trained weights")
+                format!("{steps} steps of the {mode} subnetwork from {}", self.start)
             }
         }
     }
@@ -153,15 +192,13 @@ impl Stage for Train {
     ) -> Result<(Bert, Summary)> {
         let inputs = given.inputs;
         let mask = self.subnetwork.required_mask(given)?;
-        let mut pretrained = inputs.model.clone();
-        let whole = pretrained.build(inputs.head(), self.seeds.init, true)?;
-        pretrained.notes.iter().for_each(|note| progress.note(note));
+        let whole = self.start.weights(given, self.seeds.init, progress)?;
         let bert = mask.apply(&whole)?;
         drop(whole);
         let held = mask.held(&inputs.model.config, inputs.head())?;
         let train = HeldOut::rest(self.heldout.as_ref(), &inputs.train);
-        let recipe = self.recipe();
-        progress.begin(Self::kind(&mask).name, recipe.steps(train.len()));
+        let recipe = self.recipe(train.len());
+        progress.begin(Self::kind(&mask).name, self.steps(&recipe, train.len()));
         let mut checkpoints = Checkpoints::new(checkpoints, given.checkpoint_every);
         finetune(&inputs.machine, bert, held.as_ref(), &train, &recipe, &mut checkpoints, progress)
     }

@@ -1,8 +1,8 @@
-//! A subnetwork of the ticket's size, out of pruned units as far as they reach.
+//! A subnetwork of the ticket's size, out of pruned units as far as they reach; or what the search's own rule prunes last.
 
 use super::draw::{Control, Ticket, by_kind, flags_of, generator, one};
 use crate::{
-    error::Result,
+    error::{Error, Result},
     prune::{Mask, Mt19937},
 };
 
@@ -10,7 +10,17 @@ pub struct Bad;
 
 impl Control for Bad {
     fn draw(&self, _: &Mask, tickets: &[Ticket], seed: u64) -> Result<Mask> {
-        Ok(bad(one(tickets)?.mask, &mut generator(seed, 1)))
+        let ticket = one(tickets)?;
+        Ok(match ticket.opposite {
+            Some(opposite) => opposite.clone(),
+            None if ticket.mask.holds() => {
+                return Err(Error::usage(
+                    "this ticket is of single weights, and which of them are large it does not say. Take the mode random, or \
+                     the method magnitude.",
+                ));
+            }
+            None => bad(ticket.mask, &mut generator(seed, 1)),
+        })
     }
 }
 

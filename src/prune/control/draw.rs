@@ -7,9 +7,9 @@ use crate::{
 
 /// A subnetwork that a good ticket is compared with, of its size where that is possible.
 pub trait Control {
-    /// The tickets that it is drawn from: 0, or 1.
-    fn tickets(&self) -> usize {
-        1
+    /// Whether it is drawn from the tickets of several seeds, in place of that of one.
+    fn of_seeds(&self) -> bool {
+        false
     }
 
     /// The mask; the same arguments always give the same one. `whole` is the unpruned network.
@@ -23,6 +23,8 @@ pub trait Control {
 #[derive(Debug, Clone, Copy)]
 pub struct Ticket<'a> {
     pub mask: &'a Mask,
+    /// As large a mask, of what the same rule prunes last, where the search says so.
+    pub opposite: Option<&'a Mask>,
     pub searched: &'a [Kind],
 }
 
@@ -34,9 +36,10 @@ pub(super) fn one<'a>(tickets: &[Ticket<'a>]) -> Result<Ticket<'a>> {
     }
 }
 
-/// Draws the flags of each kind of units anew, heads first, then FFNs, then all else.
+/// Draws the flags of each kind of units anew, heads first, then FFNs, then FFN neurons.
 pub(super) fn by_kind(ticket: &Mask, mut draw: impl FnMut(&[bool]) -> Vec<bool>) -> Mask {
-    ticket.kinds().into_iter().fold(ticket.clone(), |mask, kind| {
+    let kinds = ticket.kinds().into_iter().filter(|kind| *kind < Kind::Blocks);
+    kinds.fold(ticket.clone(), |mask, kind| {
         let flags = draw(&ticket.flags(kind));
         mask.with_flags(kind, &flags)
     })

@@ -6,10 +6,6 @@ use crate::{error::Result, prune::Mask};
 pub struct Full;
 
 impl Control for Full {
-    fn tickets(&self) -> usize {
-        0
-    }
-
     fn draw(&self, whole: &Mask, _: &[Ticket], _: u64) -> Result<Mask> {
         Ok(whole.clone())
     }

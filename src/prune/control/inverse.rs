@@ -7,7 +7,7 @@ pub struct Inverse;
 
 impl Control for Inverse {
     fn draw(&self, _: &Mask, tickets: &[Ticket], _: u64) -> Result<Mask> {
-        let Ticket { mask, searched } = one(tickets)?;
+        let Ticket { mask, searched, .. } = one(tickets)?;
         let complement = mask.complement();
         let searched = searched.iter().map(|kind| (*kind, complement.flags(*kind)));
         Ok(searched.fold(mask.clone(), |mask, (kind, flags)| mask.with_flags(kind, &flags)))

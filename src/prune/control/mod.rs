@@ -6,12 +6,14 @@ mod full;
 mod good;
 mod inverse;
 pub mod random;
+mod super_survivors;
 
 pub use draw::{Control, Ticket};
-pub use random::RandomRule;
+pub use random::{RandomRule, WeightDraw};
 
 use crate::choice::choices;
 use serde::{Deserialize, Serialize};
+use super_survivors::SuperSurvivors;
 
 choices! {
     /// Which subnetwork of the fine-tuned model is evaluated and retrained.
@@ -24,32 +26,46 @@ choices! {
         Random = "random",
         /// all the pruned ones, which need not be as many
         Inverse = "inverse",
+        /// the units that survive the searches of all seeds (control.seeds)
+        SuperGood = "super-good",
+        /// as many, from those that all of these searches prune first
+        SuperBad = "super-bad",
+        /// as many, from those on which these searches disagree first
+        SuperRandom = "super-random",
         /// the whole model once more
         Full = "full",
     }
 }
 
 /// How controls are drawn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ControlRules {
-    /// How [`Mode::Random`] draws.
+    /// How [`Mode::Random`] draws units.
     pub random: RandomRule,
+    /// How it draws single weights.
+    pub weights: WeightDraw,
+    /// Whose tickets super-survivors are of.
+    pub seeds: Vec<u64>,
 }
 
 impl Default for ControlRules {
     fn default() -> Self {
-        Self { random: RandomRule::Exact }
+        let seeds = vec![1337, 42, 86, 71, 166];
+        Self { random: RandomRule::Exact, weights: WeightDraw::Global, seeds }
     }
 }
 
 impl Mode {
-    pub fn control(self, rules: ControlRules) -> Box<dyn Control> {
+    pub fn control(self, rules: &ControlRules) -> Box<dyn Control> {
         match self {
             Self::Good => Box::new(good::Good),
             Self::Bad => Box::new(bad::Bad),
-            Self::Random => Box::new(random::Random(rules.random)),
+            Self::Random => Box::new(random::Random(rules.random, rules.weights)),
             Self::Inverse => Box::new(inverse::Inverse),
+            Self::SuperGood => Box::new(SuperSurvivors::Good),
+            Self::SuperBad => Box::new(SuperSurvivors::Bad),
+            Self::SuperRandom => Box::new(SuperSurvivors::Random),
             Self::Full => Box::new(full::Full),
         }
     }
@@ -58,11 +74,13 @@ impl Mode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::prune::{Kind, Mask, Method};
+    use crate::prune::{Kind, Mask, Method, Site};
 
     fn control(mode: Mode, method: Method, good: &Mask, seed: u64, random: RandomRule) -> Mask {
-        let ticket = Ticket { mask: good, searched: method.kinds() };
-        mode.control(ControlRules { random }).draw(&Mask::full(6, 12), &[ticket], seed).unwrap()
+        let ticket = Ticket { mask: good, opposite: None, searched: method.kinds() };
+        mode.control(&ControlRules { random, ..ControlRules::default() })
+            .draw(&Mask::full(6, 12), &[ticket], seed)
+            .unwrap()
     }
 
     /// A ticket with the given numbers of survivors, spread over a 6 × 12 network.
@@ -179,14 +197,98 @@ mod tests {
     #[test]
     fn a_control_is_drawn_from_as_many_tickets_as_it_needs() {
         let (whole, good) = (Mask::full(6, 12), ticket(50, 4));
-        let ticket = Ticket { mask: &good, searched: Method::HeadsFfns.kinds() };
-        let rules = ControlRules { random: RandomRule::Exact };
+        let ticket = Ticket { mask: &good, opposite: None, searched: Method::HeadsFfns.kinds() };
+        let rules = ControlRules::default();
         for mode in [Mode::Good, Mode::Bad, Mode::Random, Mode::Inverse] {
-            let control = mode.control(rules);
-            assert_eq!(control.tickets(), 1);
+            let control = mode.control(&rules);
+            assert!(!control.of_seeds());
             assert!(control.draw(&whole, &[], 1).is_err() && control.draw(&whole, &[ticket; 2], 1).is_err());
         }
-        let full = Mode::Full.control(rules);
-        assert_eq!((full.tickets(), full.draw(&whole, &[], 1).unwrap()), (0, whole));
+        let full = Mode::Full.control(&rules);
+        assert_eq!(full.draw(&whole, &[], 1).unwrap(), whole);
+    }
+
+    #[test]
+    fn what_a_search_prunes_last_is_bad_where_it_says_so() {
+        let (good, opposite) = (ticket(50, 4), ticket(50, 4).complement());
+        let given = Ticket { mask: &good, opposite: Some(&opposite), searched: Method::OneShot.kinds() };
+        let bad = Mode::Bad.control(&ControlRules::default()).draw(&Mask::full(6, 12), &[given], 1).unwrap();
+        assert_eq!(bad, opposite);
+    }
+
+    #[test]
+    fn super_survivors_are_those_of_all_seeds_and_their_controls_take_from_them_last() {
+        let masks = [ticket(40, 3), ticket(40, 3).complement(), ticket(60, 5)];
+        for chosen in [&masks[..1], &masks[2..], &[masks[0].clone(), masks[2].clone()], &masks[1..]] {
+            let tickets: Vec<Ticket> = chosen
+                .iter()
+                .map(|mask| Ticket { mask, opposite: None, searched: Method::HeadsFfns.kinds() })
+                .collect();
+            let of = |mode: Mode, seed| {
+                mode.control(&ControlRules::default()).draw(&Mask::full(6, 12), &tickets, seed).unwrap()
+            };
+            let good = of(Mode::SuperGood, 1);
+            let expected = chosen.iter().cloned().reduce(|a, b| a.intersect(&b).unwrap()).unwrap();
+            assert_eq!(good, expected);
+            let complements = chosen.iter().map(Mask::complement);
+            let never_mask = complements.reduce(|a, b| a.intersect(&b).unwrap()).unwrap();
+            let some = good.union(&never_mask).unwrap().complement();
+            for kind in [Kind::Heads, Kind::Ffns] {
+                let size = good.count(kind).kept;
+                let never = &never_mask;
+                let shared = |mode, with: &Mask| of(mode, 1).intersect(with).unwrap().count(kind).kept;
+                assert_eq!(of(Mode::SuperBad, 1).count(kind).kept, size);
+                assert_eq!(of(Mode::SuperRandom, 1).count(kind).kept, size);
+                let (never, some, total) =
+                    (never.count(kind).kept, some.count(kind).kept, good.count(kind).total);
+                assert_eq!(shared(Mode::SuperBad, &never_mask), size.min(never));
+                if never + some >= size {
+                    assert_eq!(shared(Mode::SuperBad, &good), 0);
+                }
+                if total >= 3 * size {
+                    assert_eq!(shared(Mode::SuperRandom, &good.union(&of(Mode::SuperBad, 1)).unwrap()), 0);
+                }
+            }
+            assert_eq!(of(Mode::SuperBad, 1), of(Mode::SuperBad, 1));
+        }
+    }
+
+    #[test]
+    fn drawn_with_replacement_fewer_are_pruned_as_published() {
+        // 115 of 144 heads and 8 of 12 FFNs were asked for: 79 and 6 on average.
+        let good =
+            Mask::full(12, 12).with_flags(Kind::Heads, &[[true; 29].as_slice(), &[false; 115]].concat());
+        let good = good.with_flags(Kind::Ffns, &[[true; 4].as_slice(), &[false; 8]].concat());
+        let rules = ControlRules { random: RandomRule::Replacement, ..ControlRules::default() };
+        let ticket = Ticket { mask: &good, opposite: None, searched: Method::OneShot.kinds() };
+        let draw = |seed| Mode::Random.control(&rules).draw(&Mask::full(12, 12), &[ticket], seed).unwrap();
+        let masks: Vec<Mask> = (0..500).map(draw).collect();
+        let mean = |kind| {
+            let pruned = |mask: &Mask| mask.count(kind).total - mask.count(kind).kept;
+            masks.iter().map(pruned).sum::<usize>() as f64 / 500.0
+        };
+        assert!((mean(Kind::Heads) - 79.2).abs() < 1.0, "{}", mean(Kind::Heads));
+        assert!((mean(Kind::Ffns) - 6.0).abs() < 0.2, "{}", mean(Kind::Ffns));
+    }
+
+    #[test]
+    fn random_weights_are_as_many_as_the_ticket_prunes_in_all_or_of_each_tensor() {
+        let site = |n: usize| Site::Weights(format!("t{n}"));
+        let flags = |len: usize, kept: usize| (0..len).map(|at| at < kept).collect();
+        let good = Mask::full(2, 2).with(site(0), flags(1000, 900)).with(site(1), flags(3000, 300));
+        let ticket = Ticket { mask: &good, opposite: None, searched: Method::Magnitude.kinds() };
+        let draw = |weights, seed| {
+            let rules = ControlRules { weights, ..ControlRules::default() };
+            let mask = Mode::Random.control(&rules).draw(&Mask::full(2, 2), &[ticket], seed).unwrap();
+            let kept = [0, 1].map(|n| mask.get(&site(n)).unwrap().count_ones());
+            (mask, kept)
+        };
+        assert_eq!(draw(WeightDraw::Layer, 1).1, [900, 300]);
+        assert_eq!(draw(WeightDraw::Even, 1).1, [300, 900]);
+        let (global, kept) = draw(WeightDraw::Global, 1);
+        assert_eq!(kept.iter().sum::<usize>(), 1200);
+        assert!(kept[0].abs_diff(300) < 60 && kept != [300, 900]);
+        assert_eq!((&global, &global), (&draw(WeightDraw::Global, 1).0, &draw(WeightDraw::Global, 1).0));
+        assert_ne!(global, draw(WeightDraw::Global, 2).0);
     }
 }

@@ -39,6 +39,12 @@ impl Importance {
         self.parts.get(site).map(Vec::as_slice)
     }
 
+    /// The other way round: what was least important is most.
+    pub fn negated(&self) -> Self {
+        let negated = |scores: &Vec<f32>| scores.iter().map(|score| -score).collect();
+        Self { parts: self.parts.iter().map(|(site, scores)| (site.clone(), negated(scores))).collect() }
+    }
+
     /// The scores of all sites of a kind, one behind the other.
     pub fn values(&self, kind: Kind) -> Vec<f32> {
         self.rows(kind).into_iter().flatten().copied().collect()

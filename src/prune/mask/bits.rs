@@ -16,6 +16,18 @@ impl Bits {
         bits
     }
 
+    /// 64 flags a word, the first in its lowest bit; what is beyond the end does not count.
+    pub fn from_words(len: usize, words: Vec<u64>) -> Self {
+        assert_eq!(words.len(), len.div_ceil(WORD), "words for {len} flags");
+        let mut bits = Self { len, words };
+        bits.clear_tail();
+        bits
+    }
+
+    pub fn words(&self) -> &[u64] {
+        &self.words
+    }
+
     pub fn len(&self) -> usize {
         self.len
     }

@@ -5,6 +5,7 @@ mod bits;
 mod on_model;
 mod packed;
 mod site;
+mod survivors;
 #[cfg(test)]
 mod tests;
 mod text;

@@ -1,4 +1,4 @@
-//! No search: the ticket was found elsewhere.
+//! No search: the ticket is found by stages of another kind, or was found elsewhere.
 
 use super::trace::{Pass, Search, Trace};
 use crate::{
@@ -10,6 +10,6 @@ pub struct Given;
 
 impl Search for Given {
     fn run(&self, _: &mut dyn Probe, _: &mut dyn Criterion, _: &mut dyn FnMut(&Pass)) -> Result<Trace> {
-        Err(Error::usage("the method ticket searches nothing. Give --ticket FILE, or another --method."))
+        Err(Error::internal("this method has no search"))
     }
 }

@@ -1,7 +1,9 @@
 //! How a ticket is found. A search is a file of its own and a variant of [`Method`].
 
 mod given;
+mod magnitude;
 mod one_kind;
+mod one_shot;
 mod select;
 mod steps;
 #[cfg(test)]
@@ -9,12 +11,14 @@ mod tests;
 mod three_phase;
 mod trace;
 
+pub use one_shot::{OneShot, one_shot};
 pub use select::lowest;
 pub use trace::{Pass, Phase, Search, SearchRules, Step, Trace};
 
-use super::Kind;
+use super::{Kind, PruneRules};
 use crate::choice::choices;
 use given::Given;
+use magnitude::GlobalMagnitude;
 use one_kind::OneKind;
 use three_phase::ThreePhase;
 
@@ -27,27 +31,39 @@ choices! {
         Heads = "heads",
         /// FFNs alone
         Ffns = "ffns",
+        /// heads and FFNs at once, by one scoring, to a level or a sparsity (Liang et al. 2021)
+        OneShot = "one-shot",
+        /// single weights of smallest magnitude after fine-tuning: in steps, or at once to a sparsity
+        Magnitude = "magnitude",
+        /// iterative magnitude pruning: train, prune single weights, rewind, and again (Chen et al. 2020)
+        Imp = "imp",
+        /// single weights of the pre-trained model of smallest magnitude, at once (Chen et al. 2020)
+        Omp = "omp",
         /// nothing: the mask is that of a ticket file (--ticket)
         Ticket = "ticket",
     }
 }
 
 impl Method {
-    pub fn search(self, rules: SearchRules) -> Box<dyn Search> {
+    pub fn search(self, rules: SearchRules, prune: PruneRules) -> Box<dyn Search> {
+        let target = prune.sparsity;
         match self {
-            Self::HeadsFfns => Box::new(ThreePhase(rules)),
-            Self::Heads => Box::new(OneKind { kind: Kind::Heads, phase: Phase::Heads, rules }),
-            Self::Ffns => Box::new(OneKind { kind: Kind::Ffns, phase: Phase::Ffns, rules }),
-            Self::Ticket => Box::new(Given),
+            Self::HeadsFfns => Box::new(ThreePhase { rules, target }),
+            Self::Heads => Box::new(OneKind { kind: Kind::Heads, phase: Phase::Heads, rules, target }),
+            Self::Ffns => Box::new(OneKind { kind: Kind::Ffns, phase: Phase::Ffns, rules, target }),
+            Self::Magnitude => Box::new(GlobalMagnitude { rules, prune }),
+            Self::OneShot | Self::Imp | Self::Omp | Self::Ticket => Box::new(Given),
         }
     }
 
     /// What its search may prune.
     pub fn kinds(self) -> &'static [Kind] {
         match self {
-            Self::HeadsFfns | Self::Ticket => &[Kind::Heads, Kind::Ffns],
+            Self::HeadsFfns | Self::OneShot => &[Kind::Heads, Kind::Ffns],
             Self::Heads => &[Kind::Heads],
             Self::Ffns => &[Kind::Ffns],
+            Self::Magnitude | Self::Imp | Self::Omp => &[Kind::Weights],
+            Self::Ticket => &[Kind::Heads, Kind::Ffns, Kind::Weights],
         }
     }
 }

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    prune::{Criterion, Kind, Probe},
+    prune::{Criterion, Kind, Probe, Sparsity},
 };
 
 /// Prunes units of this kind.
@@ -15,6 +15,8 @@ pub struct OneKind {
     /// As its steps are called.
     pub phase: Phase,
     pub rules: SearchRules,
+    /// How much to prune, whatever the score.
+    pub target: Option<Sparsity>,
 }
 
 impl Search for OneKind {
@@ -24,7 +26,7 @@ impl Search for OneKind {
         criterion: &mut dyn Criterion,
         on_pass: &mut dyn FnMut(&Pass),
     ) -> Result<Trace> {
-        let mut steps = Steps::begin(self.rules, probe, criterion, on_pass)?;
+        let mut steps = Steps::begin(self.rules, self.target, probe, criterion, on_pass)?;
         if steps.can_prune() {
             let units = if self.kind == Kind::Heads { steps.heads_per_step() } else { 1 };
             steps.run(self.phase, &[(self.kind, units)])?;

@@ -3,17 +3,21 @@
 
 use super::{
     select::lowest,
-    trace::{Pass, Phase, SearchRules, Step, Trace},
+    trace::{Pass, Phase, SearchRules, Step, Trace, no_threshold},
 };
 use crate::{
     error::{Error, Result},
-    prune::{Criterion, Importance, Kind, Mask, Measurement, Probe, Site},
+    prune::{
+        Count, Criterion, Importance, Kind, Mask, Measurement, Probe, Site, Sparsity, Whole, probe::finite,
+    },
 };
 use std::rc::Rc;
 
 /// A search between two steps.
 pub struct Steps<'a> {
     rules: SearchRules,
+    /// The share of each kind at which the search ends, whatever the score.
+    target: Option<f64>,
     probe: &'a mut dyn Probe,
     criterion: &'a mut dyn Criterion,
     on_pass: &'a mut dyn FnMut(&Pass),
@@ -31,17 +35,28 @@ impl<'a> Steps<'a> {
     /// Scores the whole network.
     pub fn begin(
         rules: SearchRules,
+        target: Option<Sparsity>,
         probe: &'a mut dyn Probe,
         criterion: &'a mut dyn Criterion,
         on_pass: &'a mut dyn FnMut(&Pass),
     ) -> Result<Self> {
         rules.validate()?;
+        let target = target.map(|target| match target.of {
+            Whole::Units => Ok(target.share),
+            Whole::Weights | Whole::Flops => Err(Error::usage(format!(
+                "the sparsity is {target}, and this method prunes step by step to a share of the units. Give {}, or the \
+                 method one-shot.",
+                target.share
+            ))),
+        });
+        let target = target.transpose()?;
         let mask = probe.whole();
         let (score, measured) = pass(probe, criterion, &mask, 1)?;
         on_pass(&Pass { number: 1, mask: &mask, score, threshold: rules.threshold * score, step: None });
         let latest = measured.clone();
         Ok(Self {
             rules,
+            target,
             probe,
             criterion,
             on_pass,
@@ -54,9 +69,9 @@ impl<'a> Steps<'a> {
         })
     }
 
-    /// Whether a share of the full score is a threshold.
+    /// Whether a share of the full score is a threshold, or none is needed.
     pub fn can_prune(&self) -> bool {
-        self.full_score > 0.0
+        self.full_score > 0.0 || self.target.is_some()
     }
 
     /// Heads of a full step.
@@ -70,7 +85,9 @@ impl<'a> Steps<'a> {
             let measured = if self.rules.stale { &self.latest } else { &self.measured };
             let importance = measured.importance(&self.mask);
             // Another kind need not be scored where it is not pruned.
-            let units = units.iter().map(|(kind, n)| lowest(&importance, &self.mask, *kind, *n));
+            let units = units
+                .iter()
+                .map(|(kind, n)| lowest(&importance, &self.mask, *kind, self.allowed(*kind).min(*n)));
             let units = units.collect::<Result<Vec<_>>>()?.concat();
             if units.is_empty() || !self.step(phase, &units, importance)? {
                 return Ok(());
@@ -78,21 +95,24 @@ impl<'a> Steps<'a> {
         }
     }
 
+    /// How many units of a kind may still be pruned.
+    fn allowed(&self, kind: Kind) -> usize {
+        let Count { kept, total } = self.mask.count(kind);
+        let most = self.target.map_or(total, |share| (share * total as f64 + 1e-9) as usize);
+        most.saturating_sub(total - kept)
+    }
+
     /// The outcome of a search that may prune these kinds.
     pub fn finish(self, kinds: &[Kind]) -> Trace {
         let full_score = self.full_score;
-        let note = (!self.can_prune()).then(|| {
-            format!(
-                "the full model scores {full_score}: a share of a score that is not positive is no threshold, so \
-                 nothing was pruned"
-            )
-        });
+        let note = (!self.can_prune()).then(|| no_threshold(full_score));
         Trace {
             full_score,
             score: self.score,
             exhausted: kinds.iter().all(|kind| self.mask.count(*kind).kept == 0),
             mask: self.mask,
             passes: 1 + self.steps.len(),
+            opposite: None,
             steps: self.steps,
             note,
         }
@@ -113,8 +133,8 @@ impl<'a> Steps<'a> {
             _ => None,
         });
         let (pruned_heads, pruned_ffns) = (heads.collect(), ffns.collect());
-        let accepted = score >= threshold;
-        let step = Step { phase, accepted, score, pruned_heads, pruned_ffns, importance };
+        let accepted = score >= threshold || self.target.is_some();
+        let step = Step { phase, accepted, score, pruned_heads, pruned_ffns, pruned_weights: 0, importance };
         (self.on_pass)(&Pass { number, mask: &mask, score, threshold, step: Some(&step) });
         self.steps.push(step);
         if accepted {
@@ -133,12 +153,6 @@ fn pass(
     number: usize,
 ) -> Result<(f64, Rc<dyn Measurement>)> {
     let measured = criterion.measure(probe, mask)?;
-    let score = probe.metric(mask)?;
-    if !score.is_finite() {
-        return Err(Error::internal(format!(
-            "the score of pass {number} of the search ({mask} kept) is {score}. The model's outputs are not finite: \
-             fine-tune again with a lower learning rate."
-        )));
-    }
+    let score = finite(probe.metric(mask)?, number, mask)?;
     Ok((score, measured))
 }

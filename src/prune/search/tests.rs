@@ -107,7 +107,7 @@ fn run_with(
 ) -> Result<Trace> {
     let raw = script.importances.clone();
     let mut criterion = Importances { raw, pruned_units: script.pruned_units, passes: 0 };
-    method.search(rules).run(script, &mut criterion, on_pass)
+    method.search(rules, PruneRules::default()).run(script, &mut criterion, on_pass)
 }
 
 /// All three phases.

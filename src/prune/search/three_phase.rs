@@ -6,12 +6,16 @@ use super::{
 };
 use crate::{
     error::Result,
-    prune::{Criterion, Kind, Probe},
+    prune::{Criterion, Kind, Probe, Sparsity},
 };
 
 /// Joint steps (the lowest heads of a full step **and** the lowest FFN, or what is left of either) until one is rejected;
 /// then, from the last accepted mask, half steps of heads; then single FFNs.
-pub struct ThreePhase(pub SearchRules);
+pub struct ThreePhase {
+    pub rules: SearchRules,
+    /// How much to prune, whatever the score.
+    pub target: Option<Sparsity>,
+}
 
 impl Search for ThreePhase {
     fn run(
@@ -20,7 +24,7 @@ impl Search for ThreePhase {
         criterion: &mut dyn Criterion,
         on_pass: &mut dyn FnMut(&Pass),
     ) -> Result<Trace> {
-        let mut steps = Steps::begin(self.0, probe, criterion, on_pass)?;
+        let mut steps = Steps::begin(self.rules, self.target, probe, criterion, on_pass)?;
         if steps.can_prune() {
             let heads = steps.heads_per_step();
             steps.run(Phase::Joint, &[(Kind::Heads, heads), (Kind::Ffns, 1)])?;

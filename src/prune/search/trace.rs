@@ -65,6 +65,7 @@ pub enum Phase {
     Joint,
     Heads,
     Ffns,
+    Weights,
 }
 
 impl Phase {
@@ -74,6 +75,7 @@ impl Phase {
             Self::Joint => "joint",
             Self::Heads => "heads",
             Self::Ffns => "ffns",
+            Self::Weights => "weights",
         }
     }
 }
@@ -89,8 +91,22 @@ pub struct Step {
     pub pruned_heads: Vec<[usize; 2]>,
     /// Layers, the least important first.
     pub pruned_ffns: Vec<usize>,
-    /// What decided this step.
+    /// Single weights that were pruned, the smallest of those that were left.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub pruned_weights: usize,
+    /// What decided this step; nothing where single weights are pruned by their magnitude.
     pub importance: Importance,
+}
+
+fn is_zero(n: &usize) -> bool {
+    *n == 0
+}
+
+/// Why a search does not prune at all.
+pub(super) fn no_threshold(full_score: f64) -> String {
+    format!(
+        "the full model scores {full_score}: a share of a score that is not positive is no threshold, so nothing was pruned"
+    )
 }
 
 /// A pass over the scoring data.
@@ -114,9 +130,12 @@ pub struct Trace {
     pub full_score: f64,
     /// The score under `mask`.
     pub score: f64,
+    /// What the same rule finds when it prunes the most important first, where it says so: as large as `mask`.
+    pub opposite: Option<Mask>,
     /// All steps, in order.
     pub steps: Vec<Step>,
-    /// Nothing was left that the search may prune: the threshold never stopped it.
+    /// Nothing was left that the search may prune, or there were as many steps as are allowed: the threshold never stopped
+    /// it.
     pub exhausted: bool,
     /// Passes over the scoring data.
     pub passes: usize,

@@ -1,0 +1,151 @@
+//! The weights that a training starts from.
+
+use super::files;
+use crate::{
+    error::Result,
+    experiment::stage::Given,
+    model::{Bert, params::Owner},
+    ops::rng::{Purpose, Stream},
+    train::Progress,
+};
+use serde::Serialize;
+use std::fmt;
+
+/// Where the weights of a training come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Start {
+    /// The pre-trained model's, with a fresh head.
+    Pretrained,
+    /// All drawn anew.
+    Random,
+    /// The pre-trained model's, with the matrices of whole layers exchanged.
+    ShuffleLayers,
+    /// The pre-trained model's, with the weights within each of the layers' matrices shuffled.
+    ShuffleWithin,
+    /// Those that this node has trained, with its head.
+    Node(&'static str),
+}
+
+/// Streams of these shuffles, apart from those of tensors and of epochs.
+const LAYERS: u32 = 1;
+const WITHIN: u32 = 2;
+
+impl Start {
+    pub fn is_pretrained(&self) -> bool {
+        *self == Self::Pretrained
+    }
+
+    /// The node whose weights they are.
+    pub fn node(self) -> Option<&'static str> {
+        match self {
+            Self::Node(node) => Some(node),
+            Self::Pretrained | Self::Random | Self::ShuffleLayers | Self::ShuffleWithin => None,
+        }
+    }
+
+    /// The unpruned model with these weights. The seed draws its head, and everything else that is drawn.
+    pub fn weights(self, given: &Given, seed: u64, progress: &mut dyn Progress) -> Result<Bert> {
+        let inputs = given.inputs;
+        if let Self::Node(node) = self {
+            return files::load_model(inputs, given.outcome(node)?);
+        }
+        let mut pretrained = inputs.model.clone();
+        let mut bert = pretrained.build(inputs.head(), seed, true)?;
+        pretrained.notes.iter().for_each(|note| progress.note(note));
+        match self {
+            Self::Random => bert.initialise(seed, |_| true),
+            Self::ShuffleLayers => shuffle_layers(&mut bert, seed),
+            Self::ShuffleWithin => shuffle_within(&mut bert, seed),
+            Self::Pretrained | Self::Node(_) => {}
+        }
+        Ok(bert)
+    }
+}
+
+/// The ranges of a layer's matrices in its layout: queries, keys, values, attention output, and the FFN's two.
+fn matrices(bert: &Bert) -> Vec<Vec<std::ops::Range<usize>>> {
+    let entries = &bert.params.layout.entries;
+    let of_layer = |layer: usize| {
+        let own = entries.iter().filter(|entry| {
+            let (Owner::Heads { layer: l, .. } | Owner::Neurons { layer: l, .. }) = entry.owner else {
+                return false;
+            };
+            l == layer && entry.shape.len() > 1
+        });
+        own.map(|entry| entry.range.clone()).collect()
+    };
+    (0..bert.shape.len()).map(of_layer).collect()
+}
+
+/// One permutation of the layers for all their matrices; biases and LayerNorms stay.
+fn shuffle_layers(bert: &mut Bert, seed: u64) {
+    let layers = matrices(bert);
+    let mut order: Vec<usize> = (0..layers.len()).collect();
+    Stream::with(seed, Purpose::Selection, LAYERS, 0).shuffle(&mut order);
+    let before = bert.params.data.clone();
+    for (to, from) in layers.iter().zip(order.iter().map(|layer| &layers[*layer])) {
+        for (to, from) in to.iter().zip(from) {
+            bert.params.data[to.clone()].copy_from_slice(&before[from.clone()]);
+        }
+    }
+}
+
+fn shuffle_within(bert: &mut Bert, seed: u64) {
+    for (n, range) in matrices(bert).into_iter().flatten().enumerate() {
+        Stream::with(seed, Purpose::Selection, WITHIN, n as u32).shuffle(&mut bert.params.data[range]);
+    }
+}
+
+impl fmt::Display for Start {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.pad(match self {
+            Self::Pretrained => "the pre-trained weights",
+            Self::Random => "random weights",
+            Self::ShuffleLayers => "the pre-trained weights, layers shuffled",
+            Self::ShuffleWithin => "the pre-trained weights, shuffled within each matrix",
+            Self::Node("finetune") => "the fine-tuned weights",
+            Self::Node(_) => "the weights of an early step",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{BertConfig, Head};
+
+    fn sorted(values: &[f32]) -> Vec<f32> {
+        let mut values = values.to_vec();
+        values.sort_by(f32::total_cmp);
+        values
+    }
+
+    #[test]
+    fn shuffles_keep_each_weight_and_leave_biases_and_norms_alone() {
+        let config = BertConfig { vocab_size: 50, ..BertConfig::of_shape(6, 16, 2, 24) };
+        let before = Bert::random(config, Head::Classifier { labels: 2 }, 5);
+        let (mut layers, mut within) = (before.clone(), before.clone());
+        shuffle_layers(&mut layers, 3);
+        shuffle_within(&mut within, 3);
+        let all = matrices(&before);
+        assert_eq!((all.len(), all[0].len()), (6, 6));
+        // The same layer gives all six matrices.
+        let source = |range: usize, layer: usize| {
+            let now = &layers.params.data[all[layer][range].clone()];
+            all.iter().position(|from| now == &before.params.data[from[range].clone()]).unwrap()
+        };
+        let order: Vec<usize> = (0..6).map(|layer| source(0, layer)).collect();
+        assert!((1..6).all(|m| (0..6).map(|layer| source(m, layer)).eq(order.iter().copied())));
+        assert_ne!(order, [0, 1, 2, 3, 4, 5]);
+        let mut rest = before.clone();
+        for range in all.into_iter().flatten() {
+            let [then, now] = [&before, &within].map(|bert| &bert.params.data[range.clone()]);
+            assert!(then != now && sorted(then) == sorted(now));
+            for bert in [&mut rest, &mut layers, &mut within] {
+                bert.params.data[range.clone()].fill(0.0);
+            }
+        }
+        assert!(rest == layers && rest == within);
+    }
+}

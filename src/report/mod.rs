@@ -1,0 +1,6 @@
+//! What many records say together.
+
+mod levels;
+pub mod super_ticket;
+
+pub use levels::{Levels, levels};
