@@ -1,5 +1,6 @@
-//! Checks run records against their JSON Schema, `schemas/record.schema.json`, and the lines of files whose names end
-//! in `.jsonl`, which are events, against `schemas/event.schema.json`.
+//! Checks run records against their JSON Schema, `schemas/record.schema.json`, files that are called `ticket.json` against
+//! `schemas/ticket.schema.json`, and the lines of files whose names end in `.jsonl`, which are events, against
+//! `schemas/event.schema.json`.
 //!
 //! ```text
 //! cargo run --release --example check_record -- FILE...
@@ -12,6 +13,7 @@
 use std::{
     env, fs,
     io::{self, Read},
+    path::Path,
     process::ExitCode,
 };
 
@@ -19,19 +21,21 @@ use anyhow::{Context, Result};
 use jsonschema::Validator;
 
 const RECORD: &str = include_str!("../schemas/record.schema.json");
+const TICKET: &str = include_str!("../schemas/ticket.schema.json");
 const EVENT: &str = include_str!("../schemas/event.schema.json");
 
 fn main() -> Result<ExitCode> {
     let validator =
         |schema| Ok::<_, anyhow::Error>(jsonschema::validator_for(&serde_json::from_str(schema)?)?);
-    let (record, event) = (validator(RECORD)?, validator(EVENT)?);
+    let (record, ticket, event) = (validator(RECORD)?, validator(TICKET)?, validator(EVENT)?);
     let mut files: Vec<String> = env::args().skip(1).collect();
     if files.is_empty() {
         files.push("-".to_owned());
     }
     let mut all_valid = true;
     for file in &files {
-        let violations = match violations(&record, &event, file) {
+        let whole = if Path::new(file).ends_with("ticket.json") { &ticket } else { &record };
+        let violations = match violations(whole, &event, file) {
             Ok(violations) => violations,
             // One damaged file does not hide what is wrong with the others.
             Err(error) => vec![format!("{file}: {error:#}")],

@@ -17,6 +17,11 @@ pub fn one_of<T: Choice>() -> OneOf {
     OneOf(T::described())
 }
 
+/// The names of a choice, and others that stand for several of them.
+pub fn one_of_or<T: Choice>(groups: &[(&'static str, &'static str)]) -> OneOf {
+    OneOf(T::described().into_iter().chain(groups.iter().copied()).collect())
+}
+
 /// The presets.
 pub fn presets() -> OneOf {
     OneOf(crate::config::presets().iter().map(|preset| (preset.name, preset.about)).collect())

@@ -1,10 +1,13 @@
 //! Labels of models and data in tables: the same label for equal contents, different labels for different contents.
 
-use crate::sweep::records::{Data, Model, Summary};
+use crate::sweep::records::{Model, Summary};
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
 };
+
+/// SHA-256 by file.
+type Hashes = BTreeMap<String, String>;
 
 /// The label of each record's model: its name, with the start of the differing hash where models of one name differ. A
 /// model found under several names has the first of them.
@@ -53,20 +56,20 @@ fn configs_filled_in(summaries: &[&Summary]) -> Vec<[String; 3]> {
 /// The label of each record's data, the folder and the first file that differs; `None` where all records of the task
 /// have the same data.
 pub fn data_labels(summaries: &[&Summary]) -> Vec<Option<String>> {
-    let mut by_task: BTreeMap<&str, BTreeMap<&Data, &str>> = BTreeMap::new();
+    let mut by_task: BTreeMap<&str, BTreeMap<&Hashes, &str>> = BTreeMap::new();
     for summary in summaries {
         let folders = by_task.entry(&summary.task).or_default();
-        let dir = folders.entry(&summary.data).or_insert(summary.data_dir());
+        let dir = folders.entry(&summary.data.sha256).or_insert(summary.data_dir());
         *dir = (*dir).min(summary.data_dir());
     }
     let label = |summary: &&Summary| {
         let others = &by_task[&*summary.task];
         let hashes = &summary.data.sha256;
-        let differs = |file: &&String| others.keys().any(|data| data.sha256.get(*file) != hashes.get(*file));
+        let differs = |file: &&String| others.keys().any(|other| other.get(*file) != hashes.get(*file));
         if others.len() == 1 {
             return None;
         }
-        let dir = Path::new(others[&summary.data]);
+        let dir = Path::new(others[&summary.data.sha256]);
         let dir = dir.file_name().unwrap_or(dir.as_os_str()).to_string_lossy();
         let file = hashes.keys().find(differs);
         Some(file.map_or_else(

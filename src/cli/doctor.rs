@@ -7,7 +7,7 @@ use super::{
 use crate::{
     cores,
     error::Result,
-    experiment::{data_folder, record::cpu_name},
+    experiment::{data_folder, provenance::VERSION, record::cpu_name},
     hub::{HubSettings, reach, resolve_model_with},
     ops::simd,
     store::{Keep, Store},
@@ -58,7 +58,7 @@ impl Finding {
 pub fn run(arguments: &DoctorArgs) -> Result<()> {
     let store = store_folder(arguments.store.as_deref(), variable);
     let mut findings = vec![
-        found("lottery", env!("CARGO_PKG_VERSION")),
+        found("lottery", VERSION.as_str()),
         found("device", format!("cpu: {}", cpu_name())),
         found("kernels", format!("{:?}", simd::level())),
         found("threads", threads()),
@@ -163,7 +163,7 @@ fn hub() -> Vec<Finding> {
         .filter(|model| resolve_model_with(model, &cache).is_ok())
         .map(|model| model.split('@').next().unwrap_or_default())
         .collect();
-    let data: Vec<&str> = (super::data::glue().into_iter())
+    let data: Vec<&str> = (TaskId::glue().into_iter())
         .filter(|task: &TaskId| data_folder(*task, None, &cache).is_ok())
         .map(|task| task.spec().name)
         .collect();

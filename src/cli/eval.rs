@@ -3,14 +3,16 @@
 use super::{
     choice::one_of,
     console::{Console, report_share},
-    options::{store_folder, variable},
-    output::{document, print},
+    options::{numbers, store_folder, variable},
+    output::{document, print, show},
+    table::Sheet,
+    terminal,
 };
 use crate::{
     config::DataConfig,
     cores,
     engine::{Device, Machine},
-    error::{Error, Result, printable},
+    error::{Error, Result},
     eval::{
         Development, Evaluated, Matching, Source, Trained, answer, check_head, evaluate, file_names, metrics,
         write_predictions, write_submission,
@@ -23,8 +25,7 @@ use crate::{
     text::WindowRules,
     train::{Progress, baseline},
 };
-use clap::{Args, value_parser};
-use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
+use clap::Args;
 use serde_json::{Value, json};
 use std::{
     path::{Path, PathBuf},
@@ -81,19 +82,19 @@ pub struct EvalArgs {
     labels: Option<Vec<String>>,
 
     /// Tokens per example, including [CLS] and [SEP] [default: 128; 384 of questions]
-    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(8..=1_000_000_000))]
+    #[arg(long, value_name = "N", value_parser = numbers(8..=1_000_000_000))]
     max_length: Option<u64>,
 
     /// Of questions: tokens of a paragraph that two neighbouring windows share (data.doc_stride) [default: 128]
-    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(..=1_000_000_000))]
+    #[arg(long, value_name = "N", value_parser = numbers(0..=1_000_000_000))]
     doc_stride: Option<u64>,
 
     /// Of questions: tokens of a question (data.max_question_length) [default: 64]
-    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=1_000_000_000))]
+    #[arg(long, value_name = "N", value_parser = numbers(1..=1_000_000_000))]
     max_question_length: Option<u64>,
 
     /// Evaluate only the first N examples
-    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = numbers(1..))]
     limit: Option<u64>,
 
     /// Write a line of JSON for each example: index, label, prediction, logits; of questions FILE.jsonl, and FILE.json with
@@ -118,7 +119,7 @@ pub struct EvalArgs {
     dtype: Format,
 
     /// CPU threads; the result does not depend on them [default: one per core, less those that other runs use]
-    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=1024), help_heading = "Where and how")]
+    #[arg(long, value_name = "N", value_parser = numbers(1..=1024), help_heading = "Where and how")]
     threads: Option<u64>,
 
     /// Print the scores as JSON on stdout, and nothing else
@@ -171,7 +172,7 @@ pub fn run(arguments: &EvalArgs) -> Result<()> {
                 json!({ "format_version": 1, "task": task.name, "examples": examples, "files": written });
             return print(&document(&report)?);
         }
-        return print(&printable(&(written.join("\n") + "\n")));
+        return show(&(written.join("\n") + "\n"));
     }
     let sets = match Development::load(task, &dir)? {
         Development::Sentences(sets) => {
@@ -266,20 +267,18 @@ fn shown(
         });
         return print(&document(&report)?);
     }
-    let mut table = Table::new();
-    table.load_style(UTF8_FULL_CONDENSED);
-    table.set_header([task.name, "score"]);
+    let mut table = Sheet::of_numbers([task.name, "score"]);
     for (name, value) in &scores {
-        table.add_row([name.clone(), format!("{value:.4}")]);
+        table.row([name.clone(), format!("{value:.4}")]);
     }
-    table.column_iter_mut().skip(1).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
     let metric = task.metric.name();
     let count = examples.iter().map(usize::to_string).collect::<Vec<_>>().join(" and ");
     let baseline = baseline.map(Value::from).and_then(|value| value.as_f64()).unwrap_or(f64::NAN);
     let files: String = files.iter().map(|path| format!("predictions: {path}\n")).collect();
     let text = format!(
-        "{table}\n{}: {count} examples; majority baseline: {metric} {baseline:.4}\n{files}",
+        "{}{}: {count} examples; majority class: {metric} {baseline:.4}\n{files}",
+        table.text(terminal::width()),
         trained.name
     );
-    print(&printable(&text))
+    show(&text)
 }

@@ -2,14 +2,16 @@
 
 use super::{
     console::{Console, report_share},
-    options::{store_folder, variable},
-    output::{document, print},
+    options::{numbers, store_folder, variable},
+    output::{document, print, show},
     signals,
+    table::Sheet,
+    terminal,
 };
 use crate::{
     cores,
     engine::{Device, Machine},
-    error::{Error, Result, printable},
+    error::{Error, Result},
     eval::{Development, RecordFile, Source, Trained},
     experiment::{data_folder, ticket_file::About, workload},
     export::{
@@ -22,8 +24,7 @@ use crate::{
     task::{Labels, TaskId},
     train::Progress,
 };
-use clap::{ArgGroup, Args, value_parser};
-use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
+use clap::{ArgGroup, Args};
 use std::path::PathBuf;
 
 const ABOUT: &str = "\
@@ -99,7 +100,7 @@ pub struct ExportArgs {
     dtype: Format,
 
     /// CPU threads [default: one per core, less those that other runs use]
-    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=1024), help_heading = "Check and measure")]
+    #[arg(long, value_name = "N", value_parser = numbers(1..=1024), help_heading = "Check and measure")]
     threads: Option<u64>,
 
     /// The store [default: LOTTERY_STORE, else runs]
@@ -201,7 +202,7 @@ fn shown(arguments: &ExportArgs, report: &impl serde::Serialize, text: &str) -> 
     if arguments.json {
         return print(&document(report)?);
     }
-    print(&printable(text))
+    show(text)
 }
 
 fn ticket_text(report: &TicketReport) -> String {
@@ -215,15 +216,17 @@ fn ticket_text(report: &TicketReport) -> String {
 }
 
 fn model_text(report: &Report) -> String {
-    let mut table = Table::new();
-    table.load_style(UTF8_FULL_CONDENSED);
-    table.set_header(["", "full model", "this export", "ratio"]);
-    table.add_rows(card_rows(report));
-    table.column_iter_mut().skip(1).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
+    let mut table = Sheet::of_numbers(["", "full model", "this export", "ratio"]);
+    card_rows(report).into_iter().for_each(|row| table.row(row));
     let latency = if report.latency.is_empty() { String::new() } else { measured_on(report) + "\n" };
     let [heads, ffns] = [report.units.heads, report.units.ffns];
     format!(
-        "{table}\n{} of {} heads and {} of {} FFNs kept\n{latency}{}\n",
-        heads[0], heads[1], ffns[0], ffns[1], report.path
+        "{}{} of {} heads and {} of {} FFNs kept\n{latency}{}\n",
+        table.text(terminal::width()),
+        heads[0],
+        heads[1],
+        ffns[0],
+        ffns[1],
+        report.path
     )
 }

@@ -3,6 +3,8 @@
 use super::{
     options,
     output::{document, print, to_stderr},
+    table::Sheet,
+    terminal,
 };
 use crate::{
     error::Result,
@@ -10,13 +12,12 @@ use crate::{
     sweep::gc::collect,
 };
 use clap::Args;
-use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use indicatif::DecimalBytes;
 use serde_json::json;
 use std::path::PathBuf;
 
 const ABOUT: &str = "\
-Frees disk space in a store.
+Free disk space in a store.
 
 Records, tickets and metrics are always kept, and so are the models of `lottery pretrain`. A finished stage stays \
 finished: repeating the run computes nothing. Weights that another search needs later are restored by training, and \
@@ -88,13 +89,10 @@ pub fn run(arguments: &GcArgs) -> Result<()> {
 }
 
 fn table(gc: &Collector, removed: &str) -> String {
-    let mut table = Table::new();
-    table.load_style(UTF8_FULL_CONDENSED);
-    table.set_header([removed, "files", "size"]);
+    let mut table = Sheet::of_numbers([removed, "files", "size"]);
     let kinds = gc.removed.iter().map(|(kind, count)| (kind.label(), *count));
     for (label, Count { files, bytes }) in kinds.chain([("total", gc.total())]) {
-        table.add_row([label.to_owned(), files.to_string(), DecimalBytes(bytes).to_string()]);
+        table.row([label.to_owned(), files.to_string(), DecimalBytes(bytes).to_string()]);
     }
-    table.column_iter_mut().skip(1).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
-    format!("{table}\n")
+    table.text(terminal::width())
 }

@@ -1,18 +1,25 @@
 //! The table of a store's records: means over seeds, for equal settings only.
 
-use super::contents::{data_labels, model_labels};
-use crate::{
-    error::{excerpt, message},
-    sweep::{records::Summary, status::Overview},
+use super::{
+    contents::{data_labels, model_labels},
+    marks::Marks,
+    modes::place,
+    table::{Column, Sheet},
 };
-use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
+use crate::{
+    error::excerpt,
+    sweep::{
+        records::{Kept, Summary},
+        status::Overview,
+    },
+};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
 type Settings = BTreeMap<String, String>;
 
-/// Task, method, mode, metric, and the settings in which records differ.
-type Group<'a> = ([&'a str; 4], String);
+/// Task, method, the place of the mode and its name, metric; and the settings in which records differ.
+type Group<'a> = (&'a str, &'a str, (usize, &'a str), &'a str, String);
 
 /// The settings whose values differ among these.
 fn differing(all: &[Settings]) -> BTreeSet<&str> {
@@ -36,33 +43,8 @@ fn mean(values: &[f64]) -> String {
     format!("{mean:.4} ± {:.4}", (squares / (n - 1.0)).sqrt())
 }
 
-/// The kinds of warnings in the records, without their numbers, each with a letter.
-fn kinds<'a>(summaries: &[&'a Summary]) -> BTreeMap<&'a str, String> {
-    let all: BTreeSet<&str> =
-        summaries.iter().flat_map(|summary| summary.warnings.iter()).map(|text| kind(text)).collect();
-    all.into_iter().zip('a'..).map(|(kind, letter)| (kind, letter.to_string())).collect()
-}
-
-fn kind(warning: &str) -> &str {
-    warning.split_once([':', ';']).map_or(warning, |(kind, _)| kind)
-}
-
-/// `a, b (3)`: all of these records have warning a, three have warning b.
-fn warned(group: &[&Summary], kinds: &BTreeMap<&str, String>) -> String {
-    let counted = kinds.iter().filter_map(|(wanted, letter)| {
-        let n =
-            group.iter().filter(|summary| summary.warnings.iter().any(|text| kind(text) == *wanted)).count();
-        match n {
-            0 => None,
-            n if n == group.len() => Some(letter.clone()),
-            n => Some(format!("{letter} ({n})")),
-        }
-    });
-    counted.collect::<Vec<_>>().join(", ")
-}
-
 /// Means over the records of each task × method × mode × settings.
-pub fn table(overview: &Overview) -> String {
+pub fn table(overview: &Overview, width: Option<usize>) -> String {
     let summaries: Vec<&Summary> = overview.records.iter().map(|record| &record.summary).collect();
     if summaries.is_empty() {
         return format!("no records in {}\n", overview.store.display());
@@ -78,66 +60,62 @@ pub fn table(overview: &Overview) -> String {
     let mut groups: BTreeMap<Group, Vec<&Summary>> = BTreeMap::new();
     for (summary, settings) in summaries.iter().zip(&settings) {
         let own = differing.iter().filter_map(|key| Some(format!("{key}={}", settings.get(*key)?)));
-        let names = [&summary.task, &summary.method, &summary.mode, &summary.metric].map(String::as_str);
-        let group = (names, own.collect::<Vec<_>>().join("\n"));
-        groups.entry(group).or_default().push(summary);
+        let mode = (place(&summary.mode), &*summary.mode);
+        let settings = own.collect::<Vec<_>>().join("\n");
+        groups
+            .entry((&summary.task, &summary.method, mode, &summary.metric, settings))
+            .or_default()
+            .push(summary);
     }
-    let kinds = kinds(&summaries);
-    let mut table = Table::new();
-    table.load_style(UTF8_FULL_CONDENSED);
-    let mut head = vec!["task", "method", "mode", "metric", "records", "full", "pruned", "retrained"];
+    let marks = Marks::of(&summaries);
+    let mut head = ["task", "method", "mode", "metric"].map(|name| (name, Column::Text)).to_vec();
     if !differing.is_empty() {
-        head.insert(4, "settings that differ");
+        head.push(("settings that differ", Column::Text));
     }
-    let numbers = head.len() - 4..head.len();
-    if !kinds.is_empty() {
-        head.push("warnings");
+    head.push(("records", Column::Number));
+    head.extend(["full", "pruned", "retrained", "heads", "FFNs"].map(|name| (name, Column::Number)));
+    head.push(("weights", Column::Extra));
+    if !marks.is_empty() {
+        head.push(("!", Column::Mark));
     }
-    table.set_header(&head);
-    for ((names, settings), group) in groups {
-        let mut row: Vec<String> = names.into_iter().map(|name| excerpt(name).into_owned()).collect();
+    let mut table = Sheet::new(head);
+    for ((task, method, (_, mode), metric, settings), group) in groups {
+        let mut row: Vec<String> =
+            [task, method, mode, metric].map(|name| excerpt(name).into_owned()).to_vec();
         if !differing.is_empty() {
             row.push(settings.lines().map(excerpt).collect::<Vec<_>>().join("\n"));
         }
         row.push(group.len().to_string());
         let scores: Vec<[f64; 3]> = group.iter().map(|summary| summary.scores()).collect();
         row.extend([0, 1, 2].map(|n| mean(&scores.iter().map(|score| score[n]).collect::<Vec<_>>())));
-        if !kinds.is_empty() {
-            row.push(warned(&group, &kinds));
+        row.extend(kept(&group.iter().map(|summary| summary.ticket).collect::<Vec<_>>()));
+        if !marks.is_empty() {
+            row.push(marks.mark(&group));
         }
-        table.add_row(row);
+        table.row(row);
     }
-    for column in table.column_iter_mut().take(numbers.end).skip(numbers.start) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    let legend: String =
-        kinds.iter().map(|(kind, letter)| format!("warning {letter}: {}\n", message(kind))).collect();
     let records = summaries.len();
-    format!("{records} records, means ± standard deviations over those of equal settings\n{table}\n{legend}")
+    format!(
+        "{records} record{}, means ± standard deviations over those of equal settings\n{}{}",
+        if records == 1 { "" } else { "s" },
+        table.text(width),
+        marks.legend("records")
+    )
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn a_group_tells_what_all_or_some_of_its_records_warn_of() {
-        let record = |warnings: &[&str]| -> Summary {
-            let scores = json!({ "metrics": { "accuracy": 0.5 } });
-            serde_json::from_value(json!({
-                "task": "rte", "metric": "accuracy", "method": "heads", "mode": "good", "seed": 1,
-                "full": scores, "pruned": scores, "retrained": scores, "warnings": warnings,
-            }))
-            .unwrap()
-        };
-        let at = |score: &str| format!("at the baseline: {score}; think");
-        let records = [record(&["shared"]), record(&["shared", &at("0.5")]), record(&[&at("0.6"), "shared"])];
-        let all: Vec<&Summary> = records.iter().collect();
-        let kinds = kinds(&all);
-        let known: Vec<(&str, &str)> = kinds.iter().map(|(kind, letter)| (*kind, letter.as_str())).collect();
-        assert_eq!(known, [("at the baseline", "a"), ("shared", "b")]);
-        assert_eq!(warned(&all, &kinds), "a (2), b");
-        assert_eq!(warned(&all[..1], &kinds), "b");
-    }
+/// Heads, FFNs and the encoder's weights that are left: `12/16`, on average `12.3/16`; empty where a record does not say.
+pub fn kept(of: &[Kept]) -> [String; 3] {
+    let mean = |part: &dyn Fn(&Kept) -> Option<f64>| {
+        let parts: Option<Vec<f64>> = of.iter().map(part).collect();
+        parts.map(|parts| parts.iter().sum::<f64>() / parts.len() as f64)
+    };
+    let units = |kept: &dyn Fn(&Kept) -> Option<u32>, total: &dyn Fn(&Kept) -> Option<u32>| {
+        let (kept, total) = (mean(&|of| kept(of).map(f64::from))?, mean(&|of| total(of).map(f64::from))?);
+        let kept = if kept.fract() == 0.0 { kept.to_string() } else { format!("{kept:.1}") };
+        Some(format!("{kept}/{total}"))
+    };
+    let heads = units(&|of| of.heads_kept, &|of| of.heads_total);
+    let ffns = units(&|of| of.ffns_kept, &|of| of.ffns_total);
+    let weights = mean(&|of| of.encoder_weights_kept).map(|part| format!("{:.1} %", 100.0 * part));
+    [heads, ffns, weights].map(Option::unwrap_or_default)
 }

@@ -1,6 +1,7 @@
 //! The command line: one file for each verb. Nothing outside this folder knows clap.
 
 mod choice;
+mod config;
 mod console;
 mod contents;
 mod data;
@@ -10,17 +11,23 @@ mod export;
 mod gc;
 mod generate;
 mod levels;
+mod marks;
 mod means;
+mod modes;
+mod near_miss;
 mod options;
 mod output;
 mod pretrain;
 mod run;
 mod run_args;
+mod show;
 mod signals;
 mod slurm;
 mod status;
 mod sweep;
+mod table;
 mod telemetry;
+mod terminal;
 mod ticket;
 mod worker;
 
@@ -33,9 +40,11 @@ pub use sweep::show::{document, table};
 use crate::{
     cores,
     error::{Error, excerpt, message},
+    experiment::provenance::{VERSION, command_line},
     ops::simd,
 };
 use clap::{Parser, Subcommand};
+use config::ConfigArgs;
 use data::DataArgs;
 use doctor::DoctorArgs;
 use eval::EvalArgs;
@@ -43,22 +52,28 @@ use export::ExportArgs;
 use gc::GcArgs;
 use generate::{CompletionsArgs, ManArgs};
 use levels::LevelsArgs;
+use near_miss::near_miss;
 use output::to_stderr;
 use pretrain::PretrainArgs;
 use run_args::RunArgs;
+use serde_json::json;
+use show::ShowArgs;
 use status::StatusArgs;
 use sweep::SweepArgs;
 use worker::WorkerArgs;
 
-/// Does this subnetwork of a pre-trained BERT, rewound to its pre-trained weights, still learn this task?
+/// Lottery-ticket experiments on pre-trained BERT, RoBERTa and DistilBERT: fine-tune, prune, rewind, retrain
+///
+/// Does a subnetwork of a pre-trained model, rewound to its pre-trained weights, still learn a task? lottery fine-tunes the
+/// model, searches the subnetwork that keeps its score (the ticket), and trains that again from the pre-trained weights.
 #[derive(Debug, Parser)]
 #[command(
     name = "lottery",
-    version,
+    version = VERSION.as_str(),
     propagate_version = true,
-    after_help = "Results go to stdout, progress and messages to stderr. Exit codes: 0 success, 1 internal error, 2 usage \
-                  or configuration, 3 data or model file, 4 stopped by a signal (run the same command to resume), 5 some \
-                  runs of a sweep failed.",
+    after_help = "Results go to stdout, messages to stderr. Exit codes: 0 success, 1 internal error, 2 usage or \
+                  configuration, 3 data or model file, 4 stopped by a signal (run the same command to resume), 5 some \
+                  runs of a sweep failed, 6 warnings with --deny-warnings.",
     arg_required_else_help = true
 )]
 pub struct Cli {
@@ -74,6 +89,8 @@ enum Verb {
     Worker(WorkerArgs),
     Status(StatusArgs),
     Levels(LevelsArgs),
+    Show(ShowArgs),
+    Config(ConfigArgs),
     Gc(GcArgs),
     Export(Box<ExportArgs>),
     Eval(Box<EvalArgs>),
@@ -89,7 +106,12 @@ pub fn main() -> i32 {
     signals::survive_large_files();
     let verb = match Cli::try_parse() {
         Ok(cli) => cli.verb,
-        Err(error) => return usage_error(&error),
+        Err(error) => {
+            return match near_miss(&error, &std::env::args().nth(1).unwrap_or_default()) {
+                Some(meant) => failed(&Error::usage(meant)),
+                None => usage_error(&error),
+            };
+        }
     };
     let outcome = simd::limit().and_then(|_| match verb {
         Verb::Run(arguments) => run::run(&arguments),
@@ -97,6 +119,8 @@ pub fn main() -> i32 {
         Verb::Worker(arguments) => worker::run(&arguments),
         Verb::Status(arguments) => status::run(&arguments),
         Verb::Levels(arguments) => levels::run(&arguments),
+        Verb::Show(arguments) => show::run(&arguments),
+        Verb::Config(arguments) => config::run(&arguments),
         Verb::Gc(arguments) => gc::run(&arguments),
         Verb::Export(arguments) => export::run(&arguments),
         Verb::Eval(arguments) => eval::run(&arguments),
@@ -108,16 +132,39 @@ pub fn main() -> i32 {
     });
     // Statics are not dropped at the end of a process.
     cores::release();
-    let Err(error) = outcome else { return 0 };
-    match &error {
-        Error::Stopped(_) => to_stderr(&format!("{error}. To resume: {}", typed())),
+    terminal::end_bar();
+    outcome.map_or_else(|error| failed(&error), |()| 0)
+}
+
+/// Reports an error. Returns the exit code.
+fn failed(error: &Error) -> i32 {
+    if output::wants_json() && !output::has_printed() {
+        let _ = output::print(&failure(error.exit_code(), error.meaning(), &error.to_string()));
+    }
+    match error {
+        Error::Stopped(_) => to_stderr(&format!("{error}. To resume: {}", command_line())),
         _ => to_stderr(&format!("error: {error}")),
     }
     error.exit_code()
 }
 
+/// What a program gets on stdout in the place of the document that it asked for.
+fn failure(exit_code: i32, meaning: &str, message: &str) -> String {
+    let error = json!({ "exit_code": exit_code, "meaning": meaning, "message": message });
+    format!("{:#}\n", json!({ "format_version": 1, "error": error }))
+}
+
 /// Shows the help that was asked for, or what is wrong with the command line. Returns the exit code.
 fn usage_error(error: &clap::Error) -> i32 {
+    if error.use_stderr() && output::wants_json() {
+        let message = error.render().to_string();
+        let message = message.trim_start_matches("error: ");
+        let _ = output::print(&failure(
+            error.exit_code(),
+            Error::usage("").meaning(),
+            &crate::error::message(message),
+        ));
+    }
     // The message repeats arguments, whose control characters must not reach the terminal.
     let needs_escaping = |word: &str| excerpt(word) != word;
     if error.use_stderr() && std::env::args_os().any(|word| needs_escaping(&word.to_string_lossy())) {
@@ -127,10 +174,4 @@ fn usage_error(error: &clap::Error) -> i32 {
         let _ = error.print();
     }
     error.exit_code()
-}
-
-/// The command line of this process, quoted for a shell.
-fn typed() -> String {
-    let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
-    shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| "the same command".to_owned())
 }

@@ -1,12 +1,44 @@
 //! Flags and environment variables that several verbs share.
 
 use crate::{config::Layers, error::Result, store::Keep};
-use clap::builder::RangedI64ValueParser;
-use std::path::{Path, PathBuf};
+use std::{
+    ops::{Bound, RangeBounds},
+    path::{Path, PathBuf},
+};
 
-/// A parser for whole numbers in this range. Its message names any other number, negative ones too.
-pub fn numbers(range: impl std::ops::RangeBounds<i64>) -> RangedI64ValueParser<u64> {
-    RangedI64ValueParser::new().range(range)
+/// A parser for whole numbers in this range, whose message says what was expected.
+pub fn numbers(
+    range: impl RangeBounds<u64>,
+) -> impl Fn(&str) -> std::result::Result<u64, String> + Clone + Send + Sync {
+    let least = match range.start_bound() {
+        Bound::Included(least) => *least,
+        Bound::Excluded(below) => below + 1,
+        Bound::Unbounded => 0,
+    };
+    let most = match range.end_bound() {
+        Bound::Included(most) => *most,
+        Bound::Excluded(above) => above - 1,
+        // Settings are TOML, whose numbers end there.
+        Bound::Unbounded => i64::MAX as u64,
+    };
+    move |typed| {
+        let number = typed.parse().ok().filter(|number| (least..=most).contains(number));
+        number.ok_or_else(|| match most {
+            // A limit that nobody meets is no news.
+            0..1_000_000_000 => format!("expected a whole number from {least} to {most}"),
+            _ => format!("expected a whole number, at least {least}"),
+        })
+    }
+}
+
+/// [`numbers`], as sizes.
+pub fn size(typed: &str) -> std::result::Result<usize, String> {
+    numbers(0..)(typed).map(|number| number as usize)
+}
+
+/// A number, with a message that says what was expected.
+pub fn real(typed: &str) -> std::result::Result<f64, String> {
+    typed.parse().map_err(|_| "expected a number, such as 0.05 or 3e-5".to_owned())
 }
 
 /// The value of an environment variable, if it is set and is text; an empty one counts as unset.

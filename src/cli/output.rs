@@ -1,8 +1,15 @@
 //! Writing to stdout and stderr.
 
+use super::terminal::{above_bar, for_stderr, for_stdout};
 use crate::error::{Error, Result, printable};
 use serde::Serialize;
-use std::io::{ErrorKind, Write};
+use std::{
+    io::{ErrorKind, Write},
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+/// Whether something was written to stdout.
+static PRINTED: AtomicBool = AtomicBool::new(false);
 
 /// A value as a JSON document, which ends with its line.
 pub fn document(value: &impl Serialize) -> Result<String> {
@@ -12,7 +19,10 @@ pub fn document(value: &impl Serialize) -> Result<String> {
 
 /// Writes to stdout. A reader that has closed the pipe is no error.
 pub fn print(text: &str) -> Result<()> {
-    match std::io::stdout().write_all(text.as_bytes()) {
+    PRINTED.store(true, Ordering::Relaxed);
+    let mut written = Ok(());
+    above_bar(|| written = std::io::stdout().write_all(text.as_bytes()));
+    match written {
         Err(e) if e.kind() != ErrorKind::BrokenPipe => {
             Err(Error::data(format!("cannot write to stdout: {e}. The record is in the store.")))
         }
@@ -20,8 +30,22 @@ pub fn print(text: &str) -> Result<()> {
     }
 }
 
+/// [`print`], for people: with everything escaped that would act on a terminal, and failures in colour.
+pub fn show(text: &str) -> Result<()> {
+    print(&for_stdout(&printable(text)))
+}
+
+/// Whether the command line asks for a JSON document.
+pub fn wants_json() -> bool {
+    std::env::args_os().skip(1).take_while(|word| word != "--").any(|word| word == "--json")
+}
+
+pub fn has_printed() -> bool {
+    PRINTED.load(Ordering::Relaxed)
+}
+
 /// Writes one line or several to stderr, with everything escaped that would act on a terminal. A failure is ignored:
 /// the reader of a pipe may have closed it, and the run continues.
 pub fn to_stderr(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{}", printable(line));
+    above_bar(|| _ = writeln!(std::io::stderr(), "{}", for_stderr(&printable(line))));
 }

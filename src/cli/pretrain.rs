@@ -2,14 +2,16 @@
 
 use super::{
     console::{Console, report_share},
-    options::{store_folder, variable},
-    output::{document, print},
+    options::{numbers, real, size, store_folder, variable},
+    output::{document, print, show},
     signals,
+    table::{Column, Sheet},
+    terminal,
 };
 use crate::{
     cores,
     engine::{Device, Machine},
-    error::{Error, Result, printable},
+    error::{Error, Result},
     experiment::pretraining::{
         self, PretrainRecord, PretrainSettings, Pretraining, Start, Vocabulary, check_out, copy_out,
     },
@@ -18,8 +20,7 @@ use crate::{
     text::Unit,
     train::Progress,
 };
-use clap::{ArgGroup, Args, value_parser};
-use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
+use clap::{ArgGroup, Args};
 use std::{
     path::{Path, PathBuf},
     time::Duration,
@@ -58,7 +59,7 @@ pub struct PretrainArgs {
     heldout: Option<String>,
 
     /// Without --heldout: the fraction of lines to hold out; always the same lines, whatever the other settings
-    #[arg(long, value_name = "FRACTION", default_value_t = 0.05, help_heading = "Text")]
+    #[arg(long, value_name = "FRACTION", default_value_t = 0.05, help_heading = "Text", value_parser = real)]
     heldout_fraction: f64,
 
     /// What sequences are cut from: file (all lines joined) or line (each line separately)
@@ -66,11 +67,11 @@ pub struct PretrainArgs {
     unit: String,
 
     /// Tokens per sequence, including [CLS] and [SEP] [default: 128, or the model's number of positions]
-    #[arg(long, value_name = "N", help_heading = "Text")]
+    #[arg(long, value_name = "N", help_heading = "Text", value_parser = size)]
     max_length: Option<usize>,
 
     /// Pairs of sentences to generate for --text demo
-    #[arg(long, value_name = "N", default_value_t = 50_000, value_parser = value_parser!(u64).range(2..=1_000_000), help_heading = "Text")]
+    #[arg(long, value_name = "N", default_value_t = 50_000, value_parser = numbers(2..=1_000_000), help_heading = "Text")]
     demo_pairs: u64,
 
     /// Start from this model: a folder, owner/name on the Hugging Face hub, or tiny
@@ -88,7 +89,7 @@ pub struct PretrainArgs {
     fresh_head: bool,
 
     /// With --config: train a lower-case WordPiece vocabulary of N tokens on the training text
-    #[arg(long, value_name = "N", conflicts_with = "tokenizer", help_heading = "Model")]
+    #[arg(long, value_name = "N", conflicts_with = "tokenizer", help_heading = "Model", value_parser = size)]
     vocab_size: Option<usize>,
 
     /// With --config: the folder of an existing tokenizer
@@ -96,23 +97,23 @@ pub struct PretrainArgs {
     tokenizer: Option<String>,
 
     /// Passes over the text
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = value_parser!(u64).range(1..=1_000_000), help_heading = "Training")]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = numbers(1..=1_000_000), help_heading = "Training")]
     epochs: u64,
 
     /// Stop after N steps if the epochs have more; the learning-rate schedule ends there. 0: save the initial weights
-    #[arg(long, value_name = "N", help_heading = "Training")]
+    #[arg(long, value_name = "N", help_heading = "Training", value_parser = numbers(0..))]
     steps: Option<u64>,
 
     /// Sequences per step
-    #[arg(long, value_name = "N", default_value_t = 32, value_parser = value_parser!(u64).range(1..=65_536), help_heading = "Training")]
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = numbers(1..=65_536), help_heading = "Training")]
     batch_size: u64,
 
     /// Peak learning rate, which decays linearly to 0
-    #[arg(long, value_name = "RATE", default_value_t = 1e-4, help_heading = "Training")]
+    #[arg(long, value_name = "RATE", default_value_t = 1e-4, help_heading = "Training", value_parser = real)]
     learning_rate: f64,
 
     /// Fraction of the steps in which the learning rate rises
-    #[arg(long, value_name = "FRACTION", default_value_t = 0.06, help_heading = "Training")]
+    #[arg(long, value_name = "FRACTION", default_value_t = 0.06, help_heading = "Training", value_parser = real)]
     warmup: f64,
 
     #[arg(
@@ -120,20 +121,19 @@ pub struct PretrainArgs {
         value_name = "DECAY",
         default_value_t = 0.01,
         help_heading = "Training",
-        help = "AdamW's weight decay; not applied to biases and LayerNorms"
-    )]
+        help = "AdamW's weight decay; not applied to biases and LayerNorms", value_parser = real)]
     weight_decay: f64,
 
     /// Dropout on hidden states and attention probabilities; overrides config.json
-    #[arg(long, value_name = "RATE", default_value_t = 0.1, help_heading = "Training")]
+    #[arg(long, value_name = "RATE", default_value_t = 0.1, help_heading = "Training", value_parser = real)]
     dropout: f64,
 
     /// Seed of the initial weights, the order of sequences, the masks and dropout
-    #[arg(long, value_name = "N", default_value_t = 1337, help_heading = "Training")]
+    #[arg(long, value_name = "N", default_value_t = 1337, help_heading = "Training", value_parser = numbers(0..))]
     seed: u64,
 
     /// Steps between evaluations on held-out text [default: a tenth of all steps]
-    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..), help_heading = "Training")]
+    #[arg(long, value_name = "N", value_parser = numbers(1..), help_heading = "Training")]
     evaluate_every: Option<u64>,
 
     /// Also copy the model's files to this folder
@@ -149,7 +149,7 @@ pub struct PretrainArgs {
     store: Option<PathBuf>,
 
     /// Seconds between checkpoints; 0 writes one after every step
-    #[arg(long, value_name = "SECONDS", default_value_t = 60.0, help_heading = "Output")]
+    #[arg(long, value_name = "SECONDS", default_value_t = 60.0, help_heading = "Output", value_parser = real)]
     checkpoint_every: f64,
 
     /// Where to compute: auto, cpu or cuda:N
@@ -161,7 +161,7 @@ pub struct PretrainArgs {
     dtype: Format,
 
     /// CPU threads; the result does not depend on them [default: one per core, less those that other runs use]
-    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=1024), help_heading = "Output")]
+    #[arg(long, value_name = "N", value_parser = numbers(1..=1024), help_heading = "Output")]
     threads: Option<u64>,
 
     /// Print the record as JSON on stdout, and nothing else
@@ -247,21 +247,19 @@ pub fn run(arguments: &PretrainArgs) -> Result<()> {
     if arguments.json {
         return print(&document(&record)?);
     }
-    print(&printable(&summary(&record, folder)))
+    show(&summary(&record, folder))
 }
 
 fn summary(record: &PretrainRecord, folder: &Path) -> String {
-    let mut table = Table::new();
-    table.load_style(UTF8_FULL_CONDENSED);
-    table.set_header(["step", "held-out loss", "perplexity", "accuracy"]);
+    let columns = ["step", "held-out loss", "perplexity", "accuracy"];
+    let mut table = Sheet::new(columns.map(|name| (name, Column::Number)));
     for e in &record.evaluations {
-        table.add_row([
+        table.row([
             e.step.to_string(),
             format!("{:.4}", e.loss),
             e.perplexity_text(),
             format!("{:.4}", e.accuracy),
         ]);
     }
-    table.column_iter_mut().for_each(|column| column.set_cell_alignment(CellAlignment::Right));
-    format!("{table}\nmodel: {}\n", folder.display())
+    format!("{}model: {}\n", table.text(terminal::width()), folder.display())
 }

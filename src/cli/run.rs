@@ -2,27 +2,30 @@
 
 use super::{
     console::{Console, report_share},
-    output::{document, print},
+    output::{document, print, show},
     run_args::{RunArgs, RunOptions},
     signals,
+    sweep::{plan::Forecast, short_label},
+    table::Sheet,
     telemetry::{Telemetry, not_written},
+    terminal,
 };
 use crate::{
-    config::{EMBEDDED_MODEL, ExperimentConfig},
+    config::{EMBEDDED_MODEL, ExperimentConfig, unset},
     cores,
     engine::Machine,
-    error::{Error, Result, printable},
+    error::{Error, Result},
     events::{Lines, TensorBoard, lines},
-    experiment::{self, Experiment, Record, protocol, transfer},
+    experiment::{self, Experiment, Record, protocol, provenance::command_line, transfer},
     store::{Count, Keep, Store},
-    sweep::live::Report,
+    sweep::{Sweep, live::Report, run_result::run_results},
     train::{Event, Progress},
 };
-use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use indicatif::DecimalBytes;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{
     collections::BTreeSet,
+    io::{IsTerminal, stderr},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -31,22 +34,16 @@ pub fn run(arguments: &RunArgs) -> Result<()> {
     let (config, options) = arguments.resolve()?;
     let share = cores::begin(config.run.threads, arguments.threads_alone)?;
     let stop = if options.dry_run { Arc::default() } else { signals::stop_flag()? };
+    let label = short_label(&config);
     let report = arguments.report.clone().map(Report::to);
-    let mut telemetry = Telemetry::new(Console::new(options.quiet, stop), report);
+    let mut telemetry = Telemetry::new(Console::new(options.quiet, stop).labelled(label), report);
     options.notes.iter().for_each(|note| telemetry.note(note));
     report_share(config.run.threads, share, &mut telemetry);
     if options.dry_run {
-        let store = Store::at(&options.store)?;
-        let experiment = Experiment::load(config, None, &mut telemetry)?;
-        let plan = experiment::plan(&experiment, &store)?;
-        if options.json {
-            return print(&format!("{:#}\n", json!({ "config": experiment.config, "plan": plan })));
-        }
-        let text = toml::to_string(&experiment.config).map_err(|e| Error::internal(e.to_string()))?;
-        let lines: String = plan.iter().map(|line| format!("# {line}\n")).collect();
-        return print(&format!("{text}\n{lines}"));
+        return dry_run(config, &options, arguments.measure, &mut telemetry);
     }
-    let store = Store::open(&options.store)?;
+    let temporary = arguments.temporary_store()?;
+    let store = Store::open(temporary.as_ref().map_or(&*options.store, |folder| folder.path()))?;
     record_events(&config, &options, &store, &mut telemetry)?;
     let (record, path) = compute(config, &store, &mut telemetry).inspect_err(|error| {
         let message = error.to_string();
@@ -57,13 +54,62 @@ pub fn run(arguments: &RunArgs) -> Result<()> {
     })?;
     trim(&record, &store, &options, arguments.leave_shared, &mut telemetry);
     if options.json {
-        return print(&document(&record)?);
+        let mut value = json!(record);
+        if temporary.is_none() {
+            value["path"] = json!(path);
+        }
+        print(&document(&value)?)?;
+        return deny(arguments.deny_warnings, &record.warnings);
     }
-    print(&printable(&summary(&record, &path)))?;
-    if record.config.model == EMBEDDED_MODEL && arguments.mode.is_none() && arguments.config.is_none() {
+    let text = summary(&json!(record), &path, terminal::width());
+    match (&temporary, text.rsplit_once("record: ")) {
+        (Some(_), Some((scores, _))) => show(&format!("{scores}every stage works here; nothing was kept\n"))?,
+        _ => show(&text)?,
+    }
+    let asked = arguments.mode.is_some() || arguments.config.is_some() || arguments.smoke;
+    let computed = telemetry.has_computed();
+    if record.config.model == EMBEDDED_MODEL && !asked && computed && stderr().is_terminal() {
         what_next().lines().for_each(|line| telemetry.note(line));
     }
-    Ok(())
+    deny(arguments.deny_warnings, &record.warnings)
+}
+
+/// Prints the settings and the stages, and what those that are to be computed will take.
+fn dry_run(
+    config: ExperimentConfig,
+    options: &RunOptions,
+    measure: bool,
+    telemetry: &mut Telemetry,
+) -> Result<()> {
+    let store = Store::at(&options.store)?;
+    let experiment = Experiment::load(config, None, telemetry)?;
+    let plan = experiment::plan(&experiment, &store)?;
+    let alone = Sweep::new("run", vec![experiment.config.clone()], &store)?;
+    let forecast = Forecast::new(&alone, &store, &run_results(&alone, &store)?, (options.keep, 1), measure)?;
+    if options.json {
+        let (config, estimate) = (&experiment.config, forecast.json());
+        return print(&format!("{:#}\n", json!({ "config": config, "plan": plan, "estimate": estimate })));
+    }
+    let text = toml::to_string(&experiment.config).map_err(|e| Error::internal(e.to_string()))?;
+    let unset: String = unset(&experiment.config)?
+        .iter()
+        .map(|key| format!("# {} is not set: {}; {}\n", key.key, key.about, key.holds))
+        .collect();
+    let Forecast { time, disk, .. } = forecast;
+    let plan = plan.into_iter().chain([format!("time: {time}"), format!("disk: {disk}")]);
+    print(&format!("{text}\n{unset}\n{}", plan.map(|line| format!("# {line}\n")).collect::<String>()))
+}
+
+/// # Errors
+/// Warned: there are warnings, and they are denied.
+fn deny(denied: bool, warnings: &[String]) -> Result<()> {
+    match warnings {
+        [first, rest @ ..] if denied => {
+            let more = if rest.is_empty() { String::new() } else { format!(", and {} more", rest.len()) };
+            Err(Error::Warned(format!("--deny-warnings: the record is written, and warns: {first}{more}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Applies the retention policy to the run's stages. The record is written, so a failure costs only disk space.
@@ -113,16 +159,13 @@ fn record_events(
         format_version: lines::FORMAT_VERSION,
         lottery_version: env!("CARGO_PKG_VERSION"),
         run: &run,
+        command: &command_line(),
         config: &json!(config),
     });
     Ok(())
 }
 
-fn compute(
-    config: ExperimentConfig,
-    store: &Store,
-    progress: &mut dyn Progress,
-) -> Result<(Record, PathBuf)> {
+fn compute(config: ExperimentConfig, store: &Store, progress: &mut Telemetry) -> Result<(Record, PathBuf)> {
     let cache = store.dir().join("cache");
     let ticket = match transfer::source(&config) {
         None => None,
@@ -136,6 +179,7 @@ fn compute(
     if let Some(ticket) = ticket {
         experiment = experiment.with_ticket(ticket)?;
     }
+    progress.expect(experiment.trainings());
     if let Machine::Cuda { .. } = experiment.inputs.machine {
         cores::feed_gpu();
     }
@@ -161,36 +205,35 @@ fn what_next() -> String {
     )
 }
 
-fn summary(record: &Record, path: &Path) -> String {
-    let mut table = Table::new();
-    table.load_style(UTF8_FULL_CONDENSED);
-    let names: Vec<&String> = record.full.metrics.keys().collect();
-    let mut header = vec![format!("{} {} seed {}", record.task, record.mode, record.seed)];
-    header.extend(names.iter().map(|n| n.to_string()));
+/// The scores of a record as a table, in at most `width` columns.
+pub fn summary(record: &Value, path: &Path, width: Option<usize>) -> String {
+    let text = |key: &str| record[key].as_str().map_or_else(|| record[key].to_string(), str::to_owned);
+    let names: Vec<String> =
+        record["full"]["metrics"].as_object().into_iter().flatten().map(|(n, _)| n.clone()).collect();
+    let mut header = vec![format!("{} {} seed {}", text("task"), text("mode"), text("seed"))];
+    header.extend(names.iter().cloned());
     header.extend(["heads", "FFNs", "encoder weights"].map(str::to_owned));
-    table.set_header(header);
-    let ticket = &record.ticket;
+    let mut table = Sheet::of_numbers(header);
+    let ticket = &record["ticket"];
     let of = |kept: &str, total: &str| format!("{}/{}", ticket[kept], ticket[total]);
     let all = |total: &str| format!("{0}/{0}", ticket[total]);
     let left = format!("{:.1} %", 100.0 * ticket["encoder_weights_kept"].as_f64().unwrap_or(f64::NAN));
     let kept = [of("heads_kept", "heads_total"), of("ffns_kept", "ffns_total"), left];
     let whole = [all("heads_total"), all("ffns_total"), "100.0 %".to_owned()];
-    for (name, scores, units) in [
-        ("full", &record.full, &whole),
-        ("pruned", &record.pruned, &kept),
-        ("retrained", &record.retrained, &kept),
-    ] {
+    for (name, units) in [("full", &whole), ("pruned", &kept), ("retrained", &kept)] {
         let mut row = vec![name.to_owned()];
-        row.extend(names.iter().map(|n| match scores.metrics.get(*n) {
-            Some(value) => format!("{value:.4}"),
-            None => String::new(),
+        row.extend(names.iter().map(|metric| {
+            let value = record[name]["metrics"][metric].as_f64();
+            value.map(|value| format!("{value:.4}")).unwrap_or_default()
         }));
         row.extend(units.iter().cloned());
-        table.add_row(row);
+        table.row(row);
     }
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    let baseline = record.full.baseline.unwrap_or(f64::NAN);
-    format!("{table}\nmajority baseline: {} {baseline:.4}\nrecord: {}\n", record.metric, path.display())
+    let baseline = record["full"]["baseline"].as_f64().unwrap_or(f64::NAN);
+    format!(
+        "{}majority class: {} {baseline:.4}\nrecord: {}\n",
+        table.text(width),
+        text("metric"),
+        path.display()
+    )
 }

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     config::{ExperimentConfig, Layers},
     engine::Machine,
-    error::Result,
+    error::{Error, Result},
     ops::Format,
     prune::{Method, Mode},
     store::Keep,
@@ -16,6 +16,7 @@ use crate::{
 };
 use clap::Args;
 use std::path::PathBuf;
+use tempfile::TempDir;
 use toml::Table;
 
 const ABOUT: &str = "\
@@ -46,6 +47,15 @@ Examples:
         --preset small --set data.train_limit=10000 --dry-run
 
 Settings, each overriding those before it: defaults, preset, --config file, flags, --set.";
+
+/// The demo on few examples, scored on some that are not trained on, so that the protocol itself gives no warning.
+const SMOKE: [(&str, &str); 5] = [
+    ("task", "demo"),
+    ("data.train_limit", "512"),
+    ("data.dev_limit", "128"),
+    ("train.epochs", "1"),
+    ("importance.split", "heldout:0.25"),
+];
 
 /// The flags of `lottery run`.
 #[derive(Args, Clone, Debug, Default)]
@@ -119,12 +129,18 @@ pub struct RunArgs {
     #[arg(long, value_name = "TASK", value_parser = one_of::<TaskId>(), conflicts_with = "ticket", help_heading = "What to run")]
     pub ticket_from: Option<String>,
 
+    /// A model that is fine-tuned on the task already, a folder or a name on the hub; fine-tuning is then not done
+    ///
+    /// --model stays the pre-trained model, whose weights the subnetwork is rewound to.
+    #[arg(long, value_name = "DIR|OWNER/NAME", help_heading = "What to run")]
+    pub finetuned: Option<String>,
+
     /// The recipe [default: prasanna2020, and tiny for the model tiny]
     #[arg(long, value_name = "NAME", value_parser = presets(), help_heading = "Settings")]
     pub preset: Option<String>,
 
-    /// A TOML file of settings; overrides the preset, and flags override it
-    #[arg(long, value_name = "FILE.toml", help_heading = "Settings")]
+    /// A TOML file of settings, or a record, whose settings are repeated; overrides the preset, and flags override it
+    #[arg(long, value_name = "FILE", help_heading = "Settings")]
     pub config: Option<PathBuf>,
 
     /// A setting by its dotted key, such as train.epochs=5 or importance.split=heldout:0.1; repeatable
@@ -171,9 +187,21 @@ pub struct RunArgs {
     #[arg(long, help_heading = "Output")]
     pub dry_run: bool,
 
-    /// Print no progress and no notes, only errors
+    /// With --dry-run: time a few real training steps, for an estimate without records
+    #[arg(long, requires = "dry_run", help_heading = "Output")]
+    pub measure: bool,
+
+    /// Print no progress and no notes; errors are still printed
     #[arg(long, short, help_heading = "Output")]
     pub quiet: bool,
+
+    /// Exit with code 6 if the record has warnings; it is written all the same
+    #[arg(long, help_heading = "Output")]
+    pub deny_warnings: bool,
+
+    /// A test that this program works here: every stage of the demo on a few examples, in a second or two, in a store that is removed afterwards unless --store names one
+    #[arg(long, conflicts_with_all = ["task", "model", "data", "ticket", "finetuned", "config", "preset"], help_heading = "What to run")]
+    pub smoke: bool,
 
     /// Keep the run's stage and progress in this file
     // A sweep reads it to follow its runs.
@@ -229,9 +257,21 @@ impl RunArgs {
         Ok((config, options))
     }
 
+    /// The store of a smoke run.
+    pub fn temporary_store(&self) -> Result<Option<TempDir>> {
+        if !self.smoke || self.store.is_some() {
+            return Ok(None);
+        }
+        let made = tempfile::Builder::new().prefix("lottery-smoke-").tempdir();
+        made.map(Some).map_err(|error| Error::io(&std::env::temp_dir(), "write", &error))
+    }
+
     /// The configuration file with the flags over it, and between them `middle` with its origin.
     pub(super) fn layers(&self, middle: Option<(&Table, &str)>) -> Result<Layers> {
         let mut layers = Layers::new();
+        if self.smoke {
+            SMOKE.iter().try_for_each(|(key, value)| layers.set(&format!("{key}={value}")))?;
+        }
         if let Some(path) = &self.config {
             layers.file(path)?;
         }
@@ -247,6 +287,7 @@ impl RunArgs {
             ("ticket_from", "--ticket-from", &self.ticket_from),
             ("prune.sparsity", "--sparsity", &self.sparsity),
             ("init", "--init", &self.init),
+            ("finetuned", "--finetuned", &self.finetuned),
             ("data.dir", "--data", &self.data),
             ("preset", "--preset", &self.preset),
             ("run.device", "--device", &self.device),

@@ -1,13 +1,13 @@
 //! The first SIGINT, SIGTERM, SIGHUP (terminal closed) or SIGUSR1 (which Slurm can send before its time limit) asks the
 //! work to stop where it can be resumed; a second one ends the process at once.
 
-use super::output::to_stderr;
+use super::{output::to_stderr, terminal::end_bar};
 use crate::error::{Error, Result};
-use signal_hook::{consts, flag};
+use signal_hook::{consts, flag, low_level};
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
     time::Duration,
@@ -49,24 +49,34 @@ pub fn survive_large_files() {
 /// group.
 const ONE_REQUEST: Duration = Duration::from_secs(1);
 
+/// How often it is looked whether a signal has come.
+const INTERVAL: Duration = Duration::from_millis(50);
+
 /// A flag that is set by the first signal.
 pub fn stop_flag() -> Result<Arc<AtomicBool>> {
-    let (stop, urgent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let (stop, last) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     for &signal in SIGNALS.iter().filter(|signal| !is_ignored(**signal)) {
-        flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&urgent))
+        flag::register_usize(signal, Arc::clone(&last), signal.unsigned_abs() as usize)
             .and_then(|_| flag::register(signal, Arc::clone(&stop)))
             .map_err(|e| Error::internal(format!("cannot handle signal {signal}: {e}")))?;
     }
-    let flag = Arc::clone(&stop);
-    thread::spawn(move || {
-        while !flag.load(Ordering::Relaxed) {
-            thread::sleep(Duration::from_millis(50));
+    let again = Arc::clone(&last);
+    let wait = move || loop {
+        match last.swap(0, Ordering::Relaxed) {
+            0 => thread::sleep(INTERVAL),
+            signal => return signal,
         }
+    };
+    thread::spawn(move || {
+        wait();
         thread::sleep(ONE_REQUEST);
-        urgent.store(true, Ordering::Relaxed);
+        again.store(0, Ordering::Relaxed);
         to_stderr(
             "stopping at the next point from which the work can resume; another signal stops it at once",
         );
+        let signal = wait();
+        end_bar();
+        low_level::exit(128 + signal as i32);
     });
     Ok(stop)
 }

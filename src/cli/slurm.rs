@@ -1,11 +1,11 @@
-//! `lottery sweep --executor slurm` and `lottery sweep cancel`.
+//! `lottery sweep --executor slurm`, and what a sweep has in Slurm.
 
 use super::{
-    options,
+    options::numbers,
     output::{document, print, to_stderr},
 };
 use crate::{
-    error::{Error, Result, printable},
+    error::{Error, Result},
     store::Store,
     sweep::{
         Sweep, run_result,
@@ -13,9 +13,8 @@ use crate::{
         state::Status,
     },
 };
-use clap::{Args, ValueEnum, value_parser};
+use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
-use std::path::PathBuf;
 
 const HEADING: &str = "Slurm (with --executor slurm; or in FILE.toml under [slurm])";
 
@@ -38,7 +37,7 @@ pub struct SlurmArgs {
     executor: Executor,
 
     /// Array elements; each executes one run after another [default: one per pending run]
-    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = numbers(1..))]
     workers: Option<u64>,
 
     #[arg(long, value_name = "NAME", help = "Partition")]
@@ -55,7 +54,7 @@ pub struct SlurmArgs {
     time: Option<String>,
 
     /// CPUs of an element, shared by its --jobs processes
-    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = numbers(1..))]
     cpus: Option<u64>,
 
     /// Memory of an element, such as 8G
@@ -67,7 +66,7 @@ pub struct SlurmArgs {
     gres: Option<String>,
 
     /// GPUs of an element, one for each of its processes
-    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = numbers(1..))]
     gpus_per_task: Option<u64>,
 
     /// Features that the node must have
@@ -75,11 +74,11 @@ pub struct SlurmArgs {
     constraint: Option<String>,
 
     /// Elements that run at the same time
-    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = numbers(1..))]
     throttle: Option<u64>,
 
     /// Seconds before the time limit at which a worker writes a checkpoint and stops [default: 120, at most a quarter of the limit]
-    #[arg(long, value_name = "SECONDS", value_parser = value_parser!(u64).range(1..=65535))]
+    #[arg(long, value_name = "SECONDS", value_parser = numbers(1..=65535))]
     stop_before: Option<u64>,
 
     /// An additional argument for sbatch, such as --sbatch-arg=--mail-type=END; repeatable
@@ -121,9 +120,9 @@ impl SlurmArgs {
         match (self.executor, flags.iter().find(|(_, given)| *given)) {
             (Executor::Slurm, _) => Ok(true),
             (Executor::Local, None) => Ok(false),
-            (Executor::Local, Some((flag, _))) => Err(Error::usage(format!(
-                "{flag} only applies to Slurm. Add --executor slurm, or drop {flag}."
-            ))),
+            (Executor::Local, Some((flag, _))) => {
+                Err(Error::usage(format!("{flag} needs --executor slurm. Add it, or drop {flag}.")))
+            }
         }
     }
 
@@ -200,7 +199,7 @@ pub fn submit(
     let plan = Plan::new(sweep, store, options, submit.jobs, submit.worker_args, left)?;
     if submit.dry_run {
         let scripts = plan.scripts()?;
-        say(&format!("{counts}, {left} to go: {}; nothing submitted", amount(&plan)));
+        say(&format!("{counts}, {left} to do: {}; nothing submitted", amount(&plan)));
         return print(&if submit.json {
             let arrays: Vec<Value> = std::iter::zip(&plan.arrays, &scripts)
                 .map(|((elements, _), script)| json!({ "elements": elements, "script": script }))
@@ -221,7 +220,7 @@ pub fn submit(
         }
     }
     let submission = plan.submit()?;
-    say(&format!("{counts}, {left} to go: {}", amount(&plan)));
+    say(&format!("{counts}, {left} to do: {}", amount(&plan)));
     let at = quoted(store);
     say(&format!(
         "to follow it: lottery status --store {at}; to cancel it: lottery sweep cancel {} --store {at}",
@@ -260,44 +259,25 @@ fn refuse_beside(sweep: &Sweep, submissions: &[Submission], say: impl Fn(&str)) 
     }
 }
 
-const CANCEL_ABOUT: &str = "\
-Cancels a sweep's queued elements in Slurm and stops the running ones, each with a checkpoint.
-
-It works from any machine that sees the store: where Slurm's scancel is missing, the elements find a file in the store \
-and end on their own, running ones within seconds. The sweep's command resumes the runs.";
-
-/// The flags of `lottery sweep cancel`.
-#[derive(Args, Debug)]
-#[command(about = "Cancel a sweep's queued elements in Slurm and stop the running ones", long_about = CANCEL_ABOUT)]
-pub struct CancelArgs {
-    /// The start of the sweep's name, as shown by `lottery status`; optional if the store has only one sweep
-    #[arg(value_name = "SWEEP", default_value = "", hide_default_value = true)]
-    id: String,
-
-    /// Where finished stages and records are kept [default: LOTTERY_STORE, else runs]
-    #[arg(long, value_name = "DIR")]
-    store: Option<PathBuf>,
-}
-
-pub fn cancel(arguments: &CancelArgs) -> Result<()> {
-    let store = Store::at(&options::store_folder(arguments.store.as_deref(), options::variable))?;
-    let sweep = Sweep::find(&arguments.id, &store)?;
+/// Cancels what a sweep has in Slurm; `None` if it was never submitted, else what there was.
+pub fn cancel(sweep: &Sweep) -> Result<Option<String>> {
     let submissions = slurm::all(&sweep.dir)?;
     if submissions.is_empty() {
-        return Err(Error::usage(format!(
-            "sweep {} was never submitted to Slurm. Stop a sweep that runs on a machine there: by Ctrl-C in its terminal, or \
-             by SIGTERM to its process; running the same command resumes it.",
-            sweep.id
-        )));
+        return Ok(None);
     }
-    let cancelled = slurm::cancel(&submissions)?;
-    let lines: String = cancelled.iter().map(line).collect();
-    // The lines contain output of Slurm's commands.
-    print(&if lines.is_empty() {
-        format!("sweep {}: nothing was queued or running\n", sweep.id)
-    } else {
-        printable(&lines).into_owned()
-    })
+    let lines: String = slurm::cancel(&submissions)?.iter().map(line).collect();
+    Ok((!lines.is_empty()).then_some(lines))
+}
+
+/// Refuses to forget a sweep that has elements in Slurm.
+pub fn refuse_active(sweep: &Sweep) -> Result<()> {
+    match slurm::queue_counts(&slurm::all(&sweep.dir)?) {
+        Ok(QueueCounts { queued, running }) if queued + running > 0 => Err(Error::usage(format!(
+            "sweep {} has {queued} elements queued in Slurm and {running} running. Stop them first: lottery sweep cancel {}",
+            sweep.id, sweep.id
+        ))),
+        _ => Ok(()),
+    }
 }
 
 fn line(one: &Cancelled) -> String {

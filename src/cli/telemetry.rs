@@ -3,6 +3,7 @@
 use super::console::Console;
 use crate::{
     events::Recorder,
+    store::{StageKind, Weights},
     sweep::live::Report,
     train::{Event, Progress},
 };
@@ -15,6 +16,9 @@ pub struct Telemetry {
     recorders: Vec<Sink>,
     /// The stage that is being computed.
     stage: Option<String>,
+    computed: bool,
+    /// Trainings that are not done yet.
+    trainings: u64,
 }
 
 struct Sink {
@@ -25,7 +29,17 @@ struct Sink {
 
 impl Telemetry {
     pub fn new(console: Console, report: Option<Report>) -> Self {
-        Self { console, report, recorders: Vec::new(), stage: None }
+        Self { console, report, recorders: Vec::new(), stage: None, computed: false, trainings: 0 }
+    }
+
+    /// The number of trainings of the run, from which it says how long it will take.
+    pub fn expect(&mut self, trainings: u64) {
+        self.trainings = trainings;
+    }
+
+    /// Whether a stage was computed here.
+    pub fn has_computed(&self) -> bool {
+        self.computed
     }
 
     /// Sends every event from here on to this recorder too.
@@ -66,8 +80,16 @@ impl Progress for Telemetry {
     }
 
     fn event(&mut self, event: &Event) {
+        let trains = |stage: &str| StageKind::of(stage).is_some_and(|kind| kind.weights != Weights::None);
+        match event {
+            Event::StageBegins { stage } if trains(stage) => self.console.expect(self.trainings),
+            Event::StageFound { stage } | Event::StageEnds { stage, .. } if trains(stage) => {
+                self.trainings = self.trainings.saturating_sub(1);
+            }
+            _ => {}
+        }
         if let Event::StageBegins { stage } = event {
-            self.stage = Some((*stage).to_owned());
+            (self.stage, self.computed) = (Some((*stage).to_owned()), true);
         }
         let stage = event.stage().or(self.stage.as_deref());
         for Sink { recorder, warned } in &mut self.recorders {

@@ -37,6 +37,9 @@ pub struct ExperimentConfig {
     /// Which weights the subnetwork is retrained from.
     #[serde(default)]
     pub init: Init,
+    /// The folder of the model as it is after fine-tuning, or its name on the hub; fine-tuning is then not done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finetuned: Option<String>,
     #[serde(default)]
     pub data: DataConfig,
     #[serde(default)]
@@ -168,6 +171,7 @@ impl ExperimentConfig {
             ticket: None,
             ticket_from: None,
             init: Init::Pretrained,
+            finetuned: None,
             data: DataConfig { dir: Some(data_dir.into()), ..DataConfig::default() },
             train: TrainConfig::default(),
             importance: ImportanceConfig::default(),

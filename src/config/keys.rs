@@ -55,69 +55,139 @@ const PART: Kind = Kind::Real(Excluded(0.0), Included(1.0));
 /// A share that must leave something: [0, 1).
 const RATE: Kind = Kind::Real(Included(0.0), Excluded(1.0));
 
-/// All keys, dotted, in the order of `ExperimentConfig`.
-pub(super) const KEYS: &[(&str, Kind)] = &[
-    ("task", Kind::Task),
-    ("mode", Kind::Choice(Names::of::<Mode>())),
-    ("method", Kind::Choice(Names::of::<Method>())),
-    ("seed", Kind::Seed),
-    ("preset", Kind::Text),
-    ("model", Kind::Text),
-    ("ticket", Kind::Text),
-    ("ticket_from", Kind::Task),
-    ("init", Kind::Init),
-    ("data.dir", Kind::Text),
-    ("data.max_length", Kind::Count(8, MOST)),
-    ("data.doc_stride", Kind::Count(0, MOST)),
-    ("data.max_question_length", Kind::Count(1, MOST)),
-    ("data.train_limit", Kind::Count(1, MOST)),
-    ("data.dev_limit", Kind::Count(1, MOST)),
-    ("train.learning_rate", POSITIVE),
-    ("train.batch_size", Kind::Count(1, MOST)),
-    ("train.epochs", Kind::Count(1, MOST)),
-    ("train.warmup", Kind::Real(Included(0.0), Included(1.0))),
-    ("train.weight_decay", AT_LEAST_ZERO),
-    ("train.clip", POSITIVE),
-    ("train.beta1", RATE),
-    ("train.beta2", RATE),
-    ("train.epsilon", POSITIVE),
-    ("train.dropout", RATE),
-    ("train.attention_dropout", RATE),
-    ("importance.estimator", Kind::Choice(Names::of::<Estimator>())),
-    ("importance.split", Kind::Split),
-    ("importance.pruned_units", Kind::Choice(Names::of::<PrunedUnits>())),
-    ("importance.batch_size", Kind::Count(1, MOST)),
-    ("search.threshold", PART),
-    ("search.head_step", PART),
-    ("search.stale", Kind::Switch),
-    ("prune.sparsity", Kind::Sparsity),
-    ("prune.level", Kind::Count(1, 100)),
-    ("prune.head_per_layer", Kind::Switch),
-    ("prune.weights", Kind::Choice(Names::of::<WeightSet>())),
-    ("prune.scope", Kind::Choice(Names::of::<Scope>())),
-    ("prune.step", Kind::Real(Excluded(0.0), Excluded(1.0))),
-    ("prune.max_steps", Kind::Count(1, 1000)),
-    ("prune.schedule", Kind::Choice(Names::of::<Rounds>())),
-    ("control.random", Kind::Choice(Names::of::<RandomRule>())),
-    ("control.weights", Kind::Choice(Names::of::<WeightDraw>())),
-    ("control.seeds", Kind::Seeds),
-    ("seeds.order", Kind::Seed),
-    ("seeds.init", Kind::Seed),
-    ("seeds.dropout", Kind::Seed),
-    ("run.device", Kind::Device),
-    ("run.dtype", Kind::Choice(Names::of::<Format>())),
-    ("run.threads", Kind::Count(1, 1024)),
-    ("run.checkpoint_every", Kind::Real(Included(0.0), Included(1e9))),
+/// All keys, dotted, in the order of `ExperimentConfig`, each with what it may hold and what it means.
+pub(super) const KEYS: &[(&str, Kind, &str)] = &[
+    ("task", Kind::Task, "the task that is learnt"),
+    ("mode", Kind::Choice(Names::of::<Mode>()), "which subnetwork is evaluated and retrained"),
+    ("method", Kind::Choice(Names::of::<Method>()), "what the search may prune"),
+    (
+        "seed",
+        Kind::Seed,
+        "the seed of the whole run: order of the examples, first weights of the classifier, dropout, controls",
+    ),
+    ("preset", Kind::Text, "the recipe below the file and the flags"),
+    (
+        "model",
+        Kind::Text,
+        "the pre-trained model: a folder, a name on the Hugging Face hub (owner/name or owner/name@revision), or tiny",
+    ),
+    (
+        "ticket",
+        Kind::Text,
+        "a ticket file whose mask stands in the place of a search, with the method ticket",
+    ),
+    (
+        "ticket_from",
+        Kind::Task,
+        "the task whose ticket is taken, found by the method, in the place of one of this task",
+    ),
+    ("init", Kind::Init, "which weights the subnetwork is retrained from"),
+    (
+        "finetuned",
+        Kind::Text,
+        "the folder of the model as it is after fine-tuning, or its name on the hub; fine-tuning is then not done",
+    ),
+    (
+        "data.dir",
+        Kind::Text,
+        "the folder that holds the tasks' folders; without it the task's data set on the hub",
+    ),
+    ("data.max_length", Kind::Count(8, MOST), "tokens of an example at most, [CLS] and [SEP] included"),
+    (
+        "data.doc_stride",
+        Kind::Count(0, MOST),
+        "SQuAD: tokens of a paragraph that two neighbouring windows share",
+    ),
+    (
+        "data.max_question_length",
+        Kind::Count(1, MOST),
+        "SQuAD: tokens of a question at most; what is longer loses its end",
+    ),
+    ("data.train_limit", Kind::Count(1, MOST), "only the first N training examples"),
+    ("data.dev_limit", Kind::Count(1, MOST), "only the first N development examples"),
+    ("train.learning_rate", POSITIVE, "the peak of the learning rate, which decays linearly to 0"),
+    ("train.batch_size", Kind::Count(1, MOST), "examples in a step"),
+    ("train.epochs", Kind::Count(1, MOST), "passes over the training examples"),
+    (
+        "train.warmup",
+        Kind::Real(Included(0.0), Included(1.0)),
+        "the part of all steps in which the learning rate rises from 0",
+    ),
+    ("train.weight_decay", AT_LEAST_ZERO, "decoupled weight decay (AdamW); not for biases and LayerNorm"),
+    ("train.clip", POSITIVE, "the largest global L2 norm of the gradient"),
+    ("train.beta1", RATE, "AdamW: decay of the gradient's mean"),
+    ("train.beta2", RATE, "AdamW: decay of the squared gradient's mean"),
+    ("train.epsilon", POSITIVE, "AdamW: added to the root in the denominator"),
+    ("train.dropout", RATE, "dropout of the embeddings, both block outputs and the classifier's input"),
+    ("train.attention_dropout", RATE, "dropout of the attention probabilities"),
+    ("importance.estimator", Kind::Choice(Names::of::<Estimator>()), "what units are scored by"),
+    ("importance.split", Kind::Split, "the examples that units are scored on, and that the search stops by"),
+    (
+        "importance.pruned_units",
+        Kind::Choice(Names::of::<PrunedUnits>()),
+        "whether pruned heads take part in the norms of the scores",
+    ),
+    (
+        "importance.batch_size",
+        Kind::Count(1, MOST),
+        "examples in a scoring batch; has a meaning for the estimators batch and cumulative alone",
+    ),
+    (
+        "search.threshold",
+        PART,
+        "prune while the score is at least this part of the full model's: lower means sparser",
+    ),
+    ("search.head_step", PART, "the part of all heads that is pruned in a step"),
+    (
+        "search.stale",
+        Kind::Switch,
+        "begin a phase with the scores of the mask that was just rejected, as the published code does",
+    ),
+    ("prune.sparsity", Kind::Sparsity, "how much is pruned, as a share of units, weights or FLOPs"),
+    ("prune.level", Kind::Count(1, 100), "the one-shot level of the ticket, counted from 1"),
+    ("prune.head_per_layer", Kind::Switch, "leave a head in every layer"),
+    ("prune.weights", Kind::Choice(Names::of::<WeightSet>()), "the weights that magnitude pruning may prune"),
+    (
+        "prune.scope",
+        Kind::Choice(Names::of::<Scope>()),
+        "whether weights are compared in the whole model or in each matrix",
+    ),
+    (
+        "prune.step",
+        Kind::Real(Excluded(0.0), Excluded(1.0)),
+        "the share that an iteration prunes of what is left",
+    ),
+    ("prune.max_steps", Kind::Count(1, 1000), "iterations or levels at most"),
+    ("prune.schedule", Kind::Choice(Names::of::<Rounds>()), "what happens between the iterations of pruning"),
+    ("control.random", Kind::Choice(Names::of::<RandomRule>()), "how the mode random draws"),
+    ("control.weights", Kind::Choice(Names::of::<WeightDraw>()), "how controls of weight masks are drawn"),
+    ("control.seeds", Kind::Seeds, "the seeds whose tickets a control is drawn from"),
+    ("seeds.order", Kind::Seed, "another seed for the order of the training examples"),
+    ("seeds.init", Kind::Seed, "another seed for the classifier's first weights"),
+    ("seeds.dropout", Kind::Seed, "another seed for dropout"),
+    ("run.device", Kind::Device, "where to compute"),
+    ("run.dtype", Kind::Choice(Names::of::<Format>()), "the format of the matrix products"),
+    ("run.threads", Kind::Count(1, 1024), "CPU threads; without it a share of the cores"),
+    (
+        "run.checkpoint_every",
+        Kind::Real(Included(0.0), Included(1e9)),
+        "seconds between checkpoints of a training; 0 means after every step",
+    ),
 ];
 
 pub(super) fn kind_of(key: &str) -> Option<Kind> {
-    KEYS.iter().find(|(name, _)| *name == key).map(|(_, kind)| *kind)
+    KEYS.iter().find(|(name, ..)| *name == key).map(|(_, kind, _)| *kind)
 }
 
 /// The keys that were most likely meant by an unknown one, as the end of a sentence; empty when none is near.
 ///
 /// A right name in the wrong section, or without one, is answered with every section that has it.
 pub(super) fn suggest(unknown: &str) -> String {
+    // `seeds`, or `train.epoch`: one letter more or less is nearer than a section or another name.
+    let other = unknown.strip_suffix('s').map_or_else(|| format!("{unknown}s"), str::to_owned);
+    if let Some(same) = names().find(|name| *name == other) {
+        return format!(" Did you mean {same}?");
+    }
     let section = format!("{unknown}.");
     let inside: Vec<_> = names().filter(|name| name.starts_with(&section)).collect();
     if !inside.is_empty() {
@@ -128,8 +198,7 @@ pub(super) fn suggest(unknown: &str) -> String {
     if !same.is_empty() {
         return format!(" Did you mean {}?", same.join(" or "));
     }
-    let elsewhere = NAMES_ELSEWHERE.iter().find(|(name, _)| *name == last(unknown).to_lowercase());
-    if let Some((_, here)) = elsewhere {
+    if let Some(here) = elsewhere(&last(unknown)) {
         return format!(" Did you mean {here}?");
     }
     let by_path = nearest(unknown, names()).map(str::to_owned);
@@ -143,9 +212,26 @@ pub(super) fn suggest(unknown: &str) -> String {
     near.map(|name| format!(" Did you mean {name}?")).unwrap_or_default()
 }
 
+fn elsewhere(name: &str) -> Option<&'static str> {
+    let plain = name.to_lowercase().replace('-', "_");
+    NAMES_ELSEWHERE.iter().find(|(name, _)| *name == plain).map(|(_, here)| *here)
+}
+
+/// The key whose value a flag of this name would set: `lr`, `batch-size`, `train.epochs`.
+pub fn key_of_flag(flag: &str) -> Option<&'static str> {
+    let plain = flag.to_lowercase().replace('-', "_");
+    let last = |name: &'static str| name.rsplit('.').next() == Some(&*plain);
+    names()
+        .find(|name| *name == plain)
+        .or_else(|| elsewhere(flag))
+        .or_else(|| names().find(|name| last(name)))
+}
+
 /// What transformers, or everybody, calls a setting that has another name here.
 const NAMES_ELSEWHERE: &[(&str, &str)] = &[
     ("lr", "train.learning_rate"),
+    ("batchsize", "train.batch_size"),
+    ("num_epochs", "train.epochs"),
     ("wd", "train.weight_decay"),
     ("bs", "train.batch_size"),
     ("per_device_train_batch_size", "train.batch_size"),
@@ -160,7 +246,7 @@ const NAMES_ELSEWHERE: &[(&str, &str)] = &[
 ];
 
 fn names() -> impl Iterator<Item = &'static str> {
-    KEYS.iter().map(|(name, _)| *name)
+    KEYS.iter().map(|(name, ..)| *name)
 }
 
 impl Kind {
@@ -214,6 +300,15 @@ impl Kind {
         }
     }
 
+    /// The names that it may hold, with their descriptions.
+    pub(super) fn names(self) -> Vec<(&'static str, &'static str)> {
+        match self {
+            Self::Choice(names) => (names.described)(),
+            Self::Task => TaskId::described(),
+            _ => Vec::new(),
+        }
+    }
+
     /// Whether an unquoted word of `--set` is meant as text, whatever TOML would make of it.
     pub(super) fn is_text(self) -> bool {
         matches!(
@@ -228,7 +323,7 @@ impl Kind {
         )
     }
 
-    fn expected(self) -> String {
+    pub(super) fn expected(self) -> String {
         match self {
             Self::Choice(names) => format!("expected one of {}", (names.all)().join(", ")),
             Self::Task => {

@@ -36,7 +36,8 @@ impl Layers {
         Self::default()
     }
 
-    /// A TOML file. Usage errors: it cannot be read, is no TOML, has an unknown key or a value that does not fit.
+    /// A TOML file, or a record, whose settings are meant. Usage errors: it cannot be read, is neither, has an unknown key or
+    /// a value that does not fit.
     pub fn file(&mut self, path: &Path) -> Result<()> {
         let text = fs::read_to_string(path).map_err(|error| {
             Error::usage(format!(
@@ -44,7 +45,20 @@ impl Layers {
                 path.display()
             ))
         })?;
-        self.toml(&text, &format!("file {}", path.display()))
+        let origin = format!("file {}", path.display());
+        match text.trim_start().starts_with('{') {
+            true => self.table(&of_record(&text, &origin)?, &origin),
+            false => {
+                let table = parse(&text, &origin)?;
+                if is_sweep(&table) {
+                    let path = path.display();
+                    return Err(Error::usage(format!(
+                        "{path} is the file of a sweep. Run it by: lottery sweep {path}"
+                    )));
+                }
+                self.table(&table, &origin)
+            }
+        }
     }
 
     /// One setting by its dotted key; `origin` is what the user typed (`--seed`), for errors.
@@ -144,6 +158,11 @@ impl Layers {
     }
 }
 
+/// Whether a file's table describes many runs.
+pub fn is_sweep(table: &Table) -> bool {
+    ["grid", "include", "exclude"].iter().any(|key| table.contains_key(*key))
+}
+
 /// The table of a file. Usage error: it is no TOML.
 pub fn parse(text: &str, origin: &str) -> Result<Table> {
     text.parse().map_err(|error: toml::de::Error| {
@@ -162,9 +181,31 @@ pub fn parse(text: &str, origin: &str) -> Result<Table> {
     })
 }
 
+/// The settings of a record: those under `config`, or the whole document.
+fn of_record(text: &str, origin: &str) -> Result<Table> {
+    let wrong = |why: &dyn std::fmt::Display| {
+        Error::usage(format!("{origin} has no settings: {why}. Give a record of lottery, or a TOML file."))
+    };
+    let mut document: serde_json::Value = serde_json::from_str(text).map_err(|error| wrong(&error))?;
+    let mut settings = match document.get_mut("config") {
+        Some(config) => config.take(),
+        None => document,
+    };
+    without_nulls(&mut settings);
+    Table::try_from(settings).map_err(|error| wrong(&error))
+}
+
+/// TOML has none: a key without a value is absent.
+fn without_nulls(value: &mut serde_json::Value) {
+    if let Some(object) = value.as_object_mut() {
+        object.retain(|_, value| !value.is_null());
+        object.values_mut().for_each(without_nulls);
+    }
+}
+
 /// The setting in its canonical spelling. Usage errors: an unknown key, a value that does not fit.
 pub fn canonical(key: &str, value: &Value, origin: &str) -> Result<(&'static str, Value)> {
-    let Some((name, kind)) = KEYS.iter().find(|(name, _)| *name == key) else {
+    let Some((name, kind, _)) = KEYS.iter().find(|(name, ..)| *name == key) else {
         let (key, hint) = (excerpt(key), keys::suggest(key));
         return Err(Error::usage(format!("unknown key {key} ({origin}).{hint}")));
     };
@@ -206,7 +247,7 @@ fn max_length(preset: &str) -> Option<i64> {
 }
 
 /// The bottom layer. The keys without a default are absent: task, model and the data's folder.
-fn defaults() -> Result<Table> {
+pub(super) fn defaults() -> Result<Table> {
     let mut table = as_table(&ExperimentConfig::new(TaskId::Demo, "", ""))?;
     table.remove("task");
     table.remove("model");
@@ -263,7 +304,7 @@ pub fn leaves(table: &Table) -> Vec<(String, &Value)> {
             Value::Table(inner) if !inner.is_empty() && keys::kind_of(key).is_none() => {
                 found.extend(leaves(inner).into_iter().map(|(rest, value)| (format!("{key}.{rest}"), value)));
             }
-            Value::Table(_) if KEYS.iter().any(|(name, _)| name.starts_with(&format!("{key}."))) => {}
+            Value::Table(_) if KEYS.iter().any(|(name, ..)| name.starts_with(&format!("{key}."))) => {}
             _ => found.push((key.clone(), value)),
         }
     }

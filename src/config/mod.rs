@@ -2,6 +2,7 @@
 //!
 //! Layers, each overriding the one before: defaults < preset < file < flags and `--set`.
 
+mod about;
 mod essential;
 mod experiment;
 mod init;
@@ -10,12 +11,14 @@ mod layers;
 mod preset;
 mod split;
 
+pub use about::{Key, keys, keys_of, unset};
 pub use essential::{essential, essential_section, filled};
 pub use experiment::{
     DataConfig, ExperimentConfig, ImportanceConfig, RunConfig, Section, SeedsConfig, TrainConfig,
 };
 pub use init::Init;
-pub use layers::{Layers, canonical, leaves, parse as parse_toml, typed};
+pub use keys::key_of_flag;
+pub use layers::{Layers, canonical, is_sweep, leaves, parse as parse_toml, typed};
 pub use preset::{DEFAULT_PRESET, EMBEDDED_PRESET, Preset, preset, presets};
 pub use split::Split;
 

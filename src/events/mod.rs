@@ -36,8 +36,22 @@ fn now() -> f64 {
 }
 
 /// This machine's name.
-fn host() -> String {
+pub fn host() -> String {
     gethostname::gethostname().to_string_lossy().into_owned()
+}
+
+/// Whether a process of this machine, by its id, is there.
+pub fn is_alive(machine: &str, pid: u64) -> bool {
+    #[cfg(unix)]
+    {
+        let id = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+        machine == host() && id.is_some_and(|id| rustix::process::test_kill_process(id).is_ok())
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = (machine, pid);
+        false
+    }
 }
 
 #[cfg(test)]

@@ -107,6 +107,7 @@ impl Contents {
             tokenizer: &model.tokenizer,
             data,
             ticket: config.ticket.as_ref().and_then(|path| self.tickets.get(path)?.as_deref()),
+            finetuned: None,
         };
         let graph = protocol::graph(config).ok()?;
         let nothing = Outcomes::new();

@@ -61,6 +61,8 @@ pub struct Hashes<'a> {
     pub data: &'a BTreeMap<String, String>,
     /// BLAKE3 of the ticket file that a run takes up; it enters the id of that stage alone.
     pub ticket: Option<&'a str>,
+    /// SHA-256 of the weights of a model that was fine-tuned elsewhere.
+    pub finetuned: Option<&'a str>,
 }
 
 impl Hashes<'_> {

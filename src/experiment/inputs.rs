@@ -2,6 +2,7 @@
 
 use super::{
     data_folder::{DataFolder, data_folder},
+    finetuned,
     identity::Hashes,
     model_folder::model_folder,
     ticket_file::TicketFile,
@@ -82,6 +83,8 @@ pub struct Inputs {
     pub data_hashes: BTreeMap<String, String>,
     /// The ticket that the run takes up in the place of a search.
     pub ticket: Option<TicketFile>,
+    /// The model that is fine-tuned already.
+    pub finetuned: Option<Pretrained>,
     /// Warnings about the data, the tokenizer and the words that it does not know.
     pub warnings: Vec<String>,
 }
@@ -124,6 +127,7 @@ impl Inputs {
         let texts = [("training data", Some(&train)), ("development data", Some(&dev))];
         let texts = texts.into_iter().chain([("mismatched development data", dev_mismatched.as_ref())]);
         let unknown = texts.filter_map(|(name, data)| tokenizer.unknown_warning(name, &data?.encoded));
+        warnings.extend(finetuned::warning(&model));
         warnings.extend(tokenizer.note().map(str::to_owned).into_iter().chain(unknown));
         warnings.iter().for_each(|warning| progress.warn(warning));
         Ok(Self {
@@ -138,6 +142,7 @@ impl Inputs {
             data: data_folder,
             data_hashes: hashes,
             ticket: None,
+            finetuned: None,
             warnings,
         })
     }
@@ -146,6 +151,12 @@ impl Inputs {
     pub fn with_ticket(mut self, file: Option<TicketFile>) -> Result<Self> {
         file.as_ref().map_or(Ok(()), |file| file.check(&self.model.config, &self.folder.name))?;
         self.ticket = file;
+        Ok(self)
+    }
+
+    /// With the fine-tuned model of this folder, which must be of this model and task.
+    pub fn with_finetuned(mut self, name: Option<&str>, progress: &mut dyn Progress) -> Result<Self> {
+        self.finetuned = name.map(|name| finetuned::read(name, &self, progress)).transpose()?;
         Ok(self)
     }
 
@@ -162,6 +173,7 @@ impl Inputs {
             tokenizer: self.tokenizer.hash(),
             data: &self.data_hashes,
             ticket: self.ticket.as_ref().map(|file| file.hash.as_str()),
+            finetuned: self.finetuned.as_ref().map(|model| model.sha256.as_str()),
         }
     }
 }

@@ -1,10 +1,12 @@
 //! One run, from a task and a pre-trained model to a record; and one pre-training, from text to a model.
 
 mod contents;
+pub mod cost;
 mod data_folder;
 mod devices;
 mod dropouts;
 mod executor;
+mod finetuned;
 pub mod graph;
 mod identity;
 pub mod inputs;
@@ -13,6 +15,7 @@ mod name;
 mod preflight;
 pub mod pretraining;
 pub mod protocol;
+pub mod provenance;
 pub mod record;
 mod restore;
 pub mod run;

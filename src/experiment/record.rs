@@ -3,6 +3,7 @@
 use super::{
     Inputs,
     devices::Devices,
+    provenance::Provenance,
     split::{scoring_data, training_data},
     stage::Outcomes,
     stages::{self, Metrics},
@@ -50,6 +51,8 @@ pub struct Record {
     /// The device that retrained the model.
     pub device: Value,
     pub devices: Devices,
+    /// When, where and by which command it was written.
+    pub provenance: Value,
     pub config: ExperimentConfig,
     pub stages: BTreeMap<&'static str, String>,
 }
@@ -118,6 +121,7 @@ impl Record {
             timing: timing(done),
             device: retrained.info()["device"].clone(),
             devices,
+            provenance: json!(Provenance::now()),
             config: config.clone(),
             stages: done.iter().map(|(name, stage)| (*name, stage.id().to_string())).collect(),
         })

@@ -15,9 +15,11 @@ use crate::{
     choice::Choice,
     config::ExperimentConfig,
     error::{Error, Result},
+    file,
     store::{Done, Store, WEIGHTS},
     train::{Event, Progress},
 };
+use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -39,7 +41,7 @@ impl Experiment {
         let graph = protocol.graph(&config)?;
         let ticket = config.ticket.as_deref().map(|path| TicketFile::read(Path::new(path))).transpose()?;
         let inputs = Inputs::load(&Sources::new(&config), config.run.device, cache, progress)?;
-        let inputs = inputs.with_ticket(ticket)?;
+        let inputs = inputs.with_ticket(ticket)?.with_finetuned(config.finetuned.as_deref(), progress)?;
         let hidden = ("--set train.dropout=", config.train.dropout);
         let attention = ("--set train.attention_dropout=", config.train.attention_dropout);
         dropout_notes(&inputs.model.config, hidden, attention).iter().for_each(|note| progress.note(note));
@@ -88,6 +90,11 @@ impl Experiment {
         store.results_path(config.task.name(), config.method.name(), config.mode.name(), config.seed)
     }
 
+    /// The number of stages that train a model, whether they are done or not.
+    pub fn trainings(&self) -> u64 {
+        self.graph.nodes().iter().filter(|node| node.stage.writes_model()).count() as u64
+    }
+
     /// The stages that runs with other settings may share, by their names in the record.
     pub fn shared_stages(&self) -> impl Iterator<Item = &'static str> {
         self.graph.nodes().iter().map(|node| node.name).filter(|name| self.graph.is_read(name))
@@ -100,14 +107,26 @@ pub fn run(experiment: &Experiment, store: &Store, progress: &mut dyn Progress) 
     let every = Duration::try_from_secs_f64(config.run.checkpoint_every).unwrap_or(Duration::MAX);
     let done = execute(graph, inputs, every, store, progress)?;
     check_stages(done.values(), store)?;
-    let record = protocol.record(config, inputs, &done)?;
+    let mut record = protocol.record(config, inputs, &done)?;
     let path = experiment.record_path(store);
+    if let Some(earlier) = file::read_if_there(&path)? {
+        keep_provenance(&mut record, &earlier);
+    }
     let text = serde_json::to_string_pretty(&record).map_err(|e| Error::internal(e.to_string()))?;
     if let Some(moved) = store.write_record(&path, &format!("{text}\n"))? {
         progress.note(&format!("moved the earlier record, which has other settings, to {}", moved.display()));
     }
     progress.event(&Event::RecordWritten { path: &path });
     Ok((record, path))
+}
+
+/// Leaves a record that is made again by loading what was computed before as it is.
+fn keep_provenance(record: &mut Record, earlier: &[u8]) {
+    let Ok(mut earlier) = serde_json::from_slice::<Value>(earlier) else { return };
+    let of_earlier = std::mem::replace(&mut earlier["provenance"], record.provenance.clone());
+    if of_earlier.is_object() && json!(record) == earlier {
+        record.provenance = of_earlier;
+    }
 }
 
 /// Checks that the stages that a record will name are still in the store.

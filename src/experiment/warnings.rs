@@ -3,7 +3,7 @@
 use super::{Inputs, stages::Metrics, ticket::Ticket};
 use crate::{config::Split, prune::Mask, task::MetricId};
 
-/// Whether a score is within one standard error of the majority baseline.
+/// Whether a score is within one standard error of the majority class's.
 fn at_baseline(inputs: &Inputs, score: f64, baseline: f64) -> bool {
     let n = inputs.dev.examples() as f64;
     let error = match inputs.task.metric {
@@ -30,12 +30,12 @@ pub fn warnings(
     }
     if at_baseline(inputs, full[name], baseline) {
         out.push(format!(
-            "the full model is at the majority baseline: {name} {:.4} against {baseline:.4}; what survives pruning says nothing about the task",
+            "the full model is no better than the majority class: {name} {:.4} against {baseline:.4}; what survives pruning says nothing about the task",
             full[name]
         ));
     } else if at_baseline(inputs, retrained[name], baseline) {
         out.push(format!(
-            "the retrained model is at the majority baseline: {name} {:.4} against {baseline:.4}",
+            "the retrained model is no better than the majority class: {name} {:.4} against {baseline:.4}",
             retrained[name]
         ));
     }

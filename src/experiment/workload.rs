@@ -78,6 +78,33 @@ impl Examples {
         }
     }
 
+    /// About `most` of each split's examples, evenly spread, after these limits, and how many there are in all.
+    pub fn sampled(mut self, limits: [Option<usize>; 2], most: usize) -> (Self, [usize; 2]) {
+        let whole = |n: usize, limit: Option<usize>| n.min(limit.unwrap_or(usize::MAX));
+        let mut counts = [0; 2];
+        match &mut self {
+            Self::Sentences(data) => {
+                for ((split, limit), n) in
+                    [&mut data.train, &mut data.dev].into_iter().zip(limits).zip(&mut counts)
+                {
+                    *n = whole(split.len(), limit);
+                    let kept = split[..*n].iter().step_by(n.div_ceil(most).max(1));
+                    *split = kept.cloned().collect();
+                }
+                data.dev_mismatched = None;
+            }
+            Self::Questions(data) => {
+                for ((split, limit), n) in
+                    [&mut data.train, &mut data.dev].into_iter().zip(limits).zip(&mut counts)
+                {
+                    *n = whole(split.questions.len(), limit);
+                    split.truncate(most.min(*n));
+                }
+            }
+        }
+        (self, counts)
+    }
+
     /// `cache` is a folder for encoded texts.
     pub fn encode(self, tokenizer: &Tokenizer, sources: &Sources, cache: Option<&Path>) -> Result<Workload> {
         let limit = |limit: Option<usize>| limit.unwrap_or(usize::MAX);

@@ -10,11 +10,8 @@ pub(super) fn of_file(file: &str, size: Option<u64>) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let (bar, template) = match size {
-        Some(size) => (
-            ProgressBar::new(size),
-            "{msg} [{elapsed_precise}] [{wide_bar}] {bytes}/{total_bytes} {bytes_per_sec} ({eta})",
-        ),
-        None => (ProgressBar::no_length(), "{msg} [{elapsed_precise}] {bytes} {bytes_per_sec}"),
+        Some(size) => (ProgressBar::new(size), "{bytes}/{total_bytes} {bytes_per_sec} ETA {eta} {wide_msg}"),
+        None => (ProgressBar::no_length(), "{bytes} {bytes_per_sec} {elapsed} {wide_msg}"),
     };
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     bar.with_style(style).with_message(file.to_owned())

@@ -80,15 +80,32 @@ fn local(model: &str) -> Result<Option<ModelFolder>> {
 /// Resolves a model in the cache, downloading it if need be.
 fn on_hub(model: &str, hub: &HubSettings) -> Result<ModelFolder> {
     let repo = Repo::parse(MODEL, model).ok_or_else(|| {
+        let meant = owner(model).map(|owner| format!("Did you mean {owner}/{model}, on the Hugging Face hub? Otherwise give"));
         Error::data(format!(
-            "there is no model folder {model}. Give --model an existing folder, or a name on the Hugging Face hub \
-             written owner/name or owner/name@revision, such as google-bert/bert-base-uncased."
+            "there is no model folder {model}. {} --model an existing folder, or a name on the Hugging Face hub written \
+             owner/name or owner/name@revision, such as google-bert/bert-base-uncased.",
+            meant.as_deref().unwrap_or("Give")
         ))
     })?;
     let repository = Repository::new(repo, hub)?;
     let Snapshot { dir, commit } = repository.resolve(is_complete, |fetch| download(fetch, &repository))?;
     let name = if repo.revision == commit { repo.id } else { model };
     Ok(ModelFolder { dir, name: name.to_owned(), revision: Some(commit) })
+}
+
+/// Who has the model that is known by this name alone: the hub's names once had no owners.
+fn owner(name: &str) -> Option<&'static str> {
+    const OWNERS: [(&str, &str); 8] = [
+        ("bert-base-", "google-bert"),
+        ("bert-large-", "google-bert"),
+        ("roberta-", "FacebookAI"),
+        ("xlm-roberta-", "FacebookAI"),
+        ("distilbert-", "distilbert"),
+        ("distilroberta-", "distilbert"),
+        ("all-MiniLM-", "sentence-transformers"),
+        ("all-mpnet-", "sentence-transformers"),
+    ];
+    OWNERS.iter().find(|(start, _)| name.starts_with(start)).map(|(_, owner)| *owner)
 }
 
 /// Downloads all files.

@@ -2,11 +2,16 @@
 //! entries add some.
 
 use crate::{
+    choice::Choice,
     config::{ExperimentConfig, Layers, canonical, leaves, parse_toml, typed},
     error::{Error, Result, nearest},
+    task::TaskId,
 };
 use std::{collections::BTreeMap, fs, path::Path};
 use toml::{Table, Value};
+
+/// The seeds of Prasanna et al. 2020.
+pub const PAPER_SEEDS: [i64; 5] = [1337, 42, 86, 71, 166];
 
 /// More are assumed to be a mistake.
 const MAX_RUNS: usize = 100_000;
@@ -29,19 +34,44 @@ struct Axis {
 impl Axis {
     fn new(key: &str, values: &[Value], origin: &str) -> Result<Self> {
         // An unknown key is reported before an empty list of its values.
-        let checked = values.iter().map(|value| canonical(key, value, origin)).collect::<Result<Vec<_>>>()?;
+        let values = values.iter().flat_map(|value| expanded(key, value));
+        let checked = values.map(|value| canonical(key, &value, origin)).collect::<Result<Vec<_>>>()?;
         let Some((key, _)) = checked.first() else {
             return Err(Error::usage(format!(
                 "{key} ({origin}) has no values. Give at least one, or remove the key."
             )));
         };
-        Ok(Self { key, values: checked.iter().map(|(_, value)| value.clone()).collect() })
+        let mut values: Vec<Value> = Vec::new();
+        for (_, value) in &checked {
+            // A range or a group may contain what is named beside it.
+            if !values.contains(value) {
+                values.push(value.clone());
+            }
+        }
+        Ok(Self { key, values })
     }
 
     /// An axis for each leaf of a table: a list holds several values, anything else is one value.
     fn of_table(table: &Table, origin: &str) -> Result<Vec<Self>> {
         let values = |value: &Value| value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]);
         leaves(table).into_iter().map(|(key, value)| Self::new(&key, &values(value), origin)).collect()
+    }
+}
+
+/// The values that a word stands for: `glue` for its tasks, `paper` and `1-5` for seeds.
+fn expanded(key: &str, value: &Value) -> Vec<Value> {
+    match (key, value.as_str()) {
+        ("task", Some("glue")) => TaskId::glue().into_iter().map(|task| task.name().into()).collect(),
+        ("seed", Some("paper")) => PAPER_SEEDS.map(Value::Integer).to_vec(),
+        ("seed", Some(text)) => {
+            match text.split_once('-').map(|(from, to)| (from.parse(), to.parse::<i64>())) {
+                Some((Ok(from @ 0i64..), Ok(to))) if from <= to && to - from < MAX_RUNS as i64 => {
+                    (from..=to).map(Value::Integer).collect()
+                }
+                _ => vec![value.clone()],
+            }
+        }
+        _ => vec![value.clone()],
     }
 }
 
@@ -231,6 +261,22 @@ mod tests {
         base.table(&rest, "file x.toml")?;
         let runs = grid.runs(&base, |_| Ok(()))?;
         Ok(runs.iter().map(|c| format!("{} {} {} {}", c.task, c.mode, c.seed, c.search.threshold)).collect())
+    }
+
+    #[test]
+    fn groups_and_ranges_stand_for_their_values_once_each() {
+        let seeds = |text: &str| {
+            runs(&format!("task = 'rte'\nmodel = 'm'\n[grid]\nseed = [{text}]")).map(|runs| {
+                runs.iter().map(|run| run.split(' ').nth(2).unwrap().to_owned()).collect::<Vec<_>>().join(" ")
+            })
+        };
+        assert_eq!(seeds("'paper'").unwrap(), "1337 42 86 71 166");
+        assert_eq!(seeds("'1-3', 2, '7-7'").unwrap(), "1 2 3 7");
+        for wrong in ["'3-1'", "'1-x'", "'-1-3'", "'0-99999999999'"] {
+            assert!(seeds(wrong).unwrap_err().to_string().contains("whole number"), "{wrong}");
+        }
+        let glue = runs("model = 'm'\n[grid]\ntask = ['glue', 'rte', 'demo']\nseed = 1").unwrap();
+        assert_eq!(glue.len(), 10, "{glue:?}");
     }
 
     #[test]

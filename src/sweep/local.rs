@@ -2,6 +2,7 @@
 
 use super::{
     Run, Sweep,
+    cancel::Requests,
     job::{Job, JobSpec},
     live::Live,
     options::Options,
@@ -45,7 +46,7 @@ pub trait Observer {
     /// Called once, before the first run starts.
     fn started(&mut self, counts: Counts);
     /// Called many times a second.
-    fn tick(&mut self, counts: Counts);
+    fn tick(&mut self, sweep: &Sweep, running: &[&Run], counts: Counts);
     /// A run has ended, here or in another process.
     fn run_ended(&mut self, sweep: &Sweep, run: &Run, result: &RunResult, counts: Counts);
     /// Whether to stop, with checkpoints to resume from.
@@ -136,12 +137,12 @@ impl Local<'_> {
     }
 
     fn work(&mut self, observer: &mut dyn Observer) -> Result<()> {
-        let mut stopping = false;
+        let (mut stopping, mut requests) = (false, Requests::of(self.sweep));
         loop {
             self.reap(observer)?;
             let enough = self.options.max_failures.is_some_and(|most| self.failures >= most);
             let late = self.options.until.is_some_and(|until| Instant::now() >= until);
-            if !stopping && (observer.stop_wanted() || enough || late) {
+            if !stopping && (observer.stop_wanted() || enough || late || requests.is_made()) {
                 stopping = true;
                 for job in &mut self.jobs {
                     terminate(&job.child);
@@ -164,7 +165,8 @@ impl Local<'_> {
                 groups.into_iter().for_each(|group| self.trim(group));
                 return Ok(());
             }
-            observer.tick(self.counts());
+            let running: Vec<&Run> = self.jobs.iter().map(|job| &self.sweep.runs[job.index]).collect();
+            observer.tick(self.sweep, &running, self.counts());
             thread::sleep(POLL_INTERVAL);
         }
     }

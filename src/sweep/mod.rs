@@ -8,15 +8,18 @@
 //! <store>/sweeps/<id>/live/<run>.json       its progress while it runs
 //! <store>/sweeps/<id>/logs/<run>.log        its stderr
 //! <store>/sweeps/<id>/slurm/                the submissions to a cluster
+//! <store>/sweeps/<id>/cancel                the last request to stop
 //! <store>/locks/run-<hash12>                held by the process that executes the run, in any sweep
 //! ```
 
+pub mod cancel;
 pub mod estimate;
 pub mod gc;
 pub mod grid;
 mod job;
 pub mod live;
 pub mod local;
+pub mod lone;
 mod options;
 pub mod plan;
 mod process;

@@ -59,8 +59,8 @@ impl Run {
     fn has_relative_paths(&self) -> bool {
         let config = &self.config;
         let here = |path: &str| Path::new(path).is_relative() && Path::new(path).exists();
-        let named = [config.data.dir.as_deref(), config.ticket.as_deref()];
-        here(&config.model) || named.into_iter().flatten().any(here)
+        let others = [&config.data.dir, &config.finetuned, &config.ticket];
+        here(&config.model) || others.into_iter().flatten().any(|path| here(path))
     }
 
     /// Its stages, before any file is read.
@@ -106,11 +106,16 @@ impl Sweep {
 
     /// The sweep of the store whose id starts with `id`.
     pub fn find(id: &str, store: &Store) -> Result<Self> {
+        Self::load(&folder(store).join(Self::find_id(id, store)?))
+    }
+
+    /// The id that starts with `id`, whether the sweep can be read or not.
+    pub fn find_id(id: &str, store: &Store) -> Result<String> {
         let ids = ids(store)?;
         let (exact, near): (Vec<_>, Vec<_>) =
             ids.iter().filter(|found| found.starts_with(id)).partition(|found| *found == id);
         match (&exact[..], &near[..]) {
-            ([one], _) | ([], [one]) => Self::load(&folder(store).join(one)),
+            ([one], _) | ([], [one]) => Ok((*one).clone()),
             _ if ids.is_empty() => Err(Error::usage(format!(
                 "{} has no sweeps. Name another store with --store.",
                 store.dir().display()

@@ -42,6 +42,8 @@ pub struct Summary {
     retrained: Scores,
     #[serde(default, deserialize_with = "first_warnings")]
     pub warnings: Vec<String>,
+    #[serde(default)]
+    pub ticket: Kept,
     #[serde(default, skip_serializing)]
     pub timing: BTreeMap<String, Option<f64>>,
     #[serde(default, skip_serializing)]
@@ -52,6 +54,18 @@ pub struct Summary {
     stages: BTreeMap<String, String>,
     #[serde(default, skip_serializing)]
     config: Value,
+}
+
+/// What a record's subnetwork keeps; a part is `None` where the record does not say it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Kept {
+    pub heads_kept: Option<u32>,
+    pub heads_total: Option<u32>,
+    pub ffns_kept: Option<u32>,
+    pub ffns_total: Option<u32>,
+    pub encoder_weights_kept: Option<f64>,
+    pub all_weights_kept: Option<f64>,
 }
 
 /// A record's model, by name and by content.
@@ -67,11 +81,21 @@ pub struct Model {
     pub config: Option<String>,
 }
 
-/// A record's data: SHA-256 by file.
+/// A record's data: SHA-256 by file, and their sizes after limits.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
 #[serde(default)]
 pub struct Data {
     pub sha256: BTreeMap<String, String>,
+    pub train: Option<Size>,
+    pub dev: Option<Size>,
+}
+
+/// Examples and tokens of a split.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[serde(default)]
+pub struct Size {
+    pub examples: u64,
+    pub tokens: u64,
 }
 
 /// Scores by metric.
@@ -116,6 +140,7 @@ impl Summary {
     pub fn has_cost_of(&self, config: &Value) -> bool {
         let keys = [
             "/method",
+            "/finetuned",
             "/data/max_length",
             "/data/train_limit",
             "/data/dev_limit",
@@ -124,6 +149,11 @@ impl Summary {
         ];
         let (own, config) = (filled(&self.config), filled(config));
         keys.iter().all(|key| own.pointer(key) == config.pointer(key))
+    }
+
+    /// The value of a setting.
+    pub fn setting(&self, pointer: &str) -> Option<&Value> {
+        self.config.pointer(pointer)
     }
 
     /// The name of a run with these settings.
@@ -255,22 +285,27 @@ fn read(path: &Path) -> std::result::Result<Summary, String> {
     Ok(summary)
 }
 
+fn is_json(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "json")
+}
+
 /// All records of the store, and the files among them that are not records.
 pub fn all(store: &Store) -> Result<Records> {
     let mut folders = vec![store.dir().join("results")];
+    let mut records = Records::default();
     // results/<task>/<method>/<mode>
     for _ in 0..3 {
         let below = folders.iter().map(|dir| Ok(names(dir)?.into_iter().map(|name| dir.join(name))));
-        folders =
-            below.collect::<Result<Vec<_>>>()?.into_iter().flatten().filter(|path| path.is_dir()).collect();
+        let below = below.collect::<Result<Vec<_>>>()?.into_iter().flatten();
+        let (dirs, files): (Vec<PathBuf>, Vec<PathBuf>) = below.partition(|path| path.is_dir());
+        let stray = files.into_iter().filter(|path| is_json(path));
+        let why = "is not in a folder <task>/<method>/<mode>; it may be a copy";
+        records.ignored.extend(stray.map(|path| Ignored { path, why: why.to_owned() }));
+        folders = dirs;
     }
     let files = folders.iter().map(|dir| Ok(names(dir)?.into_iter().map(|name| dir.join(name))));
-    let mut files: Vec<PathBuf> = files
-        .collect::<Result<Vec<_>>>()?
-        .into_iter()
-        .flatten()
-        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
-        .collect();
+    let mut files: Vec<PathBuf> =
+        files.collect::<Result<Vec<_>>>()?.into_iter().flatten().filter(|path| is_json(path)).collect();
     // Of two equal records, the one with the shorter name is counted: seed-<n>.json.
     files.sort_by_key(|path| (path.parent().map(Path::to_owned), path.as_os_str().len()));
     let read = |path: PathBuf| {
@@ -283,7 +318,6 @@ pub fn all(store: &Store) -> Result<Records> {
         (path, summary)
     };
     let read: Vec<_> = files.into_par_iter().map(read).collect();
-    let mut records = Records::default();
     let mut places = HashMap::new();
     for (path, summary) in read {
         match summary {

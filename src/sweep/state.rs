@@ -1,6 +1,6 @@
 //! The state of a run: a small file for each, and the lock that its process holds.
 
-use super::{Run, Sweep, live::is_duration, plan::FORMAT_VERSION};
+use super::{Run, Sweep, live::is_duration, plan::FORMAT_VERSION, records::Ignored};
 use crate::{
     error::{Error, Result},
     file,
@@ -9,6 +9,7 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::{
     fmt,
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
@@ -66,12 +67,24 @@ impl State {
 
     /// Reads the state of a run; it is pending if the file is missing or damaged.
     pub fn load(sweep: &Path, run: &str) -> Self {
-        let text = file::read(&path(sweep, run), file::LARGEST_JSON).unwrap_or_default();
-        let mut state = serde_json::from_slice(&text).unwrap_or_else(|_| Self::pending(run));
+        Self::read(sweep, run).unwrap_or_else(|_| Self::pending(run))
+    }
+
+    /// [`load`](Self::load), or why the file is not a state's.
+    pub fn read(sweep: &Path, run: &str) -> std::result::Result<Self, Ignored> {
+        let path = path(sweep, run);
+        let text = match file::read(&path, file::LARGEST_JSON) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::pending(run)),
+            other => other.map_err(|error| error.to_string()),
+        };
+        let read =
+            text.and_then(|text| serde_json::from_slice::<Self>(&text).map_err(|error| error.to_string()));
+        let mut state = read
+            .map_err(|why| Ignored { path, why: format!("is damaged: {why}; its run counts as pending") })?;
         // The name that the file is saved by, whatever it says.
         run.clone_into(&mut state.run);
         state.seconds = state.seconds.filter(|seconds| is_duration(*seconds));
-        state
+        Ok(state)
     }
 
     pub fn save(&self, sweep: &Path) -> Result<()> {

@@ -3,6 +3,7 @@
 use super::{
     Run, Sweep,
     live::Live,
+    lone::{Lone, lone},
     plan::{folder, ids},
     records::{self, Expected, Ignored, Summary},
     slurm::{self, QueueCounts, Submission},
@@ -23,7 +24,9 @@ pub struct Overview {
     pub store: PathBuf,
     pub sweeps: Vec<SweepStatus>,
     pub records: Vec<Recorded>,
-    /// Files among the records that are not counted as records.
+    /// Runs outside of sweeps that have no record.
+    pub lone: Vec<Lone>,
+    /// Files that are not counted: damaged ones, and others in the place of records.
     pub ignored: Vec<Ignored>,
 }
 
@@ -113,7 +116,7 @@ impl Overview {
 
 pub fn overview(store: &Store) -> Result<Overview> {
     store.must_exist()?;
-    let records::Records { found, ignored } = records::all(store)?;
+    let records::Records { found, mut ignored } = records::all(store)?;
     let records: Vec<Recorded> = found
         .into_par_iter()
         .map(|(path, summary)| Recorded {
@@ -128,21 +131,39 @@ pub fn overview(store: &Store) -> Result<Overview> {
     for (settings, record) in records.par_iter().map(|r| (r.summary.settings_key(), r)).collect::<Vec<_>>() {
         of_settings.entry(settings).or_default().push(record);
     }
-    let sweeps = ids(store)?.into_iter().map(|id| sweep(store, &id, &of_settings)).collect::<Result<_>>()?;
-    Ok(Overview { format_version: 1, store: store.dir().to_owned(), sweeps, records, ignored })
+    let mut sweeps = Vec::new();
+    for id in ids(store)? {
+        let dir = folder(store).join(&id);
+        match Sweep::load(&dir) {
+            Ok(found) => sweeps.push(sweep(store, found, &of_settings, &mut ignored)?),
+            // The others are worth showing.
+            Err(error) => {
+                ignored.push(Ignored { path: dir.join("sweep.json"), why: format!("is no sweep: {error}") })
+            }
+        }
+    }
+    let in_sweeps = sweeps.iter().flat_map(|sweep| &sweep.runs).map(|run| &*run.state.run);
+    let known = records.iter().filter_map(|record| record.run.as_deref()).chain(in_sweeps).collect();
+    let lone = lone(store, &known);
+    Ok(Overview { format_version: 1, store: store.dir().to_owned(), sweeps, records, lone, ignored })
 }
 
 /// Records by [`Summary::settings_key`].
 type BySettings<'a> = HashMap<Option<String>, Vec<&'a Recorded>>;
 
-fn sweep(store: &Store, id: &str, records: &BySettings) -> Result<SweepStatus> {
-    let dir = folder(store).join(id);
-    let sweep = Sweep::load(&dir)?;
+fn sweep(
+    store: &Store,
+    sweep: Sweep,
+    records: &BySettings,
+    ignored: &mut Vec<Ignored>,
+) -> Result<SweepStatus> {
+    let Sweep { id, dir, .. } = &sweep;
     let mut contents = Contents::new(&sweep.directory, store);
     sweep.runs.iter().for_each(|run| contents.read(&run.config));
-    let runs = sweep.runs.par_iter().map(|run| run_status(store, &dir, run, records, &contents));
-    let runs = runs.collect::<Result<_>>()?;
-    Ok(SweepStatus { id: id.to_owned(), runs, slurm: SlurmStatus::of(slurm::all(&dir)?) })
+    let runs = sweep.runs.par_iter().map(|run| run_status(store, dir, run, records, &contents));
+    let (runs, damaged): (Vec<_>, Vec<_>) = runs.collect::<Result<Vec<_>>>()?.into_iter().unzip();
+    ignored.extend(damaged.into_iter().flatten());
+    Ok(SweepStatus { id: id.clone(), runs, slurm: SlurmStatus::of(slurm::all(dir)?) })
 }
 
 fn run_status(
@@ -151,8 +172,11 @@ fn run_status(
     run: &Run,
     records: &BySettings,
     contents: &Contents,
-) -> Result<RunStatus> {
-    let mut state = State::load(sweep, &run.name);
+) -> Result<(RunStatus, Option<Ignored>)> {
+    let (mut state, damaged) = match State::read(sweep, &run.name) {
+        Ok(state) => (state, None),
+        Err(damaged) => (State::pending(&run.name), Some(damaged)),
+    };
     if state.status == Status::Running && !state::is_held(store, &run.name) {
         // Its process was killed before it could write its state.
         state.status = Status::Pending;
@@ -175,5 +199,6 @@ fn run_status(
     }
     let running = state.status == Status::Running;
     let live = running.then(|| Live::load(&Live::path(sweep, &run.name))).flatten();
-    Ok(RunStatus { state, live, log: sweep.join("logs").join(format!("{}.log", run.name)) })
+    let log = sweep.join("logs").join(format!("{}.log", run.name));
+    Ok((RunStatus { state, live, log }, damaged))
 }

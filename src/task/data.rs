@@ -249,7 +249,7 @@ mod tests {
             (TaskId::Mnli, "MNLI/multinli_1.0_train.txt", "whose gold_label is -"),
             (TaskId::Rte, "RTE/train.tsv.gz", "Unpack train.tsv.gz first"),
             (TaskId::Rte, "RTE/train.xlsx", "If train.xlsx is that file"),
-            (TaskId::Rte, "RTE/test.tsv", "A RTE folder contains train.tsv and dev.tsv;"),
+            (TaskId::Rte, "RTE/test.tsv", "A folder of RTE contains train.tsv and dev.tsv;"),
         ] {
             let root = tempfile::tempdir().unwrap();
             write(root.path(), there, "");

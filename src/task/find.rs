@@ -171,7 +171,7 @@ fn missing_file(spec: &TaskSpec, folder: &Path, split: &Split) -> Error {
         let needed = [&spec.train].into_iter().filter(|split| !split.is_none()).chain(spec.dev);
         let needed: Vec<String> = needed.map(Split::file).collect();
         format!(
-            "A {} folder contains {}; other formats (.csv, .jsonl, .parquet) are read, too.",
+            "A folder of {} contains {}; other formats (.csv, .jsonl, .parquet) are read, too.",
             spec.folder,
             needed.join(" and ")
         )

@@ -1,6 +1,7 @@
 //! Where the registered tasks' data are on the Hugging Face hub, at the revisions that the program uses.
 
 use super::TaskId;
+use crate::choice::Choice;
 
 /// A task's files in a data set on the hub. The revision is a commit, so that they are the same for everybody.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +34,12 @@ fn source(
 }
 
 impl TaskId {
+    /// The nine tasks of GLUE.
+    pub fn glue() -> Vec<Self> {
+        let of_glue = |task: &Self| task.source().is_some_and(|source| source.name.contains("/glue@"));
+        <Self as Choice>::all().iter().copied().filter(of_glue).collect()
+    }
+
     /// Where its data are on the hub.
     pub fn source(self) -> Option<Source> {
         let glue = |examples| source(GLUE, self.spec().name, &["validation"], &["test"], examples);

@@ -13,6 +13,8 @@ pub enum Event<'a> {
         format_version: u32,
         lottery_version: &'a str,
         run: &'a str,
+        /// The command line of the process.
+        command: &'a str,
         config: &'a Value,
     },
     /// This process starts to compute the stage.

@@ -13,7 +13,7 @@ use crate::{
 use std::time::Instant;
 
 /// A finished training run.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Summary {
     pub steps: u64,
     pub seconds: f64,

@@ -113,7 +113,7 @@ fn what_a_file_holds_does_nothing_to_the_terminal_nor_to_what_is_recorded() {
     assert!(last["message"].as_str().unwrap().contains(shown), "{last}");
 
     // A sweep tells it of its run, and writes it down.
-    let mut sweep = crate::sweep::sweep(&bench, "runs", &["--tasks", "rte", "--seeds", "1"]);
+    let mut sweep = crate::sweep::sweep(&bench, "runs", &["--tasks", "rte", "--seeds", "1", "--keep-going"]);
     let output = sweep.output().unwrap();
     assert_eq!(output.status.code(), Some(5), "{}", stderr(&output));
     let told = [stderr(&output), String::from_utf8(output.stdout).unwrap()];

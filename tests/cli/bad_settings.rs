@@ -181,7 +181,9 @@ fn bf16_falls_back_to_f32_where_the_processor_cannot_and_everything_says_so() {
 
 #[test]
 fn negative_numbers_are_told_the_range() {
-    for (flag, range) in [("--seed", "-1 is not in 0.."), ("--threads", "-1 is not in 1..=1024")] {
+    for (flag, range) in
+        [("--seed", "a whole number, at least 0"), ("--threads", "a whole number from 1 to 1024")]
+    {
         let output = lottery().args(["run", flag, "-1"]).output().unwrap();
         let told = stderr(&output);
         assert_eq!(output.status.code(), Some(2), "{told}");

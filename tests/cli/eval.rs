@@ -47,7 +47,7 @@ fn stages_records_tickets_and_exports_have_the_scores_of_their_run() {
     }
     let table = succeeded(&mut bench.verb("eval", &[stage("finetune"), "--task", "SST-2", "--data", "glue"]));
     let table = String::from_utf8(table.stdout).unwrap();
-    assert!(table.contains("accuracy") && table.contains("48 examples; majority baseline"), "{table}");
+    assert!(table.contains("accuracy") && table.contains("48 examples; majority class"), "{table}");
 }
 
 #[test]

@@ -56,8 +56,13 @@ impl Bench {
     /// `model/`: config, random weights, vocabulary.
     pub fn write_model(&self, config: &BertConfig) {
         let bert = Bert::random(config.clone(), Head::Classifier { labels: 2 }, 7);
-        self.write("model/config.json", bert.to_config_json(&[]).unwrap());
-        self.write("model/model.safetensors", bert.to_safetensors().unwrap());
+        // As a pre-trained one: without the classifier, with the pooler.
+        let of_classifier = bert.to_config_json(&[]).unwrap();
+        self.write("model/config.json", of_classifier.replace("BertForSequenceClassification", "BertModel"));
+        let bytes = bert.to_safetensors().unwrap();
+        let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        let kept = tensors.tensors().into_iter().filter(|(name, _)| !name.starts_with("classifier."));
+        self.write("model/model.safetensors", safetensors::serialize(kept, None).unwrap());
         self.write("model/vocab.txt", vocabulary().join("\n") + "\n");
     }
 
@@ -111,7 +116,7 @@ impl Bench {
 
     pub fn record_in(&self, store: &str, task: &str, arguments: &[&str]) -> Value {
         let output = succeeded(self.run_in(store, task, arguments).arg("--json"));
-        let record: Value = serde_json::from_slice(&output.stdout).expect("stdout holds JSON alone");
+        let record = printed(&output);
         assert_eq!(self.stored_record(store, &record), record);
         record
     }
@@ -268,6 +273,14 @@ pub fn json_file(path: &Path) -> Value {
     serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+/// The record that `--json` printed, whose file must hold the same.
+pub fn printed(output: &Output) -> Value {
+    let mut record: Value = serde_json::from_slice(&output.stdout).expect("stdout holds JSON alone");
+    let path = record.as_object_mut().unwrap().remove("path").expect("the record's path");
+    assert!(path.as_str().is_some_and(|path| path.ends_with(".json")), "{path}");
+    record
+}
+
 pub fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).expect("stderr is UTF-8")
 }
@@ -288,7 +301,11 @@ pub fn refused(command: &mut Command, code: i32, wanted: &[&str]) -> String {
 pub fn refusal(output: &Output, code: i32, wanted: &[&str]) -> String {
     let said = stderr(output);
     assert_eq!(output.status.code(), Some(code), "{said}");
-    assert!(output.stdout.is_empty(), "stdout: {}", String::from_utf8_lossy(&output.stdout));
+    if !output.stdout.is_empty() {
+        // A program asked.
+        let told: Value = serde_json::from_slice(&output.stdout).expect("nothing or an error on stdout");
+        assert_eq!(told["error"]["exit_code"], code, "{told}");
+    }
     assert!(!said.contains("panicked"), "{said}");
     let at = said.find("error: ").unwrap_or_else(|| panic!("no error is told: {said}"));
     let paragraph = said[at..].trim_end();

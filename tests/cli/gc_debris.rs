@@ -75,7 +75,7 @@ fn debris_goes_and_finished_stages_records_and_interrupted_trainings_stay() {
 #[test]
 fn what_a_sweep_gave_its_runs_goes_and_its_logs_where_nothing_is_kept() {
     let bench = Bench::new("SST-2");
-    let grid = ["--tasks", "sst2,rte", "--modes", "full", "--seeds", "1,2"];
+    let grid = ["--tasks", "sst2,rte", "--modes", "full", "--seeds", "1,2", "--keep-going"];
     let output = crate::sweep::sweep(&bench, "runs", &grid).output().unwrap();
     assert_eq!(output.status.code(), Some(5), "RTE has no data");
     let store = bench.path("runs");

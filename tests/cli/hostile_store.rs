@@ -11,7 +11,7 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
-    fixture::{Bench, json_file, lottery, refused, stderr, succeeded},
+    fixture::{Bench, json_file, lottery, printed, refused, stderr, succeeded},
     gc::{content, gc, nothing_computed},
     processes::{has, start, wait_until},
     sweep::all_done,
@@ -251,11 +251,14 @@ fn names_in_the_files_of_a_store_lead_nowhere_outside() {
         hostile["runs"][0]["name"] = name.into();
         fs::write(&plan, hostile.to_string()).unwrap();
         assert!(gc_all(&store).iter().any(|why| why.contains("sweep.json is damaged")), "{name}");
-        for words in [&["sweep", "retry", sweep][..], &["worker", sweep], &["status"]] {
+        for words in [&["sweep", "retry", sweep][..], &["worker", sweep]] {
             let mut command = lottery();
             command.args(words).args(["--store", "runs"]).current_dir(bench.root.path());
             refused(&mut command, 3, &["sweep.json is damaged", "is not a valid name"]);
         }
+        let mut command = lottery();
+        let output = succeeded(command.args(["status", "--store", "runs"]).current_dir(bench.root.path()));
+        assert!(stderr(&output).contains("sweep.json is no sweep: "), "{}", stderr(&output));
         outside.assert_untouched(name);
     }
 }
@@ -280,7 +283,7 @@ fn a_pipe_in_the_place_of_a_file_and_a_flood_of_warnings_hold_nobody_up() {
     symlink("/dev/zero", mode.join("seed-3.json")).unwrap();
     fs::create_dir(mode.join("seed-4.json")).unwrap();
     let (shown, said) = status();
-    assert!(shown.starts_with("1 records"), "{shown}");
+    assert!(shown.starts_with("1 record,"), "{shown}");
     for word in ["seed-2.json", "a named pipe", "seed-3.json", "a device", "seed-4.json", "a folder"] {
         assert!(said.contains(word), "{said}");
     }
@@ -322,7 +325,7 @@ fn one_flipped_bit_in_weights_that_nobody_reads_is_noticed() {
         command.current_dir(folder.path()).env("LOTTERY_CACHE", folder.path().join("cache"));
         command
     };
-    let record: Value = serde_json::from_slice(&succeeded(demo().arg("--json")).stdout).unwrap();
+    let record = printed(&succeeded(demo().arg("--json")));
     let store = folder.path().join("runs");
     let stage = store.join("stages").join(record["stages"]["retrain"].as_str().unwrap());
     let weights = stage.join("model.safetensors");

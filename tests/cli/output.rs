@@ -25,8 +25,7 @@ fn the_table_goes_to_stdout_and_the_talk_to_stderr() {
     let bench = Bench::new("SST-2");
     let output = succeeded(&mut bench.run("sst2", &[]));
     let (table, said) = (String::from_utf8(output.stdout.clone()).unwrap(), stderr(&output));
-    for word in
-        ["full", "pruned", "retrained", "accuracy", "8/8", "2/2", "majority baseline", "seed-1337.json"]
+    for word in ["full", "pruned", "retrained", "accuracy", "8/8", "2/2", "majority class", "seed-1337.json"]
     {
         assert!(table.contains(word), "{word}: {table}");
     }

@@ -11,7 +11,7 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    fixture::{Bench, assert_no_temporary_file, done_stages, stderr},
+    fixture::{Bench, assert_no_temporary_file, done_stages, printed, stderr},
     output::plain,
 };
 
@@ -167,7 +167,7 @@ fn different_seeds_run_side_by_side_in_one_store() {
     let records = children.map(|child| {
         let output = child.wait_with_output().unwrap();
         assert!(output.status.success(), "{}", stderr(&output));
-        serde_json::from_slice::<Value>(&output.stdout).unwrap()
+        printed(&output)
     });
     for (seed, record) in seeds.iter().zip(&records) {
         assert_eq!(record["seed"].to_string(), *seed);

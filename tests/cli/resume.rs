@@ -114,7 +114,8 @@ fn a_signal_ends_the_run_with_code_4_and_the_command_that_goes_on() {
     let output = stopped(&bench, "stopped");
     let said = stderr(&output);
     assert_eq!(output.status.code(), Some(4), "{said}");
-    assert!(output.stdout.is_empty());
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told["error"]["exit_code"], 4, "{told}");
     for wanted in
         ["stopped after step ", "of 240", "To resume: ", " run --task sst2 ", "run.checkpoint_every=0"]
     {

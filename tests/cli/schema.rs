@@ -46,6 +46,8 @@ fn records() -> Vec<Value> {
     ] {
         records.push(modes.record("sst2", more));
     }
+    let finetuned = modes.path("runs/stages").join(records[0]["stages"]["finetune"].as_str().unwrap());
+    records.push(modes.record("sst2", &["--finetuned", finetuned.to_str().unwrap()]));
     for (folder, task) in [("CoLA", "cola"), ("MRPC", "mrpc"), ("STS-B", "stsb"), ("MNLI", "mnli")] {
         records.push(Bench::new(folder).record(task, &["--mode", "full"]));
     }
@@ -261,6 +263,9 @@ fn a_field_of_another_type_is_refused() {
         "/config/preset",
         "/config/model",
         "/config/data/dir",
+        "/provenance/host",
+        "/provenance/command",
+        "/provenance/commit",
     ];
     let (schema, validator) = (schema(), validator());
     let record = Bench::new("SST-2").record("sst2", &[]);
@@ -363,4 +368,41 @@ fn a_value_that_no_run_writes_is_refused_where_it_stands() {
     let mut searched = full;
     searched["stages"]["search"] = good["stages"]["search"].clone();
     assert!(!violations(&validator, &searched).is_empty());
+}
+
+#[test]
+fn tickets_of_searches_and_of_ticket_files_are_what_their_schema_says_and_nothing_else_is() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas/ticket.schema.json");
+    let validator = jsonschema::validator_for(&json_file(&path)).unwrap();
+    let bench = Bench::new("SST-2");
+    let record = bench.record("sst2", &[]);
+    let file = bench.path("ticket.safetensors");
+    succeeded(&mut bench.export(&record, "search", &["--ticket", "--out", file.to_str().unwrap()]));
+    let taken = bench.record("sst2", &["--ticket", file.to_str().unwrap()]);
+    let ticket = |record: &Value, node: &str| -> Value {
+        serde_json::from_slice(&bench.stage_file("runs", record, node, "ticket.json")).unwrap()
+    };
+    let searched = ticket(&record, "search");
+    assert!(!searched["steps"].as_array().unwrap().is_empty());
+    for ticket in [&searched, &ticket(&taken, "ticket")] {
+        assert_eq!(violations(&validator, ticket), []);
+    }
+    for (pointer, wrong) in [
+        ("/format_version", json!(2)),
+        ("/heads/0", json!("11x1")),
+        ("/threshold", json!(1.5)),
+        ("/split", json!("test")),
+        ("/steps/0/pruned_heads", json!([[0]])),
+        ("/steps/0/accepted", json!("yes")),
+        ("/steps/0/importance/heads", json!(["0.1"])),
+    ] {
+        let mut ticket = searched.clone();
+        *ticket.pointer_mut(pointer).unwrap_or_else(|| panic!("{pointer}: {searched}")) = wrong;
+        assert_eq!(violations(&validator, &ticket).len(), 1, "{pointer}");
+    }
+    // Every field that is written is described.
+    let described = &json_file(&path)["properties"];
+    for key in searched.as_object().unwrap().keys() {
+        assert!(described[key].is_object(), "{key}");
+    }
 }

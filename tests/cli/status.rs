@@ -93,18 +93,18 @@ fn what_records_warn_of_is_told_with_how_many_do() {
         ["--tasks", "sst2", "--seeds", "1,2", "--set", "train.learning_rate=1e-9", "--set", "train.epochs=1"];
     all_done(&bench, "runs", &[&quick[..], &["--modes", "full,good"]].concat());
     let table = shown(&bench);
-    let kinds = [
-        "importance and report share the dev split",
-        "the full model is at the majority baseline",
-        "the search ran out of units to prune before the score fell below the threshold",
-    ];
-    for (letter, kind) in ["a", "b", "c"].iter().zip(kinds) {
-        assert!(table.contains(&format!("\nwarning {letter}: {kind}\n")), "{table}");
+    for line in [
+        "warning a: importance and report share the dev split: 2 of 4 records",
+        "warning of all 4 records: the full model is no better than the majority class",
+        "warning c: the search ran out of units to prune before the score fell below the threshold: 2 of 4 records",
+    ] {
+        assert!(table.contains(&format!("\n{line}\n")), "{table}");
     }
-    for (mode, warned) in [("full", "b"), ("good", "a, b, c")] {
+    // What all of them have tells none apart.
+    for (mode, warned) in [("full", ""), ("good", "a, c")] {
         let row = table.lines().find(|line| line.contains(&format!("┆ {mode} "))).expect(mode);
         let cells: Vec<&str> = row.split(['│', '┆']).map(str::trim).collect();
-        assert_eq!(cells[9], warned, "{table}");
+        assert_eq!(cells[cells.len() - 2], warned, "{table}");
     }
     let document: Value = serde_json::from_slice(&status(&bench, &["--json"]).stdout).unwrap();
     for record in document["records"].as_array().unwrap() {
@@ -154,7 +154,8 @@ fn ten_thousand_records_and_runs_are_all_shown() {
 fn what_a_record_or_a_state_says_does_nothing_to_the_terminal_and_is_short() {
     let bench = Bench::new("SST-2");
     bench.write("glue/SST-2/dev.tsv", "");
-    let failed = sweep(&bench, "runs", &["--tasks", "sst2", "--seeds", "1"]).output().unwrap();
+    let failed =
+        sweep(&bench, "runs", &["--tasks", "sst2", "--seeds", "1", "--keep-going"]).output().unwrap();
     assert_eq!(failed.status.code(), Some(5), "{}", stderr(&failed));
     let bad = format!("\x1b]0;title\x07\u{202e}{}", "x".repeat(100_000));
     let scores = serde_json::json!({ "metrics": { bad.as_str(): 0.5 } });

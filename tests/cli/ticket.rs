@@ -9,7 +9,7 @@ use lottery::{
 };
 use serde_json::Value;
 
-use crate::fixture::{Bench, done_stages, json_file, refused, stderr, succeeded, tiny};
+use crate::fixture::{Bench, done_stages, json_file, printed, refused, stderr, succeeded, tiny};
 
 /// A bench with a searched run's record and its ticket in a file.
 fn exported() -> (Bench, Value) {
@@ -78,7 +78,7 @@ fn a_run_takes_a_ticket_up_on_another_machine_as_if_it_had_searched() {
         ]);
         command.args(crate::fixture::QUICK.iter().flat_map(|set| ["--set", set])).args(arguments);
         let output = succeeded(command.args(["--threads", "1", "--json"]).current_dir(bench.root.path()));
-        (serde_json::from_slice::<Value>(&output.stdout).unwrap(), stderr(&output))
+        (printed(&output), stderr(&output))
     };
     for mode in ["good", "bad", "random", "inverse", "full"] {
         let (record, _) = run(&["--mode", mode]);

@@ -1,6 +1,6 @@
 //! Tasks that the user describes in a TOML file, and those that only evaluate.
 
-use crate::fixture::{Bench, json_file, lottery, refused, succeeded};
+use crate::fixture::{Bench, json_file, lottery, printed, refused, succeeded};
 use serde_json::{Value, json};
 use std::{fs, path::Path};
 
@@ -35,7 +35,7 @@ fn record(directory: &Path, store: &Path, arguments: &[&str]) -> Value {
     command.current_dir(directory).args(["run", "--model", "tiny", "--threads", "1", "--json", "--quiet"]);
     command.arg("--store").arg(store);
     command.args(["--set", "train.epochs=2", "--set", "data.max_length=16"]).args(arguments);
-    serde_json::from_slice(&succeeded(&mut command).stdout).unwrap()
+    printed(&succeeded(&mut command))
 }
 
 #[test]

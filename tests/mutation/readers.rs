@@ -157,7 +157,7 @@ pub fn mask(text: &[u8], packed: Option<&[u8]>) {
 pub fn records(store: &Store) {
     if let Some(overview) = told(overview(store)) {
         serde_json::to_string(&overview).expect("JSON");
-        shown(&cli::shown(&overview));
+        shown(&cli::shown(&overview, Some(80)));
     }
 }
 

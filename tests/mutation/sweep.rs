@@ -36,7 +36,7 @@ struct NoObserver;
 impl Observer for NoObserver {
     fn started(&mut self, _: Counts) {}
     fn run_ended(&mut self, _: &Sweep, _: &Run, _: &RunResult, _: Counts) {}
-    fn tick(&mut self, _: Counts) {}
+    fn tick(&mut self, _: &Sweep, _: &[&Run], _: Counts) {}
     fn stop_wanted(&self) -> bool {
         true
     }
@@ -64,7 +64,7 @@ pub fn use_sweeps(store: &Store, random: &mut Random) {
     if random.chance(50)
         && let Some(results) = told(run_result::run_results(&sweep, store))
     {
-        if let Some(table) = told(cli::table(&sweep, &results)) {
+        if let Some(table) = told(cli::table(&sweep, &results, Some(80))) {
             shown(&table);
         }
         told(cli::document(&sweep, store, &results, None));
@@ -72,7 +72,13 @@ pub fn use_sweeps(store: &Store, random: &mut Random) {
             sweep.runs.iter().zip(&results).map(|(run, result)| (run, result.summary.is_some())).collect();
         if let Some(all) = told(records::all(store)) {
             let all: Vec<_> = all.found.into_iter().map(|(_, summary)| summary).collect();
-            told(estimate(&runs, &all, store, &mut Contents::new(&sweep.directory, store)));
+            told(estimate(
+                &runs,
+                &all,
+                &Default::default(),
+                store,
+                &mut Contents::new(&sweep.directory, store),
+            ));
         }
     }
     if random.chance(30) {

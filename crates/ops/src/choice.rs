@@ -53,13 +53,15 @@ pub trait Choice: Copy + PartialEq + 'static {
 #[derive(Clone, Copy)]
 pub struct Names {
     pub all: fn() -> Vec<&'static str>,
+    /// See [`Choice::described`].
+    pub described: fn() -> Vec<(&'static str, &'static str)>,
     /// See [`Choice::canonical`].
     pub canonical: fn(&str) -> Option<&'static str>,
 }
 
 impl Names {
     pub const fn of<T: Choice>() -> Self {
-        Self { all: T::names, canonical: T::canonical }
+        Self { all: T::names, described: T::described, canonical: T::canonical }
     }
 }
 

@@ -22,6 +22,9 @@ pub enum Error {
     /// Some runs of a sweep failed (exit code 5).
     #[error("{}", message(.0))]
     SomeFailed(String),
+    /// What was done has warnings, and none are wanted (exit code 6).
+    #[error("{}", message(.0))]
+    Warned(String),
     /// Everything else (exit code 1).
     #[error("{}", message(.0))]
     Internal(String),
@@ -72,6 +75,18 @@ impl Error {
         Self::Data(format!("cannot {what} {}: {error}. {remedy}", path.display()))
     }
 
+    /// What the exit code means.
+    pub fn meaning(&self) -> &'static str {
+        match self {
+            Self::Internal(_) => "internal error",
+            Self::Usage(_) => "usage or configuration",
+            Self::Data(_) => "data or model file, or the store",
+            Self::Stopped(_) => "stopped by a signal; the same command resumes",
+            Self::SomeFailed(_) => "some runs of a sweep failed, the others are done",
+            Self::Warned(_) => "a warning, which --deny-warnings makes an error",
+        }
+    }
+
     /// The documented exit code of the process.
     pub fn exit_code(&self) -> i32 {
         match self {
@@ -80,6 +95,7 @@ impl Error {
             Self::Data(_) => 3,
             Self::Stopped(_) => 4,
             Self::SomeFailed(_) => 5,
+            Self::Warned(_) => 6,
         }
     }
 }

@@ -90,7 +90,7 @@ impl What {
         let mut tasks = Vec::new();
         for word in &self.tasks {
             let named = match word.as_str() {
-                "glue" => glue(),
+                "glue" => TaskId::glue(),
                 word => vec![
                     (word.parse()).map_err(|error| Error::usage(format!("{}: {error}", excerpt(word))))?,
                 ],
@@ -112,15 +112,6 @@ impl What {
     fn dir(&self) -> Option<String> {
         self.dir.clone().or_else(|| variable("LOTTERY_DATA"))
     }
-}
-
-/// The tasks of GLUE.
-pub(super) fn glue() -> Vec<TaskId> {
-    TaskId::all()
-        .iter()
-        .copied()
-        .filter(|task| task.source().is_some_and(|s| s.name.contains("/glue@")))
-        .collect()
 }
 
 /// The models that presets name, each once.

@@ -1,6 +1,10 @@
 //! What `lottery data list` shows.
 
-use super::super::output::document;
+use crate::cli::{
+    output::document,
+    table::{Column, Sheet},
+    terminal,
+};
 use crate::{
     choice::Choice,
     error::Result,
@@ -8,7 +12,6 @@ use crate::{
     hub::{HubSettings, resolve_model_with},
     task::TaskId,
 };
-use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
 use serde::Serialize;
 use serde_json::json;
 use std::path::PathBuf;
@@ -62,21 +65,20 @@ pub fn table(tasks: &[Task], models: &[Model]) -> String {
     let state = |cached: &Option<PathBuf>| if cached.is_some() { "in the cache" } else { "not fetched" };
     let short =
         |source: &str| source.split_at(source.find('@').map_or(source.len(), |at| at + 8)).0.to_owned();
-    let mut table = Table::new();
-    table.load_style(UTF8_FULL_CONDENSED);
-    table.set_header(["task or model", "about", "on the hub", "state"]);
+    let mut table =
+        Sheet::new(["task or model", "about", "on the hub", "state"].map(|name| (name, Column::Text)));
     for task in tasks {
         let (source, state) = match task.source {
             Some(source) => (short(source), state(&task.cached)),
             None if task.task == TaskId::Demo.name() => (String::new(), "generated"),
             None => (String::new(), "needs --data"),
         };
-        table.add_row([task.task.to_owned(), task.about.to_owned(), source, state.to_owned()]);
+        table.row([task.task.to_owned(), task.about.to_owned(), source, state.to_owned()]);
     }
     for model in models {
         let name = model.model.split('@').next().unwrap_or_default();
         let row = [name, "a preset's model", &short(&model.model), state(&model.cached)];
-        table.add_row(row);
+        table.row(row);
     }
-    format!("{table}\n")
+    table.text(terminal::width())
 }

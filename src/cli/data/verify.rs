@@ -1,6 +1,10 @@
 //! `lottery data verify`: hashes and numbers of examples.
 
-use super::super::output::{document, print};
+use crate::cli::{
+    output::{document, print},
+    table::{Column, Sheet},
+    terminal,
+};
 use crate::{
     choice::Choice,
     error::{Error, Result},
@@ -8,7 +12,6 @@ use crate::{
     hub::{self, HubSettings, resolve_model_with},
     task::TaskId,
 };
-use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
 use serde::Serialize;
 use serde_json::json;
 use std::{fs, path::Path};
@@ -90,12 +93,11 @@ fn numbers(examples: &[usize]) -> String {
 }
 
 fn table(found: &[Found]) -> String {
-    let mut table = Table::new();
-    table.load_style(UTF8_FULL_CONDENSED);
-    table.set_header(["task or model", "examples, train / dev", "verified"]);
+    let columns = ["task or model", "examples, train / dev", "verified"];
+    let mut table = Sheet::new(columns.map(|name| (name, Column::Text)));
     for Found { name, examples, faults } in found {
         let state = if faults.is_empty() { "all is well".to_owned() } else { faults.join("; ") };
-        table.add_row([name.clone(), numbers(examples), state]);
+        table.row([name.clone(), numbers(examples), state]);
     }
-    format!("{table}\n")
+    table.text(terminal::width())
 }

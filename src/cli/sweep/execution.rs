@@ -50,7 +50,11 @@ pub struct ExecutionArgs {
     #[arg(long, help_heading = "Output")]
     pub json: bool,
 
-    /// Print no progress and no notes, only errors
+    /// Exit with code 6 if a record of the sweep has warnings
+    #[arg(long, help_heading = "Output")]
+    pub deny_warnings: bool,
+
+    /// Print no progress and no notes; errors are still printed
     #[arg(long, short, help_heading = "Output")]
     pub quiet: bool,
 }

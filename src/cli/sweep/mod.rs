@@ -3,31 +3,36 @@
 mod commas;
 mod console;
 mod execution;
+mod obstacles;
+pub(super) mod plan;
 pub(super) mod show;
+mod stop;
 
 pub use execution::ExecutionArgs;
-pub use show::{count, document, duration, some_failed};
+pub use show::{count, document, duration, short_label, some_failed};
 
 use super::{
-    choice::{one_of, presets},
+    choice::{one_of, one_of_or, presets},
     options::{self, add_environment, numbers},
-    output::{print, to_stderr},
+    output::{print, show as show_text, to_stderr},
     run_args::RunArgs,
     signals,
-    slurm::{self as cluster, CancelArgs, SlurmArgs, SubmitOptions},
+    slurm::{self as cluster, SlurmArgs, SubmitOptions},
+    status::warn_of,
+    terminal,
 };
 use crate::{
     engine::Machine,
     error::{Error, Result, excerpt},
-    experiment::{Contents, Preflight},
+    experiment::Preflight,
     ops::Format,
     prune::{Method, Mode},
-    store::{Keep, Store},
+    store::Store,
     sweep::{
-        Grid, Options, Run, Sweep, estimate, grid,
+        Grid, Options, Sweep, grid,
         local::{self, Observer},
         records,
-        run_result::{self, RunResult},
+        run_result::RunResult,
         slurm,
         state::Status,
     },
@@ -35,9 +40,10 @@ use crate::{
 };
 use clap::{Args, Subcommand};
 use console::SweepConsole;
-use serde_json::json;
+use obstacles::obstacles;
 use show::table;
-use std::{collections::BTreeMap, path::PathBuf};
+use std::path::PathBuf;
+use stop::{CancelArgs, ForgetArgs};
 
 const ABOUT: &str = "\
 Many runs: every combination of the given tasks, modes, methods, models, seeds and settings.
@@ -46,23 +52,26 @@ Each run is a process of its own, with a log in the store. Runs that share a fin
 is computed. If a run fails, the others continue.
 
 Runs whose record is in the store are done and are not repeated: running the same command resumes a sweep that was \
-stopped or killed. `lottery sweep retry` repeats failed runs.";
+stopped or killed. `lottery sweep retry` retries failed runs.";
 
 const EXAMPLES: &str = "\
 Examples:
   The demo task with three seeds and three modes, two processes at a time:
-    lottery sweep --tasks demo --modes good,bad,random --seeds 1337,42,86 --jobs 2
+    lottery sweep --tasks demo --modes good,random,bad --seeds 1337,42,86 --jobs 2
+
+  All of GLUE with the paper's seeds, under a name of its own:
+    lottery sweep --tasks glue --modes good,random,bad --seeds paper --name mine --dry-run
 
   Sparsity levels: a comma-separated list in --set adds an axis to the grid
     lottery sweep --tasks rte,mrpc --model MODEL --data GLUE --set search.threshold=0.95,0.9,0.8
 
-  From a file; only list the runs, what is done and what the rest will take:
+  From a file; only say what is done and what the rest will take:
     lottery sweep configs/sweeps/prasanna2020.toml --data GLUE --dry-run
 
   A thousand runs whose weights would not fit on the disk:
     lottery sweep study.toml --jobs 4 --keep tickets
 
-  Repeat failed runs:
+  Retry failed runs:
     lottery sweep retry
 
   On a Slurm cluster, with 20 workers of one GPU each, 8 at a time:
@@ -88,8 +97,8 @@ pub struct SweepArgs {
     #[arg(value_name = "FILE.toml")]
     file: Option<PathBuf>,
 
-    /// Tasks, or TOML files of your own
-    #[arg(long, alias = "task", value_delimiter = ',', value_name = "TASK,…", value_parser = one_of::<TaskId>(), help_heading = "Grid")]
+    /// Tasks, or TOML files of your own; glue stands for GLUE's nine
+    #[arg(long, alias = "task", value_delimiter = ',', value_name = "TASK,…", value_parser = one_of_or::<TaskId>(&[("glue", "the nine tasks of GLUE")]), help_heading = "Grid")]
     tasks: Vec<String>,
 
     /// Subnetworks
@@ -104,7 +113,7 @@ pub struct SweepArgs {
     #[arg(long, alias = "model", value_delimiter = ',', value_name = "MODEL,…", help_heading = "Grid")]
     models: Vec<String>,
 
-    /// Seeds; the paper's are 1337,42,86,71,166
+    /// Seeds and ranges of them, such as 1-5; paper stands for the paper's: 1337,42,86,71,166
     #[arg(long, alias = "seed", value_delimiter = ',', value_name = "N,…", help_heading = "Grid")]
     seeds: Vec<String>,
 
@@ -120,6 +129,10 @@ pub struct SweepArgs {
     #[arg(long, value_delimiter = ',', value_name = "TASK,…", value_parser = one_of::<TaskId>(), help_heading = "Grid")]
     ticket_from: Vec<String>,
 
+    /// The first part of the sweep's name [default: the file's name, else grid]
+    #[arg(long, value_name = "NAME", help_heading = "Grid")]
+    name: Option<String>,
+
     /// A setting by its dotted key; a comma-separated list adds an axis to the grid; repeatable
     #[arg(long, value_name = "KEY=VALUE,…", help_heading = "Grid")]
     set: Vec<String>,
@@ -132,8 +145,8 @@ pub struct SweepArgs {
     #[arg(long, value_name = "NAME", value_parser = presets(), help_heading = "Settings of all runs")]
     preset: Option<String>,
 
-    /// A TOML file of settings; overrides the preset, and FILE.toml overrides it
-    #[arg(long, value_name = "FILE.toml", help_heading = "Settings of all runs")]
+    /// A TOML file of settings, or a record; overrides the preset, and FILE.toml overrides it
+    #[arg(long, value_name = "FILE", help_heading = "Settings of all runs")]
     config: Option<PathBuf>,
 
     /// Where to compute: auto, cpu or cuda:N
@@ -154,9 +167,21 @@ pub struct SweepArgs {
     #[command(flatten)]
     slurm: SlurmArgs,
 
-    /// List the runs, what is done and what the rest will take, without starting anything; with --executor slurm, print the job script
+    /// Print what the sweep consists of, what is done and what the rest will take, without starting anything; with --executor slurm, print the job script
     #[arg(long, help_heading = "Output")]
     dry_run: bool,
+
+    /// With --dry-run: also list every run
+    #[arg(long, requires = "dry_run", help_heading = "Output")]
+    list: bool,
+
+    /// With --dry-run: time a few real training steps of each model, for an estimate without records
+    #[arg(long, requires = "dry_run", help_heading = "Output")]
+    measure: bool,
+
+    /// Start the runs that can start even if others cannot: without it a missing model or data set stops the sweep before its first run
+    #[arg(long, help_heading = "Execution")]
+    keep_going: bool,
 
     /// Save the sweep for `lottery worker` and print its name, without starting anything
     #[arg(long, conflicts_with_all = ["dry_run", "executor"], help_heading = "Output")]
@@ -165,9 +190,10 @@ pub struct SweepArgs {
 
 #[derive(Debug, Subcommand)]
 enum SweepVerb {
-    /// Repeat the failed runs of a sweep, and execute the pending ones
+    /// Retry a sweep's failed runs and finish the pending ones
     Retry(Box<RetryArgs>),
     Cancel(CancelArgs),
+    Forget(ForgetArgs),
 }
 
 #[derive(Args, Debug)]
@@ -241,15 +267,21 @@ impl SweepArgs {
         let mut runs = grid.runs(&base, |layers| add_environment(layers, options::variable).map(drop))?;
         let settled = runs.iter_mut().map(|config| Machine::settle(config.run.device, &mut config.run.dtype));
         let note = settled.fold(None, |first, next| first.or(next));
-        let stem = self.file.as_ref().and_then(|path| path.file_stem()).map(|stem| stem.to_string_lossy());
-        Ok((Sweep::new(stem.as_deref().unwrap_or("grid"), runs, store)?, slurm, note))
+        let stem = self
+            .file
+            .as_ref()
+            .and_then(|path| path.file_stem())
+            .map(|stem| stem.to_string_lossy().into_owned());
+        let name = self.name.clone().or(stem).unwrap_or_else(|| "grid".to_owned());
+        Ok((Sweep::new(&name, runs, store)?, slurm, note))
     }
 }
 
 pub fn run(arguments: &SweepArgs) -> Result<()> {
     match &arguments.verb {
         Some(SweepVerb::Retry(arguments)) => return retry(arguments),
-        Some(SweepVerb::Cancel(arguments)) => return cluster::cancel(arguments),
+        Some(SweepVerb::Cancel(arguments)) => return stop::cancel(arguments),
+        Some(SweepVerb::Forget(arguments)) => return stop::forget(arguments),
         None => {}
     }
     let execution = &arguments.execution;
@@ -261,44 +293,42 @@ pub fn run(arguments: &SweepArgs) -> Result<()> {
     if let Some(note) = note {
         to_stderr(&note);
     }
-    warn_of_obstacles(&sweep, &store)?;
     let submit = execution.submit_options(to_slurm)?;
     if arguments.dry_run {
+        obstacles(&sweep, &store, Preflight::default())?.warn();
         return match submit {
             Some(submit) => {
                 let submit = SubmitOptions { dry_run: true, ..submit };
                 cluster::submit(&sweep, &store, &arguments.slurm, options, submit)
             }
-            None => dry_run(&sweep, &store, execution, &local),
+            None => plan::dry_run(&sweep, &store, execution, &local, arguments.list, arguments.measure),
         };
     }
     let store = Store::open(&execution.store())?;
     let (sweep, options, _) = arguments.sweep(&store)?;
     if arguments.plan {
+        obstacles(&sweep, &store, Preflight::default())?.warn();
         sweep.save()?;
         return print(&format!("{}\n", sweep.id));
     }
     match submit {
-        Some(submit) => cluster::submit(&sweep, &store, &arguments.slurm, options, submit),
-        None => execute(&sweep, &store, execution, &local),
-    }
-}
-
-/// Warns of what will keep runs from starting, which may be hours from now. Only a warning: the machines of a cluster
-/// may see other files.
-fn warn_of_obstacles(sweep: &Sweep, store: &Store) -> Result<()> {
-    let (mut preflight, mut obstacles) = (Preflight::default(), BTreeMap::<String, usize>::new());
-    for (run, result) in sweep.runs.iter().zip(run_result::run_results(sweep, store)?) {
-        if result.state.status != Status::Done
-            && let Err(why) = preflight.check(&run.config)
-        {
-            *obstacles.entry(why).or_default() += 1;
+        Some(submit) => {
+            // The cluster's machines may see other files.
+            obstacles(&sweep, &store, Preflight::default())?.warn();
+            cluster::submit(&sweep, &store, &arguments.slurm, options, submit)
+        }
+        None => {
+            let found = obstacles(&sweep, &store, Preflight::fetching())?;
+            if arguments.keep_going {
+                found.warn()
+            } else {
+                found.refuse()?
+            }
+            // A run whose record cannot be read is repeated, which is to be known.
+            warn_of(&records::all(&store)?.ignored);
+            execute(&sweep, &store, execution, &local)
         }
     }
-    for (why, n) in obstacles {
-        to_stderr(&format!("warning: {n} of {} runs cannot start here: {why}", sweep.runs.len()));
-    }
-    Ok(())
 }
 
 fn retry(arguments: &RetryArgs) -> Result<()> {
@@ -319,7 +349,10 @@ fn retry(arguments: &RetryArgs) -> Result<()> {
 fn execute(sweep: &Sweep, store: &Store, execution: &ExecutionArgs, options: &Options) -> Result<()> {
     sweep.save()?;
     let (results, stopped) = execute_runs(sweep, store, execution, options)?;
-    print(&if execution.json { document(sweep, store, &results, None)? } else { table(sweep, &results)? })?;
+    match execution.json {
+        true => print(&document(sweep, store, &results, None)?),
+        false => show_text(&table(sweep, &results, terminal::width())?),
+    }?;
     let (failed, pending) = (count(&results, Status::Failed), count(&results, Status::Pending));
     if stopped && pending > 0 {
         return Err(Error::stopped(&format!("with {pending} of {} runs left", results.len())));
@@ -333,7 +366,16 @@ fn execute(sweep: &Sweep, store: &Store, execution: &ExecutionArgs, options: &Op
             results.len()
         )));
     }
-    Ok(())
+    let warned = results
+        .iter()
+        .filter_map(|result| result.summary.as_ref())
+        .filter(|record| !record.warnings.is_empty());
+    match warned.count() {
+        n @ 1.. if execution.deny_warnings => {
+            Err(Error::Warned(format!("--deny-warnings: {n} of {} records have warnings", results.len())))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Executes the sweep; the final state of every run, and whether a signal asked to stop.
@@ -345,47 +387,5 @@ pub(super) fn execute_runs(
 ) -> Result<(Vec<RunResult>, bool)> {
     let mut console = SweepConsole::new(sweep, execution.quiet, signals::stop_flag()?)?;
     let results = local::execute(sweep, store, options, &mut console)?;
-    console.bar.finish_and_clear();
     Ok((results, console.stop_wanted()))
-}
-
-fn dry_run(sweep: &Sweep, store: &Store, execution: &ExecutionArgs, options: &Options) -> Result<()> {
-    let results = run_result::run_results(sweep, store)?;
-    let done = |result: &RunResult| result.state.status == Status::Done;
-    let runs: Vec<(&Run, bool)> = sweep.runs.iter().zip(results.iter().map(done)).collect();
-    let records: Vec<_> = records::all(store)?.found.into_iter().map(|(_, summary)| summary).collect();
-    let mut contents = Contents::new(&sweep.directory, store);
-    let estimate = estimate::estimate(&runs, &records, store, &mut contents)?;
-    let left = runs.iter().filter(|(_, done)| !done).count();
-    // With this policy a process keeps a fine-tuned and a retrained model at most.
-    let at_a_time = 2 * options.jobs as u64 * estimate.largest;
-    let bytes = if options.keep == Keep::Models { estimate.bytes } else { estimate.bytes.min(at_a_time) };
-    if execution.json {
-        let estimate = json!({
-            "runs": left,
-            "seconds": (estimate.without_time < left).then_some(estimate.seconds),
-            "runs_without_time": estimate.without_time,
-            "bytes": (estimate.without_size < left).then_some(bytes),
-            "runs_without_size": estimate.without_size,
-        });
-        return print(&document(sweep, store, &results, Some(estimate))?);
-    }
-    let but =
-        |n: usize| if n > 0 { format!(", not counting {n} runs without an estimate") } else { String::new() };
-    let time = if estimate.without_time == left && left > 0 {
-        "unknown: the store has no record of these tasks and this model yet".to_owned()
-    } else {
-        let of = duration(estimate.seconds);
-        format!(
-            "about {of} for one process, estimated from the records in the store{}",
-            but(estimate.without_time)
-        )
-    };
-    let disk = if estimate.without_size == left && left > 0 {
-        "unknown: the model is not a folder, and the store has no record of it".to_owned()
-    } else {
-        format!("at most {:.1} MB of weights{}", bytes as f64 / 1e6, but(estimate.without_size))
-    };
-    let counts = format!("{} runs, {} already done, {left} to go", runs.len(), runs.len() - left);
-    print(&format!("{}sweep {}: {counts}\ntime: {time}\ndisk: {disk}\n", table(sweep, &results)?, sweep.id))
 }

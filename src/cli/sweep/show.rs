@@ -1,12 +1,19 @@
 //! A sweep and its runs as text and JSON.
 
 use crate::{
-    error::{Error, Result, excerpt, message, printable},
+    cli::{
+        marks::{Marks, failures},
+        means::kept,
+        modes::place,
+        table::{Column, Sheet},
+    },
+    config::ExperimentConfig,
+    error::{Error, Result, excerpt},
     store::Store,
-    sweep::{Run, Sweep, run_result::RunResult, state::Status},
+    sweep::{Run, Sweep, records::Summary, run_result::RunResult, state::Status},
 };
-use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use serde_json::{Value, json};
+use std::collections::HashMap;
 
 pub fn count(results: &[RunResult], status: Status) -> usize {
     results.iter().filter(|result| result.state.status == status).count()
@@ -25,36 +32,56 @@ pub fn some_failed(sweep: &Sweep, store: &Store, results: &[RunResult]) -> Error
     ))
 }
 
-pub fn table(sweep: &Sweep, results: &[RunResult]) -> Result<String> {
+/// All runs; in a table of at most `width` columns.
+pub fn table(sweep: &Sweep, results: &[RunResult], width: Option<usize>) -> Result<String> {
     let varying = sweep.varying()?;
-    let mut table = Table::new();
-    table.load_style(UTF8_FULL_CONDENSED);
     let names = ["task", "mode", "seed"].into_iter().chain(varying.iter().map(String::as_str));
-    let scores = ["status", "metric", "full", "pruned", "retrained"];
-    table.set_header(names.clone().chain(scores));
-    let mut failures = String::new();
-    for (run, result) in sweep.runs.iter().zip(results) {
+    let summaries: Vec<&Summary> = results.iter().filter_map(|result| result.summary.as_ref()).collect();
+    let marks = Marks::of(&summaries);
+    let mut head: Vec<(&str, Column)> = names.clone().map(|name| (name, Column::Text)).collect();
+    head.extend([("status", Column::Text), ("metric", Column::Text)]);
+    head.extend(["full", "pruned", "retrained", "heads", "FFNs"].map(|name| (name, Column::Number)));
+    head.push(("weights", Column::Extra));
+    if !marks.is_empty() {
+        head.push(("!", Column::Mark));
+    }
+    let mut table = Sheet::new(head.iter().copied());
+    for (run, result) in by_mode(sweep, results)? {
         let settings = run.config.settings()?;
         let value = |key: &str| {
             settings.get(key).map(|value| excerpt(&plain(value)).into_owned()).unwrap_or_default()
         };
         let mut row: Vec<String> = names.clone().map(value).collect();
         row.push(result.state.status.to_string());
-        match &result.summary {
-            Some(summary) => {
-                row.push(excerpt(&summary.metric).into_owned());
-                row.extend(summary.scores().map(|score| format!("{score:.4}")));
+        if let Some(summary) = &result.summary {
+            row.push(excerpt(&summary.metric).into_owned());
+            row.extend(summary.scores().map(|score| format!("{score:.4}")));
+            row.extend(kept(&[summary.ticket]));
+            if !marks.is_empty() {
+                row.push(marks.mark(&[summary]));
             }
-            None => row.extend(std::iter::repeat_n(String::new(), 4)),
         }
-        table.add_row(row);
-        if let (Status::Failed, Some(error)) = (result.state.status, &result.state.error) {
-            failures += &format!("failed: {}: {}\n", printable(&label(run, &varying)?), message(error));
-        }
+        row.resize(head.len(), String::new());
+        table.row(row);
     }
-    let numbers = names.count() + 2;
-    table.column_iter_mut().skip(numbers).for_each(|c| c.set_cell_alignment(CellAlignment::Right));
-    Ok(format!("{table}\n{failures}"))
+    let failed = sweep.runs.iter().zip(results).filter(|(_, result)| result.state.status == Status::Failed);
+    let failed = failed.filter_map(|(run, result)| Some((run, result.state.error.as_deref()?)));
+    let failed = failed.map(|(run, error)| Ok((label(run, &varying)?, error))).collect::<Result<Vec<_>>>()?;
+    Ok(format!("{}{}{}", table.text(width), marks.legend("runs"), failures(failed)))
+}
+
+/// The runs in their order, those that differ in their mode alone by [`place`].
+fn by_mode<'a>(sweep: &'a Sweep, results: &'a [RunResult]) -> Result<Vec<(&'a Run, &'a RunResult)>> {
+    let (mut first, mut rows) = (HashMap::new(), Vec::new());
+    for (n, (run, result)) in sweep.runs.iter().zip(results).enumerate() {
+        let mut others = run.config.settings()?;
+        others.remove("mode");
+        let others: Vec<String> = others.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let group = *first.entry(others).or_insert(n);
+        rows.push(((group, place(&run.config.mode.to_string())), (run, result)));
+    }
+    rows.sort_by_key(|(at, _)| *at);
+    Ok(rows.into_iter().map(|(_, row)| row).collect())
 }
 
 pub fn document(
@@ -96,6 +123,11 @@ pub fn label(run: &Run, varying: &[String]) -> Result<String> {
         label += &format!(" {key}={value}");
     }
     Ok(label)
+}
+
+/// `demo good 42`
+pub fn short_label(config: &ExperimentConfig) -> String {
+    format!("{} {} {}", config.task, config.mode, config.seed)
 }
 
 /// A TOML value; text without its quotes.

@@ -36,6 +36,7 @@ fn the_list_of_keys_is_exactly_what_a_config_holds() {
     config.prune.sparsity = Some(Sparsity::units(0.5));
     config.prune.level = Some(1);
     config.prune.weights = Some(WeightSet::Chen);
+    config.finetuned = Some("f".into());
     config.data.train_limit = Some(1);
     config.data.dev_limit = Some(1);
     config.run.threads = Some(1);
@@ -44,7 +45,7 @@ fn the_list_of_keys_is_exactly_what_a_config_holds() {
     config.seeds.dropout = Some(1);
     let table = as_table(&config).unwrap();
     let held: BTreeSet<_> = leaves(&table).into_iter().map(|(key, _)| key).collect();
-    let listed: BTreeSet<_> = KEYS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let listed: BTreeSet<_> = KEYS.iter().map(|(name, ..)| (*name).to_owned()).collect();
     assert_eq!(held, listed);
     config.validate().unwrap();
 }
@@ -69,7 +70,7 @@ fn every_preset_resolves_and_says_all_of_its_recipe() {
         config.validate().unwrap();
         let table: Table = preset.toml.parse().unwrap();
         let said: BTreeSet<_> = leaves(&table).into_iter().map(|(key, _)| key).collect();
-        for (key, _) in KEYS.iter().filter(|(key, _)| recipe(key)) {
+        for (key, ..) in KEYS.iter().filter(|(key, ..)| recipe(key)) {
             assert!(said.contains(*key), "{} does not say {key}", preset.name);
         }
     }

@@ -10,7 +10,7 @@ use crate::{
         name::numbered,
         record::Subject,
         stage::{Known, Outcomes, read_too_early},
-        stages::{Evaluate, Start, Subnetwork, Train},
+        stages::{Evaluate, Start, Subnetwork, TakeFinetuned, Train},
         ticket::Ticket,
     },
 };
@@ -28,7 +28,10 @@ pub struct Found {
 
 /// The fine-tuning of the full model.
 pub fn finetune(graph: &mut Graph, config: &ExperimentConfig) {
-    graph.add(FINETUNE, Some("full"), Train::new(config));
+    match TakeFinetuned::of(config) {
+        Some(taken) => graph.add(FINETUNE, Some("full"), taken),
+        None => graph.add(FINETUNE, Some("full"), Train::new(config)),
+    }
 }
 
 /// The fine-tuned models and tickets of all seeds that the run's control is drawn from; `find` adds the nodes that find

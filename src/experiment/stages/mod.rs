@@ -8,6 +8,7 @@ mod score;
 mod search;
 mod start;
 mod subnetwork;
+mod take_finetuned;
 mod take_up;
 mod train;
 
@@ -19,5 +20,6 @@ pub use score::Score;
 pub use search::Search;
 pub use start::Start;
 pub use subnetwork::Subnetwork;
+pub use take_finetuned::TakeFinetuned;
 pub use take_up::TakeUp;
 pub use train::Train;

@@ -83,7 +83,7 @@ impl Train {
     }
 
     /// How a training set of so many sequences is trained on.
-    fn recipe(&self, examples: usize) -> Recipe {
+    pub fn recipe(&self, examples: usize) -> Recipe {
         let train = &self.train;
         let until = self.until.map(|point| match point {
             Init::Step(step) => step,

@@ -25,7 +25,7 @@ pub fn other_kind(spec: &TaskSpec, path: &Path, bytes: &[u8]) -> Option<Error> {
     let start = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
     start.starts_with(b"{").then(|| {
         Error::data(format!(
-            "{path} is JSON. A {} file with this ending is a table with tab-separated columns: if each line is an object, \
+            "{path} is JSON. A file of {} with this ending is a table with tab-separated columns: if each line is an object, \
              name it .jsonl.",
             spec.folder
         ))
@@ -63,7 +63,7 @@ pub fn missing_column(wanted: &Wanted, columns: &Columns, path: &Path, column: &
         "Labels are not needed here."
     };
     Error::data(format!(
-        "{}: column \"{column}\" is missing; the header has: {}. A {} file needs the tab-separated columns {}. {hint}",
+        "{}: column \"{column}\" is missing; the header has: {}. A file of {} needs the tab-separated columns {}. {hint}",
         path.display(),
         quoted(header.split('\t')),
         wanted.spec.folder,

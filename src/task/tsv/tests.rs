@@ -152,7 +152,7 @@ fn what_a_file_holds_is_shown_cut_and_without_effect_on_a_terminal() {
     assert!(text.contains(r#"unknown label "\u{1b}[2J\u{202e}xxx"#) && text.contains("xend\"; "), "{text}");
     assert!(text.chars().count() < 350, "{text}");
     let text = message(TaskId::Sst2, "name\t".repeat(1 << 19).as_bytes());
-    assert!(text.contains("\"name\" and 524269 more. A SST-2 file needs"), "{text}");
+    assert!(text.contains("\"name\" and 524269 more. A file of SST-2 needs"), "{text}");
 }
 
 #[test]
