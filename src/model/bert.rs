@@ -151,7 +151,7 @@ impl Bert {
         let (epsilon, format) = (config.layer_norm_eps as f32, pass.format);
         let (tokens, read) = (input.tokens(), chosen.rows.len());
         let run = Run { config, shape, head: *head, layout: &params.layout, pass: *pass, tokens, read };
-        (Cpu { params, epsilon, format, input, chosen }, run)
+        (Cpu { params, epsilon, format, input, padding: config.padding(), chosen }, run)
     }
 
     /// Gate gradients of as many layers as there are, still without any.

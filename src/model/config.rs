@@ -236,6 +236,18 @@ impl BertConfig {
                 self.num_attention_heads
             ));
         }
+        if self.family.padding.is_some()
+            && let Some(id) = self.rest.get("pad_token_id")
+        {
+            let most = self.vocab_size.min(self.max_position_embeddings.saturating_sub(1));
+            if id.as_u64().is_none_or(|id| id >= most as u64) {
+                return Err(format!(
+                    "pad_token_id is {}, and positions are counted from it: a number below {most} is needed (vocab_size, and \
+                     max_position_embeddings less 1).",
+                    crate::error::excerpt(&id.to_string())
+                ));
+            }
+        }
         if !(self.layer_norm_eps > 0.0 && self.layer_norm_eps < 1.0) {
             return Err(format!(
                 "layer_norm_eps is {}; a small positive number is needed.",
@@ -257,7 +269,14 @@ impl BertConfig {
 
     /// Tokens that a sequence can have: the rows of the table of positions that they can take.
     pub fn longest_sequence(&self) -> usize {
-        self.max_position_embeddings.saturating_sub(self.family.position_offset)
+        let first = self.padding().map_or(self.family.position_offset, |id| id as usize + 1);
+        self.max_position_embeddings.saturating_sub(first)
+    }
+
+    /// The id of padding, where positions are counted from it.
+    pub fn padding(&self) -> Option<u32> {
+        let usual = self.family.padding?;
+        Some(self.rest.get("pad_token_id").and_then(Value::as_u64).map_or(usual, |id| id as u32))
     }
 
     /// Width of one head.

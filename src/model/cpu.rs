@@ -15,7 +15,7 @@ use crate::ops::{
     fit, layer_norm, linear,
     product::Write,
 };
-use std::convert::Infallible;
+use std::{borrow::Cow, convert::Infallible};
 
 type Done = Result<(), Infallible>;
 
@@ -33,6 +33,8 @@ pub(super) struct Cpu<'a> {
     pub epsilon: f32,
     pub format: Format,
     pub input: &'a Input<'a>,
+    /// Of padding, where positions are counted from it.
+    pub padding: Option<u32>,
     pub chosen: &'a Chosen,
 }
 
@@ -41,11 +43,11 @@ impl<'a> Cpu<'a> {
         self.params.at(slot)
     }
 
-    /// The tables, and which row of each a token takes.
-    fn lookups<'t>(&self, tables: &Tables<'t>) -> impl Iterator<Item = (&'t Slot, &'a [u32])> {
-        let Input { ids, positions, segments, .. } = *self.input;
-        let token_types = tables.token_types.map(|table| (table, segments));
-        [(tables.words, ids), (tables.positions, positions)].into_iter().chain(token_types)
+    /// The tables, and which row of each a token takes; of words and positions these.
+    fn lookups<'t>(&'t self, tables: &Tables<'t>, rows: &'t [Cow<[u32]>; 2]) -> Vec<(&'t Slot, Lookup<'t>)> {
+        let all = [Some(tables.words), Some(tables.positions), tables.token_types];
+        let all = all.into_iter().zip([&*rows[0], &*rows[1], self.input.segments]);
+        all.filter_map(|(slot, rows)| Some((slot?, Lookup { table: self.at(slot?), rows }))).collect()
     }
 
     fn norm_at(&self, norm: Norm) -> layer_norm::Norm<'a> {
@@ -112,8 +114,9 @@ impl Backend for Cpu<'_> {
     }
 
     fn embed(&self, tables: &Tables, h: usize, out: &mut Vec<f32>) -> Done {
-        let lookups = self.lookups(tables).map(|(slot, rows)| Lookup { table: self.at(slot), rows });
-        embedding::forward(&lookups.collect::<Vec<_>>(), h, fit(out, self.input.tokens() * h));
+        let rows = [Cow::Borrowed(self.input.ids), self.input.position_rows(self.padding)];
+        let lookups: Vec<_> = self.lookups(tables, &rows).into_iter().map(|(_, lookup)| lookup).collect();
+        embedding::forward(&lookups, h, fit(out, self.input.tokens() * h));
         Ok(())
     }
 
@@ -125,7 +128,7 @@ impl Backend for Cpu<'_> {
         _: &mut Vec<f32>,
         gradient: &mut [f32],
     ) -> Done {
-        for (table, rows) in self.lookups(tables) {
+        for (table, Lookup { rows, .. }) in self.lookups(tables, &self.input.learning_rows(self.padding)) {
             embedding::backward(rows, &d[..rows.len() * h], h, &mut gradient[table.clone()]);
         }
         Ok(())

@@ -32,8 +32,8 @@ pub struct Family {
     /// The keys of the dropout of hidden states, of attention and of the classifier's input, and what counts where a key
     /// is missing: a number, or the hidden states' dropout.
     pub dropouts: [(&'static str, Option<f64>); 3],
-    /// Further keys with the only value that is computed, which is also what a missing key stands for, and why.
-    pub required: &'static [(&'static str, Required, &'static str)],
+    /// Further switches of which only false is computed, which is also what a missing key stands for, and why.
+    pub off: &'static [(&'static str, &'static str)],
     /// Whether dropout is applied to the attention's output, as it is to the FFN's.
     pub drops_attention_output: bool,
     /// Whether dropout is applied to what the span head reads.
@@ -42,6 +42,10 @@ pub struct Family {
     pub transform_activation: Option<Activation>,
     /// The row of the table of positions that a sequence's first token takes; those before it belong to no token.
     pub position_offset: usize,
+    /// Where positions are counted from padding: the id of padding if config.json has no `pad_token_id`. Tokens of this id
+    /// take the row of this number, count for none, and are not learnt (`padding_idx` of transformers); other tokens take
+    /// the rows behind it.
+    pub padding: Option<u32>,
 
     /// What all of the encoder's names begin with; some files leave it out.
     pub prefix: &'static str,
@@ -72,13 +76,6 @@ pub struct Family {
     pub heads: &'static [&'static str],
 }
 
-/// The only value of a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Required {
-    Number(u64),
-    False,
-}
-
 /// Devlin et al. 2019.
 pub const BERT: Family = Family {
     model_type: "bert",
@@ -92,11 +89,12 @@ pub const BERT: Family = Family {
         ("attention_probs_dropout_prob", Some(0.1)),
         ("classifier_dropout", None),
     ],
-    required: &[],
+    off: &[],
     drops_attention_output: true,
     drops_span_input: false,
     transform_activation: None,
     position_offset: 0,
+    padding: None,
     prefix: "bert.",
     words: "embeddings.word_embeddings",
     positions: "embeddings.position_embeddings",
@@ -123,15 +121,14 @@ pub const BERT: Family = Family {
     heads: &["classifier.", "cls.", "qa_outputs."],
 };
 
-/// Liu et al. 2019: BERT's encoder under another name. Row 1 of the positions belongs to padding, so that the first token
-/// has row 2.
+/// Liu et al. 2019: BERT's encoder under another name. Row 1 of the positions usually belongs to padding, so that the first
+/// token has row 2.
 pub const ROBERTA: Family = Family {
     model_type: "roberta",
     classes: ["RobertaForSequenceClassification", "RobertaForMaskedLM", "RobertaForQuestionAnswering"],
     class_prefix: "Roberta",
-    required: &[("pad_token_id", Required::Number(1), "positions are counted from it")],
     transform_activation: Some(Activation::Gelu),
-    position_offset: 2,
+    padding: Some(1),
     prefix: "roberta.",
     pooler: Some(Pooler {
         name: "classifier.dense",
@@ -166,7 +163,7 @@ pub const DISTILBERT: Family = Family {
     ],
     fixed_keys: &["type_vocab_size", "layer_norm_eps"],
     dropouts: [("dropout", Some(0.1)), ("attention_dropout", Some(0.1)), ("seq_classif_dropout", Some(0.2))],
-    required: &[("sinusoidal_pos_embds", Required::False, "it asks for positions that are not trained")],
+    off: &[("sinusoidal_pos_embds", "it asks for positions that are not trained")],
     drops_attention_output: false,
     drops_span_input: true,
     prefix: "distilbert.",

@@ -105,7 +105,8 @@ impl Layout {
         let [words, positions] = [family.words, family.positions].map(|table| family.weight(table));
         layout.words = layout.add(&words, &[config.vocab_size, h], model);
         let rows = layout.add(&positions, &[config.max_position_embeddings, h], model);
-        let first = rows.start.saturating_add(family.position_offset.saturating_mul(h));
+        let first = config.padding().map_or(family.position_offset, |id| id as usize);
+        let first = rows.start.saturating_add(first.saturating_mul(h));
         layout.positions = first.min(rows.end)..rows.end;
         layout.segments = match family.token_types {
             Some(table) => layout.add(&family.weight(table), &[config.type_vocab_size, h], model),

@@ -6,8 +6,8 @@ use super::{
     params::{Head, LayerSlots, Layout},
     shape::LayerShape,
 };
-use crate::ops::{Format, activation::Activation, dropout::DropoutPlan};
-use std::ops::Range;
+use crate::ops::{Format, activation::Activation, dropout::DropoutPlan, embedding::NO_ROW};
+use std::{borrow::Cow, ops::Range};
 
 /// A packed batch: `B` sequences one behind another, `T` tokens in all, no padding.
 #[derive(Clone, Copy, Debug)]
@@ -22,13 +22,39 @@ pub struct Input<'a> {
     pub offsets: &'a [usize],
 }
 
-impl Input<'_> {
+impl<'a> Input<'a> {
     pub fn tokens(&self) -> usize {
         self.ids.len()
     }
 
     pub fn sequences(&self) -> usize {
         self.offsets.len() - 1
+    }
+
+    /// The row of the table of positions that each token takes (T). Where positions are counted from padding, the first
+    /// row is that of tokens of this id.
+    pub(crate) fn position_rows(&self, padding: Option<u32>) -> Cow<'a, [u32]> {
+        let Some(padding) = padding else { return Cow::Borrowed(self.positions) };
+        let rows = self.offsets.windows(2).flat_map(|at| {
+            let mut words = 0;
+            self.ids[at[0]..at[1]].iter().map(move |id| {
+                words += u32::from(*id != padding);
+                if *id == padding { 0 } else { words }
+            })
+        });
+        Cow::Owned(rows.collect())
+    }
+
+    /// The rows of words and of positions that learn from each token (T): none from padding.
+    pub(crate) fn learning_rows(&self, padding: Option<u32>) -> [Cow<'a, [u32]>; 2] {
+        let rows = [Cow::Borrowed(self.ids), self.position_rows(padding)];
+        match padding {
+            Some(padding) if self.ids.contains(&padding) => rows.map(|rows| {
+                let row = |(id, row): (&u32, &u32)| if *id == padding { NO_ROW } else { *row };
+                self.ids.iter().zip(&*rows).map(row).collect()
+            }),
+            _ => rows,
+        }
     }
 }
 

@@ -1,9 +1,9 @@
 //! Which `config.json` describes an encoder that is computed here. Whatever changes the computation and is not implemented is
 //! refused by its key: a model that runs and is not what its file describes gives wrong numbers without a word.
 
-use super::family::{FAMILIES, Family, Required};
+use super::family::{FAMILIES, Family};
 use crate::{error::excerpt, ops::activation::Activation};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 type Refusal = String;
 
@@ -141,15 +141,11 @@ pub fn check(config: &Map<String, Value>) -> Result<(&'static Family, Activation
             ));
         }
     }
-    for (key, required, why) in family.required {
-        let wanted = match required {
-            Required::Number(number) => json!(number),
-            Required::False => json!(false),
-        };
+    for (key, why) in family.off {
         // A missing key has its default, which `null` replaces in some files.
-        if config.0.get(*key).is_some_and(|value| *value != wanted) {
+        if config.0.get(*key).is_some_and(|value| *value != false) {
             return Err(format!(
-                "{key} is {}, and lottery computes {wanted} only: {why}. Choose a model that has it.",
+                "{key} is {}, and lottery computes false only: {why}. Choose a model that has it.",
                 short(&config[*key])
             ));
         }

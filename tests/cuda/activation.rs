@@ -3,7 +3,7 @@ use lottery::ops::{
     cuda::{Argument, Format, Grid, activation, sums::Parts},
 };
 
-use crate::support::{assert_close, empty, numbers, on_device, on_devices, values};
+use crate::support::{assert_close, empty, numbers, on_device, on_devices, rounded, values};
 
 #[test]
 fn activations_and_their_gradients_agree_with_the_cpu_over_odd_shapes() {
@@ -80,6 +80,23 @@ fn gelus_rows_may_be_more_than_a_grid_has_blocks_for() {
         let whole = run(None)?;
         for blocks in [1, 2, 5, 9] {
             assert_eq!(run(Some(blocks))?, whole, "{format:?} {blocks}");
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn gradients_at_the_ends_of_the_numbers_are_those_of_the_cpu() {
+    on_devices("activations at the ends", |gpu, format| {
+        let h = [-1e30, -2e19, -1e4, -1e3, 0.0, 1e3, 1e4, 2e19, 1e30].map(|v| rounded(v, format));
+        for of in [Activation::Gelu, Activation::GeluTanh, Activation::Relu] {
+            let mut d = vec![1.0; h.len()];
+            cpu::backward(of, &mut h.clone(), &mut d);
+            let (on_h, on_d) = (on_device(gpu, &h, format)?, on_device(gpu, &vec![1.0; h.len()], format)?);
+            activation::backward(&**gpu, format, of, on_h.address(), on_d.address(), 1, h.len(), None)?;
+            let found = values(gpu, &on_d, h.len(), format)?;
+            assert!(found.iter().all(|d| d.is_finite()), "{format:?} {of:?} {found:?}");
+            assert_close(&found, &d, format, &format!("{format:?} {of:?}"));
         }
         Ok(())
     });

@@ -15,8 +15,15 @@ use lottery::{
 use serde_json::Value;
 use std::{collections::BTreeSet, fs, path::Path};
 
-const FAMILIES: [&str; 6] =
-    ["bert-gelu-new", "bert-relu", "roberta", "roberta-relu", "distilbert", "distilbert-gelu-tanh"];
+const FAMILIES: [&str; 7] = [
+    "bert-gelu-new",
+    "bert-relu",
+    "roberta",
+    "roberta-relu",
+    "roberta-padding",
+    "distilbert",
+    "distilbert-gelu-tanh",
+];
 const CLASSIFIER: Head = Head::Classifier { labels: 3 };
 
 fn build(dir: &Path, head: Head) -> Bert {

@@ -25,6 +25,8 @@ FAMILIES = {
     "roberta-relu": RobertaConfig(hidden_act="relu", layer_norm_eps=1e-5, max_position_embeddings=22, type_vocab_size=1, **BERT),
     "distilbert": DistilBertConfig(**DISTIL),
     "distilbert-gelu-tanh": DistilBertConfig(activation="gelu_pytorch_tanh", **DISTIL),
+    # Tokens of this id are in the sequences too.
+    "roberta-padding": RobertaConfig(layer_norm_eps=1e-5, max_position_embeddings=26, type_vocab_size=1, pad_token_id=5, **BERT),
 }
 
 
@@ -47,6 +49,8 @@ def sequences(config, seed):
     for length in [7, 1, 20, 12]:
         ids = torch.randint(3, WORDS, (length,), generator=generator).tolist()
         cut = int(torch.randint(0, length + 1, (1,), generator=generator))
+        if config.model_type == "roberta" and config.pad_token_id != 1:
+            ids[1::4] = [config.pad_token_id] * len(ids[1::4])
         two = getattr(config, "type_vocab_size", 1) > 1
         found.append({"ids": ids, "segments": [int(two and i >= cut) for i in range(length)]})
     return found

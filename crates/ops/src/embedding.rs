@@ -10,6 +10,9 @@ pub struct Lookup<'a> {
     pub rows: &'a [u32],
 }
 
+/// A token with this row takes part in no gradient.
+pub const NO_ROW: u32 = u32::MAX;
+
 /// out (T, H) ← the sum of the tables' rows.
 pub fn forward(lookups: &[Lookup], h: usize, out: &mut [f32]) {
     out.par_chunks_mut(ROWS_PER_TASK * h).enumerate().for_each(|(i, out)| {
@@ -22,8 +25,8 @@ pub fn forward(lookups: &[Lookup], h: usize, out: &mut [f32]) {
     });
 }
 
-/// d_table[row of token] += d[token]. Each part of the table is summed by one task in the order of the tokens: no
-/// atomics, and the same bits on any number of threads.
+/// d_table[row of token] += d[token], but for those of [`NO_ROW`]. Each part of the table is summed by one task in the order
+/// of the tokens: no atomics, and the same bits on any number of threads.
 pub fn backward(rows: &[u32], d: &[f32], h: usize, d_table: &mut [f32]) {
     let band = (d_table.len() / h).div_ceil(32).max(1);
     d_table.par_chunks_mut(band * h).enumerate().for_each(|(i, part)| {
@@ -67,6 +70,8 @@ mod tests {
         }
         let mut gradient = vec![1.0; 40 * h];
         backward(&ids, &out, h, &mut gradient);
+        assert_eq!(gradient, expected);
+        backward(&[NO_ROW; 50], &out, h, &mut gradient);
         assert_eq!(gradient, expected);
     }
 }

@@ -19,6 +19,8 @@ pub(super) struct Batch {
     pub longest_chosen: usize,
     /// Whether the model's tokens have types; else all are of the first.
     token_types: bool,
+    /// Of padding, where positions are counted from it.
+    padding: Option<u32>,
     addresses: [u64; 7],
     /// Which tokens take which row of the three tables; for training.
     pub users: [Users; 3],
@@ -38,7 +40,8 @@ pub(super) enum Part {
 }
 
 impl Batch {
-    pub fn new(gpu: &Rc<dyn Gpu>, token_types: bool) -> Self {
+    /// `padding` is its id where positions are counted from it.
+    pub fn new(gpu: &Rc<dyn Gpu>, token_types: bool, padding: Option<u32>) -> Self {
         Self {
             buffer: Buffer::new(gpu),
             tokens: 0,
@@ -47,6 +50,7 @@ impl Batch {
             longest: 0,
             longest_chosen: 0,
             token_types,
+            padding,
             addresses: [0; 7],
             users: [Users::default(); 3],
         }
@@ -64,7 +68,8 @@ impl Batch {
         rows: Option<&[usize]>,
         targets: &[u32],
     ) -> Result<()> {
-        let packed = [input.ids, input.positions, input.segments].map(Users::pack);
+        let [words, positions] = input.learning_rows(self.padding);
+        let packed = [&*words, &*positions, input.segments].map(Users::pack);
         self.users = packed.each_ref().map(|(users, _)| *users);
         self.upload_with(input, rows, targets, packed.each_ref().map(|(_, packed)| &packed[..]))
     }
@@ -84,10 +89,11 @@ impl Batch {
         (self.tokens, self.sequences, self.chosen) = (input.tokens(), input.sequences(), chosen.len());
         (self.longest, self.longest_chosen) = (longest(&offsets), longest(&chosen_offsets));
         let [words, positions, segments] = users;
+        let position_rows = input.position_rows(self.padding);
         let untyped = if self.token_types { Vec::new() } else { vec![0; input.tokens()] };
         let parts = [
             input.ids,
-            input.positions,
+            &*position_rows,
             if self.token_types { input.segments } else { &untyped },
             &offsets,
             &chosen,

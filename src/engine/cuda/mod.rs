@@ -87,8 +87,10 @@ impl Model {
 impl Cuda {
     pub fn reader(gpu: &Rc<dyn Gpu>, bert: &Bert, format: Format) -> Result<Self> {
         let [gates, losses, correct, gate_gradients, loss] = [(); 5].map(|()| Buffer::new(gpu));
-        let (weights, batch) =
-            (Weights::upload(gpu, bert, format)?, Batch::new(gpu, bert.config.family.token_types.is_some()));
+        let (weights, batch) = (
+            Weights::upload(gpu, bert, format)?,
+            Batch::new(gpu, bert.config.family.token_types.is_some(), bert.config.padding()),
+        );
         Ok(Self {
             model: Model { gpu: gpu.clone(), weights, batch, gates },
             activations: Activations::default(),

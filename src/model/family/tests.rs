@@ -26,11 +26,12 @@ pub const OTHER: Family = Family {
     keys: &[("hidden_size", "width")],
     fixed_keys: &["type_vocab_size"],
     dropouts: [("drop", Some(0.1)), ("drop_attention", Some(0.1)), ("drop_top", Some(0.2))],
-    required: &[("scale", Required::Number(1), "it is no part of the model")],
+    off: &[("scale", "it is no part of the model")],
     drops_attention_output: true,
     drops_span_input: false,
     transform_activation: None,
     position_offset: 2,
+    padding: None,
     prefix: "trunk/",
     words: "tables.w",
     positions: "tables.p",
@@ -246,4 +247,34 @@ fn a_model_of_another_family_is_saved_and_read_by_its_own_names() {
             assert!(error.contains(refusal), "{error}");
         }
     }
+}
+
+fn roberta(keys: &str) -> crate::error::Result<BertConfig> {
+    let folder = tempfile::tempdir().unwrap();
+    let text = r#"{"model_type": "roberta", "vocab_size": 30, "hidden_size": 8, "num_hidden_layers": 1,
+        "num_attention_heads": 2, "intermediate_size": 8, "max_position_embeddings": 12, "type_vocab_size": 1"#;
+    std::fs::write(folder.path().join("config.json"), format!("{text}{keys}}}")).unwrap();
+    BertConfig::load(folder.path())
+}
+
+#[test]
+fn positions_are_counted_from_the_padding_that_config_json_names() {
+    for (keys, padding, longest) in [
+        ("", 1, 10),
+        (r#", "pad_token_id": 1"#, 1, 10),
+        (r#", "pad_token_id": 0"#, 0, 11),
+        (r#", "pad_token_id": 9"#, 9, 2),
+    ] {
+        let config = roberta(keys).unwrap();
+        assert_eq!((config.padding(), config.longest_sequence()), (Some(padding), longest));
+        let bert = Bert::random(config, Head::MaskedLm, 1);
+        let rows =
+            bert.params.named("roberta.embeddings.position_embeddings.weight").unwrap().0.range.clone();
+        assert_eq!(bert.params.layout.positions, rows.start + padding as usize * 8..rows.end);
+    }
+    for wrong in ["null", "-1", "30", "11", "1.5", "\"1\""] {
+        let error = roberta(&format!(r#", "pad_token_id": {wrong}"#)).unwrap_err();
+        assert!(error.exit_code() == 3 && error.to_string().contains("pad_token_id is "), "{wrong}: {error}");
+    }
+    assert_eq!(config(&BERT).padding(), None);
 }

@@ -53,7 +53,9 @@ struct GeluTanh {
     static __device__ __forceinline__ float slope(float h) {
         float value, slope;
         logistic(h, value, slope);
-        return fmaf(h * fmaf(h * h, 0.21406445f, 1.5957691f), slope, value);
+        // Beyond these bounds the slope is zero, and h² is not to overflow.
+        const float near = fminf(fmaxf(h, -1e3f), 1e3f);
+        return fmaf(near * fmaf(near * near, 0.21406445f, 1.5957691f), slope, value);
     }
 };
 

@@ -6,7 +6,7 @@ use super::{
     gpu::named,
     sums::RUN_THREADS,
 };
-use crate::error::Result;
+use crate::{embedding::NO_ROW, error::Result};
 
 /// Tokens of one piece at most: what one warp adds up.
 const PIECE: u32 = 64;
@@ -47,17 +47,19 @@ pub struct Users {
 }
 
 impl Users {
-    /// By the row that each token takes; and what is to lie at its address: the tokens; of each piece its first token's
-    /// place, how many it has, its row and its slot in scratch; of each row of several pieces its number, its first slot
-    /// and how many it has.
+    /// By the row that each token takes, if any; and what is to lie at its address: the tokens; of each piece its first
+    /// token's place, how many it has, its row and its slot in scratch; of each row of several pieces its number, its first
+    /// slot and how many it has.
     pub fn pack(rows: &[u32]) -> (Self, Vec<u32>) {
         // Sorted by counting: of each row how many tokens take it, then where they begin, then where they end.
-        let mut ends = vec![0u32; rows.iter().max().map_or(0, |most| *most as usize + 1)];
-        rows.iter().for_each(|row| ends[*row as usize] += 1);
+        let learning = || (0u32..).zip(rows).filter(|(_, row)| **row != NO_ROW);
+        let tokens = learning().count();
+        let mut ends = vec![0u32; learning().map(|(_, row)| *row as usize + 1).max().unwrap_or(0)];
+        learning().for_each(|(_, row)| ends[*row as usize] += 1);
         let mut before = 0;
         ends.iter_mut().for_each(|n| before += std::mem::replace(n, before));
-        let mut packed = vec![0; rows.len()];
-        for (token, row) in (0u32..).zip(rows) {
+        let mut packed = vec![0; tokens];
+        for (token, row) in learning() {
             let end = &mut ends[*row as usize];
             packed[*end as usize] = token;
             *end += 1;
@@ -77,8 +79,8 @@ impl Users {
         }
         let users = Self {
             address: 0,
-            tokens: rows.len(),
-            pieces: (packed.len() - rows.len()) / 4,
+            tokens,
+            pieces: (packed.len() - tokens) / 4,
             repeated: repeated.len() / 3,
             slots: slot as usize,
         };
@@ -103,6 +105,9 @@ pub fn backward(
     d_table: u64,
     scratch: &Buffer,
 ) -> Result<()> {
+    if users.pieces == 0 {
+        return Ok(());
+    }
     let scratch = if users.slots > 0 { scratch.floats(users.slots * h)? } else { 0 };
     let tokens = users.address;
     let pieces = tokens + 4 * users.tokens as u64;
