@@ -50,17 +50,15 @@ pub fn read(name: &str, inputs: &Inputs, progress: &mut dyn Progress) -> Result<
         (_, None) => return Err(wrong("it has no classifier")),
         (_, Some(_)) => return Err(wrong("its head is of another kind than the task's")),
     }
-    if let Head::Classifier { .. } = inputs.head() {
-        if let (Labels::Classes(names), Some(own)) = (inputs.task.labels, labels_of(&model))
-            && own != names
-            && names.iter().all(|name| own.iter().any(|own| own == name))
-        {
-            return Err(wrong(&format!(
-                "its labels are in another order: {}, and here {}",
-                own.join(", "),
-                names.join(", ")
-            )));
-        }
+    if let (Labels::Classes(names), Some(own)) = (inputs.task.labels, labels_of(&model))
+        && own != names
+        && names.iter().all(|name| own.iter().any(|own| own == name))
+    {
+        return Err(wrong(&format!(
+            "its labels are in another order: {}, and here {}",
+            own.join(", "),
+            names.join(", ")
+        )));
     }
     match Tokenizer::from_folder(&folder.dir) {
         Ok(tokenizer) if tokenizer.hash() != inputs.tokenizer.hash() => {
