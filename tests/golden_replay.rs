@@ -197,6 +197,10 @@ impl Probe for Published {
         panic!("the importances were published")
     }
 
+    fn output_norms(&mut self, _: &Mask, _: bool, _: &mut dyn FnMut(&GateSums, &[usize])) -> Result<()> {
+        panic!("no outputs are scored")
+    }
+
     fn weight_gradients(&mut self, _: &Mask, _: usize, _: &mut dyn FnMut(&Layout, &[f32])) -> Result<()> {
         panic!("no weights are scored")
     }
@@ -560,6 +564,10 @@ impl Probe for Holds<'_> {
 
     fn gate_gradients(&mut self, _: &Mask, _: bool, _: &mut dyn FnMut(&GateSums)) -> Result<()> {
         panic!("magnitudes need no gradient")
+    }
+
+    fn output_norms(&mut self, _: &Mask, _: bool, _: &mut dyn FnMut(&GateSums, &[usize])) -> Result<()> {
+        panic!("no outputs are scored")
     }
 
     fn weight_gradients(&mut self, _: &Mask, _: usize, _: &mut dyn FnMut(&Layout, &[f32])) -> Result<()> {

@@ -1,5 +1,6 @@
 //! The command line: one file for each verb. Nothing outside this folder knows clap.
 
+mod ablate;
 mod choice;
 mod config;
 mod console;
@@ -10,6 +11,7 @@ mod eval;
 mod export;
 mod gc;
 mod generate;
+mod importance;
 mod levels;
 mod marks;
 mod means;
@@ -24,6 +26,7 @@ mod show;
 mod signals;
 mod slurm;
 mod status;
+mod subject;
 mod sweep;
 mod table;
 mod telemetry;
@@ -43,6 +46,7 @@ use crate::{
     experiment::provenance::{VERSION, command_line},
     ops::simd,
 };
+use ablate::AblateArgs;
 use clap::{Parser, Subcommand};
 use config::ConfigArgs;
 use data::DataArgs;
@@ -51,6 +55,7 @@ use eval::EvalArgs;
 use export::ExportArgs;
 use gc::GcArgs;
 use generate::{CompletionsArgs, ManArgs};
+use importance::ImportanceArgs;
 use levels::LevelsArgs;
 use near_miss::near_miss;
 use output::to_stderr;
@@ -94,6 +99,8 @@ enum Verb {
     Gc(GcArgs),
     Export(Box<ExportArgs>),
     Eval(Box<EvalArgs>),
+    Importance(Box<ImportanceArgs>),
+    Ablate(Box<AblateArgs>),
     Pretrain(Box<PretrainArgs>),
     Data(DataArgs),
     Doctor(DoctorArgs),
@@ -124,6 +131,8 @@ pub fn main() -> i32 {
         Verb::Gc(arguments) => gc::run(&arguments),
         Verb::Export(arguments) => export::run(&arguments),
         Verb::Eval(arguments) => eval::run(&arguments),
+        Verb::Importance(arguments) => importance::run(&arguments),
+        Verb::Ablate(arguments) => ablate::run(&arguments),
         Verb::Pretrain(arguments) => pretrain::run(&arguments),
         Verb::Data(arguments) => data::run(&arguments),
         Verb::Doctor(arguments) => doctor::run(&arguments),

@@ -66,7 +66,8 @@ pub fn run(arguments: &RunArgs) -> Result<()> {
         (Some(_), Some((scores, _))) => show(&format!("{scores}every stage works here; nothing was kept\n"))?,
         _ => show(&text)?,
     }
-    let asked = arguments.mode.is_some() || arguments.config.is_some() || arguments.smoke;
+    let typed = &arguments.settings;
+    let asked = typed.mode.is_some() || typed.config.is_some() || arguments.smoke;
     let computed = telemetry.has_computed();
     if record.config.model == EMBEDDED_MODEL && !asked && computed && stderr().is_terminal() {
         what_next().lines().for_each(|line| telemetry.note(line));
@@ -230,8 +231,10 @@ pub fn summary(record: &Value, path: &Path, width: Option<usize>) -> String {
         table.row(row);
     }
     let baseline = record["full"]["baseline"].as_f64().unwrap_or(f64::NAN);
+    let words = record["baselines"]["bag_of_words"]["metrics"][text("metric")].as_f64();
+    let words = words.map(|score| format!("; bag of words: {score:.4}")).unwrap_or_default();
     format!(
-        "{}majority class: {} {baseline:.4}\nrecord: {}\n",
+        "{}majority class: {} {baseline:.4}{words}\nrecord: {}\n",
         table.text(width),
         text("metric"),
         path.display()

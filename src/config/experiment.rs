@@ -7,7 +7,7 @@ use crate::{
     engine::Device,
     ops::Format,
     prune::{
-        ControlRules, Criterion, CriterionRules, Estimator, Method, Mode, PruneRules, PrunedUnits,
+        ControlRules, Criterion, CriterionRules, Estimator, Method, Mode, Norm, PruneRules, PrunedUnits,
         SearchRules,
     },
     task::TaskId,
@@ -124,6 +124,7 @@ pub struct TrainConfig {
 #[serde(default, deny_unknown_fields)]
 pub struct ImportanceConfig {
     pub estimator: Estimator,
+    pub norm: Norm,
     pub split: Split,
     pub pruned_units: PrunedUnits,
     /// Examples per scoring batch; has a meaning for the estimators `batch` and `cumulative` alone.
@@ -231,6 +232,7 @@ impl Default for ImportanceConfig {
     fn default() -> Self {
         Self {
             estimator: Estimator::Example,
+            norm: Norm::default(),
             split: Split::Dev,
             pruned_units: PrunedUnits::Excluded,
             batch_size: 64,
@@ -241,8 +243,8 @@ impl Default for ImportanceConfig {
 impl ImportanceConfig {
     /// What scores units; with `stale` for a search that ranks units of one mask by what was measured at another.
     pub fn criterion(&self, stale: bool) -> Box<dyn Criterion> {
-        let Self { pruned_units, batch_size, .. } = *self;
-        self.estimator.criterion(CriterionRules { pruned_units, batch_size, stale })
+        let Self { norm, pruned_units, batch_size, .. } = *self;
+        self.estimator.criterion(CriterionRules { norm, pruned_units, batch_size, stale })
     }
 }
 

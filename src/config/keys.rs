@@ -10,8 +10,8 @@ use crate::{
     error::nearest,
     ops::Format,
     prune::{
-        Estimator, Method, Mode, PrunedUnits, RandomRule, Rounds, Scope, Sparsity, WeightDraw, WeightSet,
-        sparsity,
+        Estimator, Method, Mode, Norm, PrunedUnits, RandomRule, Rounds, Scope, Sparsity, WeightDraw,
+        WeightSet, sparsity,
     },
     task::{Definition, TaskId},
 };
@@ -121,6 +121,7 @@ pub(super) const KEYS: &[(&str, Kind, &str)] = &[
     ("train.dropout", RATE, "dropout of the embeddings, both block outputs and the classifier's input"),
     ("train.attention_dropout", RATE, "dropout of the attention probabilities"),
     ("importance.estimator", Kind::Choice(Names::of::<Estimator>()), "what units are scored by"),
+    ("importance.norm", Kind::Choice(Names::of::<Norm>()), "how scores are made comparable over layers"),
     ("importance.split", Kind::Split, "the examples that units are scored on, and that the search stops by"),
     (
         "importance.pruned_units",

@@ -118,6 +118,20 @@ impl Engine for Cpu<'_> {
         })))
     }
 
+    fn squared_norms(
+        &mut self,
+        input: &Input,
+        gates: Option<&Gates>,
+    ) -> Result<Pending<(Vec<f32>, GateGradients)>> {
+        let Self { bert, workspace, format, .. } = self;
+        let pass = Pass { dropout: None, gates, keep: true, gate_gradients: true, format: *format };
+        Ok(Pending::Ready(compute(|| {
+            bert.forward(input, &pass, workspace);
+            let norms = bert.squared_norms(input, &pass, workspace);
+            (workspace.logits().to_vec(), norms)
+        })))
+    }
+
     fn weight_gradient(&mut self, input: &Input, targets: Targets) -> Result<Pending<(Vec<f32>, Vec<f32>)>> {
         compute(|| self.pass(input, Goal::Labels(targets), None));
         let logits = self.workspace.logits().to_vec();

@@ -198,6 +198,14 @@ pub trait Engine {
     /// The logits without dropout, and the gradient of the mean loss by every weight, laid out as the model's.
     fn weight_gradient(&mut self, input: &Input, targets: Targets) -> Result<Pending<(Vec<f32>, Vec<f32>)>>;
 
+    /// As [`Self::logits`], and beside them ‖y‖² of every unit at every row of its layer's output: y is the context of a
+    /// head before the attention's output matrix, and what an FFN gives to its residual, both before their gates.
+    fn squared_norms(
+        &mut self,
+        input: &Input,
+        gates: Option<&Gates>,
+    ) -> Result<Pending<(Vec<f32>, GateGradients)>>;
+
     /// One step of an engine that trains: forward, backward, clip and optimizer. After one whose outcome is not finite no
     /// other changes anything, those included that were asked for before it was known.
     fn step(

@@ -1,5 +1,8 @@
 //! One run, from a task and a pre-trained model to a record; and one pre-training, from text to a model.
 
+pub mod ablation;
+pub mod analysis;
+mod baselines;
 mod contents;
 pub mod cost;
 mod data_folder;
@@ -9,6 +12,7 @@ mod executor;
 mod finetuned;
 pub mod graph;
 mod identity;
+pub mod importance;
 pub mod inputs;
 mod model_folder;
 mod name;
@@ -28,6 +32,7 @@ pub mod transfer;
 mod warnings;
 pub mod workload;
 
+pub use analysis::Analysis;
 pub use contents::{Contents, Roots};
 pub use data_folder::{DataFolder, data_folder};
 pub use identity::{identity, run_name, run_name_of, settings};

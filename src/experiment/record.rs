@@ -2,6 +2,7 @@
 
 use super::{
     Inputs,
+    baselines::Baselines,
     devices::Devices,
     provenance::Provenance,
     split::{scoring_data, training_data},
@@ -42,6 +43,7 @@ pub struct Record {
     pub seed: u64,
     pub preset: Option<String>,
     pub full: Scores,
+    pub baselines: Baselines,
     pub ticket: Value,
     pub pruned: Scores,
     pub retrained: Scores,
@@ -110,6 +112,7 @@ impl Record {
             preset: config.preset.clone(),
             warnings,
             full: whole,
+            baselines: Baselines::new(config, inputs)?,
             ticket: ticket(inputs, &mask, stage)?,
             pruned,
             retrained: after,

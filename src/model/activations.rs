@@ -46,6 +46,16 @@ impl<B: Default> Activations<B> {
         encoder::backward(ops, run, &mut self.encoder, wanted)
     }
 
+    /// ‖y‖² of every unit at every row, once after [`Self::classify`] of the same run with `keep` and `gate_gradients`.
+    pub fn squared_norms<O: Backend<Buffer = B>>(
+        &self,
+        ops: &O,
+        run: &Run,
+        out: &mut O::GateGradients,
+    ) -> Done<O> {
+        encoder::squared_norms(ops, run, &self.encoder, out)
+    }
+
     /// The logits of the masked tokens.
     pub fn find_words<O: Backend<Buffer = B>>(&mut self, ops: &O, run: &Run) -> Done<O> {
         encoder::forward(ops, run, &mut self.encoder)?;

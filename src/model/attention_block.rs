@@ -98,6 +98,17 @@ pub(super) fn forward<O: Backend>(
     ops.norm(r, normed, &sublayer(layer, Some(residual)), norm(layer), y, None)
 }
 
+/// ‖context‖² of every head at every row.
+pub(super) fn squared_norms<O: Backend>(
+    ops: &O,
+    layer: &Layer,
+    saved: &Saved<O::Buffer>,
+    out: &mut O::GateGradients,
+) -> Done<O> {
+    let context = &saved.attended.context;
+    if layer.heads() == 0 { Ok(()) } else { ops.gate_products(layer, Unit::Heads, context, context, out) }
+}
+
 /// dy (rows, H), the gradient of the block's output, becomes dx (T, H), that of its input, in the same buffer, which has
 /// room for it. The input x (T, H) is read where gradients of weights are wanted.
 /// In the first layer of a pass that wants gates nothing below is needed and `dy` is left unfinished.

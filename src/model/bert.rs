@@ -4,6 +4,7 @@ use super::{
     activations::Activations,
     config::BertConfig,
     cpu::{Chosen, Cpu},
+    gates::GateGradients,
     params::{Head, Layout, Params},
     pass::{Input, Pass, Run, Wanted},
     shape::LayerShape,
@@ -115,6 +116,17 @@ impl Bert {
         activations.classifier.d_logits.clear();
         activations.classifier.d_logits.extend_from_slice(d_logits);
         let Ok(()) = activations.classify_backward(&ops, &run, self.emptied(wanted));
+    }
+
+    /// ‖y‖² of every unit at every row of its layer's output, once after a `forward` of the same input and pass with `keep`
+    /// and `gate_gradients`: y is a head's context, or what an FFN gives to its residual.
+    pub fn squared_norms(&self, input: &Input, pass: &Pass, workspace: &Workspace) -> GateGradients {
+        let Workspace { chosen, activations } = workspace;
+        let (ops, run) = self.on_cpu(input, chosen, pass);
+        let mut out = GateGradients::default();
+        out.layers.resize_with(self.shape.len(), Default::default);
+        let Ok(()) = activations.squared_norms(&ops, &run, &mut out);
+        out
     }
 
     /// Computes the logits of the tokens at `rows` (M, ascending, at least one), found in `workspace` afterwards.

@@ -70,6 +70,21 @@ pub(super) fn forward<O: Backend>(ops: &O, run: &Run, saved: &mut Saved<O::Buffe
     Ok(())
 }
 
+/// ‖y‖² of what every unit gives, at every row.
+pub(super) fn squared_norms<O: Backend>(
+    ops: &O,
+    run: &Run,
+    saved: &Saved<O::Buffer>,
+    out: &mut O::GateGradients,
+) -> Done<O> {
+    for (l, saved) in saved.layers.iter().enumerate().take(run.shape.len()) {
+        let layer = run.layer(l);
+        attention_block::squared_norms(ops, &layer, &saved.attention, out)?;
+        ffn_block::squared_norms(ops, &layer, &saved.ffn, out)?;
+    }
+    Ok(())
+}
+
 /// Room for the gradient of the encoder's input, in the buffer where all others come before it.
 pub(super) fn reserve<O: Backend>(ops: &O, run: &Run, saved: &mut Saved<O::Buffer>) -> Done<O> {
     ops.reserve(&mut saved.dy, run.tokens.max(run.read) * run.config.hidden_size)

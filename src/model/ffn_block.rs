@@ -66,6 +66,17 @@ pub(super) fn forward<O: Backend>(
     ops.norm(r, normed, &sublayer(layer, Some(x)), norm(layer), y, output)
 }
 
+/// ‖output‖² at every row.
+pub(super) fn squared_norms<O: Backend>(
+    ops: &O,
+    layer: &Layer,
+    saved: &Saved<O::Buffer>,
+    out: &mut O::GateGradients,
+) -> Done<O> {
+    let output = &saved.output;
+    if layer.has_ffn() { ops.gate_products(layer, Unit::Ffn, output, output, out) } else { Ok(()) }
+}
+
 /// dy (rows, H), the gradient of the block's output, becomes that of its input in place. The input x (rows, H) is read
 /// where gradients of weights are wanted.
 pub(super) fn backward<O: Backend>(

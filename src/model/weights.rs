@@ -89,6 +89,34 @@ impl Pretrained {
         classifier.map(|labels| Head::Classifier { labels }).or_else(spans)
     }
 
+    /// The word embeddings (V, H), as f32.
+    pub fn words(&self) -> Result<Vec<f32>> {
+        let family = self.config.family;
+        let name = family.plain_name(&family.weight(family.words));
+        let mut words = vec![0.0; self.config.vocab_size * self.config.hidden_size];
+        let mut take = |_: &str, data: &[u8]| match self.tensors[&name].copy_to(data, &mut words) {
+            true => Ok(()),
+            false => Err(Error::data(format!(
+                "{}: tensor {name} has another number of values than its shape. The file is damaged; fetch it again.",
+                self.file
+            ))),
+        };
+        let wanted = |stored: &str| family.plain_name(wrapper::strip(stored)) == name;
+        let sha256 = self.storage.read(&wanted, &mut take)?;
+        self.check_unchanged(&sha256)?;
+        Ok(words)
+    }
+
+    fn check_unchanged(&self, sha256: &str) -> Result<()> {
+        if sha256 == self.sha256 {
+            return Ok(());
+        }
+        Err(Error::data(format!(
+            "{}: it has changed since this process first read it. Run the same command again.",
+            self.file
+        )))
+    }
+
     /// The model with this head. The head's tensors are the file's when it has them, for as many labels if it is a
     /// classifier, and `fresh_head` is false; otherwise they are drawn from `seed`. A missing pooler is always drawn.
     ///
@@ -143,12 +171,7 @@ impl Pretrained {
             }
         };
         let sha256 = self.storage.read(&|name| places.contains_key(plain(name).as_str()), &mut take)?;
-        if sha256 != self.sha256 {
-            return Err(Error::data(format!(
-                "{}: it has changed since this process first read it. Run the same command again.",
-                self.file
-            )));
-        }
+        self.check_unchanged(&sha256)?;
         bert.initialise(seed, |name| drawn.iter().any(|d| d == name));
         self.notes = self.describe(
             head,

@@ -16,8 +16,8 @@ mod weights;
 
 pub use control::{Control, ControlRules, Mode, RandomRule, Ticket, WeightDraw};
 pub use criterion::{
-    AbsoluteOf, Accumulator, Criterion, CriterionRules, Estimator, Importance, Measurement, PrunedUnits,
-    RawImportance, normalise,
+    AbsoluteOf, Accumulator, Criterion, CriterionRules, Estimator, Flow, Importance, Matrix, Measurement,
+    Norm, PrunedUnits, Raw, RawImportance, kendall, normalise, scale, spearman,
 };
 pub use mask::{Bits, Count, Kind, Mask, MaskText, PACKED, Shares, Site};
 pub use model_probe::ModelProbe;

@@ -5,12 +5,18 @@ use super::{
     probe::{GateSums, Probe},
 };
 use crate::{
-    engine::Machine,
+    engine::{Engine, Machine},
     error::{Error, Result},
     model::{Bert, GateGradients, Gates, Head, params::Layout},
-    ops::pending::pipelined,
+    ops::pending::{Pending, pipelined},
     task::TaskSpec,
-    train::{Dataset, Progress, dataset::input, evaluate::BATCH, metrics},
+    text::Batch,
+    train::{
+        Dataset, Progress,
+        dataset::{BatchLabels, input},
+        evaluate::BATCH,
+        metrics,
+    },
 };
 use std::{borrow::Cow, cell::RefCell};
 
@@ -62,11 +68,7 @@ impl<'a, 'p> ModelProbe<'a, 'p> {
 
     /// The model under a mask whose heads and FFNs have gates.
     fn gated(&self, mask: &Mask) -> Result<(Cow<'a, Bert>, Gates)> {
-        let units = [Kind::Heads, Kind::Ffns];
-        let rest = units.iter().fold(mask.clone(), |mask, kind| {
-            let all = vec![true; mask.count(*kind).total];
-            mask.with_flags(*kind, &all)
-        });
+        let rest = mask.with_all_units();
         if rest.count(Kind::Neurons).kept < rest.count(Kind::Neurons).total {
             return Err(Error::internal("gates of pruned units were asked for beside removed FFN neurons"));
         }
@@ -76,7 +78,48 @@ impl<'a, 'p> ModelProbe<'a, 'p> {
         };
         Ok((bert, mask.gates()))
     }
+
+    /// One pass: of every unit one number for each row of the output, summed over the rows of an example once `number` was
+    /// applied to it; and the rows of each layer.
+    fn of_units(
+        &mut self,
+        mask: &Mask,
+        every_unit: bool,
+        ask: impl Fn(&mut dyn Engine, &Batch, &BatchLabels, Option<&Gates>) -> Result<Pending<OfUnits>>,
+        number: impl Fn(f32) -> f64,
+        example: &mut dyn FnMut(&GateSums, &[usize]),
+    ) -> Result<()> {
+        self.passes += 1;
+        let (bert, gates) = match every_unit {
+            true => self.gated(mask).map(|(bert, gates)| (bert, Some(gates)))?,
+            false => (Cow::Owned(mask.apply(self.bert)?), None),
+        };
+        let mut sums = GateSums::new(mask.layers(), mask.heads_per_layer());
+        let mut rows = vec![0; mask.layers()];
+        let mut logits = Vec::new();
+        let mut engine = self.machine.reader(&bert)?;
+        let all = self.all();
+        let requests = all.chunks(BATCH).map(|indices| {
+            let (batch, labels) = self.data.batch(indices);
+            let found = ask(&mut *engine, &batch, &labels, gates.as_ref())?;
+            Ok((batch.offsets, found))
+        });
+        pipelined(requests, |offsets, (of_batch, found)| {
+            logits.extend(of_batch);
+            for sequence in 0..offsets.len() - 1 {
+                collect(&mut sums, &mut rows, &bert, &found, &offsets, sequence, &number);
+                example(&sums, &rows);
+            }
+            self.advance(&bert)
+        })?;
+        drop(engine);
+        self.scored(mask, &logits);
+        Ok(())
+    }
 }
+
+/// Logits, and one number for each row and unit.
+type OfUnits = (Vec<f32>, GateGradients);
 
 impl Probe for ModelProbe<'_, '_> {
     fn whole(&self) -> Mask {
@@ -112,31 +155,22 @@ impl Probe for ModelProbe<'_, '_> {
         every_unit: bool,
         example: &mut dyn FnMut(&GateSums),
     ) -> Result<()> {
-        self.passes += 1;
-        let (bert, gates) = match every_unit {
-            true => self.gated(mask).map(|(bert, gates)| (bert, Some(gates)))?,
-            false => (Cow::Owned(mask.apply(self.bert)?), None),
+        let ask = |engine: &mut dyn Engine, batch: &Batch, labels: &BatchLabels, gates: Option<&Gates>| {
+            engine.gate_gradients(&input(batch), labels.targets(), gates)
         };
-        let mut sums = GateSums::new(mask.layers(), mask.heads_per_layer());
-        let mut logits = Vec::new();
-        let mut engine = self.machine.reader(&bert)?;
-        let all = self.all();
-        let requests = all.chunks(BATCH).map(|indices| {
-            let (batch, labels) = self.data.batch(indices);
-            let found = engine.gate_gradients(&input(&batch), labels.targets(), gates.as_ref())?;
-            Ok((batch.offsets, found))
-        });
-        pipelined(requests, |offsets, (of_batch, gradients)| {
-            logits.extend(of_batch);
-            for sequence in 0..offsets.len() - 1 {
-                collect(&mut sums, &bert, &gradients, &offsets, sequence);
-                example(&sums);
-            }
-            self.advance(&bert)
-        })?;
-        drop(engine);
-        self.scored(mask, &logits);
-        Ok(())
+        self.of_units(mask, every_unit, ask, f64::from, &mut |sums, _| example(sums))
+    }
+
+    fn output_norms(
+        &mut self,
+        mask: &Mask,
+        every_unit: bool,
+        example: &mut dyn FnMut(&GateSums, &[usize]),
+    ) -> Result<()> {
+        let ask = |engine: &mut dyn Engine, batch: &Batch, _: &BatchLabels, gates: Option<&Gates>| {
+            engine.squared_norms(&input(batch), gates)
+        };
+        self.of_units(mask, every_unit, ask, |squared| f64::from(squared).sqrt(), example)
     }
 
     fn weight_gradients(
@@ -166,21 +200,30 @@ impl Probe for ModelProbe<'_, '_> {
     }
 }
 
-/// Sums the gradients of one sequence over its rows.
-fn collect(sums: &mut GateSums, bert: &Bert, gradients: &GateGradients, offsets: &[usize], sequence: usize) {
+/// Sums what was found of one sequence over its rows.
+fn collect(
+    sums: &mut GateSums,
+    rows_of: &mut [usize],
+    bert: &Bert,
+    found: &GateGradients,
+    offsets: &[usize],
+    sequence: usize,
+    number: &impl Fn(f32) -> f64,
+) {
     let heads_per_layer = bert.config.num_attention_heads;
-    for (l, (shape, layer)) in bert.shape.iter().zip(&gradients.layers).enumerate() {
+    for (l, (shape, layer)) in bert.shape.iter().zip(&found.layers).enumerate() {
         // A classifier reads one row of each sequence, and the last layer has no others.
         let one = l + 1 == bert.shape.len() && bert.head != Head::Spans;
         let rows = if one { sequence..sequence + 1 } else { offsets[sequence]..offsets[sequence + 1] };
+        rows_of[l] = rows.len();
         let present = shape.heads.len();
         for (place, head) in shape.heads.iter().enumerate() {
-            let values = rows.clone().map(|r| f64::from(layer.heads[r * present + place]));
+            let values = rows.clone().map(|r| number(layer.heads[r * present + place]));
             let at = l * heads_per_layer + head;
             (sums.heads[at], sums.heads_abs[at]) = both_sums(values);
         }
         if shape.ffn.is_present() {
-            (sums.ffns[l], sums.ffns_abs[l]) = both_sums(rows.map(|r| f64::from(layer.ffn[r])));
+            (sums.ffns[l], sums.ffns_abs[l]) = both_sums(rows.map(|r| number(layer.ffn[r])));
         }
     }
 }

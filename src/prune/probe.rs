@@ -24,6 +24,16 @@ pub trait Probe {
         example: &mut dyn FnMut(&GateSums),
     ) -> Result<()>;
 
+    /// One pass over the data, example by example in order: the L2 norms, at each token that a layer computes, of what
+    /// heads give to the attention's output matrix and FFNs to their residual, and for each layer the number of those
+    /// tokens. The last layer of a classifier computes one of each sequence. Pruned units are as for gate gradients.
+    fn output_norms(
+        &mut self,
+        mask: &Mask,
+        every_unit: bool,
+        example: &mut dyn FnMut(&GateSums, &[usize]),
+    ) -> Result<()>;
+
     /// One pass over the data, so many examples at a time in order: the gradient of their mean loss by every weight of the
     /// network under the mask, pruned weights included, laid out as its parameters. No weight changes.
     fn weight_gradients(
@@ -48,7 +58,8 @@ pub(super) fn finite(score: f64, number: usize, mask: &Mask) -> Result<f64> {
     )))
 }
 
-/// One example's gate gradients summed over its tokens, with and without their signs; NaN for units that are gone.
+/// One example's gate gradients, or norms, summed over its tokens, with and without their signs; NaN for units that are
+/// gone.
 #[derive(Debug, Clone)]
 pub struct GateSums {
     /// `layers · heads` values, row-major.

@@ -30,8 +30,14 @@ pub static RETRAIN: StageKind =
 /// A ticket from a file, in the place of a search.
 pub static TICKET: StageKind = StageKind { name: "ticket", weights: Weights::None, scalars: "search" };
 pub static PRETRAIN: StageKind = StageKind { name: "pretrain", weights: Weights::Kept, scalars: "train" };
+/// Scores of all units by several criteria.
+pub static IMPORTANCE: StageKind =
+    StageKind { name: "importance", weights: Weights::None, scalars: "importance" };
+/// Scores of a fine-tuned model with parts of it changed.
+pub static ABLATE: StageKind = StageKind { name: "ablate", weights: Weights::None, scalars: "ablate" };
 
-static KINDS: [&StageKind; 7] = [&FINETUNE, &SCORE, &SEARCH, &EVALUATE, &RETRAIN, &PRETRAIN, &TICKET];
+static KINDS: [&StageKind; 9] =
+    [&FINETUNE, &SCORE, &SEARCH, &EVALUATE, &RETRAIN, &PRETRAIN, &TICKET, &IMPORTANCE, &ABLATE];
 
 impl StageKind {
     /// The kind of this name; `None` if it is from another version.

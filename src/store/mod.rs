@@ -57,7 +57,9 @@ pub use done::Done;
 pub use gc::{Collector, Count, FileKind, names};
 pub use hashes::{HashKind, Hashes};
 pub use keep::Keep;
-pub use kind::{EVALUATE, FINETUNE, PRETRAIN, RETRAIN, SCORE, SEARCH, StageKind, TICKET, Weights};
+pub use kind::{
+    ABLATE, EVALUATE, FINETUNE, IMPORTANCE, PRETRAIN, RETRAIN, SCORE, SEARCH, StageKind, TICKET, Weights,
+};
 pub use lease::{Lease, Lock};
 pub use links::{is_link, refuse_link};
 pub use name::{deserialize_name, is_name};

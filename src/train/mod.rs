@@ -1,6 +1,7 @@
 //! Fine-tuning, pre-training and evaluation.
 
 pub mod answers;
+pub mod bag_of_words;
 pub mod checkpoint;
 pub mod dataset;
 pub mod evaluate;

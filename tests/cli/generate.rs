@@ -12,6 +12,8 @@ const VERBS: &[&str] = &[
     "pretrain",
     "export",
     "eval",
+    "importance",
+    "ablate",
     "data",
     "doctor",
     "completions",

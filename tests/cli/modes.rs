@@ -1,6 +1,8 @@
 //! The five modes, and what their records say.
 
+use lottery::{choice::Choice, prune::Estimator};
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 use crate::fixture::{Bench, DEV, TRAIN, stderr, succeeded, tiny};
 
@@ -260,13 +262,18 @@ fn the_parity_preset_runs_as_its_published_code_does() {
 #[test]
 fn every_estimator_gives_a_ticket() {
     let bench = Bench::new("SST-2");
-    let tickets = ["token", "example", "batch", "cumulative"].map(|estimator| {
+    let tickets = Estimator::names().into_iter().map(|estimator| {
         let record = bench.record("sst2", &["--set", &format!("importance.estimator={estimator}")]);
         assert_eq!(record["importance"]["estimator"], estimator);
         record["stages"]["search"].as_str().unwrap().to_owned()
     });
-    let mut distinct = tickets.to_vec();
-    distinct.sort();
-    distinct.dedup();
-    assert_eq!(distinct.len(), 4);
+    let distinct: BTreeSet<String> = tickets.collect();
+    assert_eq!(distinct.len(), Estimator::names().len());
+    for (norm, named) in [("global", "minmax"), ("none", "none"), ("layer-l2", "layer-l2+minmax")] {
+        let record = bench.record("sst2", &["--set", &format!("importance.norm={norm}")]);
+        assert_eq!(record["importance"]["norm"], named);
+        // The usual norm is that of runs which do not name it.
+        let id = record["stages"]["search"].as_str().unwrap();
+        assert_eq!(distinct.contains(id), norm == "layer-l2", "{norm}");
+    }
 }

@@ -9,7 +9,7 @@ use jsonschema::Validator;
 use lottery::{
     choice::Choice,
     ops::Format,
-    prune::{Estimator, Method, Mode, PrunedUnits, RandomRule, Rounds, Scope, WeightDraw},
+    prune::{Estimator, Method, Mode, Norm, PrunedUnits, RandomRule, Rounds, Scope, WeightDraw},
     task::TaskId,
 };
 use serde_json::{Value, json};
@@ -207,6 +207,7 @@ fn the_names_of_settings_are_those_of_the_program() {
         ("/$defs/mode", Mode::names()),
         ("/$defs/method", Method::names()),
         ("/$defs/estimator", Estimator::names()),
+        ("/$defs/config/properties/importance/properties/norm", Norm::names()),
         ("/$defs/dtype", Format::names()),
         ("/$defs/config/properties/importance/properties/pruned_units", PrunedUnits::names()),
         ("/$defs/config/properties/control/properties/random", RandomRule::names()),

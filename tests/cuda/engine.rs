@@ -103,6 +103,12 @@ fn logits_and_gate_gradients_are_the_cpus() {
                     let (logits, found) = theirs.gate_gradients(&packed.input(), targets, gates)?.wait()?;
                     assert_near(&logits, &expected, format, &what);
                     let (_, wanted) = ours.gate_gradients(&packed.input(), targets, gates)?.wait()?;
+                    let (_, norms) = theirs.squared_norms(&packed.input(), gates)?.wait()?;
+                    let (_, of_cpu) = ours.squared_norms(&packed.input(), gates)?.wait()?;
+                    for (l, (a, b)) in norms.layers.iter().zip(&of_cpu.layers).enumerate() {
+                        assert_near(&a.heads, &b.heads, format, &format!("{what}: ‖head‖² of layer {l}"));
+                        assert_near(&a.ffn, &b.ffn, format, &format!("{what}: ‖FFN‖² of layer {l}"));
+                    }
                     assert_eq!(found.layers.len(), wanted.layers.len());
                     for (l, (a, b)) in found.layers.iter().zip(&wanted.layers).enumerate() {
                         assert_near(&a.heads, &b.heads, format, &format!("{what}: heads of layer {l}"));

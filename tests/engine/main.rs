@@ -3,6 +3,7 @@
 
 mod adamw_golden;
 mod bf16;
+mod criteria;
 mod encoders_golden;
 mod extremes;
 mod folders;

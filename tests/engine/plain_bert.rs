@@ -11,13 +11,15 @@ use lottery::{
         rng::Purpose,
     },
 };
-use std::collections::HashMap;
+use std::{cell::RefCell, collections::HashMap};
 
 pub struct PlainBert {
     pub vars: HashMap<String, Var>,
     /// (layers · heads) and (layers), multipliers on the units.
     pub head_gates: Var,
     pub ffn_gates: Var,
+    /// By layer and head, or of the layer's FFN: the L2 norms of what it gave, before gates, in all passes so far.
+    pub norms: RefCell<HashMap<(usize, Option<usize>), Vec<f64>>>,
     dropout: Option<DropoutPlan>,
     config: BertConfig,
     shape: Vec<LayerShape>,
@@ -57,6 +59,7 @@ impl PlainBert {
         let (layers, heads) = (config.num_hidden_layers, config.num_attention_heads);
         Self {
             vars: vars.collect(),
+            norms: RefCell::default(),
             head_gates: ones(layers * heads),
             ffn_gates: ones(layers),
             dropout,
@@ -65,6 +68,13 @@ impl PlainBert {
             head: bert.head,
             dtype,
         }
+    }
+
+    /// Notes the L2 norm of each row of what a head, or a layer's FFN, gives.
+    fn note_norms(&self, unit: (usize, Option<usize>), given: &Tensor) -> Result<()> {
+        let squares: Vec<f64> = given.sqr()?.sum(1)?.to_dtype(DType::F64)?.to_vec1()?;
+        self.norms.borrow_mut().entry(unit).or_default().extend(squares.iter().map(|square| square.sqrt()));
+        Ok(())
     }
 
     fn var(&self, name: &str) -> &Tensor {
@@ -110,7 +120,9 @@ impl PlainBert {
             let probabilities = softmax_rows(&(q.matmul(&k.t()?)? / (d as f64).sqrt())?)?;
             let mask = self.dropout.and_then(|plan| plan.attention(layer, *head, sequence));
             let gate = self.head_gates.narrow(0, layer * self.config.num_attention_heads + head, 1)?;
-            let context = self.dropped(&probabilities, mask, 0)?.matmul(&v)?.broadcast_mul(&gate)?;
+            let context = self.dropped(&probabilities, mask, 0)?.matmul(&v)?;
+            self.note_norms((layer, Some(*head)), &context)?;
+            let context = context.broadcast_mul(&gate)?;
             let weight = self.var(&format!("{prefix}.output.dense.weight")).narrow(1, place * d, d)?;
             sum = (sum + context.matmul(&weight.t()?)?)?;
         }
@@ -157,6 +169,7 @@ impl PlainBert {
                 let inner = gelu(&self.linear(&x, &format!("{prefix}.intermediate.dense"))?)?;
                 let out = self.linear(&inner, &format!("{prefix}.output.dense"))?;
                 let out = self.dropped_hidden(&out, Purpose::FfnOutputDropout, l, row)?;
+                self.note_norms((l, None), &out)?;
                 sum = (sum + out.broadcast_mul(&self.ffn_gates.narrow(0, l, 1)?)?)?;
             }
             x = self.layer_norm(&sum, &format!("{prefix}.output.LayerNorm"))?;

@@ -15,7 +15,7 @@ use super::{
     choice::{one_of, one_of_or, presets},
     options::{self, add_environment, numbers},
     output::{print, show as show_text, to_stderr},
-    run_args::RunArgs,
+    run_args::SettingsArgs,
     signals,
     slurm::{self as cluster, SlurmArgs, SubmitOptions},
     status::warn_of,
@@ -253,7 +253,7 @@ impl SweepArgs {
                 grid.axis(key.trim(), &words, &origin)?;
             }
         }
-        let shared = RunArgs {
+        let shared = SettingsArgs {
             data: self.data.clone(),
             preset: self.preset.clone(),
             config: self.config.clone(),
@@ -261,7 +261,7 @@ impl SweepArgs {
             dtype: self.dtype.clone(),
             threads: self.threads,
             set: single.into_iter().cloned().collect(),
-            ..RunArgs::default()
+            ..SettingsArgs::default()
         };
         let base = shared.layers(Some((&table, &origin)))?;
         let mut runs = grid.runs(&base, |layers| add_environment(layers, options::variable).map(drop))?;

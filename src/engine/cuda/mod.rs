@@ -260,6 +260,21 @@ impl Engine for Cuda {
         Ok(self.read_logits()?.and(outputs.fetch(&*self.model.gpu, &run)?))
     }
 
+    fn squared_norms(
+        &mut self,
+        input: &Input,
+        gates: Option<&model::Gates>,
+    ) -> Result<Pending<(Vec<f32>, GateGradients)>> {
+        self.model.upload(input, &[])?;
+        self.model.upload_gates(gates)?;
+        let pass = Pass { gates, keep: true, gate_gradients: true, ..Pass::default() };
+        let (ops, run) = self.model.run(pass);
+        self.activations.classify(&ops, &run)?;
+        let mut outputs = GateOutputs::new(&run, &self.gate_gradients)?;
+        self.activations.squared_norms(&ops, &run, &mut outputs)?;
+        Ok(self.read_logits()?.and(outputs.fetch(&*self.model.gpu, &run)?))
+    }
+
     fn weight_gradient(&mut self, input: &Input, targets: Targets) -> Result<Pending<(Vec<f32>, Vec<f32>)>> {
         let Model { gpu, weights, .. } = &self.model;
         if self.gradient.is_none() {

@@ -45,23 +45,35 @@ pub fn metric_text(inputs: &Inputs, metrics: &Metrics) -> String {
     format!("{name} {:.4}", metrics[name])
 }
 
-pub fn evaluate(inputs: &Inputs, bert: &Bert, writer: &StageWriter) -> Result<Metrics> {
+/// The model's scores on the development sets, and its outputs for each of them.
+pub fn score(inputs: &Inputs, bert: &Bert) -> Result<(Metrics, Vec<Vec<f32>>)> {
     let mut engine = inputs.machine.reader(bert)?;
-    let outputs = logits(&mut *engine, &inputs.dev)?;
-    let mut metrics = train::metrics(inputs.task, &inputs.dev, &outputs);
-    write_predictions(writer, "predictions.jsonl", &outputs, &inputs.dev)?;
-    if let Some(second) = &inputs.dev_mismatched {
-        let outputs = logits(&mut *engine, second)?;
-        write_predictions(writer, "predictions_mismatched.jsonl", &outputs, second)?;
-        for (name, value) in train::metrics(inputs.task, second, &outputs) {
-            metrics.insert(format!("{name}_mismatched"), value);
-        }
+    let first = logits(&mut *engine, &inputs.dev)?;
+    let mut metrics = train::metrics(inputs.task, &inputs.dev, &first);
+    let mut outputs = vec![first];
+    if let Some(data) = &inputs.dev_mismatched {
+        let second = logits(&mut *engine, data)?;
+        let found = train::metrics(inputs.task, data, &second);
+        metrics.extend(found.into_iter().map(|(name, value)| (format!("{name}_mismatched"), value)));
+        outputs.push(second);
     }
     if let Some((name, value)) = metrics.iter().find(|(_, v)| !v.is_finite()) {
         return Err(Error::internal(format!(
             "{name} on the development set is {value}: the model's outputs are not finite. Lower the learning rate \
              with `--set train.learning_rate=…`."
         )));
+    }
+    Ok((metrics, outputs))
+}
+
+pub fn evaluate(inputs: &Inputs, bert: &Bert, writer: &StageWriter) -> Result<Metrics> {
+    let (metrics, outputs) = score(inputs, bert)?;
+    let sets = [
+        ("predictions.jsonl", Some(&inputs.dev)),
+        ("predictions_mismatched.jsonl", inputs.dev_mismatched.as_ref()),
+    ];
+    for ((name, data), outputs) in sets.into_iter().zip(&outputs) {
+        data.map_or(Ok(()), |data| write_predictions(writer, name, outputs, data))?;
     }
     write_json(writer, METRICS, &metrics)?;
     Ok(metrics)

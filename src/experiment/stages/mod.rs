@@ -1,7 +1,9 @@
 //! The stages, one file each, and the files that several of them write.
 
+mod ablate;
 mod evaluate;
 mod files;
+mod importance;
 mod level;
 mod magnitude;
 mod score;
@@ -12,8 +14,10 @@ mod take_finetuned;
 mod take_up;
 mod train;
 
+pub use ablate::{ABLATIONS, Ablate, Ablations};
 pub use evaluate::Evaluate;
 pub use files::{METRICS, Metrics, answers_by_id, metrics, predictions, scores, write_json, write_model};
+pub use importance::{Importance, SCORES, Scores, SplitScores, Units};
 pub use level::Level;
 pub use magnitude::{Magnitude, USUAL};
 pub use score::Score;

@@ -1,9 +1,9 @@
-//! Sums per-example gate gradients into raw importances, by all four rules.
+//! Sums per-example gate gradients into raw importances, by all rules.
 
 use super::normalise::RawImportance;
 use crate::prune::probe::GateSums;
 
-/// Where the absolute value is taken while gate gradients g = ∂L/∂ξ are summed over the data.
+/// What is summed of the gate gradients g = ∂L/∂ξ: where their absolute value is taken, or that they are squared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AbsoluteOf {
     Tokens,
@@ -11,6 +11,24 @@ pub enum AbsoluteOf {
     BatchMeans,
     /// The sums of the batch means so far, after each batch.
     RunningSums,
+    /// Of examples, g² in the place of |g|.
+    Squares,
+}
+
+impl AbsoluteOf {
+    /// What one example gives: to the sum, or to its batch. `sum` is Σ g over its tokens and `token_abs` Σ |g|.
+    pub fn of_example(self, sum: f64, token_abs: f64) -> f64 {
+        match self {
+            Self::Tokens => token_abs,
+            Self::Examples => sum.abs(),
+            Self::Squares => sum * sum,
+            Self::BatchMeans | Self::RunningSums => sum,
+        }
+    }
+
+    fn knows_batches(self) -> bool {
+        matches!(self, Self::BatchMeans | Self::RunningSums)
+    }
 }
 
 /// Takes the scoring data's gate gradients example by example, in data order.
@@ -83,13 +101,9 @@ impl Sums {
 
     fn add(&mut self, rule: AbsoluteOf, sums: &[f64], token_abs: &[f64]) {
         debug_assert_eq!((sums.len(), token_abs.len()), (self.total.len(), self.total.len()));
-        match rule {
-            AbsoluteOf::Tokens => self.total.iter_mut().zip(token_abs).for_each(|(t, g)| *t += g),
-            AbsoluteOf::Examples => self.total.iter_mut().zip(sums).for_each(|(t, g)| *t += g.abs()),
-            AbsoluteOf::BatchMeans | AbsoluteOf::RunningSums => {
-                self.batch.iter_mut().zip(sums).for_each(|(b, g)| *b += g)
-            }
-        }
+        let into = if rule.knows_batches() { &mut self.batch } else { &mut self.total };
+        let examples = sums.iter().zip(token_abs).map(|(sum, abs)| rule.of_example(*sum, *abs));
+        into.iter_mut().zip(examples).for_each(|(total, example)| *total += example);
     }
 
     fn finish_batch(&mut self, rule: AbsoluteOf, examples: usize) {
@@ -97,7 +111,7 @@ impl Sums {
             let mean = std::mem::take(&mut self.batch[unit]) / examples as f64;
             self.running[unit] += mean;
             self.total[unit] += match rule {
-                AbsoluteOf::Tokens | AbsoluteOf::Examples => 0.0,
+                AbsoluteOf::Tokens | AbsoluteOf::Examples | AbsoluteOf::Squares => 0.0,
                 AbsoluteOf::BatchMeans => mean.abs(),
                 AbsoluteOf::RunningSums => self.running[unit].abs(),
             };
@@ -150,6 +164,12 @@ mod tests {
     }
 
     #[test]
+    fn the_squares_are_those_of_the_examples() {
+        let raw = importance(AbsoluteOf::Squares);
+        assert_eq!((raw.heads, raw.ffns), (vec![66.0, 1.25], vec![29.0]));
+    }
+
+    #[test]
     fn the_batch_rule_takes_the_last_batch_over_its_own_size() {
         let raw = importance(AbsoluteOf::BatchMeans);
         assert_eq!((raw.heads, raw.ffns), (vec![10.0, 1.5], vec![6.0]));
@@ -185,14 +205,18 @@ mod tests {
 
     #[test]
     fn an_absent_unit_stays_not_a_number_and_disturbs_no_other() {
-        for rule in
-            [AbsoluteOf::Tokens, AbsoluteOf::Examples, AbsoluteOf::BatchMeans, AbsoluteOf::RunningSums]
-        {
+        for rule in [
+            AbsoluteOf::Tokens,
+            AbsoluteOf::Examples,
+            AbsoluteOf::BatchMeans,
+            AbsoluteOf::RunningSums,
+            AbsoluteOf::Squares,
+        ] {
             let mut accumulator = Accumulator::new(rule, 1, 2, 4);
             accumulator.add_example(&alike(&[f64::NAN, 2.0], &[f64::NAN]));
             let raw = accumulator.finish();
             assert!(raw.heads[0].is_nan() && raw.ffns[0].is_nan());
-            assert_eq!(raw.heads[1], 2.0);
+            assert_eq!(raw.heads[1], if rule == AbsoluteOf::Squares { 4.0 } else { 2.0 });
         }
     }
 }

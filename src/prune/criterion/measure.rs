@@ -1,6 +1,9 @@
 //! How units are scored.
 
-use super::importance::Importance;
+use super::{
+    importance::Importance,
+    normalise::{Norm, PrunedUnits, RawImportance, scale},
+};
 use crate::{
     error::Result,
     prune::{Mask, probe::Probe},
@@ -25,5 +28,41 @@ pub trait Measurement {
 impl Measurement for Importance {
     fn importance(&self, _: &Mask) -> Importance {
         self.clone()
+    }
+}
+
+/// What heads and FFNs are scored by, before scores are made comparable over layers.
+pub trait Raw {
+    /// In one pass over the data or in none. NaN for units that were not measured.
+    fn raw(&self, probe: &mut dyn Probe, mask: &Mask) -> Result<RawImportance>;
+}
+
+/// A criterion of raw scores and a norm.
+pub struct Scaled {
+    pub raw: Box<dyn Raw>,
+    pub norm: Norm,
+    pub pruned_units: PrunedUnits,
+}
+
+impl Criterion for Scaled {
+    fn norm(&self) -> &'static str {
+        self.norm.described(self.pruned_units)
+    }
+
+    fn measure(&mut self, probe: &mut dyn Probe, mask: &Mask) -> Result<Rc<dyn Measurement>> {
+        let raw = self.raw.raw(probe, mask)?;
+        Ok(Rc::new(Measured { raw, norm: self.norm, pruned_units: self.pruned_units }))
+    }
+}
+
+struct Measured {
+    raw: RawImportance,
+    norm: Norm,
+    pruned_units: PrunedUnits,
+}
+
+impl Measurement for Measured {
+    fn importance(&self, mask: &Mask) -> Importance {
+        scale(&self.raw, mask, self.pruned_units, self.norm)
     }
 }

@@ -1,18 +1,29 @@
 //! What units are scored by. A criterion is a file of its own and one or more variants of [`Estimator`].
 
 mod accumulate;
+mod activation;
+mod flow;
 mod gate_gradient;
 mod importance;
 mod measure;
 mod normalise;
+mod rank;
+mod synflow;
+mod weight;
 
 pub use accumulate::{AbsoluteOf, Accumulator};
+pub use flow::{Flow, Matrix};
 pub use importance::Importance;
-pub use measure::{Criterion, Measurement};
-pub use normalise::{PrunedUnits, RawImportance, normalise};
+pub use measure::{Criterion, Measurement, Raw};
+pub use normalise::{Norm, PrunedUnits, RawImportance, normalise, scale};
+pub use rank::{kendall, spearman};
 
 use crate::choice::choices;
+use activation::ActivationNorm;
 use gate_gradient::GateGradient;
+use measure::Scaled;
+use synflow::SynFlow;
+use weight::WeightSize;
 
 choices! {
     /// What units are scored by. Gate gradients `g = ∂L/∂ξ` differ in where their absolute value is taken while they are
@@ -27,12 +38,25 @@ choices! {
         /// Σ over batches of |running sum of the batch means|: what the code of Prasanna et al. computes, since it
         /// never zeroes the gates' gradients
         Cumulative = "cumulative",
+        /// Σ over examples of g²: the empirical Fisher information of the gates (Kwon et al. 2022)
+        Fisher = "fisher",
+        /// the L2 norm of the unit's own weights: no data
+        WeightL2 = "weight-l2",
+        /// the mean absolute value of the unit's own weights: no data (Li et al. 2017)
+        WeightMean = "weight-mean",
+        /// the mean over tokens of the L2 norm of the unit's output: no labels
+        Activation = "activation",
+        /// the synaptic flow through the unit's weights, sublayers in a chain: no data (Tanaka et al. 2020)
+        SynFlow = "synflow",
+        /// the same with the sublayers' residual connections
+        SynFlowResidual = "synflow-residual",
     }
 }
 
 /// How criteria score.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CriterionRules {
+    pub norm: Norm,
     pub pruned_units: PrunedUnits,
     /// Examples of a batch, for the criteria that know batches.
     pub batch_size: usize,
@@ -41,15 +65,49 @@ pub struct CriterionRules {
 }
 
 impl Estimator {
+    /// Scores that can be compared over layers.
     pub fn criterion(self, rules: CriterionRules) -> Box<dyn Criterion> {
-        let CriterionRules { pruned_units, batch_size, stale } = rules;
+        let CriterionRules { norm, pruned_units, .. } = rules;
+        Box::new(Scaled { raw: self.raw(rules), norm, pruned_units })
+    }
+
+    /// Scores as they are measured.
+    pub fn raw(self, rules: CriterionRules) -> Box<dyn Raw> {
+        let CriterionRules { pruned_units, batch_size, stale, .. } = rules;
         let every_unit = stale || pruned_units == PrunedUnits::Included;
-        let gates = |rule| Box::new(GateGradient { rule, batch_size, pruned_units, every_unit });
-        match self {
-            Self::Token => gates(AbsoluteOf::Tokens),
-            Self::Example => gates(AbsoluteOf::Examples),
-            Self::Batch => gates(AbsoluteOf::BatchMeans),
-            Self::Cumulative => gates(AbsoluteOf::RunningSums),
+        match self.source(every_unit) {
+            Source::Gates(rule) => Box::new(GateGradient { rule, batch_size, every_unit }),
+            Source::Else(raw) => raw,
         }
     }
+
+    /// What it sums of gate gradients, if it is made of them.
+    pub fn gradient(self) -> Option<AbsoluteOf> {
+        match self.source(false) {
+            Source::Gates(rule) => Some(rule),
+            Source::Else(_) => None,
+        }
+    }
+
+    fn source(self, every_unit: bool) -> Source {
+        let other = |raw: Box<dyn Raw>| Source::Else(raw);
+        match self {
+            Self::Token => Source::Gates(AbsoluteOf::Tokens),
+            Self::Example => Source::Gates(AbsoluteOf::Examples),
+            Self::Batch => Source::Gates(AbsoluteOf::BatchMeans),
+            Self::Cumulative => Source::Gates(AbsoluteOf::RunningSums),
+            Self::Fisher => Source::Gates(AbsoluteOf::Squares),
+            Self::WeightL2 => other(Box::new(WeightSize::L2)),
+            Self::WeightMean => other(Box::new(WeightSize::Mean)),
+            Self::Activation => other(Box::new(ActivationNorm { every_unit })),
+            Self::SynFlow => other(Box::new(SynFlow { residual: false })),
+            Self::SynFlowResidual => other(Box::new(SynFlow { residual: true })),
+        }
+    }
+}
+
+/// What a criterion's scores are made of. Those of gate gradients share a pass where several are asked for.
+enum Source {
+    Gates(AbsoluteOf),
+    Else(Box<dyn Raw>),
 }

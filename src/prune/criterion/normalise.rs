@@ -16,6 +16,31 @@ pub struct RawImportance {
 }
 
 choices! {
+    /// How scores are made comparable over layers.
+    pub enum Norm ("norm", default LayerL2) {
+        /// heads divided by the L2 norm of their layer, then all heads scaled to 0 … 1; FFNs scaled to 0 … 1
+        LayerL2 = "layer-l2",
+        /// heads of all layers scaled to 0 … 1, and so FFNs: layers keep their ratio
+        Global = "global",
+        /// as they were measured
+        None = "none",
+    }
+}
+
+impl Norm {
+    /// As tickets and records name it.
+    pub fn described(self, pruned: PrunedUnits) -> &'static str {
+        match (self, pruned) {
+            (Self::LayerL2, PrunedUnits::Excluded) => "layer-l2+minmax",
+            (Self::LayerL2, PrunedUnits::Included) => "layer-l2+minmax, pruned units included",
+            (Self::Global, PrunedUnits::Excluded) => "minmax",
+            (Self::Global, PrunedUnits::Included) => "minmax, pruned units included",
+            (Self::None, _) => "none",
+        }
+    }
+}
+
+choices! {
     /// Whether pruned units take part in the layer norm and the min-max.
     pub enum PrunedUnits ("setting of importance.pruned_units") {
         /// only kept units are scaled against one another
@@ -34,18 +59,27 @@ choices! {
 /// The arithmetic is f64 with one rounding to the published f32 at the end, so that very small gradients of a
 /// well-fitted model do not underflow when squared.
 pub fn normalise(raw: &RawImportance, mask: &Mask, pruned: PrunedUnits) -> Importance {
+    scale(raw, mask, pruned, Norm::LayerL2)
+}
+
+/// [`normalise`] with another norm.
+pub fn scale(raw: &RawImportance, mask: &Mask, pruned: PrunedUnits, norm: Norm) -> Importance {
     let part = |values: &[f64], kept: &[bool]| -> Vec<f64> {
         let takes_part =
             |value: f64, kept: bool| value.is_finite() && (kept || pruned == PrunedUnits::Included);
         values.iter().zip(kept).map(|(v, k)| if takes_part(*v, *k) { *v } else { f64::NAN }).collect()
     };
     let mut heads = part(&raw.heads, &mask.flags(Kind::Heads));
-    for row in heads.chunks_mut(mask.heads_per_layer().max(1)) {
+    let to_scale = |values: &[f64]| match norm {
+        Norm::LayerL2 | Norm::Global => min_max(values),
+        Norm::None => values.iter().map(|v| *v as f32).collect(),
+    };
+    for row in heads.chunks_mut(mask.heads_per_layer().max(1)).filter(|_| norm == Norm::LayerL2) {
         let norm = row.iter().filter(|v| !v.is_nan()).map(|v| v * v).sum::<f64>().sqrt();
         row.iter_mut().for_each(|v| *v /= norm + 1e-20);
     }
     let ffns = part(&raw.ffns, &mask.flags(Kind::Ffns));
-    Importance::of_units(mask, &min_max(&heads), &min_max(&ffns))
+    Importance::of_units(mask, &to_scale(&heads), &to_scale(&ffns))
 }
 
 fn min_max(values: &[f64]) -> Vec<f32> {
@@ -78,6 +112,19 @@ mod tests {
             scores(&raw(&[3., 4., 0., 2.], &[2., 6.]), &Mask::full(2, 2), PrunedUnits::Included);
         assert_eq!(heads, [0.6, 0.8, 0.0, 1.0]);
         assert_eq!(ffns, [0.0, 1.0]);
+    }
+
+    #[test]
+    fn other_norms_keep_the_ratio_of_layers_or_every_value() {
+        let mask = Mask::full(2, 2);
+        let raw = raw(&[3., 4., 0., 2.], &[2., 6.]);
+        let values = |norm| {
+            let scores = scale(&raw, &mask, PrunedUnits::Excluded, norm);
+            (scores.values(Kind::Heads), scores.values(Kind::Ffns))
+        };
+        assert_eq!(values(Norm::Global), (vec![0.75, 1.0, 0.0, 0.5], vec![0.0, 1.0]));
+        assert_eq!(values(Norm::None), (vec![3.0, 4.0, 0.0, 2.0], vec![2.0, 6.0]));
+        assert_eq!(values(Norm::LayerL2).0, [0.6, 0.8, 0.0, 1.0]);
     }
 
     #[test]

@@ -37,6 +37,14 @@ impl Mask {
         (0..self.layers()).map(shape).collect()
     }
 
+    /// The same with all heads and FFNs.
+    pub fn with_all_units(&self) -> Self {
+        [Kind::Heads, Kind::Ffns].into_iter().fold(self.clone(), |mask, kind| {
+            let all = vec![true; mask.count(kind).total];
+            mask.with_flags(kind, &all)
+        })
+    }
+
     /// 1 for kept heads and FFNs, 0 for pruned ones.
     pub fn gates(&self) -> Gates {
         let gates = |kind| self.flags(kind).into_iter().map(|kept| f32::from(u8::from(kept))).collect();

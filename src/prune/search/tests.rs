@@ -38,6 +38,10 @@ impl Probe for Script {
         panic!("the importances are scripted")
     }
 
+    fn output_norms(&mut self, _: &Mask, _: bool, _: &mut dyn FnMut(&GateSums, &[usize])) -> Result<()> {
+        panic!("no outputs are scored")
+    }
+
     fn weight_gradients(&mut self, _: &Mask, _: usize, _: &mut dyn FnMut(&Layout, &[f32])) -> Result<()> {
         panic!("no weights are scored")
     }
