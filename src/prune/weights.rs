@@ -32,7 +32,7 @@ choices! {
 
 impl WeightSet {
     /// The tensors of the set.
-    pub fn tensors<'a>(self, layout: &'a Layout) -> impl Iterator<Item = &'a Entry> {
+    pub fn tensors(self, layout: &Layout) -> impl Iterator<Item = &Entry> {
         layout.entries.iter().filter(move |entry| {
             let of_unit = matches!(entry.owner, Owner::Heads { .. } | Owner::Neurons { .. });
             let attention_bias = || layout.layers.iter().any(|layer| layer.output_bias == entry.range);
