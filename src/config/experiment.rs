@@ -5,12 +5,13 @@ use serde::{Deserialize, Serialize};
 use super::{Init, Split};
 use crate::{
     engine::Device,
-    ops::Format,
+    ops::{Format, optimizer},
     prune::{
         ControlRules, Criterion, CriterionRules, Estimator, Method, Mode, Norm, PruneRules, PrunedUnits,
         SearchRules,
     },
     task::TaskId,
+    train::{Batches, Schedule, Select},
 };
 
 /// One task × mode × seed. A setting that is added has a default, with which what was computed before stays as it is: see
@@ -95,13 +96,15 @@ pub struct DataConfig {
     pub train_limit: Option<usize>,
     /// Keep only the first N development examples.
     pub dev_limit: Option<usize>,
+    /// Keep this share of the training examples, in (0, 1], stratified by label; a smaller share is a part of a larger one.
+    pub fraction: f64,
 }
 
 /// The recipe of both fine-tunings: of the full model and of the rewound subnetwork.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainConfig {
-    /// The peak; decays linearly to 0.
+    /// The peak.
     pub learning_rate: f64,
     pub batch_size: usize,
     pub epochs: usize,
@@ -118,6 +121,11 @@ pub struct TrainConfig {
     pub dropout: f64,
     /// Of the attention probabilities.
     pub attention_dropout: f64,
+    pub optimizer: optimizer::Kind,
+    pub schedule: Schedule,
+    pub batches: Batches,
+    /// Which weights are kept: the last ones or the best epoch's.
+    pub select: Select,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -127,7 +135,7 @@ pub struct ImportanceConfig {
     pub norm: Norm,
     pub split: Split,
     pub pruned_units: PrunedUnits,
-    /// Examples per scoring batch; has a meaning for the estimators `batch` and `cumulative` alone.
+    /// Examples per scoring batch; has a meaning for the estimators `batch`, `cumulative` and `token-cumulative` alone.
     pub batch_size: usize,
 }
 
@@ -140,6 +148,8 @@ pub struct SeedsConfig {
     /// Of the classifier's first weights.
     pub init: Option<u64>,
     pub dropout: Option<u64>,
+    /// Of the examples that `data.fraction` chooses.
+    pub data: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -195,6 +205,10 @@ impl ExperimentConfig {
     pub fn dropout_seed(&self) -> u64 {
         self.seeds.dropout.unwrap_or(self.seed)
     }
+
+    pub fn data_seed(&self) -> u64 {
+        self.seeds.data.unwrap_or(self.seed)
+    }
 }
 
 impl Default for DataConfig {
@@ -206,6 +220,7 @@ impl Default for DataConfig {
             max_question_length: 64,
             train_limit: None,
             dev_limit: None,
+            fraction: 1.0,
         }
     }
 }
@@ -224,6 +239,10 @@ impl Default for TrainConfig {
             epsilon: 1e-8,
             dropout: 0.1,
             attention_dropout: 0.1,
+            optimizer: optimizer::Kind::default(),
+            schedule: Schedule::default(),
+            batches: Batches::default(),
+            select: Select::default(),
         }
     }
 }

@@ -8,12 +8,13 @@ use crate::{
     choice::{Choice, Names},
     engine::Device,
     error::nearest,
-    ops::Format,
+    ops::{Format, optimizer},
     prune::{
         Estimator, Method, Mode, Norm, PrunedUnits, RandomRule, Rounds, Scope, Sparsity, WeightDraw,
         WeightSet, sparsity,
     },
     task::{Definition, TaskId},
+    train::{Batches, Schedule, Select},
 };
 
 /// What a key may hold.
@@ -105,7 +106,8 @@ pub(super) const KEYS: &[(&str, Kind, &str)] = &[
     ),
     ("data.train_limit", Kind::Count(1, MOST), "only the first N training examples"),
     ("data.dev_limit", Kind::Count(1, MOST), "only the first N development examples"),
-    ("train.learning_rate", POSITIVE, "the peak of the learning rate, which decays linearly to 0"),
+    ("data.fraction", PART, "only this share of the training examples, stratified by label"),
+    ("train.learning_rate", POSITIVE, "the peak of the learning rate"),
     ("train.batch_size", Kind::Count(1, MOST), "examples in a step"),
     ("train.epochs", Kind::Count(1, MOST), "passes over the training examples"),
     (
@@ -113,13 +115,17 @@ pub(super) const KEYS: &[(&str, Kind, &str)] = &[
         Kind::Real(Included(0.0), Included(1.0)),
         "the part of all steps in which the learning rate rises from 0",
     ),
-    ("train.weight_decay", AT_LEAST_ZERO, "decoupled weight decay (AdamW); not for biases and LayerNorm"),
+    ("train.weight_decay", AT_LEAST_ZERO, "decoupled weight decay; not for biases and LayerNorm"),
     ("train.clip", POSITIVE, "the largest global L2 norm of the gradient"),
-    ("train.beta1", RATE, "AdamW: decay of the gradient's mean"),
-    ("train.beta2", RATE, "AdamW: decay of the squared gradient's mean"),
-    ("train.epsilon", POSITIVE, "AdamW: added to the root in the denominator"),
+    ("train.beta1", RATE, "decay of the gradient's mean"),
+    ("train.beta2", RATE, "decay of the squared gradient's mean; of Adamax, of the largest gradient"),
+    ("train.epsilon", POSITIVE, "added in the denominator; of Adamax to each gradient's size too"),
     ("train.dropout", RATE, "dropout of the embeddings, both block outputs and the classifier's input"),
     ("train.attention_dropout", RATE, "dropout of the attention probabilities"),
+    ("train.optimizer", Kind::Choice(Names::of::<optimizer::Kind>()), "the optimizer"),
+    ("train.schedule", Kind::Choice(Names::of::<Schedule>()), "how the learning rate changes"),
+    ("train.batches", Kind::Choice(Names::of::<Batches>()), "how the examples of an epoch are put into batches"),
+    ("train.select", Kind::Choice(Names::of::<Select>()), "which weights are kept"),
     ("importance.estimator", Kind::Choice(Names::of::<Estimator>()), "what units are scored by"),
     ("importance.norm", Kind::Choice(Names::of::<Norm>()), "how scores are made comparable over layers"),
     ("importance.split", Kind::Split, "the examples that units are scored on, and that the search stops by"),
@@ -131,7 +137,7 @@ pub(super) const KEYS: &[(&str, Kind, &str)] = &[
     (
         "importance.batch_size",
         Kind::Count(1, MOST),
-        "examples in a scoring batch; has a meaning for the estimators batch and cumulative alone",
+        "examples in a scoring batch; has a meaning for the estimators batch, cumulative and token-cumulative alone",
     ),
     (
         "search.threshold",
@@ -166,6 +172,7 @@ pub(super) const KEYS: &[(&str, Kind, &str)] = &[
     ("seeds.order", Kind::Seed, "another seed for the order of the training examples"),
     ("seeds.init", Kind::Seed, "another seed for the classifier's first weights"),
     ("seeds.dropout", Kind::Seed, "another seed for dropout"),
+    ("seeds.data", Kind::Seed, "another seed for the examples that data.fraction chooses"),
     ("run.device", Kind::Device, "where to compute"),
     ("run.dtype", Kind::Choice(Names::of::<Format>()), "the format of the matrix products"),
     ("run.threads", Kind::Count(1, 1024), "CPU threads; without it a share of the cores"),
@@ -352,7 +359,7 @@ impl Kind {
             Self::Sparsity => sparsity::EXPECTED.into(),
             Self::Seeds => "expected a list of whole numbers from 0, such as [1337, 42]".into(),
             Self::Split => {
-                "expected dev, train:N (N at least 1) or heldout:FRACTION (between 0 and 1, both excluded)"
+                "expected dev, train, train:N (N at least 1) or heldout:FRACTION (between 0 and 1, both excluded)"
                     .into()
             }
         }

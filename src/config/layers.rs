@@ -104,7 +104,7 @@ impl Layers {
         leaves(table).into_iter().try_for_each(|(key, value)| self.put(&key, value, origin))
     }
 
-    /// The configuration: defaults, then the preset, then SQuAD's lengths where that is the task, then everything given.
+    /// The configuration: defaults, then the preset, then what it has for this task, then SQuAD's lengths where that is the task, then everything given.
     /// Where neither task, model nor data is given, the demo task; the demo task's model is the embedded one, and that
     /// model's preset its own. Any other task has the preset's model.
     ///
@@ -124,7 +124,12 @@ impl Layers {
         let name = self.values.get("preset").and_then(Value::as_str).unwrap_or(usual);
         let preset = preset(name)?;
         let mut below = Self::default();
-        below.toml(preset.toml, &format!("preset {name}"))?;
+        let origin = format!("preset {name}");
+        let mut recipe = parse(preset.toml, &origin)?;
+        let of_tasks = recipe.remove("tasks");
+        below.table(&recipe, &origin)?;
+        let own = of_tasks.as_ref().and_then(|tasks| tasks.get(self.text("task")?)?.as_table());
+        own.map_or(Ok(()), |own| below.table(own, &origin))?;
         below.values.insert("preset", Value::String(name.to_owned()));
         if embedded {
             // The presets for larger models ask for longer sequences.

@@ -2,7 +2,8 @@
 
 use crate::error::{Error, Result, nearest};
 
-/// A recipe by name: TOML that lies above the defaults and below the user's file and flags.
+/// A recipe by name: TOML that lies above the defaults and below the user's file and flags. What stands under `tasks.NAME`
+/// is for that task alone.
 #[derive(Debug)]
 pub struct Preset {
     pub name: &'static str,
@@ -33,6 +34,16 @@ const PRESETS: &[Preset] = &[
         name: "prasanna2020-code",
         about: "the same as their published code computes it, for parity with their masks",
         toml: include_str!("../../configs/prasanna2020-code.toml"),
+    },
+    Preset {
+        name: "liang2021",
+        about: "the single-task training recipe and importance of Liang et al. 2021",
+        toml: include_str!("../../configs/liang2021.toml"),
+    },
+    Preset {
+        name: "liang2021-code",
+        about: "the same as their published code computes it",
+        toml: include_str!("../../configs/liang2021-code.toml"),
     },
     Preset {
         name: "small",
@@ -69,7 +80,10 @@ mod tests {
     fn an_unknown_preset_is_answered_with_the_nearest_name_and_the_list() {
         let message = preset("prasana2020").unwrap_err().to_string();
         assert!(message.contains("Did you mean prasanna2020?"), "{message}");
-        assert!(message.contains("prasanna2020, prasanna2020-code, small, tiny"), "{message}");
+        assert!(
+            message.contains("prasanna2020, prasanna2020-code, liang2021, liang2021-code, small, tiny"),
+            "{message}"
+        );
         assert!(!preset("qqqq").unwrap_err().to_string().contains("Did you mean"));
     }
 }

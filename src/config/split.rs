@@ -6,25 +6,35 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// `dev`, `train:N` or `heldout:FRACTION`.
+/// `dev`, `train`, `train:N` or `heldout:FRACTION`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Split {
     /// The development set, which is also the one reported: as published (Prasanna et al. 2020).
     Dev,
+    /// All training examples, in file order (Michel et al. 2019, Liang et al. 2021).
+    AllTrain,
     /// N of the training examples. The model was fine-tuned on them.
     Train(usize),
     /// This part of the training examples, in (0, 1), kept out of fine-tuning.
     Heldout(f64),
 }
 
+impl Split {
+    /// Whether a seed chooses the examples.
+    pub fn is_chosen(self) -> bool {
+        matches!(self, Self::Train(_) | Self::Heldout(_))
+    }
+}
+
 const EXPECTED: &str =
-    "expected dev, train:N (N at least 1) or heldout:FRACTION (between 0 and 1, both excluded)";
+    "expected dev, train, train:N (N at least 1) or heldout:FRACTION (between 0 and 1, both excluded)";
 
 impl fmt::Display for Split {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
             Self::Dev => f.write_str("dev"),
+            Self::AllTrain => f.write_str("train"),
             Self::Train(count) => write!(f, "train:{count}"),
             Self::Heldout(fraction) => write!(f, "heldout:{fraction}"),
         }
@@ -37,6 +47,7 @@ impl FromStr for Split {
     fn from_str(text: &str) -> Result<Self> {
         let split = match text.split_once(':') {
             None if text == "dev" => Some(Self::Dev),
+            None if text == "train" => Some(Self::AllTrain),
             Some(("train", count)) => count.parse().ok().filter(|count| *count > 0).map(Self::Train),
             Some(("heldout", fraction)) => {
                 fraction.parse().ok().filter(|part| *part > 0.0 && *part < 1.0).map(Self::Heldout)
@@ -67,9 +78,12 @@ mod tests {
 
     #[test]
     fn a_split_reads_back_as_it_is_written() {
-        for (text, split) in
-            [("dev", Split::Dev), ("train:277", Split::Train(277)), ("heldout:0.1", Split::Heldout(0.1))]
-        {
+        for (text, split) in [
+            ("dev", Split::Dev),
+            ("train", Split::AllTrain),
+            ("train:277", Split::Train(277)),
+            ("heldout:0.1", Split::Heldout(0.1)),
+        ] {
             assert_eq!(text.parse::<Split>().unwrap(), split);
             assert_eq!(split.to_string(), text);
         }
@@ -78,7 +92,7 @@ mod tests {
     #[test]
     fn a_split_of_nothing_or_of_everything_is_refused() {
         for wrong in
-            ["", "test", "train", "train:0", "train:-1", "heldout:0", "heldout:1", "heldout:nan", "dev:1"]
+            ["", "test", "train:", "train:0", "train:-1", "heldout:0", "heldout:1", "heldout:nan", "dev:1"]
         {
             assert!(wrong.parse::<Split>().is_err(), "{wrong:?}");
         }

@@ -3,6 +3,7 @@
 use super::{
     data_folder::{DataFolder, data_folder},
     finetuned,
+    fraction::{Chosen, Fraction},
     identity::Hashes,
     model_folder::model_folder,
     ticket_file::TicketFile,
@@ -39,6 +40,9 @@ pub struct Sources {
     pub(super) max_question_length: usize,
     pub(super) train_limit: Option<usize>,
     pub(super) dev_limit: Option<usize>,
+    /// Of those that the limit leaves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) fraction: Option<Fraction>,
     dtype: Format,
 }
 
@@ -53,6 +57,7 @@ impl Sources {
             max_question_length: config.data.max_question_length,
             train_limit: config.data.train_limit,
             dev_limit: config.data.dev_limit,
+            fraction: Fraction::new(config),
             dtype: config.run.dtype,
         }
     }
@@ -74,11 +79,13 @@ pub struct Inputs {
     pub folder: ModelFolder,
     pub model: Pretrained,
     pub tokenizer: Tokenizer,
-    /// All training examples, including those held out for scoring.
+    /// The training examples that `data.train_limit` and `data.fraction` leave, including those held out for scoring.
     pub train: Dataset,
     pub dev: Dataset,
     /// MNLI's second development set.
     pub dev_mismatched: Option<Dataset>,
+    /// The share of the training examples, where not all are wanted.
+    pub chosen: Option<Chosen>,
     pub data: DataFolder,
     pub data_hashes: BTreeMap<String, String>,
     /// The ticket that the run takes up in the place of a search.
@@ -119,7 +126,7 @@ impl Inputs {
         }
         let data = workload::read(task, &data_folder.dir)?;
         data.notes().iter().for_each(|note| progress.note(note));
-        let Workload { train, dev, dev_mismatched, hashes, mut warnings } =
+        let Workload { train, dev, dev_mismatched, chosen, hashes, mut warnings } =
             data.encode(&tokenizer, sources, cache)?;
         for data in [&train, &dev].into_iter().chain(&dev_mismatched) {
             check_ids(data, &model, &folder.name)?;
@@ -139,6 +146,7 @@ impl Inputs {
             train,
             dev,
             dev_mismatched,
+            chosen,
             data: data_folder,
             data_hashes: hashes,
             ticket: None,

@@ -10,6 +10,7 @@ mod devices;
 mod dropouts;
 mod executor;
 mod finetuned;
+mod fraction;
 pub mod graph;
 mod identity;
 pub mod importance;

@@ -20,7 +20,7 @@ use crate::{
     prune::{Mask, Method, Mode},
     store::{Done, StageId, canonical_json},
     task::Definition,
-    train::{Dataset, baseline},
+    train::{Dataset, Select, baseline},
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -63,6 +63,9 @@ pub struct Record {
 #[derive(Clone, Debug, Serialize)]
 pub struct Scores {
     pub metrics: Metrics,
+    /// The epoch whose weights were kept, from 1, where that is the best one.
+    #[serde(skip_serializing_if = "Value::is_null")]
+    pub epoch: Value,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub baseline: Option<f64>,
 }
@@ -87,8 +90,9 @@ impl Record {
     ) -> Result<Self> {
         let Subject { mask, ticket: found, nodes } = subject;
         let [full, pruned, retrained] = nodes.map(|node| &done[node]);
-        let of = |stage| -> Result<Scores> {
-            Ok(Scores { metrics: stages::scores(inputs, stage)?, baseline: None })
+        let of = |stage: &Done| -> Result<Scores> {
+            let epoch = stage.info()["selected_epoch"].clone();
+            Ok(Scores { metrics: stages::scores(inputs, stage)?, epoch, baseline: None })
         };
         let (mut whole, pruned, after) = (of(full)?, of(pruned)?, of(retrained)?);
         let baseline = baseline(inputs.task, &inputs.dev);
@@ -97,6 +101,11 @@ impl Record {
         let stage = found.as_ref().and_then(|(node, _)| done.get(node)).map(Done::id);
         let found = found.as_ref().map(|(_, ticket)| ticket);
         let mut warnings = warnings(inputs, &whole.metrics, &after.metrics, baseline, found, &mask);
+        if config.train.select == Select::BestEpoch {
+            warnings.push(
+                "the best epoch was selected on the dev split, which is also the one reported".to_owned(),
+            );
+        }
         warnings.extend(devices.mixture());
         Ok(Self {
             format_version: 1,
@@ -172,7 +181,7 @@ fn data(config: &ExperimentConfig, inputs: &Inputs) -> Result<Value> {
         }
         about
     };
-    Ok(json!({
+    let mut about = json!({
         "train": of(&training_data(config, inputs)),
         "dev": of(&inputs.dev),
         "dev_mismatched": inputs.dev_mismatched.as_ref().map(of),
@@ -180,7 +189,11 @@ fn data(config: &ExperimentConfig, inputs: &Inputs) -> Result<Value> {
         "name": inputs.data.hub.as_ref().map(|(name, _)| name),
         "revision": inputs.data.hub.as_ref().map(|(_, commit)| commit),
         "sha256": inputs.data_hashes,
-    }))
+    });
+    if let Some(chosen) = &inputs.chosen {
+        about["fraction"] = chosen.record();
+    }
+    Ok(about)
 }
 
 /// The part of the record that describes the subnetwork: its units and the share of weights that it keeps.

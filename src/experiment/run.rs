@@ -75,6 +75,10 @@ impl Experiment {
             model.config.num_attention_heads,
             model.config.hidden_size,
         ));
+        if let Some(chosen) = &self.inputs.chosen {
+            let (n, of) = (chosen.indices.len(), chosen.of);
+            progress.note(&format!("{n} of {of} training examples, chosen by label (data.fraction)"));
+        }
         let longest = self.config.data.max_length;
         let [in_train, in_dev] = [&*train, dev].map(|data| data.of_length(longest));
         if in_train + in_dev > 0 && windows.is_empty() {

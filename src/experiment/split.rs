@@ -20,7 +20,7 @@ impl HeldOut {
     pub fn new(config: &ExperimentConfig) -> Option<Self> {
         match config.importance.split {
             Split::Heldout(fraction) => Some(Self { fraction, seed: config.seed }),
-            Split::Dev | Split::Train(_) => None,
+            Split::Dev | Split::AllTrain | Split::Train(_) => None,
         }
     }
 
@@ -63,18 +63,19 @@ pub fn scoring_data<'a>(config: &ExperimentConfig, inputs: &'a Inputs) -> Result
 pub fn scoring(inputs: &Inputs, split: Split, seed: Option<u64>) -> Result<Cow<'_, Dataset>> {
     let all = &inputs.train;
     Ok(match check(split, all)? {
+        None if split == Split::AllTrain => Cow::Borrowed(all),
         None => Cow::Borrowed(&inputs.dev),
         Some(n) => Cow::Owned(all.subset(&all.choose(n, seed.unwrap_or_default()).0)),
     })
 }
 
-/// How many training examples score units; `None` where the development set does.
+/// How many training examples are to be chosen; `None` where the development set or the whole training set scores units.
 ///
 /// # Errors
 /// Usage: the split needs more examples than there are, or leaves none on one side.
 pub fn check(split: Split, all: &Dataset) -> Result<Option<usize>> {
     match split {
-        Split::Dev => Ok(None),
+        Split::Dev | Split::AllTrain => Ok(None),
         Split::Train(n) if n > all.examples() => Err(Error::usage(format!(
             "importance.split=train:{n} needs more examples than the training set has ({}). Use train:{} or less.",
             all.examples(),

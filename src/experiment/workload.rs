@@ -1,6 +1,6 @@
 //! What a run trains and scores on: a task's examples, read from its files and encoded for the model's head.
 
-use super::inputs::Sources;
+use super::{fraction::Chosen, inputs::Sources};
 use crate::{
     error::Result,
     model::Head,
@@ -21,11 +21,13 @@ pub enum Examples {
 
 /// The same, encoded.
 pub struct Workload {
-    /// All training examples, including those held out for scoring.
+    /// The training examples that the sources' limit and fraction leave, including those held out for scoring.
     pub train: Dataset,
     pub dev: Dataset,
     /// MNLI's second development set.
     pub dev_mismatched: Option<Dataset>,
+    /// The fraction, if there is one.
+    pub chosen: Option<Chosen>,
     /// SHA-256 by file or split.
     pub hashes: BTreeMap<String, String>,
     pub warnings: Vec<String>,
@@ -109,7 +111,10 @@ impl Examples {
     pub fn encode(self, tokenizer: &Tokenizer, sources: &Sources, cache: Option<&Path>) -> Result<Workload> {
         let limit = |limit: Option<usize>| limit.unwrap_or(usize::MAX);
         match self {
-            Self::Sentences(data) => {
+            Self::Sentences(mut data) => {
+                data.train.truncate(limit(sources.train_limit));
+                let chosen = sources.choose(|| data.train.iter().map(|example| example.label).collect());
+                chosen.iter().for_each(|chosen| chosen.keep(&mut data.train));
                 let encode = |examples: &[Example], most: Option<usize>| -> Result<Dataset> {
                     let examples = &examples[..limit(most).min(examples.len())];
                     let encoded = encode_cached(tokenizer, examples, sources.max_length, cache)?;
@@ -118,22 +123,27 @@ impl Examples {
                 };
                 let second = data.dev_mismatched.as_deref();
                 Ok(Workload {
-                    train: encode(&data.train, sources.train_limit)?,
+                    train: encode(&data.train, None)?,
                     dev: encode(&data.dev, sources.dev_limit)?,
                     dev_mismatched: second.map(|d| encode(d, sources.dev_limit)).transpose()?,
+                    chosen,
                     hashes: data.sha256,
                     warnings: Vec::new(),
                 })
             }
-            Self::Questions(data) => {
+            Self::Questions(mut data) => {
+                data.train.truncate(limit(sources.train_limit));
+                let chosen = sources.choose(|| vec![Label::Span([0, 0]); data.train.questions.len()]);
+                chosen.iter().for_each(|chosen| chosen.keep(&mut data.train.questions));
                 let encode = |mut all: Questions, most: Option<usize>| {
                     all.truncate(limit(most));
                     in_windows(all, tokenizer, sources.windows(), cache)
                 };
                 Ok(Workload {
-                    train: encode(data.train, sources.train_limit)?,
+                    train: encode(data.train, None)?,
                     dev: encode(data.dev, sources.dev_limit)?,
                     dev_mismatched: None,
+                    chosen,
                     hashes: data.sha256,
                     warnings: data.warnings,
                 })
@@ -162,6 +172,10 @@ pub fn in_windows(
 }
 
 impl Sources {
+    fn choose(&self, labels: impl FnOnce() -> Vec<Label>) -> Option<Chosen> {
+        self.fraction.map(|fraction| fraction.choose(&labels()))
+    }
+
     fn windows(&self) -> WindowRules {
         let Self { max_length, doc_stride, max_question_length, .. } = *self;
         WindowRules { max_length, overlap: doc_stride, max_question_length }

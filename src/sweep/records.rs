@@ -135,7 +135,7 @@ impl Summary {
         self.stages.values().map(String::as_str)
     }
 
-    /// Whether a run with these settings takes about as long: the same method, data limits, length, batch size and
+    /// Whether a run with these settings takes about as long: the same method, data limits and fraction, length, batch size and
     /// epochs.
     pub fn has_cost_of(&self, config: &Value) -> bool {
         let keys = [
@@ -143,6 +143,7 @@ impl Summary {
             "/finetuned",
             "/data/max_length",
             "/data/train_limit",
+            "/data/fraction",
             "/data/dev_limit",
             "/train/epochs",
             "/train/batch_size",

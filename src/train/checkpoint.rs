@@ -1,7 +1,8 @@
 //! Checkpoints: the state of a training run between two steps, from which a stopped or killed run resumes.
 //!
-//! A file consists of a magic number, the length of a JSON header (u64), the header, the weights and the optimizer's slots
-//! (f32 each), all little endian, and the BLAKE3 hash of everything before it. It is written beside its predecessor and
+//! A file consists of a magic number, the length of a JSON header (u64), the header, the weights, the optimizer's slots and,
+//! where they are wanted, the weights of the best epoch (f32 each), all little endian, and the BLAKE3 hash of everything
+//! before it. It is written beside its predecessor and
 //! read back, and only then is the predecessor removed.
 
 use super::progress::Progress;
@@ -63,6 +64,9 @@ pub struct Position {
     pub seconds: f64,
     /// Mean training loss of every finished epoch.
     pub epoch_losses: Vec<f64>,
+    /// The scores after them, where the weights of the best one are kept; else none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub epoch_scores: Vec<f64>,
     /// Sum of the losses of the predictions in the current epoch, and their number.
     pub epoch_loss: f64,
     pub epoch_predictions: u64,
@@ -82,6 +86,11 @@ impl Position {
         let before = (finished as u64).checked_mul(steps_per_epoch);
         let within = before.and_then(|before| self.step.checked_sub(before));
         finished <= epochs && self.step <= total && within.is_some_and(|steps| steps <= steps_per_epoch)
+    }
+
+    /// Whether every finished epoch has a score, or, with `wanted` false, none.
+    pub fn has_scores(&self, wanted: bool) -> bool {
+        self.epoch_scores.len() == if wanted { self.epoch_losses.len() } else { 0 }
     }
 
     /// Whether the numbers are plausible for any run.
@@ -115,12 +124,14 @@ pub struct Checkpoints {
     every: Duration,
     last: Instant,
     cost: Duration,
+    /// The weights of the best of the epochs that have scores.
+    pub best: Vec<f32>,
 }
 
 impl Checkpoints {
     /// `every`: the time between checkpoints, extended where writing is slow; zero writes one after every step.
     pub fn new(dir: PathBuf, every: Duration) -> Self {
-        Self { dir, every, last: Instant::now(), cost: Duration::ZERO }
+        Self { dir, every, last: Instant::now(), cost: Duration::ZERO, best: Vec::new() }
     }
 
     /// Whether the next checkpoint is due.
@@ -146,7 +157,9 @@ impl Checkpoints {
             out.put(MAGIC)?;
             out.put(&(header.len() as u64).to_le_bytes())?;
             out.put(&header)?;
-            for values in [weights].into_iter().chain(state.slots().iter().map(|slot| &slot.values[..])) {
+            let slots = state.slots().iter().map(|slot| &slot.values[..]);
+            let best = (!position.epoch_scores.is_empty()).then_some(&self.best[..]);
+            for values in [weights].into_iter().chain(slots).chain(best) {
                 for values in values.chunks(1 << 16) {
                     let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
                     out.put(&bytes)?;
@@ -174,7 +187,7 @@ impl Checkpoints {
     /// Fills weights and the optimizer's state from the newest intact checkpoint whose position `fits` the run, and warns
     /// about the others. `None` if there is no such checkpoint.
     pub fn restore(
-        &self,
+        &mut self,
         weights: &mut [f32],
         state: &mut State,
         fits: &dyn Fn(&Position) -> bool,
@@ -192,7 +205,8 @@ impl Checkpoints {
             let _ = fs::remove_file(path);
         }
         for path in checkpoints.iter().rev() {
-            match file::open(path).and_then(|mut file| read(&mut file, weights, state, fits)) {
+            match file::open(path).and_then(|mut file| read(&mut file, weights, state, &mut self.best, fits))
+            {
                 Ok(position) => return Ok(Some(position)),
                 Err(e)
                     if matches!(
@@ -256,12 +270,14 @@ fn read(
     file: &mut File,
     weights: &mut [f32],
     state: &mut State,
+    best: &mut Vec<f32>,
     fits: &dyn Fn(&Position) -> bool,
 ) -> io::Result<Position> {
     let damaged = || io::Error::from(ErrorKind::InvalidData);
-    let values = 4 * (1 + state.slots().len()) as u64 * weights.len() as u64;
+    let own = 4 * weights.len() as u64;
+    let values = own * (1 + state.slots().len()) as u64;
     let size = file.metadata()?.len();
-    if size > 16 + LARGEST_HEADER + values + DIGEST || !is_whole(file)? {
+    if size > 16 + LARGEST_HEADER + values + own + DIGEST || !is_whole(file)? {
         return Err(damaged());
     }
     file.rewind()?;
@@ -274,15 +290,18 @@ fn read(
     file.read_exact(&mut word)?;
     let mut header = Vec::new();
     file.by_ref().take(u64::from_le_bytes(word).min(LARGEST_HEADER)).read_to_end(&mut header)?;
-    if size != 16 + header.len() as u64 + values + DIGEST {
+    let length = header.len() as u64;
+    let header: Header = serde_json::from_slice(&header)?;
+    let of_best = if header.position.epoch_scores.is_empty() { 0 } else { own };
+    if size != 16 + length + values + of_best + DIGEST {
         return Err(damaged());
     }
-    let header: Header = serde_json::from_slice(&header)?;
     if !header.position.is_possible() || !fits(&header.position) || !names(state).eq(&header.slots) {
         return Err(damaged());
     }
     let slots = state.slots_mut().iter_mut().map(|slot| &mut slot.values[..]);
-    for values in [weights].into_iter().chain(slots) {
+    best.resize((of_best / 4) as usize, 0.0);
+    for values in [weights].into_iter().chain(slots).chain([&mut best[..]]) {
         let mut bytes = vec![0; 4 << 16];
         for values in values.chunks_mut(1 << 16) {
             let bytes = &mut bytes[..4 * values.len()];

@@ -6,6 +6,7 @@ use super::{
     log::{PendingStep, Summary},
     optimize::{Objective, Recipe, optimize},
     progress::Progress,
+    select::Judge,
 };
 use crate::{
     engine::{Engine, Goal, Machine, Update},
@@ -14,11 +15,22 @@ use crate::{
     ops::{WeightMask, dropout::DropoutPlan},
 };
 
-struct Labelled<'a>(&'a Dataset);
+/// The examples that a model is fine-tuned on.
+pub struct Labelled<'a> {
+    pub train: &'a Dataset,
+    /// What chooses the epoch whose weights are kept; without it the last weights are.
+    pub judge: Option<Judge<'a>>,
+}
+
+impl<'a> From<&'a Dataset> for Labelled<'a> {
+    fn from(train: &'a Dataset) -> Self {
+        Self { train, judge: None }
+    }
+}
 
 impl Objective for Labelled<'_> {
     fn examples(&self) -> usize {
-        self.0.len()
+        self.train.len()
     }
 
     fn step(
@@ -29,9 +41,17 @@ impl Objective for Labelled<'_> {
         dropout: &DropoutPlan,
         update: &Update,
     ) -> Result<PendingStep> {
-        let (batch, labels) = self.0.batch(indices);
+        let (batch, labels) = self.train.batch(indices);
         let outcome = engine.step(&input(&batch), Goal::Labels(labels.targets()), dropout, update)?;
         Ok(PendingStep { outcome, predictions: indices.len(), tokens: batch.tokens() })
+    }
+
+    fn selects(&self) -> bool {
+        self.judge.is_some()
+    }
+
+    fn score(&mut self, engine: &mut dyn Engine) -> Result<f64> {
+        self.judge.map_or(Ok(0.0), |judge| judge.score(engine))
     }
 
     fn remedy(&self, lower: f64) -> String {
@@ -43,14 +63,14 @@ impl Objective for Labelled<'_> {
 }
 
 /// Trains the classifier and the layers below it; see [`optimize`].
-pub fn finetune(
+pub fn finetune<'a>(
     machine: &Machine,
     bert: Bert,
     mask: Option<&WeightMask>,
-    data: &Dataset,
+    data: impl Into<Labelled<'a>>,
     recipe: &Recipe,
     checkpoints: &mut Checkpoints,
     progress: &mut dyn Progress,
 ) -> Result<(Bert, Summary)> {
-    optimize(machine, bert, mask, &mut Labelled(data), recipe, checkpoints, progress)
+    optimize(machine, bert, mask, &mut data.into(), recipe, checkpoints, progress)
 }

@@ -22,6 +22,8 @@ pub struct Summary {
     pub tokens: u64,
     /// Mean training loss of every finished epoch.
     pub epoch_losses: Vec<f64>,
+    /// Scores on the development set after them, where the best epoch's weights are kept.
+    pub epoch_scores: Vec<f64>,
     pub evaluations: Vec<Evaluation>,
     /// Versions and kernels of the processes that took the steps.
     pub computed_by: Vec<String>,
@@ -156,9 +158,18 @@ impl Log {
 
     /// The summary of all known steps.
     pub fn summary(self) -> Summary {
-        let Position { step, tokens, epoch_losses, evaluations, computed_by, .. } = self.at;
+        let Position { step, tokens, epoch_losses, epoch_scores, evaluations, computed_by, .. } = self.at;
         let seconds = self.seconds_before + self.started.elapsed().as_secs_f64();
         let seconds_before = self.seconds_before;
-        Summary { steps: step, seconds, seconds_before, tokens, epoch_losses, evaluations, computed_by }
+        Summary {
+            steps: step,
+            seconds,
+            seconds_before,
+            tokens,
+            epoch_losses,
+            epoch_scores,
+            evaluations,
+            computed_by,
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod answers;
 pub mod bag_of_words;
+pub mod batches;
 pub mod checkpoint;
 pub mod dataset;
 pub mod evaluate;
@@ -12,8 +13,10 @@ pub mod optimize;
 pub mod pretrain;
 pub mod progress;
 pub mod schedule;
+pub mod select;
 
 pub use answers::{Answer, Questioned};
+pub use batches::Batches;
 pub use checkpoint::Checkpoints;
 pub use dataset::Dataset;
 pub use evaluate::{baseline, logits, metrics};
@@ -23,3 +26,5 @@ pub use log::Summary;
 pub use optimize::Recipe;
 pub use pretrain::{MaskedText, pretrain};
 pub use progress::{Progress, Silent};
+pub use schedule::Schedule;
+pub use select::Select;

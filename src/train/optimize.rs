@@ -1,12 +1,14 @@
-//! The training loop: epochs of shuffled packed batches, an optimizer, global clipping, a linear schedule; the last weights
-//! are kept. It minimises an [`Objective`].
+//! The training loop: epochs of packed batches, an optimizer, global clipping, a schedule; the last weights are kept, or those
+//! of the best epoch. It minimises an [`Objective`].
 
 use super::{
+    batches::Batches,
     checkpoint::{Checkpoints, Evaluation, Position},
     event::Event,
     log::{Log, PendingStep, Summary},
     progress::Progress,
-    schedule::Linear,
+    schedule::Schedule,
+    select,
 };
 use crate::{
     cores,
@@ -17,7 +19,6 @@ use crate::{
         WeightMask,
         dropout::DropoutPlan,
         optimizer::{Optimizer, State, norm},
-        rng::{Purpose, Stream},
     },
 };
 use std::time::Instant;
@@ -37,6 +38,8 @@ pub struct Recipe {
     /// Largest global gradient norm; 0 turns clipping off.
     pub clip: f64,
     pub optimizer: Optimizer,
+    pub schedule: Schedule,
+    pub batches: Batches,
     /// Dropout on hidden states, and on attention probabilities.
     pub dropout: f32,
     pub attention_dropout: f32,
@@ -60,6 +63,16 @@ pub trait Objective {
         update: &Update,
     ) -> Result<PendingStep>;
 
+    /// Whether the weights of the best epoch are kept, by [`Self::score`], and not the last ones.
+    fn selects(&self) -> bool {
+        false
+    }
+
+    /// The score of the current weights, at the end of an epoch.
+    fn score(&mut self, _engine: &mut dyn Engine) -> Result<f64> {
+        Ok(0.0)
+    }
+
     /// What to change if training diverges; `lower` is a peak learning rate to try.
     fn remedy(&self, lower: f64) -> String;
 
@@ -79,13 +92,6 @@ impl Recipe {
     pub fn steps(&self, examples: usize) -> u64 {
         let all = (self.epochs * examples.div_ceil(self.batch_size)) as u64;
         self.max_steps.map_or(all, |most| all.min(most))
-    }
-
-    /// The order of the examples in one epoch: a plain shuffle that depends on the seed and the epoch alone.
-    pub fn order(&self, examples: usize, epoch: usize) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..examples).collect();
-        Stream::new(self.order_seed, Purpose::DataOrder, epoch as u32).shuffle(&mut order);
-        order
     }
 }
 
@@ -109,11 +115,13 @@ pub fn optimize(
     let examples = objective.examples();
     let total = recipe.steps(examples);
     let end = recipe.until.map_or(total, |until| until.min(total));
-    let schedule = Linear::new(total, recipe.warmup);
+    let rate = |step| recipe.learning_rate * recipe.schedule.factor(step, total, recipe.warmup);
     let mut state = recipe.optimizer.state(bert.params.data.len());
     let program = machine.program();
     let steps_per_epoch = examples.div_ceil(recipe.batch_size);
-    let fits = |at: &Position| at.is_of(total, recipe.epochs, steps_per_epoch as u64);
+    let selects = objective.selects();
+    let fits =
+        |at: &Position| at.is_of(total, recipe.epochs, steps_per_epoch as u64) && at.has_scores(selects);
     let mut at = begin(&mut bert.params.data, &mut state, checkpoints, total, &fits, program, progress)?;
     let mut engine = machine.trainer(bert, state, mask.cloned())?;
     let remedy = objective.remedy(recipe.learning_rate / 2.0);
@@ -125,7 +133,8 @@ pub fn optimize(
     let mut log = Log::new(at, total, remedy, started);
     'epochs: for epoch in log.at.epoch_losses.len()..recipe.epochs {
         let taken = log.at.step as usize - epoch * steps_per_epoch;
-        for indices in recipe.order(examples, epoch).chunks(recipe.batch_size).skip(taken) {
+        let batches = recipe.batches.of(examples, recipe.batch_size, recipe.order_seed, epoch);
+        for indices in batches.iter().skip(taken) {
             let step = log.next();
             if step == end {
                 break 'epochs;
@@ -136,7 +145,7 @@ pub fn optimize(
                 hidden: recipe.dropout,
                 attention: recipe.attention_dropout,
             };
-            let learning_rate = recipe.learning_rate * schedule.factor(step);
+            let learning_rate = rate(step);
             let update = Update { learning_rate, clip: recipe.clip };
             let step_taken = objective.step(&mut *engine, indices, epoch, &plan, &update)?;
             log.add(step_taken, epoch, learning_rate, progress)?;
@@ -160,14 +169,34 @@ pub fn optimize(
             }
         }
         log.end_epoch(epoch, recipe.epochs, progress)?;
+        if selects {
+            let score = objective.score(&mut *engine)?;
+            if !score.is_finite() {
+                let step = log.at.step.saturating_sub(1);
+                return Err(log.diverged("score on the development set", step, rate(step)));
+            }
+            log.at.epoch_scores.push(score);
+            let best = select::best(&log.at.epoch_scores) == Some(epoch);
+            if best {
+                checkpoints.best = engine.state()?.0.to_vec();
+            }
+            let so_far = if best { ", the best so far" } else { "" };
+            progress.note(&format!(
+                "epoch {} of {}: {score:.4} on the development set{so_far}",
+                epoch + 1,
+                recipe.epochs
+            ));
+        }
     }
     log.catch_up(progress)?;
     // No loss is computed after the last update.
     let last = end.saturating_sub(1);
-    let bert = engine.finish()?;
+    let mut bert = engine.finish()?;
     if !cores::compute(|| norm(&bert.params.data, None)).is_finite() {
-        let learning_rate = recipe.learning_rate * schedule.factor(last);
-        return Err(log.diverged("norm of the weights", last, learning_rate));
+        return Err(log.diverged("norm of the weights", last, rate(last)));
+    }
+    if !log.at.epoch_scores.is_empty() {
+        bert.params.data = std::mem::take(&mut checkpoints.best);
     }
     Ok((bert, log.summary()))
 }
@@ -199,7 +228,7 @@ fn evaluate(
 fn begin(
     weights: &mut [f32],
     state: &mut State,
-    checkpoints: &Checkpoints,
+    checkpoints: &mut Checkpoints,
     total: u64,
     fits: &dyn Fn(&Position) -> bool,
     program: String,

@@ -145,7 +145,7 @@ fn every_preset_fits_the_embedded_model_and_a_folder_of_its_name_is_told() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("tiny")).unwrap();
     fs::write(folder.path().join("tiny/config.json"), "{}").unwrap();
-    for preset in ["prasanna2020", "prasanna2020-code", "small", "tiny"] {
+    for preset in ["prasanna2020", "prasanna2020-code", "liang2021", "liang2021-code", "small", "tiny"] {
         let output = succeeded(&mut run(folder.path(), &["--dry-run", "--preset", preset]));
         assert!(String::from_utf8_lossy(&output.stdout).contains("max_length = 48"), "{preset}");
         assert!(stderr(&output).contains("./tiny"), "{}", stderr(&output));

@@ -33,6 +33,7 @@ mod near_misses;
 mod output;
 mod pretrain;
 mod processes;
+mod recipe;
 mod registry;
 mod resume;
 mod reuse;

@@ -73,20 +73,20 @@ fn stopped(bench: &Bench, store: &str) -> Output {
 
 #[test]
 fn a_run_killed_at_dozens_of_instants_ends_as_if_it_had_not_been() {
-    ends_as_if_it_had_not_been_sent(libc::SIGKILL);
+    ends_as_if_it_had_not_been_sent(libc::SIGKILL, &["--set", "train.select=best-epoch"]);
 }
 
 #[test]
 fn a_run_stopped_at_dozens_of_instants_ends_as_if_it_had_not_been() {
-    ends_as_if_it_had_not_been_sent(libc::SIGTERM);
+    ends_as_if_it_had_not_been_sent(libc::SIGTERM, &[]);
 }
 
-fn ends_as_if_it_had_not_been_sent(sent: i32) {
+fn ends_as_if_it_had_not_been_sent(sent: i32, settings: &[&str]) {
     let bench = Bench::new("SST-2");
-    let whole = bench.record_in("whole", "sst2", WHOLE);
+    let whole = bench.record_in("whole", "sst2", &[WHOLE, settings].concat());
     let (mut times, mut went_on) = (0, 0);
     let record: Value = loop {
-        let mut child = start(&bench, "sent", STEPWISE);
+        let mut child = start(&bench, "sent", &[STEPWISE, settings].concat());
         // From before the first step to well behind it, in no order; longer and longer where the machine is slow.
         std::thread::sleep(Duration::from_micros(20_000 + times * 7919 % 120_000 + times * 500));
         if child.try_wait().unwrap().is_none() {

@@ -8,9 +8,10 @@ use std::{
 use jsonschema::Validator;
 use lottery::{
     choice::Choice,
-    ops::Format,
+    ops::{Format, optimizer},
     prune::{Estimator, Method, Mode, Norm, PrunedUnits, RandomRule, Rounds, Scope, WeightDraw},
     task::TaskId,
+    train::{Batches, Schedule, Select},
 };
 use serde_json::{Value, json};
 
@@ -36,6 +37,7 @@ fn records() -> Vec<Value> {
     let mut records: Vec<Value> =
         Mode::names().iter().map(|mode| modes.record("sst2", &["--mode", mode])).collect();
     let ticket = modes.path("ticket.safetensors");
+    records.push(modes.record("sst2", &["--set", "train.select=best-epoch", "--set", "data.fraction=0.5"]));
     succeeded(&mut modes.export(&records[0], "search", &["--ticket", "--out", ticket.to_str().unwrap()]));
     records.push(modes.record("sst2", &["--ticket", ticket.to_str().unwrap()]));
     for more in [
@@ -130,6 +132,7 @@ fn settings_other_than_the_defaults_are_valid() {
         &["--preset", "prasanna2020-code", "--mode", "random"] as &[&str],
         &["--set", "importance.split=heldout:0.25", "--set", "seeds.init=3", "--method", "ffns"],
         &["--set", "importance.split=train:20", "--set", "data.train_limit=64", "--device", "cpu"],
+        &["--preset", "liang2021-code", "--set", "seeds.data=7", "--set", "data.fraction=0.3"],
         &["--set", "train.warmup=1", "--set", "run.checkpoint_every=0", "--seed", "9223372036854775807"],
     ] {
         let record = bench.record("sst2", settings);
@@ -214,6 +217,10 @@ fn the_names_of_settings_are_those_of_the_program() {
         ("/$defs/config/properties/control/properties/weights", WeightDraw::names()),
         ("/$defs/config/properties/prune/properties/scope", Scope::names()),
         ("/$defs/config/properties/prune/properties/schedule", Rounds::names()),
+        ("/$defs/config/properties/train/properties/optimizer", optimizer::Kind::names()),
+        ("/$defs/config/properties/train/properties/schedule", Schedule::names()),
+        ("/$defs/config/properties/train/properties/batches", Batches::names()),
+        ("/$defs/config/properties/train/properties/select", Select::names()),
     ] {
         assert_eq!(schema.pointer(pointer).unwrap()["enum"], json!(names), "{pointer}");
     }

@@ -19,7 +19,7 @@ use lottery::{
     },
     task::Label,
     text::Encoded,
-    train::{Checkpoints, Dataset, Event, Progress, Recipe, finetune},
+    train::{Batches, Checkpoints, Dataset, Event, Progress, Recipe, Schedule, finetune},
 };
 
 use crate::{
@@ -171,6 +171,8 @@ fn task() -> (Bert, Dataset, Recipe) {
         warmup: 0.0,
         clip: 1.0,
         optimizer: OPTIMIZER,
+        schedule: Schedule::Linear,
+        batches: Batches::Shuffled,
         dropout: 0.1,
         attention_dropout: 0.1,
         order_seed: 1,

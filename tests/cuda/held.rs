@@ -6,7 +6,7 @@ use lottery::{
 };
 
 use crate::{
-    masked::{OPTIMIZER, UPDATE, bert, check_steps, check_trainings, mask, plan},
+    masked::{ADAMAX, OPTIMIZER, UPDATE, bert, check_best_epoch, check_steps, check_trainings, mask, plan},
     packed::Packed,
     support::on_devices,
 };
@@ -16,9 +16,10 @@ fn held_weights_stay_zero_from_the_first_step_to_the_last_however_often_training
     on_devices("held weights", |gpu, format| {
         let machine = Machine::Cuda { gpu: gpu.clone(), format };
         for seed in 0..2 {
-            check_trainings(&machine, seed);
+            check_trainings(&machine, seed, [OPTIMIZER, ADAMAX][seed as usize]);
             check_steps(&machine, seed + 2);
         }
+        check_best_epoch(&machine, 1);
         Ok(())
     });
 }

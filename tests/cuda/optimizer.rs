@@ -9,7 +9,7 @@ use lottery::{
             Buffer, Format, Gpu, download,
             optimizer::{self, Outcome, Parameters},
         },
-        optimizer::{self as cpu, AdamW, Optimizer},
+        optimizer::{self as cpu, AdamW, Adamax, Optimizer},
     },
 };
 
@@ -17,6 +17,9 @@ use crate::support::{assert_within, devices, empty, numbers, on_device, values};
 
 const OPTIMIZER: Optimizer =
     Optimizer::AdamW(AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.1 });
+
+const BOTH: [Optimizer; 2] =
+    [OPTIMIZER, Optimizer::Adamax(Adamax { beta1: 0.9, beta2: 0.999, epsilon: 1e-6, weight_decay: 0.1 })];
 
 /// Lengths that end inside a vector, a decay's 16 elements, a block and a part of the norm.
 const LENGTHS: [usize; 7] = [1, 3, 16, 77, 1030, 16384, 2 * 16384 + 4097 + 2];
@@ -58,10 +61,10 @@ fn decays(len: usize) -> (Vec<u8>, Vec<Range<usize>>) {
 
 /// Three steps beside the CPU's, from a state that is not zero. What is held has a gradient that is no number and values
 /// that are not zero before the first of them.
-fn check_steps(gpu: &Rc<dyn Gpu>, len: usize, clip: f64, mask: Option<&WeightMask>) {
+fn check_steps(gpu: &Rc<dyn Gpu>, optimizer: Optimizer, len: usize, clip: f64, mask: Option<&WeightMask>) {
     let (bytes, ranges) = decays(len);
     let mut weights = numbers(len, 1, Format::F32);
-    let mut state = OPTIMIZER.state(len);
+    let mut state = optimizer.state(len);
     let positive = |seed| numbers(len, seed, Format::F32).into_iter().map(f32::abs).collect();
     state.slots_mut().iter_mut().zip(2..).for_each(|(slot, seed)| slot.values = positive(seed));
     let on_weights = on_device(gpu, &weights, Format::F32).unwrap();
@@ -72,7 +75,8 @@ fn check_steps(gpu: &Rc<dyn Gpu>, len: usize, clip: f64, mask: Option<&WeightMas
     let kept = mask.map(|mask| on_mask.upload(mask.words()).unwrap());
     let held = |i: &usize| mask.is_some_and(|mask| !mask.keeps(*i));
     for steps in 1..=3 {
-        let what = format!("{len} clipped at {clip}, {} held, step {steps}", (0..len).filter(held).count());
+        let (kernel, of_held) = (optimizer.kernel(), (0..len).filter(held).count());
+        let what = format!("{kernel}: {len} clipped at {clip}, {of_held} held, step {steps}");
         let mut gradient = numbers(len, 10 + steps as usize, Format::F32);
         (0..len).filter(held).for_each(|i| gradient[i] = [f32::NAN, f32::INFINITY, 1e30][i % 3]);
         let (norm, rate) = (cpu::norm(&gradient, mask), 1e-2 / f64::from(steps));
@@ -90,7 +94,7 @@ fn check_steps(gpu: &Rc<dyn Gpu>, len: usize, clip: f64, mask: Option<&WeightMas
             decays: on_bytes.address(),
             kept,
         };
-        optimizer::step(&**gpu, &OPTIMIZER, &on, rate, steps, outcome.address()).unwrap();
+        optimizer::step(&**gpu, &optimizer, &on, rate, steps, outcome.address()).unwrap();
         let found = Outcome::fetch(&**gpu, outcome.address()).unwrap().wait().unwrap();
         assert!(found.taken && found.loss == 2.5, "{what}: {found:?}");
         assert!((found.norm - norm).abs() <= 1e-12 * norm, "{what}: {found:?}, not {norm}");
@@ -115,7 +119,7 @@ fn check_steps(gpu: &Rc<dyn Gpu>, len: usize, clip: f64, mask: Option<&WeightMas
 fn steps_are_the_cpus_with_clipping_decay_and_a_copy_in_bf16() {
     for gpu in devices("optimizer") {
         for (len, clip) in LENGTHS.into_iter().flat_map(|len| [(len, 0.0), (len, 1.0)]) {
-            check_steps(&gpu, len, clip, None);
+            BOTH.iter().for_each(|optimizer| check_steps(&gpu, *optimizer, len, clip, None));
         }
     }
 }
@@ -123,13 +127,13 @@ fn steps_are_the_cpus_with_clipping_decay_and_a_copy_in_bf16() {
 #[test]
 fn what_is_held_becomes_zero_and_counts_nowhere() {
     for gpu in devices("held") {
-        for len in LENGTHS {
+        for (len, optimizer) in LENGTHS.into_iter().flat_map(|len| BOTH.map(|optimizer| (len, optimizer))) {
             let mut mask = WeightMask::all_kept(len);
-            check_steps(&gpu, len, 1.0, Some(&mask));
+            check_steps(&gpu, optimizer, len, 1.0, Some(&mask));
             mask.set(0..len, numbers(len, 7, Format::F32).into_iter().map(|v| v > 0.0));
-            check_steps(&gpu, len, 1.0, Some(&mask));
+            check_steps(&gpu, optimizer, len, 1.0, Some(&mask));
             mask.set(len / 3..len, (len / 3..len).map(|_| false));
-            check_steps(&gpu, len, 0.0, Some(&mask));
+            check_steps(&gpu, optimizer, len, 0.0, Some(&mask));
         }
     }
 }

@@ -1,7 +1,10 @@
 //! Weights that are held at zero, on the CPU: whole trainings, and single steps against f64.
 
 use crate::{
-    masked::{ADAMW, OPTIMIZER, UPDATE, assert_held, bert, check_steps, check_trainings, mask, plan},
+    masked::{
+        ADAMAX, ADAMW, OPTIMIZER, UPDATE, assert_held, bert, check_best_epoch, check_steps, check_trainings,
+        mask, plan,
+    },
     packed::{Packed, train_pass},
 };
 use lottery::{
@@ -12,9 +15,17 @@ use lottery::{
 #[test]
 fn held_weights_stay_zero_from_the_first_step_to_the_last_however_often_training_is_stopped() {
     for seed in 0..8 {
-        check_trainings(&Machine::default(), seed);
+        check_trainings(&Machine::default(), seed, OPTIMIZER);
+        check_trainings(&Machine::default(), seed, ADAMAX);
         check_steps(&Machine::default(), seed);
     }
+}
+
+#[test]
+fn the_best_epoch_is_kept_however_often_training_is_stopped() {
+    let best: Vec<usize> = (0..8).map(|seed| check_best_epoch(&Machine::default(), seed)).collect();
+    // Neither the first nor the last.
+    assert!(best.contains(&1), "{best:?}");
 }
 
 /// Each step from where the engine stands: the gradient of the model with zeros, of which the held part is left out, then

@@ -1,7 +1,6 @@
 //! The training engine against independent references: candle's autograd on a BERT composed of primitive operations,
 //! finite differences, candle-transformers' BERT, and numbers dumped by PyTorch.
 
-mod adamw_golden;
 mod bf16;
 mod criteria;
 mod encoders_golden;
@@ -15,6 +14,7 @@ mod held;
 mod imp_golden;
 mod masked;
 mod masked_lm_golden;
+mod optimizer_golden;
 mod packing;
 mod plain_bert;
 mod probe;

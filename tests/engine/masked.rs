@@ -7,16 +7,22 @@ use lottery::{
     ops::{
         WeightMask,
         dropout::DropoutPlan,
-        optimizer::{AdamW, Optimizer, State},
+        optimizer::{AdamW, Adamax, Optimizer, State},
     },
-    task::Label,
+    task::{Label, TaskId},
     text::Encoded,
-    train::{Checkpoints, Dataset, Event, Progress, Recipe, Silent, finetune},
+    train::{
+        Batches, Checkpoints, Dataset, Event, Progress, Recipe, Schedule, Silent,
+        finetune::{Labelled, finetune},
+        select::{self, Judge},
+    },
 };
 use std::{cell::Cell, time::Duration};
 
 pub const ADAMW: AdamW = AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.1 };
 pub const OPTIMIZER: Optimizer = Optimizer::AdamW(ADAMW);
+pub const ADAMAX: Optimizer =
+    Optimizer::Adamax(Adamax { beta1: 0.9, beta2: 0.999, epsilon: 1e-6, weight_decay: 0.1 });
 
 /// Stops training when so many steps are known.
 struct After(Cell<u32>);
@@ -65,10 +71,8 @@ fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|v| v.to_bits()).collect()
 }
 
-/// Whole, stopped and gone on with, begun without the mask, and with one that holds nothing.
-pub fn check_trainings(machine: &Machine, seed: u64) {
-    let bert = bert(seed);
-    let (mask, all) = (mask(&bert, seed), WeightMask::all_kept(bert.params.data.len()));
+/// Six sentences, and what to learn from them in nine steps.
+fn task(optimizer: Optimizer) -> (Dataset, Recipe) {
     let encoded = (0..6).map(|i| Encoded { ids: vec![1, 7 + i, 3 * i, 2], segments: vec![0; 4] });
     let data = Dataset {
         encoded: encoded.collect(),
@@ -83,12 +87,21 @@ pub fn check_trainings(machine: &Machine, seed: u64) {
         until: None,
         warmup: 0.1,
         clip: 0.5,
-        optimizer: OPTIMIZER,
+        optimizer,
+        schedule: Schedule::Linear,
+        batches: Batches::Shuffled,
         dropout: 0.1,
         attention_dropout: 0.1,
         order_seed: 1,
         dropout_seed: 2,
     };
+    (data, recipe)
+}
+
+/// Whole, stopped and gone on with, begun without the mask, and with one that holds nothing.
+pub fn check_trainings(machine: &Machine, seed: u64, optimizer: Optimizer) {
+    let (bert, (data, recipe)) = (bert(seed), task(optimizer));
+    let (mask, all) = (mask(&bert, seed), WeightMask::all_kept(bert.params.data.len()));
     let dir = tempfile::tempdir().unwrap();
     let checkpoints = |name: &str| Checkpoints::new(dir.path().join(name), Duration::MAX);
     let train = |name: &str, mask: Option<&WeightMask>, steps: u32| {
@@ -99,13 +112,13 @@ pub fn check_trainings(machine: &Machine, seed: u64) {
     // As its checkpoint has it.
     let stopped = |name: &str, mask: Option<&WeightMask>, steps: u32| {
         assert_eq!(train(name, mask, steps).unwrap_err().exit_code(), 4);
-        let (mut weights, mut state) = (vec![0.0; all.len()], OPTIMIZER.state(all.len()));
+        let (mut weights, mut state) = (vec![0.0; all.len()], optimizer.state(all.len()));
         let found = checkpoints(name).restore(&mut weights, &mut state, &|_| true, &mut Silent).unwrap();
         assert!(found.unwrap().step < 9);
         (weights, state)
     };
     let whole = train("whole", Some(&mask), 99).unwrap();
-    assert_held(&mask, &whole, &OPTIMIZER.state(all.len()));
+    assert_held(&mask, &whole, &optimizer.state(all.len()));
     let moved = (0..all.len()).filter(|i| mask.keeps(*i) && whole[*i] != bert.params.data[*i]).count();
     assert!(moved > 0);
     let (weights, state) = stopped("stopped", Some(&mask), 3);
@@ -123,12 +136,54 @@ pub fn check_trainings(machine: &Machine, seed: u64) {
         }
         train(name, Some(&mask), 99).unwrap()
     });
-    assert_held(&mask, &late[0], &OPTIMIZER.state(all.len()));
+    assert_held(&mask, &late[0], &optimizer.state(all.len()));
     assert_eq!(bits(&late[0]), bits(&late[1]));
 
     let plain = train("plain", None, 99).unwrap();
     assert_eq!(bits(&train("all", Some(&all), 99).unwrap()), bits(&plain));
     assert_ne!(bits(&plain), bits(&whole));
+}
+
+/// The weights of the best epoch are those that training had behind it, whether it is stopped after any step, begun without
+/// the choice, or neither. Returns that epoch, of three, counted from 0.
+pub fn check_best_epoch(machine: &Machine, seed: u64) -> usize {
+    let (bert, (data, recipe)) = (bert(seed), task(ADAMAX));
+    let recipe =
+        Recipe { learning_rate: 0.03, schedule: Schedule::Liang2021, batches: Batches::Contiguous, ..recipe };
+    let judge = Judge { task: TaskId::Sst2.spec(), dev: &data };
+    let dir = tempfile::tempdir().unwrap();
+    // One after every step, so that none is ahead of what is known.
+    let checkpoints = |name: &str| Checkpoints::new(dir.path().join(name), Duration::ZERO);
+    let train = |name: &str, judge: Option<Judge>, steps: u32| {
+        let (data, progress) = (Labelled { train: &data, judge }, &mut After(Cell::new(steps)));
+        let outcome = finetune(machine, bert.clone(), None, data, &recipe, &mut checkpoints(name), progress);
+        outcome.map(|(bert, summary)| (bits(&bert.params.data), summary.epoch_scores))
+    };
+    let stop = |name: &str, judge: Option<Judge>, steps: u32| {
+        assert_eq!(train(name, judge, steps).unwrap_err().exit_code(), 4);
+    };
+    let whole = train("whole", Some(judge), 99).unwrap();
+    assert_eq!(whole.1.len(), 3);
+    let best = select::best(&whole.1).unwrap();
+    let last = train("last", None, 99).unwrap();
+    assert!(last.1.is_empty());
+    let expected = if best == 2 {
+        last.0
+    } else {
+        stop("then", None, 3 * (best as u32 + 1));
+        let (mut weights, mut state) = (bert.params.data.clone(), ADAMAX.state(bert.params.data.len()));
+        checkpoints("then").restore(&mut weights, &mut state, &|_| true, &mut Silent).unwrap().unwrap();
+        bits(&weights)
+    };
+    assert!(whole.0 == expected, "epoch {best} of {:?}", whole.1);
+    for steps in 1..9 {
+        let name = format!("after {steps}");
+        stop(&name, Some(judge), steps);
+        assert!(train(&name, Some(judge), 99).unwrap() == whole, "{name}");
+    }
+    stop("other", None, 4);
+    assert!(train("other", Some(judge), 99).unwrap() == whole);
+    best
 }
 
 pub const UPDATE: Update = Update { learning_rate: 1e-2, clip: 0.5 };

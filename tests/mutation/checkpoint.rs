@@ -7,7 +7,7 @@ use lottery::{
     ops::optimizer::{AdamW, Optimizer},
     task::Label,
     text::Encoded,
-    train::{Checkpoints, Dataset, Recipe, Silent, checkpoint::Position, finetune},
+    train::{Batches, Checkpoints, Dataset, Recipe, Schedule, Silent, checkpoint::Position, finetune},
 };
 use std::{fs, time::Duration};
 
@@ -24,6 +24,8 @@ fn recipe() -> Recipe {
         warmup: 0.1,
         clip: 1.0,
         optimizer: Optimizer::AdamW(AdamW { weight_decay: 0.0, beta1: 0.9, beta2: 0.999, epsilon: 1e-6 }),
+        schedule: Schedule::Linear,
+        batches: Batches::Shuffled,
         dropout: 0.1,
         attention_dropout: 0.1,
         order_seed: 1,

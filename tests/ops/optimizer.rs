@@ -1,9 +1,12 @@
-//! AdamW with decay groups, clip, state from before, and weights held at zero, step after step.
+//! Optimizers with decay groups, clip, state from before, and weights held at zero, step after step.
 
 use crate::support::{Sums, holds, indices, numbers, on_threads, wide};
-use lottery::ops::{
-    WeightMask,
-    optimizer::{AdamW, Optimizer, State, clip_scale, norm},
+use lottery::{
+    choice::Choice,
+    ops::{
+        WeightMask,
+        optimizer::{AdamW, Adamax, Kind, Optimizer, State, clip_scale, norm},
+    },
 };
 use proptest::prelude::{Strategy, any, prop};
 use std::{env, ops::Range, process::Command};
@@ -12,6 +15,7 @@ const STEPS: u32 = 3;
 
 #[derive(Clone, Debug)]
 struct Case {
+    kind: Kind,
     n: usize,
     /// Weight decay applies between the first and second of these borders, between the third and fourth, and so on.
     borders: Vec<usize>,
@@ -29,7 +33,11 @@ struct Case {
 
 impl Case {
     fn optimizer(&self) -> Optimizer {
-        Optimizer::AdamW(AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: self.decay })
+        let (beta1, beta2, weight_decay) = (0.9, 0.999, self.decay);
+        match self.kind {
+            Kind::AdamW => Optimizer::AdamW(AdamW { beta1, beta2, epsilon: 1e-8, weight_decay }),
+            Kind::Adamax => Optimizer::Adamax(Adamax { beta1, beta2, epsilon: 1e-6, weight_decay }),
+        }
     }
 
     fn decayed(&self) -> Vec<Range<usize>> {
@@ -63,17 +71,19 @@ impl Case {
     fn start(&self) -> (Vec<f32>, State) {
         let mut state = self.optimizer().state(self.n);
         if self.before > 0 {
-            let [first, second] = state.slots_mut() else { panic!("AdamW has two slots") };
+            let [first, second] = state.slots_mut() else { panic!("both have two slots") };
             first.values = numbers(self.n, self.seed, 4);
             first.values.iter_mut().for_each(|m| *m *= self.scale);
-            second.values = first.values.iter().map(|m| m * m).collect();
+            let of = |m: &f32| if self.kind == Kind::AdamW { m * m } else { m.abs() };
+            second.values = first.values.iter().map(of).collect();
             state.steps = self.before;
         }
         (numbers(self.n, self.seed, 1), state)
     }
 }
 
-/// w ← w - η (m̂ / (√v̂ + ε) + λ w), with m and v of the clipped gradient: the published algorithm on the kept weights.
+/// w ← w - η (m̂ / (√v̂ + ε) + λ w), with m and v of the clipped gradient: the published algorithm on the kept weights. Of
+/// Adamax w ← w - η (m / (u + ε) + λ w) with u ← max(β₂ u, |g| + ε).
 fn exact(case: &Case) -> [Sums; 3] {
     let (weights, state) = case.start();
     let mut w = Sums::from(&weights);
@@ -90,11 +100,19 @@ fn exact(case: &Case) -> [Sums; 3] {
         for i in (0..case.n).filter(|i| kept(*i)) {
             let g = g[i] * scale;
             (m.value[i], m.size[i]) = (0.9 * m.value[i] + 0.1 * g, 0.9 * m.size[i] + 0.1 * g.abs());
-            v.value[i] = 0.999 * v.value[i] + 0.001 * g * g;
-            let root = (v.value[i] / c2).sqrt() + 1e-8;
+            let root = match case.kind {
+                Kind::AdamW => {
+                    v.value[i] = 0.999 * v.value[i] + 0.001 * g * g;
+                    c1 * ((v.value[i] / c2).sqrt() + 1e-8)
+                }
+                Kind::Adamax => {
+                    v.value[i] = (0.999 * v.value[i]).max(g.abs() + 1e-6);
+                    v.value[i] + 1e-6
+                }
+            };
             let decay = if decays[i] { case.decay * w.value[i] } else { 0.0 };
-            let step = case.learning_rate * (m.value[i] / c1 / root + decay);
-            w.add_sized(i, -step, case.learning_rate * (m.size[i] / c1 / root + decay.abs()));
+            let step = case.learning_rate * (m.value[i] / root + decay);
+            w.add_sized(i, -step, case.learning_rate * (m.size[i] / root + decay.abs()));
         }
     }
     v.size.clone_from(&v.value);
@@ -126,7 +144,7 @@ fn trained(case: &Case, mask: Option<&WeightMask>) -> [Vec<f32>; 4] {
         assert!(case.clip == 0.0 || scale * length <= case.clip);
         state.step(&mut w, &mut g, mask, &decayed, case.learning_rate, scale);
         for i in (0..case.n).filter(|i| !kept(i)) {
-            let [first, second] = state.slots() else { panic!("AdamW has two slots") };
+            let [first, second] = state.slots() else { panic!("both have two slots") };
             let zeros = [w[i], first.values[i], second.values[i]].map(f32::to_bits);
             assert_eq!(zeros, [0; 3], "{i} of step {t}");
         }
@@ -142,8 +160,11 @@ fn check(case: &Case) -> [Vec<f32>; 4] {
     let [exact_w, exact_m, exact_v] = exact(case);
     exact_w.assert_near(w, 1e-5, "weights");
     exact_m.assert_near(m, 1e-6, "first moments");
-    // The kernel's 1 - β₂ is a difference of f32s, 1.3e-5 off.
-    exact_v.assert_near(v, 2e-5, "second moments");
+    match case.kind {
+        // The kernel's 1 - β₂ is a difference of f32s, 1.3e-5 off.
+        Kind::AdamW => exact_v.assert_near(v, 2e-5, "second moments"),
+        Kind::Adamax => exact_v.assert_near(v, 1e-6, "largest gradients"),
+    }
     assert!(left.iter().all(|g| *g == 0.0), "the gradient is not cleared");
     if mask.is_none() {
         let all = WeightMask::all_kept(case.n);
@@ -152,8 +173,9 @@ fn check(case: &Case) -> [Vec<f32>; 4] {
     found.clone()
 }
 
-fn corner() -> Case {
+fn corner(kind: Kind) -> Case {
     Case {
+        kind,
         n: 1,
         borders: vec![],
         decay: 0.1,
@@ -167,15 +189,17 @@ fn corner() -> Case {
 }
 
 #[test]
-fn adamw_agrees_with_f64_in_the_corners() {
-    let case = corner();
-    check(&case);
-    check(&Case { borders: vec![0, 1], ..case.clone() });
-    // The border of two parallel tasks lies at 65 536; a group ends before it, at it, or goes over it.
-    for borders in [vec![0, 65_535], vec![3, 65_536], vec![0, 17, 17, 65_537], vec![5, 5, 65_500, 65_613]] {
-        check(&Case { n: 65_613, borders, ..case.clone() });
+fn steps_agree_with_f64_in_the_corners() {
+    for case in Kind::all().iter().map(|kind| corner(*kind)) {
+        check(&case);
+        check(&Case { borders: vec![0, 1], ..case.clone() });
+        // The border of two parallel tasks lies at 65 536; a group ends before it, at it, or goes over it.
+        for borders in [vec![0, 65_535], vec![3, 65_536], vec![0, 17, 17, 65_537], vec![5, 5, 65_500, 65_613]]
+        {
+            check(&Case { n: 65_613, borders, ..case.clone() });
+        }
+        check(&Case { n: 100, borders: vec![1, 99], clip: 0.0, scale: 1e-7, ..case });
     }
-    check(&Case { n: 100, borders: vec![1, 99], clip: 0.0, scale: 1e-7, ..case });
 }
 
 /// Prints a hash of all bits.
@@ -187,21 +211,22 @@ fn what_is_held_stays_zero_and_the_rest_agrees_with_f64_in_the_corners() {
             hasher.update(bytemuck::cast_slice(&values));
         }
     };
-    let case = Case { before: 5, ..corner() };
-    for share in [0.0, 0.5, 1.0] {
-        check(&Case { held: Some((share, false)), ..case.clone() });
-        // Pieces that begin and end anywhere in the mask's words, and a tensor that is held as a whole.
-        for borders in [vec![], vec![0, 65_535], vec![3, 17, 130, 65_537], vec![5, 40, 65_530, 65_613]] {
-            let held = Some((share, !borders.is_empty()));
-            check(&Case { n: 65_613, borders, held, ..case.clone() });
+    for case in Kind::all().iter().map(|kind| Case { before: 5, ..corner(*kind) }) {
+        for share in [0.0, 0.5, 1.0] {
+            check(&Case { held: Some((share, false)), ..case.clone() });
+            // Pieces that begin and end anywhere in the mask's words, and a tensor that is held as a whole.
+            for borders in [vec![], vec![0, 65_535], vec![3, 17, 130, 65_537], vec![5, 40, 65_530, 65_613]] {
+                let held = Some((share, !borders.is_empty()));
+                check(&Case { n: 65_613, borders, held, ..case.clone() });
+            }
+            check(&Case {
+                n: 95,
+                borders: vec![1, 31, 64, 70],
+                held: Some((share, true)),
+                clip: 0.0,
+                ..case.clone()
+            });
         }
-        check(&Case {
-            n: 95,
-            borders: vec![1, 31, 64, 70],
-            held: Some((share, true)),
-            clip: 0.0,
-            ..case.clone()
-        });
     }
     println!("all bits: {}", hasher.finalize());
 }
@@ -228,20 +253,22 @@ fn held_and_kept_weights_have_the_same_bits_with_every_instruction_set() {
 }
 
 #[test]
-fn adamw_agrees_with_f64_over_drawn_groups_and_masks() {
+fn steps_agree_with_f64_over_drawn_groups_and_masks() {
+    let kind = prop::sample::select(Kind::all().to_vec());
     let n = prop::sample::select(vec![1usize, 15, 16, 17, 130, 5001]);
     let rates = (prop::sample::select(vec![0.0, 0.01, 0.3]), prop::sample::select(vec![2e-5, 1e-3, 0.1]));
     let clip = prop::sample::select(vec![0.0, 0.5, 1.0, 1e6]);
     let scale = prop::sample::select(vec![1e-6f32, 1e-2, 1.0, 100.0]);
     let held = prop::option::of((prop::sample::select(vec![0.0f32, 0.1, 0.5, 0.9, 1.0]), any::<bool>()));
     let before = prop::sample::select(vec![0, 1, 200]);
-    let shapes = (n, 0usize..9, rates, clip, scale, any::<u64>(), held, before);
-    let shapes = shapes.prop_map(|(n, count, (decay, learning_rate), clip, scale, seed, held, before)| {
-        let mut borders: Vec<usize> =
-            indices(count, n + 1, seed, 2).into_iter().map(|b| b as usize).collect();
-        borders.sort_unstable();
-        Case { n, borders, decay, learning_rate, clip, scale, seed, held, before }
-    });
+    let shapes = ((kind, n), 0usize..9, rates, clip, scale, any::<u64>(), held, before);
+    let shapes =
+        shapes.prop_map(|((kind, n), count, (decay, learning_rate), clip, scale, seed, held, before)| {
+            let mut borders: Vec<usize> =
+                indices(count, n + 1, seed, 2).into_iter().map(|b| b as usize).collect();
+            borders.sort_unstable();
+            Case { kind, n, borders, decay, learning_rate, clip, scale, seed, held, before }
+        });
     holds(48, shapes, |case| {
         check(&case);
     });

@@ -54,6 +54,7 @@ pub enum Purpose {
     DemoTask = 20,
     Masking = 21,
     Selection = 22,
+    Fraction = 23,
 }
 
 /// A sequential reader of one stream, for the few uses that want numbers one after another.

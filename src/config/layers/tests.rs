@@ -5,6 +5,7 @@ use crate::{
     config::{Split, presets},
     engine::Device,
     prune::{Estimator, PrunedUnits, RandomRule, Sparsity, WeightSet},
+    train::{Batches, Schedule, Select},
 };
 
 fn base() -> Layers {
@@ -42,7 +43,7 @@ fn the_list_of_keys_is_exactly_what_a_config_holds() {
     config.run.threads = Some(1);
     config.seeds.order = Some(1);
     config.seeds.init = Some(1);
-    config.seeds.dropout = Some(1);
+    (config.seeds.dropout, config.seeds.data) = (Some(1), Some(1));
     let table = as_table(&config).unwrap();
     let held: BTreeSet<_> = leaves(&table).into_iter().map(|(key, _)| key).collect();
     let listed: BTreeSet<_> = KEYS.iter().map(|(name, ..)| (*name).to_owned()).collect();
@@ -92,6 +93,49 @@ fn the_parity_preset_differs_from_the_paper_only_where_the_code_does() {
 }
 
 #[test]
+fn a_preset_has_settings_for_single_tasks_below_the_users() {
+    let resolved = |preset: &str, task: &str, set: Option<&str>| {
+        let mut layers = base();
+        layers.value("preset", preset, "--preset").unwrap();
+        layers.value("task", task, "--task").unwrap();
+        set.map(|set| layers.set(set).unwrap());
+        layers.resolve().unwrap().train
+    };
+    for preset in ["liang2021", "liang2021-code"] {
+        let of = |task| {
+            let train = resolved(preset, task, None);
+            (train.epochs, train.dropout)
+        };
+        assert_eq!(["RTE", "CoLA", "MNLI", "qnli"].map(of), [(6, 0.1), (6, 0.05), (3, 0.1), (3, 0.1)]);
+        assert_eq!(resolved(preset, "cola", Some("train.dropout=0.2")).dropout, 0.2);
+    }
+    assert_eq!(resolved("prasanna2020", "mnli", None).epochs, 3);
+    // A name of a task or a key that is none would be passed over.
+    for preset in presets() {
+        let table: Table = preset.toml.parse().unwrap();
+        for (task, own) in table.get("tasks").and_then(Value::as_table).into_iter().flatten() {
+            assert!(TaskId::names().contains(&task.as_str()), "{task}");
+            Layers::new().table(own.as_table().unwrap(), preset.name).unwrap();
+        }
+    }
+}
+
+#[test]
+fn liangs_code_differs_from_the_paper_in_what_is_listed() {
+    let [paper, code] = ["liang2021", "liang2021-code"].map(|preset| {
+        let mut layers = base();
+        layers.value("preset", preset, "--preset").unwrap();
+        layers.resolve().unwrap()
+    });
+    let mut as_code = paper.clone();
+    as_code.preset.clone_from(&code.preset);
+    (as_code.train.schedule, as_code.train.batches) = (Schedule::Liang2021, Batches::Contiguous);
+    (as_code.train.select, as_code.importance.estimator) = (Select::BestEpoch, Estimator::TokenCumulative);
+    assert_eq!(as_code, code);
+    assert_eq!((paper.data.max_length, paper.importance.split), (512, Split::AllTrain));
+}
+
+#[test]
 fn flags_override_the_file_which_overrides_the_preset() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mine.toml");
@@ -111,6 +155,7 @@ fn flags_override_the_file_which_overrides_the_preset() {
 fn set_reads_toml_values_and_bare_words() {
     assert_eq!(set("train.learning_rate=1").unwrap().train.learning_rate, 1.0);
     assert_eq!(set("train.learning_rate = 5e-5").unwrap().train.learning_rate, 5e-5);
+    assert_eq!(set("importance.split=train").unwrap().importance.split, Split::AllTrain);
     assert!(set("search.stale=true").unwrap().search.stale);
     assert_eq!(set("importance.split=heldout:0.1").unwrap().importance.split, Split::Heldout(0.1));
     assert_eq!(set("run.device='cuda:1'").unwrap().run.device, Device::Cuda(1));
@@ -172,6 +217,9 @@ fn a_value_of_the_wrong_type_or_range_is_refused_with_what_was_expected() {
         "train.epsilon=0",
         "data.max_length=7",
         "data.train_limit=0",
+        "data.fraction=0",
+        "data.fraction=1.5",
+        "train.optimizer=sgd",
         "search.threshold=0",
         "search.threshold=1.1",
         "search.head_step=0",

@@ -7,7 +7,7 @@ use crate::{
         optimizer::{AdamW, Optimizer},
     },
     text::Unit,
-    train::Recipe,
+    train::{Batches, Recipe, Schedule},
 };
 use serde::Serialize;
 
@@ -129,6 +129,8 @@ impl PretrainSettings {
             until: None,
             warmup: self.warmup,
             clip: self.clip,
+            schedule: Schedule::Linear,
+            batches: Batches::Shuffled,
             optimizer: Optimizer::AdamW(AdamW {
                 beta1: 0.9,
                 beta2: 0.999,

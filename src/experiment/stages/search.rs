@@ -3,7 +3,7 @@
 use super::files;
 use crate::{
     choice::Choice,
-    config::{ExperimentConfig, ImportanceConfig, Split, essential_section},
+    config::{ExperimentConfig, ImportanceConfig, essential_section},
     error::Result,
     experiment::{
         Inputs,
@@ -32,7 +32,7 @@ pub struct Search {
     /// Left out while nothing of it differs from its default.
     #[serde(serialize_with = "essential_section", skip_serializing_if = "is_default")]
     prune: PruneRules,
-    /// Selects the scoring examples; `None` for the development set.
+    /// Selects the scoring examples; `None` for the development set and the whole training set.
     split_seed: Option<u64>,
     /// Written to the ticket; does not affect the search.
     #[serde(skip)]
@@ -51,7 +51,7 @@ impl Search {
             importance: config.importance.clone(),
             search: config.search,
             prune: config.prune,
-            split_seed: (config.importance.split != Split::Dev).then_some(config.seed),
+            split_seed: config.importance.split.is_chosen().then_some(config.seed),
             run_seed: config.seed,
         }
     }

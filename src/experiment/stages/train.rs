@@ -11,10 +11,14 @@ use crate::{
         stage::{Given, Identity, Known, Stage},
     },
     model::Bert,
-    ops::optimizer::{AdamW, Optimizer},
+    ops::optimizer::{AdamW, Adamax, Kind, Optimizer},
     prune::Mask,
     store::{FINETUNE, RETRAIN, StageKind, StageWriter},
-    train::{Checkpoints, Progress, Recipe, Summary, finetune},
+    train::{
+        Checkpoints, Progress, Recipe, Select, Summary,
+        finetune::{Labelled, finetune},
+        select::{Judge, best},
+    },
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -90,6 +94,7 @@ impl Train {
             Init::Epoch(epochs) => (epochs * examples.div_ceil(train.batch_size) as f64).round() as u64,
             _ => u64::MAX,
         });
+        let TrainConfig { beta1, beta2, epsilon, weight_decay, .. } = *train;
         Recipe {
             until,
             learning_rate: train.learning_rate,
@@ -98,12 +103,12 @@ impl Train {
             max_steps: None,
             warmup: train.warmup,
             clip: train.clip,
-            optimizer: Optimizer::AdamW(AdamW {
-                beta1: train.beta1,
-                beta2: train.beta2,
-                epsilon: train.epsilon,
-                weight_decay: train.weight_decay,
-            }),
+            optimizer: match train.optimizer {
+                Kind::AdamW => Optimizer::AdamW(AdamW { beta1, beta2, epsilon, weight_decay }),
+                Kind::Adamax => Optimizer::Adamax(Adamax { beta1, beta2, epsilon, weight_decay }),
+            },
+            schedule: train.schedule,
+            batches: train.batches,
             dropout: train.dropout as f32,
             attention_dropout: train.attention_dropout as f32,
             order_seed: self.seeds.order,
@@ -174,14 +179,19 @@ impl Stage for Train {
             summary.seconds,
             files::metric_text(inputs, &metrics)
         ));
-        Ok(json!({
+        let mut info = json!({
             "seconds_before": summary.seconds_before,
             "computed_by": summary.computed_by,
             "train_seconds": summary.seconds,
             "train_tokens_per_s": rate,
             "steps": summary.steps,
             "epoch_losses": summary.epoch_losses,
-        }))
+        });
+        if let Some(epoch) = best(&summary.epoch_scores) {
+            info["selected_epoch"] = json!(epoch + 1);
+            info["epoch_scores"] = json!(summary.epoch_scores);
+        }
+        Ok(info)
     }
 
     fn retrain(
@@ -200,6 +210,9 @@ impl Stage for Train {
         let recipe = self.recipe(train.len());
         progress.begin(Self::kind(&mask).name, self.steps(&recipe, train.len()));
         let mut checkpoints = Checkpoints::new(checkpoints, given.checkpoint_every);
-        finetune(&inputs.machine, bert, held.as_ref(), &train, &recipe, &mut checkpoints, progress)
+        let judge = Judge { task: inputs.task, dev: &inputs.dev };
+        let judge = (self.train.select == Select::BestEpoch && self.until.is_none()).then_some(judge);
+        let data = Labelled { train: &train, judge };
+        finetune(&inputs.machine, bert, held.as_ref(), data, &recipe, &mut checkpoints, progress)
     }
 }

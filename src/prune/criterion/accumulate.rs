@@ -13,13 +13,15 @@ pub enum AbsoluteOf {
     RunningSums,
     /// Of examples, g² in the place of |g|.
     Squares,
+    /// Tokens; and these sums, not zeroed between batches, are added up after each batch.
+    RunningTokens,
 }
 
 impl AbsoluteOf {
     /// What one example gives: to the sum, or to its batch. `sum` is Σ g over its tokens and `token_abs` Σ |g|.
     pub fn of_example(self, sum: f64, token_abs: f64) -> f64 {
         match self {
-            Self::Tokens => token_abs,
+            Self::Tokens | Self::RunningTokens => token_abs,
             Self::Examples => sum.abs(),
             Self::Squares => sum * sum,
             Self::BatchMeans | Self::RunningSums => sum,
@@ -27,14 +29,14 @@ impl AbsoluteOf {
     }
 
     fn knows_batches(self) -> bool {
-        matches!(self, Self::BatchMeans | Self::RunningSums)
+        matches!(self, Self::BatchMeans | Self::RunningSums | Self::RunningTokens)
     }
 }
 
 /// Takes the scoring data's gate gradients example by example, in data order.
 ///
 /// The gradients are those of each example's own loss, not of a batch mean; what a "batch" means to the
-/// last two rules is set here and does not depend on how examples were computed.
+/// last three rules is set here and does not depend on how examples were computed.
 /// Sums run in the order of the calls, so the result depends on nothing but that order. A NaN (unit absent)
 /// stays NaN.
 #[derive(Debug, Clone)]
@@ -52,9 +54,9 @@ pub struct Accumulator {
 struct Sums {
     /// The importance so far.
     total: Vec<f64>,
-    /// Σ g over the batch at hand.
+    /// Σ g over the batch at hand, or of its tokens' |g|.
     batch: Vec<f64>,
-    /// Σ over finished batches of their mean g.
+    /// Σ over finished batches of the mean of that.
     running: Vec<f64>,
 }
 
@@ -113,7 +115,7 @@ impl Sums {
             self.total[unit] += match rule {
                 AbsoluteOf::Tokens | AbsoluteOf::Examples | AbsoluteOf::Squares => 0.0,
                 AbsoluteOf::BatchMeans => mean.abs(),
-                AbsoluteOf::RunningSums => self.running[unit].abs(),
+                AbsoluteOf::RunningSums | AbsoluteOf::RunningTokens => self.running[unit].abs(),
             };
         }
     }
@@ -182,6 +184,28 @@ mod tests {
     }
 
     #[test]
+    fn the_cumulative_token_rule_counts_batch_t_of_t_batches_that_many_times_from_the_end() {
+        let raw = importance(AbsoluteOf::RunningTokens);
+        // Means of the batches' Σ |g| over tokens: 3, 6, 6 for head 0, 1.5 each for head 1, 3, 4, 3 for the FFN.
+        assert_eq!(
+            (raw.heads, raw.ffns),
+            (vec![3.0 * 3.0 + 2.0 * 6.0 + 6.0, 9.0], vec![3.0 * 3.0 + 2.0 * 4.0 + 3.0])
+        );
+        // Directly: Σ_t (T - t + 1) · mean over batch t of Σ |g| over tokens.
+        let tokens = |i: usize| (i * 29 % 17) as f64 / 4.0;
+        for (examples, size) in [(1, 1), (7, 3), (64, 32), (70, 32)] {
+            let mut accumulator = Accumulator::new(AbsoluteOf::RunningTokens, 1, 1, size);
+            (0..examples).for_each(|i| accumulator.add_example(&alike(&[tokens(i)], &[tokens(i) / 2.0])));
+            let all: Vec<f64> = (0..examples).map(tokens).collect();
+            let batches = all.chunks(size).map(|batch| batch.iter().sum::<f64>() / batch.len() as f64);
+            let direct: f64 = batches.rev().zip(1..).map(|(mean, times)| f64::from(times) * mean).sum();
+            let raw = accumulator.finish();
+            assert!((raw.heads[0] - direct).abs() < 1e-12 * direct.max(1.0), "{} {direct}", raw.heads[0]);
+            assert!((raw.ffns[0] - direct / 2.0).abs() < 1e-12 * direct.max(1.0));
+        }
+    }
+
+    #[test]
     fn batches_of_one_make_the_batch_rule_the_example_rule() {
         let gradients = [[1.0, -2.0], [-3.0, 0.5], [0.25, 4.0]];
         let run = |rule, batch_size| {
@@ -211,6 +235,7 @@ mod tests {
             AbsoluteOf::BatchMeans,
             AbsoluteOf::RunningSums,
             AbsoluteOf::Squares,
+            AbsoluteOf::RunningTokens,
         ] {
             let mut accumulator = Accumulator::new(rule, 1, 2, 4);
             accumulator.add_example(&alike(&[f64::NAN, 2.0], &[f64::NAN]));

@@ -38,6 +38,9 @@ choices! {
         /// Σ over batches of |running sum of the batch means|: what the code of Prasanna et al. computes, since it
         /// never zeroes the gates' gradients
         Cumulative = "cumulative",
+        /// Σ over batches of the running sum of the batches' mean Σ over tokens of |g|, so that batch t of T counts T - t + 1
+        /// times: what the code of Liang et al. computes, since it never zeroes the gates' gradients
+        TokenCumulative = "token-cumulative",
         /// Σ over examples of g²: the empirical Fisher information of the gates (Kwon et al. 2022)
         Fisher = "fisher",
         /// the L2 norm of the unit's own weights: no data
@@ -96,6 +99,7 @@ impl Estimator {
             Self::Example => Source::Gates(AbsoluteOf::Examples),
             Self::Batch => Source::Gates(AbsoluteOf::BatchMeans),
             Self::Cumulative => Source::Gates(AbsoluteOf::RunningSums),
+            Self::TokenCumulative => Source::Gates(AbsoluteOf::RunningTokens),
             Self::Fisher => Source::Gates(AbsoluteOf::Squares),
             Self::WeightL2 => other(Box::new(WeightSize::L2)),
             Self::WeightMean => other(Box::new(WeightSize::Mean)),

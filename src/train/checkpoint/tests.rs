@@ -11,6 +11,7 @@ fn saved(seed: u32, len: usize) -> (Position, Vec<f32>, State) {
         tokens: 99,
         seconds: 0.1 + f64::from(seed),
         epoch_losses: vec![2.0 / 3.0],
+        epoch_scores: Vec::new(),
         epoch_loss: 1e-300,
         epoch_predictions: 5,
         evaluations: vec![Evaluation {
@@ -29,7 +30,7 @@ fn saved(seed: u32, len: usize) -> (Position, Vec<f32>, State) {
     (position, values(1), state)
 }
 
-fn restored(checkpoints: &Checkpoints, len: usize) -> Option<(Position, Vec<f32>, State)> {
+fn restored(checkpoints: &mut Checkpoints, len: usize) -> Option<(Position, Vec<f32>, State)> {
     let (mut weights, mut state) = (vec![0.0; len], OPTIMIZER.state(len));
     let fits = |position: &Position| position.step < 1000;
     let position = checkpoints.restore(&mut weights, &mut state, &fits, &mut Silent).unwrap()?;
@@ -41,13 +42,13 @@ fn what_is_restored_is_what_was_saved_and_only_the_last_is_kept() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("checkpoint");
     let mut checkpoints = Checkpoints::new(dir.clone(), Duration::ZERO);
-    assert!(restored(&checkpoints, 3).is_none() && checkpoints.due());
+    assert!(restored(&mut checkpoints, 3).is_none() && checkpoints.due());
     // More than one block of values, and an odd number of them.
     let len = (1 << 16) + 77;
     for step in [3, 12] {
         let (position, weights, state) = saved(step, len);
         checkpoints.save(&position, &weights, &state).unwrap();
-        assert_eq!(restored(&checkpoints, len).unwrap(), (position, weights, state));
+        assert_eq!(restored(&mut checkpoints, len).unwrap(), (position, weights, state));
         assert_eq!(fs::read_dir(&dir).unwrap().count(), 1);
     }
 }
@@ -64,17 +65,17 @@ fn a_damaged_checkpoint_is_passed_over_wherever_it_is_damaged() {
         let mut bytes = whole.clone();
         bytes[at] ^= 1;
         fs::write(&newer, &bytes).unwrap();
-        assert_eq!(restored(&checkpoints, 9).unwrap().0, position, "flipped at {at}");
+        assert_eq!(restored(&mut checkpoints, 9).unwrap().0, position, "flipped at {at}");
         fs::write(&newer, &whole[..at]).unwrap();
-        assert_eq!(restored(&checkpoints, 9).unwrap().0, position, "cut at {at}");
+        assert_eq!(restored(&mut checkpoints, 9).unwrap().0, position, "cut at {at}");
     }
     // A model of another size, whose checkpoint is whole.
-    assert!(restored(&checkpoints, 10).is_none());
+    assert!(restored(&mut checkpoints, 10).is_none());
     // The next one removes the damaged one too.
     let (position, weights, state) = saved(6, 9);
     checkpoints.save(&position, &weights, &state).unwrap();
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-    assert_eq!(restored(&checkpoints, 9).unwrap().0, position);
+    assert_eq!(restored(&mut checkpoints, 9).unwrap().0, position);
 }
 
 #[test]
@@ -93,7 +94,7 @@ fn a_whole_checkpoint_of_an_impossible_position_is_passed_over() {
         let (mut position, weights, state) = saved(5, 9);
         change(&mut position);
         checkpoints.save(&position, &weights, &state).unwrap();
-        assert!(restored(&checkpoints, 9).is_none(), "{position:?}");
+        assert!(restored(&mut checkpoints, 9).is_none(), "{position:?}");
     }
     let at = |step, finished| Position { step, epoch_losses: vec![0.5; finished], ..Position::default() };
     for (step, finished) in [(0, 0), (1, 0), (20, 0), (20, 1), (39, 1), (60, 3), (60, 2)] {
@@ -122,7 +123,7 @@ fn a_checkpoint_from_before_slots_had_names_is_adamws_and_that_of_another_optimi
         let mut file = [MAGIC, &(header.len() as u64).to_le_bytes()[..], header.as_bytes(), values].concat();
         file.extend_from_slice(blake3::hash(&file).as_bytes());
         fs::write(&path, file).unwrap();
-        assert_eq!(restored(&checkpoints, 9), same.then(|| whole.clone()));
+        assert_eq!(restored(&mut checkpoints, 9), same.then(|| whole.clone()));
     }
 }
 
@@ -137,7 +138,7 @@ fn nothing_is_removed_but_checkpoints_and_nothing_behind_a_link() {
     }
     std::os::unix::fs::symlink(&outside, &dir).unwrap();
     let mut checkpoints = Checkpoints::new(dir.clone(), Duration::ZERO);
-    assert!(restored(&checkpoints, 9).is_none());
+    assert!(restored(&mut checkpoints, 9).is_none());
     let (position, weights, state) = saved(5, 9);
     checkpoints.save(&position, &weights, &state).unwrap();
     assert!(fs::symlink_metadata(&dir).unwrap().is_dir());
@@ -147,7 +148,7 @@ fn nothing_is_removed_but_checkpoints_and_nothing_behind_a_link() {
     let pipe = dir.join("step-0000000009");
     rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o666.into(), 0).unwrap();
     fs::write(dir.join("notes"), "").unwrap();
-    assert_eq!(restored(&checkpoints, 9).unwrap().0, position);
+    assert_eq!(restored(&mut checkpoints, 9).unwrap().0, position);
     let (position, weights, state) = saved(6, 9);
     checkpoints.save(&position, &weights, &state).unwrap();
     let mut names: Vec<_> = fs::read_dir(&dir).unwrap().map(|e| e.unwrap().file_name()).collect();
@@ -162,4 +163,24 @@ fn slow_writing_lengthens_the_pause() {
     assert!(checkpoints.due());
     checkpoints.cost = Duration::from_secs(1);
     assert!(!checkpoints.due());
+}
+
+#[test]
+fn the_weights_of_the_best_epoch_are_kept_beside_the_last_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let of_folder = || Checkpoints::new(folder.path().to_owned(), Duration::ZERO);
+    let (mut position, weights, state) = saved(5, 9);
+    assert!(position.has_scores(false) && !position.has_scores(true));
+    position.epoch_scores = vec![0.5];
+    assert!(position.has_scores(true) && !position.has_scores(false));
+    let (mut checkpoints, mut again) = (of_folder(), of_folder());
+    checkpoints.best = (0..9).map(|i| i as f32 + 0.5).collect();
+    checkpoints.save(&position, &weights, &state).unwrap();
+    assert_eq!(restored(&mut again, 9).unwrap(), (position, weights, state));
+    assert_eq!(again.best, checkpoints.best);
+    // Without scores there is no best epoch, and the file has no room for it.
+    let (position, weights, state) = saved(6, 9);
+    checkpoints.save(&position, &weights, &state).unwrap();
+    assert_eq!(restored(&mut again, 9).unwrap(), (position, weights, state));
+    assert!(again.best.is_empty());
 }

@@ -127,3 +127,15 @@ extern "C" __global__ void __launch_bounds__(256, 6) adamw(OPTIMIZER_PARAMETERS)
     });
 }
 REGISTER(adamw)
+
+// As ../optimizer/adamax.rs, whose numbers these are.
+extern "C" __global__ void __launch_bounds__(256, 6) adamax(OPTIMIZER_PARAMETERS) {
+    const float beta1 = n0, beta2 = n1, rest1 = n2, epsilon = n3, rate = n4, keep = n5;
+    optimizer_step<2>(OPTIMIZER_ARGUMENTS, [=](float& w, float g, float (&state)[2], bool decayed) {
+        float &m = state[0], &u = state[1];
+        m = fmaf(beta1, m, rest1 * g);
+        u = fmaxf(beta2 * u, fabsf(g) + epsilon);
+        w = fmaf(w, decayed ? keep : 1.0f, -(rate * m / (u + epsilon)));
+    });
+}
+REGISTER(adamax)

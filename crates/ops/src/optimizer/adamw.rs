@@ -1,14 +1,12 @@
 //! AdamW (Loshchilov and Hutter 2019, algorithm 2) in one pass, with the gradient's clip and its reset inside.
 
 use super::{
+    SLOTS,
+    each::{Arithmetic, each},
     piece::Piece,
     rule::{NUMBERS, Rule},
 };
-use crate::{
-    dispatch,
-    simd::LANES,
-    weight_mask::{All, Bits, Lanes, masked},
-};
+use crate::{dispatch, weight_mask::Bits};
 
 /// The optimizer's constants.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -20,41 +18,17 @@ pub struct AdamW {
 }
 
 /// See [`AdamW::numbers`].
-type Numbers = [f32; NUMBERS];
+#[derive(Clone, Copy)]
+struct Step([f32; NUMBERS]);
 
-#[inline(always)]
-fn update_one(w: &mut f32, g: &mut f32, m: &mut f32, v: &mut f32, numbers: Numbers, gradient_scale: f32) {
-    let [beta1, beta2, rest1, rest2, epsilon, step_size, inverse_root, keep] = numbers;
-    let gradient = *g * gradient_scale;
-    *g = 0.0;
-    *m = beta1.mul_add(*m, rest1 * gradient);
-    *v = beta2.mul_add(*v, rest2 * gradient * gradient);
-    let root = v.sqrt().mul_add(inverse_root, epsilon);
-    *w = w.mul_add(keep, -(step_size * *m / root));
-}
-
-/// At most [`LANES`] weights.
-#[inline(always)]
-fn update_some(state: [&mut [f32]; 4], kept: [u32; LANES], numbers: Numbers, scale: f32) {
-    let [w, g, m, v] = state;
-    for ((((w, g), m), v), kept) in w.iter_mut().zip(g).zip(m).zip(v).zip(kept) {
-        update_one(w, g, m, v, numbers, scale);
-        (*w, *m, *v) = (masked(*w, kept), masked(*m, kept), masked(*v, kept));
-    }
-}
-
-#[inline(always)]
-fn update_kept(state: [&mut [f32]; 4], kept: impl Lanes, numbers: Numbers, scale: f32) {
-    let [w, g, m, v] = state;
-    let len = w.len();
-    let ((w, w_rest), (g, g_rest)) = (w.as_chunks_mut::<LANES>(), g.as_chunks_mut::<LANES>());
-    let ((m, m_rest), (v, v_rest)) = (m.as_chunks_mut::<LANES>(), v.as_chunks_mut::<LANES>());
-    for (n, (((w, g), m), v)) in w.iter_mut().zip(g).zip(m).zip(v).enumerate() {
-        update_some([w, g, m, v], kept.lanes(n * LANES), numbers, scale);
-    }
-    if !w_rest.is_empty() {
-        let kept = kept.lanes(len - w_rest.len());
-        update_some([w_rest, g_rest, m_rest, v_rest], kept, numbers, scale);
+impl Arithmetic for Step {
+    #[inline(always)]
+    fn apply(self, w: &mut f32, gradient: f32, [m, v]: [&mut f32; SLOTS]) {
+        let [beta1, beta2, rest1, rest2, epsilon, step_size, inverse_root, keep] = self.0;
+        *m = beta1.mul_add(*m, rest1 * gradient);
+        *v = beta2.mul_add(*v, rest2 * gradient * gradient);
+        let root = v.sqrt().mul_add(inverse_root, epsilon);
+        *w = w.mul_add(keep, -(step_size * *m / root));
     }
 }
 
@@ -65,13 +39,10 @@ dispatch! {
         m: &mut [f32],
         v: &mut [f32],
         kept: Option<Bits<'_>>,
-        numbers: Numbers,
+        step: Step,
         scale: f32,
     ) {
-        match kept {
-            None => update_kept([w, g, m, v], All, numbers, scale),
-            Some(kept) => update_kept([w, g, m, v], kept, numbers, scale),
-        }
+        each(step, [w, g, m, v], kept, scale);
     }
 }
 
@@ -90,7 +61,7 @@ impl Rule for AdamW {
     }
 
     /// β₁, β₂, 1 - β₁, 1 - β₂, ε, lr / (1 - β₁ᵗ), 1 / √(1 - β₂ᵗ), and what decay leaves of a weight.
-    fn numbers(&self, learning_rate: f64, step: u32) -> Numbers {
+    fn numbers(&self, learning_rate: f64, step: u32) -> [f32; NUMBERS] {
         let t = f64::from(step);
         [
             self.beta1,
@@ -106,12 +77,12 @@ impl Rule for AdamW {
         .map(|number| number as f32)
     }
 
-    fn update(&self, piece: Piece, numbers: &Numbers, gradient_scale: f32) {
+    fn update(&self, piece: Piece, numbers: &[f32; NUMBERS], gradient_scale: f32) {
         let mut numbers = *numbers;
         if !piece.decays {
             numbers[7] = 1.0;
         }
         let Piece { weights, gradient, slots: [first, second], kept, .. } = piece;
-        update(weights, gradient, first, second, kept, numbers, gradient_scale);
+        update(weights, gradient, first, second, kept, Step(numbers), gradient_scale);
     }
 }

@@ -1,11 +1,14 @@
 //! Optimizers: each is a `Rule` in a file of its own and a variant of [`Optimizer`]. What one keeps from step to step
 //! is in named slots, so that engines and checkpoints work with any of them.
 
+mod adamax;
 mod adamw;
 mod clip;
+mod each;
 mod piece;
 mod rule;
 
+pub use adamax::Adamax;
 pub use adamw::AdamW;
 pub use clip::{clip_scale, norm};
 pub use piece::SLOTS;
@@ -14,19 +17,31 @@ pub use rule::NUMBERS;
 use piece::Piece;
 use rule::Rule;
 
-use crate::weight_mask::WeightMask;
+use crate::{choice::choices, weight_mask::WeightMask};
 use std::ops::Range;
+
+choices! {
+    /// An optimizer without its constants.
+    pub enum Kind ("optimizer", default AdamW) {
+        /// bias-corrected moments and decoupled weight decay (Loshchilov and Hutter 2019)
+        AdamW = "adamw",
+        /// without bias correction, decoupled weight decay (MT-DNN; Liang et al. 2021)
+        Adamax = "adamax",
+    }
+}
 
 /// An optimizer with its constants.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Optimizer {
     AdamW(AdamW),
+    Adamax(Adamax),
 }
 
 impl Optimizer {
     fn rule(&self) -> &dyn Rule {
         match self {
             Self::AdamW(rule) => rule,
+            Self::Adamax(rule) => rule,
         }
     }
 

@@ -1,4 +1,4 @@
-//! Fifty optimizer steps against PyTorch's loss curve (`tests/golden/adamw.py`).
+//! Fifty optimizer steps against PyTorch's loss curve (`tests/golden/adamw.py`, `adamax.py`).
 
 use crate::{
     forward_golden::{golden_json, golden_model, push},
@@ -6,18 +6,39 @@ use crate::{
 };
 use lottery::{
     model::{Pass, Workspace},
-    ops::optimizer::{self, AdamW, Optimizer, clip_scale},
+    ops::optimizer::{self, AdamW, Adamax, Optimizer, clip_scale},
+    train::Schedule,
 };
+use serde_json::Value;
 
 #[test]
 fn fifty_adamw_steps_follow_pytorch() {
-    let golden = golden_json("adamw.json");
+    follow(&golden_json("adamw.json"), |weight_decay| {
+        Optimizer::AdamW(AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay })
+    });
+}
+
+#[test]
+fn fifty_adamax_steps_follow_the_published_arithmetic_and_schedule() {
+    let golden = golden_json("adamax.json");
+    follow(&golden, |weight_decay| {
+        Optimizer::Adamax(Adamax { beta1: 0.9, beta2: 0.999, epsilon: 1e-6, weight_decay })
+    });
+    let (peak, warmup) = (golden["peak"].as_f64().unwrap(), golden["warmup"].as_f64().unwrap());
+    for (step, about) in golden["steps"].as_array().unwrap().iter().enumerate() {
+        let rate = peak * Schedule::Liang2021.factor(step as u64, 50, warmup);
+        assert!(
+            (rate - about["learning_rate"].as_f64().unwrap()).abs() < 1e-12 * peak,
+            "step {step}: {rate}"
+        );
+    }
+}
+
+fn follow(golden: &Value, optimizer: impl Fn(f64) -> Optimizer) {
     let number = |key: &str| golden[key].as_f64().unwrap();
     let (examples, batch) = (golden["examples"].as_array().unwrap(), number("batch") as usize);
     let mut bert = golden_model("tiny-classes", 3);
-    let weight_decay = number("weight_decay");
-    let optimizer = Optimizer::AdamW(AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay });
-    let mut state = optimizer.state(bert.params.data.len());
+    let mut state = optimizer(number("weight_decay")).state(bert.params.data.len());
     let decayed = bert.params.layout.decayed();
     let mut workspace = Workspace::default();
     let (mut worst, mut clipped) = (0f64, 0);
