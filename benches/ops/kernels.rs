@@ -22,7 +22,7 @@ use lottery::{
 };
 use rayon::prelude::*;
 
-const PLAN: DropoutPlan = DropoutPlan { seed: 1, step: 1, hidden: 0.1, attention: 0.1 };
+const PLAN: DropoutPlan = DropoutPlan { seed: 1, step: 1, hidden: 0.1, attention: 0.1, classifier: 0.1 };
 
 /// A block's end: bias, dropout, residual, LayerNorm.
 struct BlockEnd {

@@ -117,7 +117,7 @@ fn down_gradient_with_gelu(bencher: Bencher, shape: &Shape) {
     });
 }
 
-const PLAN: DropoutPlan = DropoutPlan { seed: 1, step: 1, hidden: 0.1, attention: 0.1 };
+const PLAN: DropoutPlan = DropoutPlan { seed: 1, step: 1, hidden: 0.1, attention: 0.1, classifier: 0.1 };
 
 /// Everything that attention reads and writes in one layer.
 struct Attention {

@@ -67,7 +67,7 @@ impl<'a> Training<'a> {
         let Self { format, work, bert, gradient, state, mask, workspace, d_logits, steps } = self;
         let mask = mask.as_ref();
         let (input, decayed) = (work.input(), bert.params.layout.decayed());
-        let plan = DropoutPlan { seed: 1, step: *steps, hidden: 0.1, attention: 0.1 };
+        let plan = DropoutPlan { seed: 1, step: *steps, hidden: 0.1, attention: 0.1, classifier: 0.1 };
         *steps += 1;
         let pass = Pass { dropout: Some(&plan), keep: true, format: *format, ..Pass::default() };
         let start = Instant::now();

@@ -80,7 +80,7 @@ fn training(
     let mut times: [Vec<f64>; 2] = Default::default();
     let mut last = Instant::now();
     let requests = (0..steps + 3).map(|step| {
-        let plan = DropoutPlan { seed: 1, step: step as u32, hidden: 0.1, attention: 0.1 };
+        let plan = DropoutPlan { seed: 1, step: step as u32, hidden: 0.1, attention: 0.1, classifier: 0.1 };
         let start = Instant::now();
         let outcome = engine.step(&work.input(), Goal::Labels(work.targets()), &plan, &UPDATE)?;
         Ok(((step, milliseconds(start)), outcome))
@@ -100,7 +100,7 @@ fn training(
 fn calls(gpu: &Rc<dyn Gpu>, format: Format, work: &Work) -> Result<Calls> {
     let counting = Rc::new(CountingGpu::new(gpu));
     let mut engine = trainer(&Machine::Cuda { gpu: counting.clone(), format }, &work.model(), None)?;
-    let plan = DropoutPlan { seed: 1, step: 0, hidden: 0.1, attention: 0.1 };
+    let plan = DropoutPlan { seed: 1, step: 0, hidden: 0.1, attention: 0.1, classifier: 0.1 };
     for _ in 0..2 {
         counting.take();
         engine.step(&work.input(), Goal::Labels(work.targets()), &plan, &UPDATE)?;

@@ -117,10 +117,12 @@ pub struct TrainConfig {
     pub beta1: f64,
     pub beta2: f64,
     pub epsilon: f64,
-    /// Of the embeddings, both block outputs and the classifier's input.
+    /// Of the embeddings and both block outputs.
     pub dropout: f64,
     /// Of the attention probabilities.
     pub attention_dropout: f64,
+    /// Of the classifier's input; without a value, `dropout`.
+    pub classifier_dropout: Option<f64>,
     pub optimizer: optimizer::Kind,
     pub schedule: Schedule,
     pub batches: Batches,
@@ -239,11 +241,18 @@ impl Default for TrainConfig {
             epsilon: 1e-8,
             dropout: 0.1,
             attention_dropout: 0.1,
+            classifier_dropout: None,
             optimizer: optimizer::Kind::default(),
             schedule: Schedule::default(),
             batches: Batches::default(),
             select: Select::default(),
         }
+    }
+}
+
+impl TrainConfig {
+    pub fn classifier_dropout(&self) -> f64 {
+        self.classifier_dropout.unwrap_or(self.dropout)
     }
 }
 

@@ -152,10 +152,6 @@ impl Layers {
         table.try_into().map_err(|error| Error::internal(format!("checked settings do not fit: {error}")))
     }
 
-    fn toml(&mut self, text: &str, origin: &str) -> Result<()> {
-        self.table(&parse(text, origin)?, origin)
-    }
-
     fn put(&mut self, key: &str, value: &Value, origin: &str) -> Result<()> {
         let (name, value) = canonical(key, value, origin)?;
         self.values.insert(name, value);

@@ -2,11 +2,12 @@
 
 use crate::model::BertConfig;
 
-/// A note for each key whose value differs. `hidden` and `attention` are the start of the command-line option and the
-/// value used.
-pub fn dropout_notes(model: &BertConfig, hidden: (&str, f64), attention: (&str, f64)) -> Vec<String> {
+/// A note for each key whose value differs. `used` has the start of the command-line option and the value for hidden
+/// states, attention and the classifier's input.
+pub fn dropout_notes(model: &BertConfig, used: [(&str, f64); 3]) -> Vec<String> {
     let differs = |(key, p): (&str, f64)| {
-        let (setting, trained) = if key == model.attention_dropout_key() { attention } else { hidden };
+        let at = model.family.dropouts.iter().position(|(own, _)| *own == key)?;
+        let (setting, trained) = used[at];
         let note = format!(
             "the model's config.json has {key} {p}, and training uses {trained}; `{setting}{p}` would use the model's"
         );

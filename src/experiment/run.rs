@@ -44,7 +44,10 @@ impl Experiment {
         let inputs = inputs.with_ticket(ticket)?.with_finetuned(config.finetuned.as_deref(), progress)?;
         let hidden = ("--set train.dropout=", config.train.dropout);
         let attention = ("--set train.attention_dropout=", config.train.attention_dropout);
-        dropout_notes(&inputs.model.config, hidden, attention).iter().for_each(|note| progress.note(note));
+        let classifier = ("--set train.classifier_dropout=", config.train.classifier_dropout());
+        dropout_notes(&inputs.model.config, [hidden, attention, classifier])
+            .iter()
+            .for_each(|note| progress.note(note));
         split::check(config.importance.split, &inputs.train)?;
         let experiment = Self { config, inputs, protocol, graph };
         experiment.describe(progress);

@@ -191,16 +191,11 @@ impl BertConfig {
         self.family.dropouts.into_iter().filter_map(of).collect()
     }
 
-    /// The key of the attention's dropout.
-    pub fn attention_dropout_key(&self) -> &'static str {
-        self.family.dropouts[1].0
-    }
-
-    /// Notes what a model was trained with. A value that the file has, or that it leaves to the default, stays as it is.
-    pub fn set_dropouts(&mut self, hidden: f64, attention: f64) {
-        for ((key, default), p) in self.family.dropouts.into_iter().zip([hidden, attention, hidden]) {
+    /// Notes what a model was trained with, in the order of [`Self::dropouts`]. A value that the file has, or that it leaves to the default, stays as it is.
+    pub fn set_dropouts(&mut self, used: [f64; 3]) {
+        for ((key, default), p) in self.family.dropouts.into_iter().zip(used) {
             let named = self.rest.get(key).and_then(Value::as_f64);
-            if named.or(default).unwrap_or(hidden) != p {
+            if named.or(default).unwrap_or(used[0]) != p {
                 self.rest.insert(key.to_owned(), p.into());
             }
         }

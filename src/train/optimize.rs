@@ -40,9 +40,10 @@ pub struct Recipe {
     pub optimizer: Optimizer,
     pub schedule: Schedule,
     pub batches: Batches,
-    /// Dropout on hidden states, and on attention probabilities.
+    /// Dropout on hidden states, on attention probabilities, and on the classifier's input.
     pub dropout: f32,
     pub attention_dropout: f32,
+    pub classifier_dropout: f32,
     /// Seeds of the data's order and of the dropout masks.
     pub order_seed: u64,
     pub dropout_seed: u64,
@@ -144,6 +145,7 @@ pub fn optimize(
                 step: step as u32,
                 hidden: recipe.dropout,
                 attention: recipe.attention_dropout,
+                classifier: recipe.classifier_dropout,
             };
             let learning_rate = rate(step);
             let update = Update { learning_rate, clip: recipe.clip };

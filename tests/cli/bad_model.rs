@@ -269,6 +269,7 @@ fn dropouts_of_the_config_that_the_recipe_does_not_have_are_told_and_the_saved_o
         ("classifier_dropout", "0"),
     ] {
         assert!(told.contains(&format!("config.json has {key} {p}, and training uses ")), "{told}");
+        assert!(key != "classifier_dropout" || told.contains("train.classifier_dropout=0`"), "{told}");
     }
     let record: Value = serde_json::from_slice(&output.stdout).unwrap();
     let saved: Value =

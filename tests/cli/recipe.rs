@@ -51,10 +51,11 @@ fn liangs_recipe_says_that_a_model_has_fewer_positions_and_runs_where_the_length
     for (key, value) in [("optimizer", "adamax"), ("schedule", "liang2021"), ("batches", "contiguous")] {
         assert_eq!(config["train"][key], value);
     }
-    assert_eq!(
-        (&config["train"]["dropout"], &config["train"]["attention_dropout"]),
-        (&json!(0.05), &json!(0.1))
-    );
+    let dropouts = ["dropout", "attention_dropout", "classifier_dropout"].map(|key| &config["train"][key]);
+    assert_eq!(dropouts, [&json!(0.1), &json!(0.1), &json!(0.05)]);
+    let saved: Value =
+        serde_json::from_slice(&bench.stage_file("runs", &record, "finetune", "config.json")).unwrap();
+    assert_eq!(saved["classifier_dropout"], 0.05);
     assert_eq!(record["importance"]["estimator"], "token-cumulative");
     assert_eq!(
         (&record["importance"]["split"], &record["data"]["scoring"]["examples"]),
@@ -82,6 +83,7 @@ fn each_setting_of_a_recipe_is_another_training_and_the_defaults_are_none() {
         "train.schedule=liang2021",
         "train.batches=contiguous",
         "train.select=best-epoch",
+        "train.classifier_dropout=0.3",
         "data.fraction=0.5",
     ];
     let mut all: BTreeSet<String> = others.iter().map(|other| finetuned(&[other])).collect();

@@ -41,7 +41,7 @@ fn third_step(bert: &Bert, packed: &Packed, goal: Goal) -> Calls {
     let mut steps = Vec::new();
     for step in 0..3 {
         counting.take();
-        let plan = DropoutPlan { seed: 5, step, hidden: 0.1, attention: 0.1 };
+        let plan = DropoutPlan { seed: 5, step, hidden: 0.1, attention: 0.1, classifier: 0.1 };
         steps.push(engine.step(&packed.input(), goal, &plan, &UPDATE).unwrap());
     }
     counting.take()
@@ -175,6 +175,7 @@ fn task() -> (Bert, Dataset, Recipe) {
         batches: Batches::Shuffled,
         dropout: 0.1,
         attention_dropout: 0.1,
+        classifier_dropout: 0.1,
         order_seed: 1,
         dropout_seed: 2,
     };

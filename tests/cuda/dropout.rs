@@ -8,7 +8,13 @@ fn dropout_drops_and_scales_what_the_cpu_does_at_any_length() {
         for (len, rate) in
             [(0, 0.5), (1, 0.5), (5, 0.1), (127, 0.3), (128, 0.5), (131, 0.5), (2051, 0.1), (9216, 0.9)]
         {
-            let plan = DropoutPlan { seed: 0x1234_5678_9ABC, step: 7, hidden: rate, attention: 0.0 };
+            let plan = DropoutPlan {
+                seed: 0x1234_5678_9ABC,
+                step: 7,
+                hidden: rate,
+                attention: 0.0,
+                classifier: rate,
+            };
             let mask = plan.hidden(Purpose::ClassifierDropout, 3).unwrap();
             let x = numbers(len, 1, format);
             let mut expected = x.clone();

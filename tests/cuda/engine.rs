@@ -56,7 +56,7 @@ fn batch(bert: &Bert, labels: usize) -> Packed {
 }
 
 fn plan(step: u32) -> DropoutPlan {
-    DropoutPlan { seed: 5, step, hidden: 0.1, attention: 0.2 }
+    DropoutPlan { seed: 5, step, hidden: 0.1, attention: 0.2, classifier: 0.1 }
 }
 
 /// ‖a - b‖ is at most this part of ‖b‖: 1e-4 in f32, 1e-2 in TensorFloat-32. In bf16 5e-2, since the roundings of three layers come together,

@@ -32,7 +32,7 @@ fn what_a_step_left_in_the_gradient_is_not_in_the_next_ones() {
             // Weights that stay as they are have the same gradient g each time, so that the first moment is
             // m = (1 - β) g and then β m + (1 - β) g.
             let update = Update { learning_rate: 0.0, clip: 0.0 };
-            let plan = DropoutPlan { seed: 5, step: 3, hidden: 0.1, attention: 0.2 };
+            let plan = DropoutPlan { seed: 5, step: 3, hidden: 0.1, attention: 0.2, classifier: 0.1 };
             let state = OPTIMIZER.state(bert.params.data.len());
             let mut engine = Machine::Cuda { gpu: gpu.clone(), format }.trainer(bert, state, None)?;
             let mut step = || {

@@ -48,7 +48,7 @@ struct Input {
 }
 
 fn input((n, h, rate, ..): Case, format: Format) -> Input {
-    let plan = DropoutPlan { seed: 5 << 33 | 9, step: 4, hidden: rate, attention: 0.0 };
+    let plan = DropoutPlan { seed: 5 << 33 | 9, step: 4, hidden: rate, attention: 0.0, classifier: rate };
     Input {
         x: numbers(n * h, 1, format),
         residual: numbers(n * h, 2, format),

@@ -10,7 +10,7 @@ use crate::support::{assert_within, empty, numbers, on_device, on_devices, round
 #[test]
 fn the_poolers_activations_with_dropout_and_their_gradients_agree_with_the_cpu() {
     let mask = |rate| {
-        DropoutPlan { seed: 0x1_2345_6789, step: 7, hidden: rate, attention: 0.0 }
+        DropoutPlan { seed: 0x1_2345_6789, step: 7, hidden: rate, attention: 0.0, classifier: rate }
             .hidden(Purpose::ClassifierDropout, 0)
     };
     let apply = |mask: &Option<Dropout>, x: &mut [f32]| mask.iter().for_each(|mask| mask.apply(x));

@@ -10,7 +10,7 @@ use lottery::{
     },
 };
 
-const PLAN: DropoutPlan = DropoutPlan { seed: 3, step: 5, hidden: 0.1, attention: 0.1 };
+const PLAN: DropoutPlan = DropoutPlan { seed: 3, step: 5, hidden: 0.1, attention: 0.1, classifier: 0.1 };
 
 fn difference(a: &[f32], b: &[f32]) -> f64 {
     let norm = |x: &mut dyn Iterator<Item = f64>| x.map(|v| v * v).sum::<f64>().sqrt();

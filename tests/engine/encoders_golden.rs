@@ -203,7 +203,7 @@ fn gate_gradients_of_every_family_follow_from_the_weights() {
 
 #[test]
 fn gradients_under_dropout_are_those_of_finite_differences() {
-    let plan = DropoutPlan { seed: 3, step: 2, hidden: 0.3, attention: 0.2 };
+    let plan = DropoutPlan { seed: 3, step: 2, hidden: 0.3, attention: 0.2, classifier: 0.3 };
     let pass = Pass { dropout: Some(&plan), ..Pass::default() };
     for family in FAMILIES {
         let (bert, packed) = (model(family, CLASSIFIER), batch(&values_of(&format!("{family}-classifier"))));

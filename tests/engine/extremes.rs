@@ -10,7 +10,7 @@ use lottery::{
 };
 use rayon::ThreadPoolBuilder;
 
-const PLAN: DropoutPlan = DropoutPlan { seed: 3, step: 5, hidden: 0.1, attention: 0.1 };
+const PLAN: DropoutPlan = DropoutPlan { seed: 3, step: 5, hidden: 0.1, attention: 0.1, classifier: 0.1 };
 const LABELS: usize = 3;
 
 /// BERT's 512 positions, of which a sequence may have all.

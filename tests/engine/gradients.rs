@@ -105,7 +105,7 @@ fn every_gradient_equals_autograd_on_the_plain_bert() {
                 let seed = (10 * i + labels) as u64;
                 let bert = random_bert(config.clone(), shape.clone(), labels, seed);
                 let packed = Packed::random(&config, &random_lengths(seed), labels, seed + 1);
-                let plan = DropoutPlan { seed, step: 3, hidden: 0.1, attention: 0.2 };
+                let plan = DropoutPlan { seed, step: 3, hidden: 0.1, attention: 0.2, classifier: 0.1 };
                 for dropout in [None, Some(&plan)] {
                     worst = worst.max(compare(&bert, &packed, dropout, &mut workspace));
                 }
@@ -128,7 +128,7 @@ fn every_gradient_equals_autograd_on_the_plain_bert() {
 fn gradients_hold_at_the_longest_sequence_and_at_a_single_token() {
     let config = config(2, 32, 4, 48);
     let bert = random_bert(config.clone(), config.full_shape(), 2, 8);
-    let plan = DropoutPlan { seed: 4, step: 1, hidden: 0.1, attention: 0.1 };
+    let plan = DropoutPlan { seed: 4, step: 1, hidden: 0.1, attention: 0.1, classifier: 0.1 };
     for lengths in [vec![160], vec![1], vec![1, 1, 1], vec![2, 160, 1, 33]] {
         let packed = Packed::random(&config, &lengths, 2, 9);
         for dropout in [None, Some(&plan)] {
@@ -142,7 +142,7 @@ fn gradients_hold_where_a_row_is_wider_than_1024() {
     let config = config(1, 1040, 13, 16);
     let bert = random_bert(config.clone(), config.full_shape(), 2, 1);
     let packed = Packed::random(&config, &[3, 2], 2, 2);
-    let plan = DropoutPlan { seed: 3, step: 1, hidden: 0.1, attention: 0.1 };
+    let plan = DropoutPlan { seed: 3, step: 1, hidden: 0.1, attention: 0.1, classifier: 0.1 };
     compare(&bert, &packed, Some(&plan), &mut Workspace::default());
 }
 
@@ -150,7 +150,7 @@ fn gradients_hold_where_a_row_is_wider_than_1024() {
 fn each_kind_of_emptied_layer_may_stand_first_and_last() {
     let config = config(2, 24, 3, 28);
     let kinds = [(vec![], true), (vec![1], false), (vec![], false), (vec![0, 2], true)];
-    let plan = DropoutPlan { seed: 2, step: 7, hidden: 0.15, attention: 0.1 };
+    let plan = DropoutPlan { seed: 2, step: 7, hidden: 0.15, attention: 0.1, classifier: 0.15 };
     for first in &kinds {
         for last in &kinds {
             let shape =
@@ -174,7 +174,7 @@ fn autograd_of_the_plain_bert_agrees_with_finite_differences() {
     ] {
         let bert = random_bert_with(config.clone(), shape.clone(), head, 31);
         let packed = Packed::random(&config, &[5, 1, 3], labels, 32);
-        let plan = DropoutPlan { seed: 6, step: 2, hidden: 0.1, attention: 0.2 };
+        let plan = DropoutPlan { seed: 6, step: 2, hidden: 0.1, attention: 0.2, classifier: 0.1 };
         let plain = PlainBert::new(&bert, DType::F64, Some(plan));
         let (_, gradients) = plain.gradients(&packed);
         let mut draw = stream(33);

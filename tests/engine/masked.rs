@@ -92,6 +92,7 @@ fn task(optimizer: Optimizer) -> (Dataset, Recipe) {
         batches: Batches::Shuffled,
         dropout: 0.1,
         attention_dropout: 0.1,
+        classifier_dropout: 0.1,
         order_seed: 1,
         dropout_seed: 2,
     };
@@ -189,7 +190,7 @@ pub fn check_best_epoch(machine: &Machine, seed: u64) -> usize {
 pub const UPDATE: Update = Update { learning_rate: 1e-2, clip: 0.5 };
 
 pub fn plan(step: u32) -> DropoutPlan {
-    DropoutPlan { seed: 5, step, hidden: 0.1, attention: 0.2 }
+    DropoutPlan { seed: 5, step, hidden: 0.1, attention: 0.2, classifier: 0.1 }
 }
 
 /// Of three steps: what the engine computes with is what it gives back, in the format of its products too.

@@ -87,7 +87,7 @@ fn a_masked_model_and_the_shrunk_one_have_the_same_weight_gradients_under_the_sa
     let config = config(3, 24, 3, 32);
     let bert = random_bert(config.clone(), config.full_shape(), 2, 3);
     let packed = Packed::random(&config, &[6, 1, 15], 2, 4);
-    let plan = DropoutPlan { seed: 1, step: 5, hidden: 0.1, attention: 0.1 };
+    let plan = DropoutPlan { seed: 1, step: 5, hidden: 0.1, attention: 0.1, classifier: 0.1 };
     let mut workspace = Workspace::default();
     for shape in some_shapes(&config) {
         let gates = gates_of(&config, &shape);

@@ -34,7 +34,7 @@ fn results(threads: [usize; 4], lengths: &[usize]) -> Results {
     let mut workspace = Workspace::default();
     let (mut logits, mut gradients) = (vec![], vec![]);
     for (step, pool) in (0..).zip(&pools[..3]) {
-        let plan = DropoutPlan { seed: 7, step, hidden: 0.1, attention: 0.1 };
+        let plan = DropoutPlan { seed: 7, step, hidden: 0.1, attention: 0.1, classifier: 0.1 };
         let pass = Pass { dropout: Some(&plan), ..Pass::default() };
         let (_, mut gradient) = pool.install(|| train_pass(&bert, &packed, &pass, &mut workspace));
         logits.extend(bits(workspace.logits()));

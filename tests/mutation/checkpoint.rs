@@ -28,6 +28,7 @@ fn recipe() -> Recipe {
         batches: Batches::Shuffled,
         dropout: 0.1,
         attention_dropout: 0.1,
+        classifier_dropout: 0.1,
         order_seed: 1,
         dropout_seed: 1,
     }

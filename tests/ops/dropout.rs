@@ -24,7 +24,7 @@ fn masks_are_the_generator_s_numbers_wherever_they_are_cut() {
     let cut = (0usize..9000, prop::sample::select(vec![1usize, 5, 127, 128, 129, 511, 5000]));
     holds(24, (rate, site, cut, any::<u64>(), any::<u32>()), |(rate, site, (first, len), seed, step)| {
         let (layer, head, sequence) = site;
-        let plan = DropoutPlan { seed, step, hidden: rate, attention: rate };
+        let plan = DropoutPlan { seed, step, hidden: rate, attention: rate, classifier: rate };
         let masks = [
             (plan.attention(layer, head, sequence), sequence, head, Purpose::AttentionDropout),
             (plan.hidden(Purpose::FfnOutputDropout, layer), 0, 0, Purpose::FfnOutputDropout),

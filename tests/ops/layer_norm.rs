@@ -40,7 +40,13 @@ impl Case {
     }
 
     fn dropout(&self) -> Option<Dropout> {
-        let plan = DropoutPlan { seed: self.seed, step: 3, hidden: self.rate, attention: 0.0 };
+        let plan = DropoutPlan {
+            seed: self.seed,
+            step: 3,
+            hidden: self.rate,
+            attention: 0.0,
+            classifier: self.rate,
+        };
         plan.hidden(Purpose::FfnOutputDropout, 1)
     }
 

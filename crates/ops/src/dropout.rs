@@ -12,16 +12,19 @@ const GROUP: usize = 8 * LANES;
 pub struct DropoutPlan {
     pub seed: u64,
     pub step: u32,
-    /// Rate on embeddings, both block outputs and the classifier's input.
+    /// Rate on embeddings and both block outputs.
     pub hidden: f32,
     /// Rate on the attention probabilities.
     pub attention: f32,
+    /// Rate on the classifier's input.
+    pub classifier: f32,
 }
 
 impl DropoutPlan {
     /// The mask on hidden states at `purpose` in `layer`; `None` when the rate is 0.
     pub fn hidden(&self, purpose: Purpose, layer: usize) -> Option<Dropout> {
-        Dropout::new(self, self.hidden, purpose, layer, 0, 0)
+        let rate = if purpose == Purpose::ClassifierDropout { self.classifier } else { self.hidden };
+        Dropout::new(self, rate, purpose, layer, 0, 0)
     }
 
     /// The mask on the probabilities of one head of one sequence. `head` is the head's number in the unpruned layer,
@@ -119,7 +122,7 @@ mod tests {
     use super::*;
 
     fn plan(hidden: f32) -> DropoutPlan {
-        DropoutPlan { seed: 11, step: 3, hidden, attention: 0.1 }
+        DropoutPlan { seed: 11, step: 3, hidden, attention: 0.1, classifier: hidden }
     }
 
     #[test]
@@ -146,6 +149,16 @@ mod tests {
             assert!((mean - 1.0).abs() < 0.01, "{mean}");
         }
         assert!(plan(0.0).hidden(Purpose::EmbeddingDropout, 0).is_none());
+    }
+
+    #[test]
+    fn the_classifiers_input_has_a_rate_of_its_own() {
+        let plan = DropoutPlan { classifier: 0.0, ..plan(0.1) };
+        assert!(plan.hidden(Purpose::ClassifierDropout, 0).is_none());
+        assert!(plan.hidden(Purpose::EmbeddingDropout, 0).is_some());
+        let plan = DropoutPlan { classifier: 0.5, hidden: 0.0, ..plan };
+        assert_eq!(plan.hidden(Purpose::ClassifierDropout, 0).unwrap().scale, 2.0);
+        assert!(plan.hidden(Purpose::FfnOutputDropout, 0).is_none());
     }
 
     #[test]

@@ -254,7 +254,7 @@ mod tests {
         for (n, h, rate, gate) in
             [(3, 5, 0.0, 1.0), (19, 33, 0.3, 1.0), (2, 1100, 0.5, 0.7), (40, 16, 0.1, 0.0)]
         {
-            let plan = DropoutPlan { seed: 5, step: 1, hidden: rate, attention: 0.0 };
+            let plan = DropoutPlan { seed: 5, step: 1, hidden: rate, attention: 0.0, classifier: rate };
             let dropout = plan.hidden(Purpose::FfnOutputDropout, 1);
             let mut mask = vec![1.0; n * h];
             if let Some(d) = dropout {

@@ -40,6 +40,7 @@ fn the_list_of_keys_is_exactly_what_a_config_holds() {
     config.finetuned = Some("f".into());
     config.data.train_limit = Some(1);
     config.data.dev_limit = Some(1);
+    config.train.classifier_dropout = Some(0.2);
     config.run.threads = Some(1);
     config.seeds.order = Some(1);
     config.seeds.init = Some(1);
@@ -60,8 +61,10 @@ fn the_defaults_are_the_recipe_of_the_default_preset() {
 
 #[test]
 fn every_preset_resolves_and_says_all_of_its_recipe() {
+    // What follows another setting where it has no value.
     let recipe = |key: &str| {
-        ["train.", "importance.", "search.", "control."].iter().any(|section| key.starts_with(section))
+        key != "train.classifier_dropout"
+            && ["train.", "importance.", "search.", "control."].iter().any(|section| key.starts_with(section))
     };
     for preset in presets() {
         let mut layers = base();
@@ -98,16 +101,18 @@ fn a_preset_has_settings_for_single_tasks_below_the_users() {
         let mut layers = base();
         layers.value("preset", preset, "--preset").unwrap();
         layers.value("task", task, "--task").unwrap();
-        set.map(|set| layers.set(set).unwrap());
+        set.iter().for_each(|set| layers.set(set).unwrap());
         layers.resolve().unwrap().train
     };
     for preset in ["liang2021", "liang2021-code"] {
         let of = |task| {
             let train = resolved(preset, task, None);
-            (train.epochs, train.dropout)
+            (train.epochs, train.classifier_dropout())
         };
-        assert_eq!(["RTE", "CoLA", "MNLI", "qnli"].map(of), [(6, 0.1), (6, 0.05), (3, 0.1), (3, 0.1)]);
-        assert_eq!(resolved(preset, "cola", Some("train.dropout=0.2")).dropout, 0.2);
+        assert_eq!(["RTE", "CoLA", "MNLI", "qnli"].map(of), [(6, 0.1), (6, 0.05), (3, 0.2), (3, 0.1)]);
+        let set = resolved(preset, "cola", Some("train.classifier_dropout=0.3"));
+        assert_eq!((set.dropout, set.classifier_dropout()), (0.1, 0.3));
+        assert_eq!(resolved(preset, "rte", Some("train.dropout=0.3")).classifier_dropout(), 0.3);
     }
     assert_eq!(resolved("prasanna2020", "mnli", None).epochs, 3);
     // A name of a task or a key that is none would be passed over.
@@ -131,6 +136,7 @@ fn liangs_code_differs_from_the_paper_in_what_is_listed() {
     as_code.preset.clone_from(&code.preset);
     (as_code.train.schedule, as_code.train.batches) = (Schedule::Liang2021, Batches::Contiguous);
     (as_code.train.select, as_code.importance.estimator) = (Select::BestEpoch, Estimator::TokenCumulative);
+    as_code.control.random = RandomRule::Replacement;
     assert_eq!(as_code, code);
     assert_eq!((paper.data.max_length, paper.importance.split), (512, Split::AllTrain));
 }

@@ -90,7 +90,7 @@ impl Pretraining {
         settings.max_length = Some(max_length);
         check(&settings, max_length, config, &tokenizer, &name)?;
         let dropout = ("--dropout ", settings.dropout);
-        dropout_notes(config, dropout, dropout).iter().for_each(|note| progress.note(note));
+        dropout_notes(config, [dropout; 3]).iter().for_each(|note| progress.note(note));
 
         let encode = |texts: &[Text]| -> Result<Vec<Encoded>> {
             let mut all = Vec::new();

@@ -68,7 +68,7 @@ pub fn run(
         let (mut bert, summary) = pretrain(machine, bert, None, &text, &recipe, &mut checkpoints, progress)?;
         let rate = summary.tokens as f64 / summary.seconds;
         let dropout = pretraining.settings.dropout;
-        bert.config.set_dropouts(dropout, dropout);
+        bert.config.set_dropouts([dropout; 3]);
         stages::write_model(&bert, &[], &pretraining.tokenizer, writer)?;
         let record = PretrainRecord {
             format_version: 1,

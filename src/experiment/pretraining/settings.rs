@@ -139,6 +139,7 @@ impl PretrainSettings {
             }),
             dropout: self.dropout as f32,
             attention_dropout: self.dropout as f32,
+            classifier_dropout: self.dropout as f32,
             order_seed: self.seed,
             dropout_seed: self.seed,
         }

@@ -111,6 +111,7 @@ impl Train {
             batches: train.batches,
             dropout: train.dropout as f32,
             attention_dropout: train.attention_dropout as f32,
+            classifier_dropout: train.classifier_dropout() as f32,
             order_seed: self.seeds.order,
             dropout_seed: self.seeds.dropout,
         }
@@ -168,7 +169,8 @@ impl Stage for Train {
     fn run(&self, given: &Given, out: &StageWriter, progress: &mut dyn Progress) -> Result<Value> {
         let inputs = given.inputs;
         let (mut bert, summary) = self.retrain(given, out.checkpoint_dir(), progress)?;
-        bert.config.set_dropouts(self.train.dropout, self.train.attention_dropout);
+        let TrainConfig { dropout, attention_dropout, .. } = self.train;
+        bert.config.set_dropouts([dropout, attention_dropout, self.train.classifier_dropout()]);
         let metrics = files::evaluate(inputs, &bert, out)?;
         files::write_model(&bert, inputs.task.label_names(), &inputs.tokenizer, out)?;
         let rate = summary.tokens as f64 / summary.seconds;

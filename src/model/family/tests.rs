@@ -157,7 +157,7 @@ fn near(a: &[f32], b: &[f32], factor: f32, what: &str) {
 fn a_step_of_another_family_is_the_equivalent_berts() {
     let optimizer = Optimizer::AdamW(AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.1 });
     let update = Update { learning_rate: 1e-3, clip: 0.0 };
-    let plan = DropoutPlan { seed: 3, step: 1, hidden: 0.1, attention: 0.1 };
+    let plan = DropoutPlan { seed: 3, step: 1, hidden: 0.1, attention: 0.1, classifier: 0.1 };
     for head in [Head::Classifier { labels: 3 }, Head::MaskedLm, Head::Spans] {
         let ours = other(head);
         let theirs = equivalent(&ours);

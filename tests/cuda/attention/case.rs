@@ -161,7 +161,8 @@ pub fn inputs(case: &Case, setup: &Setup, format: Format) -> (Vec<Vec<f32>>, Vec
             qkv[buffer][at..at + place.width].iter_mut().for_each(|v| *v = rounded(*v + by, format));
         }
     }
-    let plan = DropoutPlan { seed: 7 << 40 | 5, step: 11, hidden: 0.0, attention: case.rate };
+    let plan =
+        DropoutPlan { seed: 7 << 40 | 5, step: 11, hidden: 0.0, attention: case.rate, classifier: 0.0 };
     (qkv, numbers(setup.context.end(), 9, format), plan)
 }
 

@@ -45,7 +45,7 @@ impl Case {
     }
 
     fn plan(&self) -> DropoutPlan {
-        DropoutPlan { seed: self.seed, step: 2, hidden: 0.0, attention: self.rate }
+        DropoutPlan { seed: self.seed, step: 2, hidden: 0.0, attention: self.rate, classifier: 0.0 }
     }
 
     /// The multipliers of a sequence's (queries, keys) for one head.

@@ -61,7 +61,7 @@ fn gradients_agree_with_finite_differences_over_odd_shapes() {
         let queries = if first_only { (0..=lengths.len()).collect() } else { keys.clone() };
         let (t, m, w) = (keys[lengths.len()], queries[lengths.len()], heads.len() * d);
         let shape = Shape { heads, head_size: d, queries: &queries, keys: &keys };
-        let plan = DropoutPlan { seed: 9, step: 2, hidden: 0.0, attention: rate };
+        let plan = DropoutPlan { seed: 9, step: 2, hidden: 0.0, attention: rate, classifier: 0.0 };
         let dropout = Some((&plan, 3));
         let mut qkv = numbers(t * 3 * w, 1);
         let dc = numbers(m * w, 2);

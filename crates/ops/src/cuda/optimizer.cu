@@ -66,7 +66,7 @@ REGISTER(judge)
 #define OPTIMIZER_PARAMETERS                                                                                   \
     float *weights, const float *gradient, float *slot0, float *slot1, bf16 *copy, const uint8_t *decays,      \
         const uint32_t *kept, uint64_t len, const Outcome *outcome, float n0, float n1, float n2, float n3,    \
-        float n4, float n5, float n6, float n7
+        float n4, float n5, [[maybe_unused]] float n6, [[maybe_unused]] float n7
 #define OPTIMIZER_ARGUMENTS {slot0, slot1}, weights, gradient, copy, decays, kept, len, outcome
 
 // One step of an optimizer with so many slots, four elements a thread: update(weight, gradient, slots, whether it decays)
