@@ -314,12 +314,13 @@ fn the_ready_files_and_the_script_plan_what_they_promise() {
             "chen2020-init.toml" => 243,
             "chen2020-transfer.toml" => 81,
             "chen2020-omp.toml" => 27,
+            "liang2021-levels.toml" => 960,
             _ => 135,
         };
         assert_eq!(runs(&document(&output)).len(), expected, "{path}");
         seen += 1;
     }
-    assert_eq!(seen, 11);
+    assert_eq!(seen, 12);
     let mut script = Command::new(root.join("scripts/sweep.sh"));
     script.args(["sst2", "model", "glue", "out", "--dry-run", "--json"]).current_dir(bench.root.path());
     let output = script.env("LOTTERY", env!("CARGO_BIN_EXE_lottery")).env("MODES", "good").output().unwrap();

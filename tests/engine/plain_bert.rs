@@ -13,13 +13,16 @@ use lottery::{
 };
 use std::{cell::RefCell, collections::HashMap};
 
+/// A layer and one of its heads, or its FFN.
+pub type Unit = (usize, Option<usize>);
+
 pub struct PlainBert {
     pub vars: HashMap<String, Var>,
     /// (layers · heads) and (layers), multipliers on the units.
     pub head_gates: Var,
     pub ffn_gates: Var,
-    /// By layer and head, or of the layer's FFN: the L2 norms of what it gave, before gates, in all passes so far.
-    pub norms: RefCell<HashMap<(usize, Option<usize>), Vec<f64>>>,
+    /// The L2 norms of what units gave, before gates, in all passes so far.
+    pub norms: RefCell<HashMap<Unit, Vec<f64>>>,
     dropout: Option<DropoutPlan>,
     config: BertConfig,
     shape: Vec<LayerShape>,

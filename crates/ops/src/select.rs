@@ -155,7 +155,7 @@ mod tests {
             let total: usize = lens.iter().sum();
             // Few values, so that there are many ties, zeros of both signs among them.
             let values: Vec<f32> =
-                (0..total).map(|_| (f64::from(random.below(9)) - 4.0) as f32 * 0.25 * -1.0).collect();
+                (0..total).map(|_| (4.0 - f64::from(random.below(9))) as f32 * 0.25).collect();
             let left: Vec<bool> = (0..total).map(|_| random.below(4) > 0).collect();
             let taken = left.iter().filter(|left| !**left).count();
             let mut start = 0;

@@ -34,13 +34,11 @@ pub fn finetune(graph: &mut Graph, config: &ExperimentConfig) {
     }
 }
 
-/// The fine-tuned models and tickets of all seeds that the run's control is drawn from; `find` adds the nodes that find
-/// a ticket on the model of a node, with this number in their names.
-pub fn tickets(
-    graph: &mut Graph,
-    config: &ExperimentConfig,
-    find: &dyn Fn(&mut Graph, &ExperimentConfig, &'static str, Option<u64>) -> &'static str,
-) -> Vec<&'static str> {
+/// Adds the nodes that find a ticket on the model of a node, with this number in their names; the name of the last.
+pub type Find = dyn Fn(&mut Graph, &ExperimentConfig, &'static str, Option<u64>) -> &'static str;
+
+/// The fine-tuned models and tickets of all seeds that the run's control is drawn from.
+pub fn tickets(graph: &mut Graph, config: &ExperimentConfig, find: &Find) -> Vec<&'static str> {
     if let Subnetwork::Whole = Subnetwork::of_run(config, Vec::new()) {
         return Vec::new();
     }
