@@ -1,6 +1,11 @@
 //! `lottery ablate`: a fine-tuned model with parts of it randomised, reverted, zeroed or pruned.
 
-use super::subject::{Subject, SubjectArgs, feed, read};
+use super::{
+    console::feed,
+    subject::{Subject, SubjectArgs, read},
+    table::{Column, Sheet},
+    terminal,
+};
 use crate::{
     error::Result,
     experiment::{
@@ -12,7 +17,6 @@ use crate::{
     train,
 };
 use clap::Args;
-use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use serde::Serialize;
 
 const ABOUT: &str = "\
@@ -91,7 +95,7 @@ pub fn run(arguments: &AblateArgs) -> Result<()> {
     let noise_seed = arguments.noise_seed.unwrap_or(config.seed);
     let cache = store.dir().join("cache");
     let analysis = Analysis::load(config, &[], Some(&cache), &mut console)?;
-    feed(&analysis);
+    feed(&analysis.inputs.machine);
     let layers = analysis.inputs.model.config.num_hidden_layers;
     let mut named: Vec<(Option<String>, Condition)> = arguments
         .condition
@@ -134,11 +138,10 @@ pub fn run(arguments: &AblateArgs) -> Result<()> {
 }
 
 fn text(report: &Report) -> String {
-    let mut table = Table::new();
-    table.load_style(UTF8_FULL_CONDENSED);
     let names: Vec<&String> = report.full.keys().collect();
-    let header = [report.task, "condition"].map(str::to_owned).into_iter();
-    table.set_header(header.chain(names.iter().map(|name| (*name).clone())).chain(["difference".to_owned()]));
+    let columns = [(report.task, Column::Text), ("condition", Column::Text)].into_iter();
+    let columns = columns.chain(names.iter().map(|name| (name.as_str(), Column::Number)));
+    let mut sheet = Sheet::new(columns.chain([("difference", Column::Number)]));
     let numbers = |metrics: &Metrics| -> Vec<String> {
         names
             .iter()
@@ -146,14 +149,14 @@ fn text(report: &Report) -> String {
             .collect()
     };
     let full = ["full".to_owned(), String::new()].into_iter();
-    table.add_row(full.chain(numbers(&report.full)).chain([String::new()]));
+    sheet.row(full.chain(numbers(&report.full)).chain([String::new()]));
     for Row { name, condition, metrics, difference } in &report.conditions {
         let first = [name.clone().unwrap_or_default(), condition.to_string()].into_iter();
-        table.add_row(first.chain(numbers(metrics)).chain([format!("{difference:+.4}")]));
+        sheet.row(first.chain(numbers(metrics)).chain([format!("{difference:+.4}")]));
     }
-    table.column_iter_mut().skip(2).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
+    let table = sheet.text(terminal::width());
     format!(
-        "{table}\n{} examples; majority baseline: {} {:.4}\nscores: {}\n",
+        "{table}{} examples; majority baseline: {} {:.4}\nscores: {}\n",
         report.examples, report.metric, report.majority, report.ablate
     )
 }

@@ -5,7 +5,11 @@ use super::{
     sweep::duration,
     terminal::{begin_bar, end_bar},
 };
-use crate::{cores::Share, train::Progress};
+use crate::{
+    cores::{self, Share},
+    engine::Machine,
+    train::Progress,
+};
 use indicatif::ProgressBar;
 use std::{
     sync::{
@@ -124,6 +128,13 @@ impl Progress for Console {
 
     fn stop_wanted(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
+    }
+}
+
+/// Lets go of the cores that a GPU does without.
+pub fn feed(machine: &Machine) {
+    if let Machine::Cuda { .. } = machine {
+        cores::feed_gpu();
     }
 }
 

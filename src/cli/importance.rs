@@ -2,7 +2,10 @@
 
 use super::{
     choice::one_of,
-    subject::{Subject, SubjectArgs, feed, read},
+    console::feed,
+    subject::{Subject, SubjectArgs, read},
+    table::{Column, Sheet},
+    terminal,
 };
 use crate::{
     choice::Choice,
@@ -17,7 +20,6 @@ use crate::{
     prune::{Estimator, Kind, Norm},
 };
 use clap::Args;
-use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 
 const ABOUT: &str = "\
 Scores all heads and FFNs of a fine-tuned model by several criteria, and compares the rankings.
@@ -75,7 +77,7 @@ pub fn run(arguments: &ImportanceArgs) -> Result<()> {
     }
     let cache = store.dir().join("cache");
     let analysis = Analysis::load(config, &splits, Some(&cache), &mut console)?.with_search();
-    feed(&analysis);
+    feed(&analysis.inputs.machine);
     if splits.is_empty() {
         let [dev, train] = [&analysis.inputs.dev, &analysis.inputs.train].map(|data| data.examples());
         splits = vec![Split::Dev, Split::Train(dev.min(train))];
@@ -91,7 +93,7 @@ fn text(report: &Report, norm: Norm) -> String {
     let mut text = String::new();
     for split in &report.splits {
         text += &format!(
-            "{}: {} examples, norm {norm}\n{}\n",
+            "{}: {} examples, norm {norm}\n{}",
             split.split,
             split.examples,
             scores(report, split, norm)
@@ -100,35 +102,23 @@ fn text(report: &Report, norm: Norm) -> String {
     let shown = if norm == Norm::LayerL2 { Norm::LayerL2 } else { Norm::Global };
     for table in report.correlations.iter().filter(|table| table.norm == shown) {
         text +=
-            &format!("{} on {}: Spearman's rank correlation\n{}\n", table.units, table.split, square(table));
+            &format!("{} on {}: Spearman's rank correlation\n{}", table.units, table.split, square(table));
     }
     for (title, pairs) in
         [("between splits", &report.across_splits), ("between steps of the search", &report.steps)]
     {
         if !pairs.is_empty() {
-            text += &format!("{title}\n{}\n", between(pairs));
+            text += &format!("{title}\n{}", between(pairs));
         }
     }
     text += &format!("scores: {}\n", report.importance);
     text
 }
 
-fn new_table(header: Vec<String>) -> Table {
-    let mut table = Table::new();
-    table.load_style(UTF8_FULL_CONDENSED);
-    table.set_header(header);
-    table
-}
-
-fn right(mut table: Table, columns: usize) -> Table {
-    table.column_iter_mut().skip(columns).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
-    table
-}
-
 /// A row for each unit.
-fn scores(report: &Report, split: &SplitReport, norm: Norm) -> Table {
+fn scores(report: &Report, split: &SplitReport, norm: Norm) -> String {
     let names = split.scores.iter().map(|scores| scores.criterion.name().to_owned());
-    let mut table = new_table(["unit".to_owned()].into_iter().chain(names).collect());
+    let mut sheet = Sheet::of_numbers(["unit".to_owned()].into_iter().chain(names));
     for kind in [Kind::Heads, Kind::Ffns] {
         let columns: Vec<Vec<f64>> = split.scores.iter().map(|scores| scores.values(kind, norm)).collect();
         for unit in 0..columns.first().map_or(0, Vec::len) {
@@ -139,27 +129,34 @@ fn scores(report: &Report, split: &SplitReport, norm: Norm) -> Table {
             };
             let number =
                 |value: f64| if norm == Norm::None { format!("{value:.3e}") } else { format!("{value:.3}") };
-            table.add_row([name].into_iter().chain(columns.iter().map(|column| number(column[unit]))));
+            sheet.row([name].into_iter().chain(columns.iter().map(|column| number(column[unit]))));
         }
     }
-    right(table, 1)
+    sheet.text(terminal::width())
 }
 
-fn square(correlations: &Correlations) -> Table {
+fn square(correlations: &Correlations) -> String {
     let names: Vec<String> =
         correlations.criteria.iter().map(|criterion| criterion.name().to_owned()).collect();
-    let mut table = new_table([String::new()].into_iter().chain(names.iter().cloned()).collect());
+    let mut sheet = Sheet::of_numbers([String::new()].into_iter().chain(names.iter().cloned()));
     for (name, row) in names.iter().zip(&correlations.spearman) {
-        table.add_row([name.clone()].into_iter().chain(row.iter().map(|value| shown(*value))));
+        sheet.row([name.clone()].into_iter().chain(row.iter().map(|value| shown(*value))));
     }
-    right(table, 1)
+    sheet.text(terminal::width())
 }
 
-fn between(pairs: &[Pair]) -> Table {
-    let header = ["criterion", "units", "between", "units in both", "Spearman", "Kendall"];
-    let mut table = new_table(header.map(str::to_owned).to_vec());
+fn between(pairs: &[Pair]) -> String {
+    let [text, number] = [Column::Text, Column::Number];
+    let mut sheet = Sheet::new([
+        ("criterion", text),
+        ("units", text),
+        ("between", text),
+        ("units in both", number),
+        ("Spearman", number),
+        ("Kendall", number),
+    ]);
     for pair in pairs {
-        table.add_row([
+        sheet.row([
             pair.criterion.name().to_owned(),
             pair.units.to_owned(),
             pair.between.join(" and "),
@@ -168,7 +165,7 @@ fn between(pairs: &[Pair]) -> Table {
             shown(pair.kendall),
         ]);
     }
-    right(table, 3)
+    sheet.text(terminal::width())
 }
 
 /// A correlation with units that are all equal is none.

@@ -4,6 +4,8 @@ use super::{
     choice::one_of,
     options::{store_folder, variable},
     output::{document, print},
+    table::Sheet,
+    terminal,
 };
 use crate::{
     error::{Error, Result, printable},
@@ -12,7 +14,6 @@ use crate::{
     task::TaskId,
 };
 use clap::Args;
-use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -70,11 +71,9 @@ pub fn run(arguments: &LevelsArgs) -> Result<()> {
 
 fn text(levels: &Levels) -> String {
     let score = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| format!("{value:.4}"));
-    let mut table = Table::new();
-    table.load_style(UTF8_FULL_CONDENSED);
-    table.set_header(["level", "encoder weights", "winning", "random", "losing"]);
+    let mut sheet = Sheet::of_numbers(["level", "encoder weights", "winning", "random", "losing"]);
     for (at, level) in levels.levels.iter().enumerate() {
-        table.add_row([
+        sheet.row([
             level.clone(),
             format!("{:.1} %", 100.0 * levels.weights_kept[at]),
             score(Some(levels.winning[at])),
@@ -82,7 +81,7 @@ fn text(levels: &Levels) -> String {
             score(levels.losing[at]),
         ]);
     }
-    table.column_iter_mut().skip(1).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
+    let table = sheet.text(terminal::width());
     let Levels { task, metric, model, seeds, full, .. } = levels;
     let found = &levels.super_ticket;
     let gain = |name: &str, gain: &Gain| {
@@ -94,7 +93,7 @@ fn text(levels: &Levels) -> String {
     };
     let null = found.null.as_ref().map(|null| format!("\n{}", gain("as many random tickets", null)));
     format!(
-        "{task}, {model}: mean {metric} over {} seeds, retrained; full model {full:.4}\n{table}\n{}{}\n",
+        "{task}, {model}: mean {metric} over {} seeds, retrained; full model {full:.4}\n{table}{}{}\n",
         seeds.len(),
         gain("super ticket", &found.winning),
         null.unwrap_or_default()

@@ -1,7 +1,7 @@
 //! `lottery pretrain`: masked-LM pre-training and continuation.
 
 use super::{
-    console::{Console, report_share},
+    console::{Console, feed, report_share},
     options::{numbers, real, size, store_folder, variable},
     output::{document, print, show},
     signals,
@@ -229,9 +229,7 @@ pub fn run(arguments: &PretrainArgs) -> Result<()> {
     }
     let machine = Machine::open(arguments.device, arguments.dtype, &mut |why| console.note(why))?;
     let pretraining = Pretraining::load(arguments.settings()?, &mut console)?;
-    if let Machine::Cuda { .. } = machine {
-        cores::feed_gpu();
-    }
+    feed(&machine);
     if let Some(out) = &arguments.out {
         check_out(out, &pretraining.id(), arguments.half)?;
     }

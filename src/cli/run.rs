@@ -1,7 +1,7 @@
 //! `lottery run`: one task × mode × seed.
 
 use super::{
-    console::{Console, report_share},
+    console::{Console, feed, report_share},
     output::{document, print, show},
     run_args::{RunArgs, RunOptions},
     signals,
@@ -13,7 +13,6 @@ use super::{
 use crate::{
     config::{EMBEDDED_MODEL, ExperimentConfig, unset},
     cores,
-    engine::Machine,
     error::{Error, Result},
     events::{Lines, TensorBoard, lines},
     experiment::{self, Experiment, Record, protocol, provenance::command_line, transfer},
@@ -181,9 +180,7 @@ fn compute(config: ExperimentConfig, store: &Store, progress: &mut Telemetry) ->
         experiment = experiment.with_ticket(ticket)?;
     }
     progress.expect(experiment.trainings());
-    if let Machine::Cuda { .. } = experiment.inputs.machine {
-        cores::feed_gpu();
-    }
+    feed(&experiment.inputs.machine);
     let (record, path) = experiment::run(&experiment, store, progress)?;
     // The others were reported when the texts were read.
     let new = record.warnings.iter().filter(|warning| !experiment.inputs.warnings.contains(warning));

@@ -10,6 +10,7 @@ use super::{
 use crate::{
     config::filled,
     error::{Error, Result, excerpt, message},
+    experiment::ticket::TICKET,
     file,
     store::{StageId, Store},
     sweep::records,
@@ -113,23 +114,11 @@ fn text(record: &Value, path: &Path, width: Option<usize>) -> String {
     text + "settings\n" + &leaves(&filled(&record["config"]), width)
 }
 
-/// `key = value` for everything below, by dotted keys.
+/// `key = value` for everything below that has a value.
 fn leaves(value: &Value, width: Option<usize>) -> String {
-    fn walk(at: &str, value: &Value, out: &mut Vec<(String, String)>) {
-        match value {
-            Value::Object(fields) => {
-                for (key, value) in fields {
-                    walk(&if at.is_empty() { key.clone() } else { format!("{at}.{key}") }, value, out);
-                }
-            }
-            Value::Null => {}
-            Value::String(text) => out.push((at.to_owned(), text.clone())),
-            other => out.push((at.to_owned(), other.to_string())),
-        }
-    }
-    let mut found = Vec::new();
-    walk("", value, &mut found);
-    found.iter().map(|(key, value)| wrapped(&format!("{key} = {}", message(value)), "  ", width)).collect()
+    let found = records::leaves(value).into_iter().filter(|(_, value)| !value.is_null());
+    let line = |(key, value)| wrapped(&format!("{key} = {}", message(&records::plain(value))), "  ", width);
+    found.map(line).collect()
 }
 
 /// A line for each layer: its heads and its FFN, `●` kept and `·` pruned.
@@ -164,7 +153,7 @@ fn importance(record: &Value, store: &Store, path: &Path) -> Result<Importance> 
     let stores = beside.into_iter().chain([store.clone()]);
     for store in stores {
         let Some(done) = store.stage(&id).load()? else { continue };
-        let ticket: Value = done.read_json("ticket.json")?;
+        let ticket: Value = done.read_json(TICKET)?;
         let first = &ticket["steps"][0]["importance"];
         let numbers = |value: &Value| {
             value.as_array().into_iter().flatten().filter_map(Value::as_f64).collect::<Vec<_>>()

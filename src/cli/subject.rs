@@ -8,12 +8,10 @@ use super::{
     signals,
 };
 use crate::{
-    config::ExperimentConfig,
+    config::{ExperimentConfig, without_nulls},
     cores,
-    engine::Machine,
     error::{Error, Result, excerpt, printable},
     eval::{Source, record_of},
-    experiment::Analysis,
     store::{Store, atomic_write},
     train::Progress,
 };
@@ -91,13 +89,6 @@ pub fn read<T: FromStr<Err = Error>>(flag: &str, word: &str) -> Result<T> {
     word.parse().map_err(|error| Error::usage(format!("{flag} {}: {error}", excerpt(word))))
 }
 
-/// Lets go of cores that a GPU does without.
-pub fn feed(analysis: &Analysis) {
-    if let Machine::Cuda { .. } = analysis.inputs.machine {
-        cores::feed_gpu();
-    }
-}
-
 /// The record that is named, or that names the stage, and the store that it is in.
 fn record(word: &str, store: &Store, progress: &mut dyn Progress) -> Result<(Value, Store)> {
     match Source::find(word, store, progress)? {
@@ -119,7 +110,9 @@ fn record(word: &str, store: &Store, progress: &mut dyn Progress) -> Result<(Val
 
 /// What of a record's settings its fine-tuned model and its search follow from.
 fn settings(record: &Value) -> Result<Table> {
-    let Value::Object(mut config) = without_null(&record["config"]) else {
+    let mut config = record["config"].clone();
+    without_nulls(&mut config);
+    let Value::Object(mut config) = config else {
         return Err(Error::data("the record has no settings (config). Give a record that lottery wrote."));
     };
     let dtype = config.get("run").and_then(|run| run.get("dtype")).cloned();
@@ -132,15 +125,4 @@ fn settings(record: &Value) -> Result<Table> {
     }
     Table::try_from(config)
         .map_err(|error| Error::data(format!("the record's settings cannot be read: {error}")))
-}
-
-/// TOML has no null: a setting without a value is left out.
-fn without_null(value: &Value) -> Value {
-    match value {
-        Value::Object(fields) => {
-            let kept = fields.iter().filter(|(_, value)| !value.is_null());
-            Value::Object(kept.map(|(key, value)| (key.clone(), without_null(value))).collect())
-        }
-        other => other.clone(),
-    }
 }

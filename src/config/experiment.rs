@@ -1,6 +1,7 @@
 //! The meaning of one run, complete: what the record repeats under `config`.
 
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 use super::{Init, Split};
 use crate::{
@@ -168,6 +169,13 @@ pub struct RunConfig {
 impl Default for RunConfig {
     fn default() -> Self {
         Self { device: Device::default(), dtype: Format::default(), threads: None, checkpoint_every: 60.0 }
+    }
+}
+
+impl RunConfig {
+    /// The time between checkpoints; for ever where a duration cannot hold it.
+    pub fn checkpoint_interval(&self) -> Duration {
+        Duration::try_from_secs_f64(self.checkpoint_every).unwrap_or(Duration::MAX)
     }
 }
 

@@ -73,19 +73,7 @@ impl FromStr for Init {
     }
 }
 
-impl TryFrom<String> for Init {
-    type Error = Error;
-
-    fn try_from(text: String) -> Result<Self> {
-        text.parse()
-    }
-}
-
-impl From<Init> for String {
-    fn from(init: Init) -> Self {
-        init.to_string()
-    }
-}
+crate::choice::as_string!(Init);
 
 #[cfg(test)]
 mod tests {

@@ -197,7 +197,7 @@ fn of_record(text: &str, origin: &str) -> Result<Table> {
 }
 
 /// TOML has none: a key without a value is absent.
-fn without_nulls(value: &mut serde_json::Value) {
+pub fn without_nulls(value: &mut serde_json::Value) {
     if let Some(object) = value.as_object_mut() {
         object.retain(|_, value| !value.is_null());
         object.values_mut().for_each(without_nulls);

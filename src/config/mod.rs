@@ -18,7 +18,7 @@ pub use experiment::{
 };
 pub use init::Init;
 pub use keys::key_of_flag;
-pub use layers::{Layers, canonical, is_sweep, leaves, parse as parse_toml, typed};
+pub use layers::{Layers, canonical, is_sweep, leaves, parse as parse_toml, typed, without_nulls};
 pub use preset::{DEFAULT_PRESET, EMBEDDED_PRESET, Preset, preset, presets};
 pub use split::Split;
 

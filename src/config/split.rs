@@ -21,9 +21,9 @@ pub enum Split {
 }
 
 impl Split {
-    /// Whether a seed chooses the examples.
-    pub fn is_chosen(self) -> bool {
-        matches!(self, Self::Train(_) | Self::Heldout(_))
+    /// The seed that chooses the examples; none where all of a set are taken.
+    pub fn seed(self, of_run: u64) -> Option<u64> {
+        matches!(self, Self::Train(_) | Self::Heldout(_)).then_some(of_run)
     }
 }
 
@@ -58,19 +58,7 @@ impl FromStr for Split {
     }
 }
 
-impl TryFrom<String> for Split {
-    type Error = Error;
-
-    fn try_from(text: String) -> Result<Self> {
-        text.parse()
-    }
-}
-
-impl From<Split> for String {
-    fn from(split: Split) -> Self {
-        split.to_string()
-    }
-}
+crate::choice::as_string!(Split);
 
 #[cfg(test)]
 mod tests {

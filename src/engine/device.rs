@@ -45,19 +45,7 @@ impl FromStr for Device {
     }
 }
 
-impl TryFrom<String> for Device {
-    type Error = Error;
-
-    fn try_from(text: String) -> Result<Self> {
-        text.parse()
-    }
-}
-
-impl From<Device> for String {
-    fn from(device: Device) -> Self {
-        device.to_string()
-    }
-}
+crate::choice::as_string!(Device);
 
 #[cfg(test)]
 mod tests {

@@ -16,7 +16,7 @@ use crate::{
     store::Store,
     train::Progress,
 };
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
 /// The node of the fine-tuned model.
 pub const FINETUNE: &str = "finetune";
@@ -68,7 +68,7 @@ impl Analysis {
         progress: &mut dyn Progress,
     ) -> Result<(Self, Outcomes)> {
         self.graph.add(ANALYSIS, None, stage);
-        let every = Duration::try_from_secs_f64(self.config.run.checkpoint_every).unwrap_or(Duration::MAX);
+        let every = self.config.run.checkpoint_interval();
         let done = execute(&self.graph, &self.inputs, every, store, progress)?;
         Ok((self, done))
     }

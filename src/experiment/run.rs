@@ -23,7 +23,6 @@ use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 /// A run whose inputs are loaded and checked.
@@ -111,7 +110,7 @@ impl Experiment {
 /// Executes all stages and writes the record.
 pub fn run(experiment: &Experiment, store: &Store, progress: &mut dyn Progress) -> Result<(Record, PathBuf)> {
     let Experiment { config, inputs, protocol, graph } = experiment;
-    let every = Duration::try_from_secs_f64(config.run.checkpoint_every).unwrap_or(Duration::MAX);
+    let every = config.run.checkpoint_interval();
     let done = execute(graph, inputs, every, store, progress)?;
     check_stages(done.values(), store)?;
     let mut record = protocol.record(config, inputs, &done)?;

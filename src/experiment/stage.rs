@@ -7,7 +7,7 @@ use crate::{
     store::{Done, StageId, StageKind, StageWriter, stage_id},
     train::{Progress, Summary},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 /// The finished stages of a run, by the names of their nodes.
@@ -21,8 +21,10 @@ pub trait Stage {
     /// All its settings, before any file is read. They contain the names of files.
     fn settings(&self) -> Value;
 
-    /// The names of the nodes that it reads.
-    fn reads(&self) -> Vec<&'static str>;
+    /// The names of the nodes that it reads; without more, the one whose weights it loads.
+    fn reads(&self) -> Vec<&'static str> {
+        self.weights_of().into_iter().collect()
+    }
 
     /// The one among [`reads`](Self::reads) whose weights it loads.
     fn weights_of(&self) -> Option<&'static str> {
@@ -107,6 +109,18 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// Of a stage that reads one node and no file: its settings, in which `key` names the node, with the node's id there.
+    pub fn after(
+        node: &str,
+        key: &str,
+        kind: &'static StageKind,
+        mut settings: Value,
+        known: &Known,
+    ) -> Option<Self> {
+        settings[key] = json!(known.id(node)?.as_str());
+        Some(Self { kind, inputs: settings })
+    }
+
     pub fn id(&self) -> StageId {
         stage_id(self.kind.name, &self.inputs)
     }

@@ -16,7 +16,7 @@ use crate::{
     train::Progress,
 };
 use serde_json::{Value, json};
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
 /// The run whose ticket this one takes, where it takes that of a task.
 pub fn source(config: &ExperimentConfig) -> Option<ExperimentConfig> {
@@ -30,7 +30,7 @@ pub fn find(source: &Experiment, store: &Store, progress: &mut dyn Progress) -> 
     let (config, inputs) = (&source.config, &source.inputs);
     let mut graph = Graph::default();
     let found = source.protocol.find(&mut graph, config)?;
-    let every = Duration::try_from_secs_f64(config.run.checkpoint_every).unwrap_or(Duration::MAX);
+    let every = config.run.checkpoint_interval();
     let done = execute(&graph, inputs, every, store, progress)?;
     let node = found.tickets.last().ok_or_else(|| Error::internal("the source's run has no ticket"))?;
     let stage = &done[node];

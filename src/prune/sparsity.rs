@@ -124,19 +124,7 @@ impl FromStr for Sparsity {
     }
 }
 
-impl TryFrom<String> for Sparsity {
-    type Error = Error;
-
-    fn try_from(text: String) -> Result<Self> {
-        text.parse()
-    }
-}
-
-impl From<Sparsity> for String {
-    fn from(sparsity: Sparsity) -> Self {
-        sparsity.to_string()
-    }
-}
+crate::choice::as_string!(Sparsity);
 
 #[cfg(test)]
 mod tests {

@@ -3,20 +3,16 @@
 use super::super_ticket::{Seed, SuperTicket, super_ticket};
 use crate::{
     choice::Choice,
-    config::filled,
     error::{Error, Result},
-    file,
+    experiment::stages::PREDICTIONS,
     prune::{Method, Mode},
     store::{Done, StageId, Store, canonical_json},
-    sweep::records,
+    sweep::records::{self, Summary},
     task::{Label, TaskId},
 };
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// The file of predictions of stages that evaluate.
-const PREDICTIONS: &str = "predictions.jsonl";
 
 /// All runs of one task that differ in level, mode and seed alone.
 #[derive(Clone, Debug, Serialize)]
@@ -53,17 +49,14 @@ struct Run {
 /// # Errors
 /// Data: a stage's predictions cannot be read.
 pub fn levels(store: &Store, task: Option<TaskId>) -> Result<Vec<Levels>> {
-    let mut groups: BTreeMap<String, (Value, Vec<Run>)> = BTreeMap::new();
-    for (path, _) in records::all(store)?.found {
-        let record: Value =
-            serde_json::from_slice(&file::read(&path, file::LARGEST_JSON).unwrap_or_default())
-                .unwrap_or_default();
-        let wanted = task.is_none_or(|task| record["task"] == task.name());
-        if record["method"] != Method::OneShot.name() || !wanted {
+    let mut groups: BTreeMap<String, (Summary, Vec<Run>)> = BTreeMap::new();
+    for (_, record) in records::all(store)?.found {
+        let wanted = task.is_none_or(|task| record.task == task.name());
+        if record.method != Method::OneShot.name() || !wanted {
             continue;
         }
         if let Some((key, run)) = run(&record)? {
-            groups.entry(key).or_insert_with(|| (record.clone(), Vec::new())).1.push(run);
+            groups.entry(key).or_insert_with(|| (record, Vec::new())).1.push(run);
         }
     }
     let found = groups.into_values().map(|(record, runs)| of_group(store, &record, &runs));
@@ -71,41 +64,30 @@ pub fn levels(store: &Store, task: Option<TaskId>) -> Result<Vec<Levels>> {
 }
 
 /// A run, and what it has in common with those of other levels, modes and seeds.
-fn run(record: &Value) -> Result<Option<(String, Run)>> {
-    let mut config = filled(&record["config"]);
+fn run(record: &Summary) -> Result<Option<(String, Run)>> {
+    let mut config = record.config();
     let level = match (&config["prune"]["level"], &config["prune"]["sparsity"]) {
         (_, Value::String(sparsity)) => format!("sparsity {sparsity}"),
         (Value::Null, _) => "level 1".to_owned(),
         (level, _) => format!("level {level}"),
     };
-    for (section, key) in [("", "mode"), ("", "seed"), ("/prune", "level"), ("/prune", "sparsity")] {
+    for (section, key) in
+        [("", "mode"), ("", "seed"), ("", "run"), ("/prune", "level"), ("/prune", "sparsity")]
+    {
         if let Some(Value::Object(section)) = config.pointer_mut(section) {
             section.remove(key);
         }
     }
-    if let Value::Object(config) = &mut config {
-        config.remove("run");
-    }
-    let metric = record["metric"].as_str().unwrap_or_default();
-    let id = |stage: &str| record["stages"][stage].as_str().and_then(StageId::parse);
-    let score = |model: &str| record[model]["metrics"][metric].as_f64();
-    let found = (|| {
-        Some(Run {
-            level,
-            mode: record["mode"].as_str()?.to_owned(),
-            seed: record["seed"].as_u64()?,
-            score: score("retrained")?,
-            full: score("full")?,
-            kept: record["ticket"]["encoder_weights_kept"].as_f64()?,
-            retrain: id("retrain")?,
-            finetune: id("finetune")?,
-        })
-    })();
-    let key = canonical_json(&json!([config, record["model"]["sha256"], record["data"]["sha256"]]))?;
-    Ok(found.map(|run| (key, run)))
+    let id = |node: &str| record.stage(node).and_then(StageId::parse);
+    let ids = id("retrain").zip(id("finetune")).zip(record.ticket.encoder_weights_kept);
+    let Some(((retrain, finetune), kept)) = ids else { return Ok(None) };
+    let [full, _, score] = record.scores();
+    let key = canonical_json(&json!([config, record.model.sha256, record.data.sha256]))?;
+    let (mode, seed) = (record.mode.clone(), record.seed);
+    Ok(Some((key, Run { level, mode, seed, score, full, kept, retrain, finetune })))
 }
 
-fn of_group(store: &Store, record: &Value, runs: &[Run]) -> Result<Option<Levels>> {
+fn of_group(store: &Store, record: &Summary, runs: &[Run]) -> Result<Option<Levels>> {
     let good = Mode::Good.name();
     let number =
         |level: &str| level.split([' ', ':']).nth(1).and_then(|n| n.parse::<f64>().ok()).unwrap_or(0.0);
@@ -118,9 +100,7 @@ fn of_group(store: &Store, record: &Value, runs: &[Run]) -> Result<Option<Levels
     let seeds: BTreeSet<u64> = runs.iter().map(|run| run.seed).collect();
     let complete = |seed: &u64| names.iter().all(|level| of(level, good, *seed).is_some());
     let seeds: Vec<u64> = seeds.into_iter().filter(complete).collect();
-    let Some(task) = record["task"].as_str().and_then(|name| name.parse::<TaskId>().ok()) else {
-        return Ok(None);
-    };
+    let Ok(task) = record.task.parse::<TaskId>() else { return Ok(None) };
     if seeds.is_empty() {
         return Ok(None);
     }
@@ -147,11 +127,10 @@ fn of_group(store: &Store, record: &Value, runs: &[Run]) -> Result<Option<Levels
         found.map(|values| values.iter().sum::<f64>() / values.len() as f64)
     };
     let each = |mode: &str| names.iter().map(|level| mean(mode, level, &|run| run.score)).collect::<Vec<_>>();
-    let text = |at: &str| record.pointer(at).and_then(Value::as_str).unwrap_or_default().to_owned();
     Ok(Some(Levels {
-        task: text("/task"),
-        metric: text("/metric"),
-        model: text("/model/name"),
+        task: record.task.clone(),
+        metric: record.metric.clone(),
+        model: record.model.name.clone(),
         weights_kept: names.iter().filter_map(|level| mean(good, level, &|run| run.kept)).collect(),
         winning: each(good).into_iter().flatten().collect(),
         random: each(Mode::Random.name()),

@@ -127,7 +127,17 @@ impl Summary {
 
     /// The id of the stage that fine-tuned the full model.
     pub fn finetuned(&self) -> Option<&str> {
-        self.stages.get("finetune").map(String::as_str)
+        self.stage("finetune")
+    }
+
+    /// The id of a node's stage.
+    pub fn stage(&self, node: &str) -> Option<&str> {
+        self.stages.get(node).map(String::as_str)
+    }
+
+    /// All settings, those that it lacks with their defaults.
+    pub fn config(&self) -> Value {
+        filled(&self.config)
     }
 
     /// The ids of all its stages.
@@ -166,8 +176,9 @@ impl Summary {
     /// left out since its values are there; model and data, since their contents count, not their names. A ticket file
     /// has the id of the stage that took it up.
     pub fn settings(&self) -> BTreeMap<String, String> {
-        let mut out = BTreeMap::new();
-        flatten("", &filled(&self.config), &mut out);
+        let config = filled(&self.config);
+        let mut out: BTreeMap<String, String> =
+            leaves(&config).into_iter().map(|(key, value)| (key, plain(value))).collect();
         for key in ["task", "method", "mode", "seed", "preset", "model", "data.dir"] {
             out.remove(key);
         }
@@ -189,18 +200,22 @@ impl Summary {
     }
 }
 
-/// Adds every value that is not a table, by its dotted key: `data.max_length` → `128`.
-fn flatten(at: &str, value: &Value, out: &mut BTreeMap<String, String>) {
-    match value {
-        Value::Object(table) => {
-            for (key, value) in table {
-                let at = if at.is_empty() { key.clone() } else { format!("{at}.{key}") };
-                flatten(&at, value, out);
-            }
+/// Every value that is not a table, by its dotted key: `data.max_length`, 128.
+pub fn leaves(value: &Value) -> Vec<(String, &Value)> {
+    fn walk<'a>(at: &str, value: &'a Value, out: &mut Vec<(String, &'a Value)>) {
+        let Value::Object(table) = value else { return out.push((at.to_owned(), value)) };
+        for (key, value) in table {
+            walk(&if at.is_empty() { key.clone() } else { format!("{at}.{key}") }, value, out);
         }
-        Value::String(text) => _ = out.insert(at.to_owned(), text.clone()),
-        other => _ = out.insert(at.to_owned(), other.to_string()),
     }
+    let mut out = Vec::new();
+    walk("", value, &mut out);
+    out
+}
+
+/// A value as people write it: a text without quotes.
+pub fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// What identifies the record of a run.

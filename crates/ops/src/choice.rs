@@ -134,6 +134,27 @@ macro_rules! as_words {
 }
 pub use as_words;
 
+/// The conversions from and to a `String` that serde's `try_from` and `into` ask for, by `FromStr` and `Display`.
+#[macro_export]
+macro_rules! as_string {
+    ($type:ty) => {
+        impl TryFrom<String> for $type {
+            type Error = $crate::error::Error;
+
+            fn try_from(text: String) -> $crate::error::Result<Self> {
+                text.parse()
+            }
+        }
+
+        impl From<$type> for String {
+            fn from(value: $type) -> Self {
+                value.to_string()
+            }
+        }
+    };
+}
+pub use as_string;
+
 /// `Display`, `FromStr` and serde of a [`Choice`], all by its name.
 #[macro_export]
 macro_rules! as_text {

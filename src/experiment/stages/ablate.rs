@@ -42,19 +42,12 @@ impl Stage for Ablate {
         json!(self)
     }
 
-    fn reads(&self) -> Vec<&'static str> {
-        vec![self.finetune]
-    }
-
     fn weights_of(&self) -> Option<&'static str> {
         Some(self.finetune)
     }
 
     fn identity(&self, known: &Known) -> Result<Option<Identity>> {
-        let Some(finetuned) = known.id(self.finetune) else { return Ok(None) };
-        let mut inputs = self.settings();
-        inputs["finetune"] = json!(finetuned.as_str());
-        Ok(Some(Identity { kind: &ABLATE, inputs }))
+        Ok(Identity::after(self.finetune, "finetune", &ABLATE, self.settings(), known))
     }
 
     fn describe(&self, _: &Inputs) -> String {

@@ -21,6 +21,9 @@ pub type Metrics = BTreeMap<String, f64>;
 /// Their file in stages that evaluate.
 pub const METRICS: &str = "metrics.json";
 
+/// A line for each development example, beside the scores.
+pub const PREDICTIONS: &str = "predictions.jsonl";
+
 /// The scores that a stage wrote, which include the task's metric.
 pub fn scores(inputs: &Inputs, stage: &Done) -> Result<Metrics> {
     let metrics = metrics(stage)?;
@@ -68,10 +71,8 @@ pub fn score(inputs: &Inputs, bert: &Bert) -> Result<(Metrics, Vec<Vec<f32>>)> {
 
 pub fn evaluate(inputs: &Inputs, bert: &Bert, writer: &StageWriter) -> Result<Metrics> {
     let (metrics, outputs) = score(inputs, bert)?;
-    let sets = [
-        ("predictions.jsonl", Some(&inputs.dev)),
-        ("predictions_mismatched.jsonl", inputs.dev_mismatched.as_ref()),
-    ];
+    let sets =
+        [(PREDICTIONS, Some(&inputs.dev)), ("predictions_mismatched.jsonl", inputs.dev_mismatched.as_ref())];
     for ((name, data), outputs) in sets.into_iter().zip(&outputs) {
         data.map_or(Ok(()), |data| write_predictions(writer, name, outputs, data))?;
     }

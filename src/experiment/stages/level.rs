@@ -55,10 +55,7 @@ impl Stage for Level {
     }
 
     fn identity(&self, known: &Known) -> Result<Option<Identity>> {
-        let Some(score) = known.id(self.score) else { return Ok(None) };
-        let mut inputs = self.settings();
-        inputs["score"] = json!(score.as_str());
-        Ok(Some(Identity { kind: &SEARCH, inputs }))
+        Ok(Identity::after(self.score, "score", &SEARCH, self.settings(), known))
     }
 
     fn describe(&self, _: &Inputs) -> String {

@@ -68,13 +68,15 @@ impl Magnitude {
         Self { sparsity, after, ..self }
     }
 
-    fn masks(&self, params: &Params, before: &Mask) -> Result<[Mask; 2]> {
+    /// The mask, and what the same rule prunes last: of a round none, since its controls are of the last one.
+    fn masks(&self, params: &Params, before: &Mask) -> Result<(Mask, Option<Mask>)> {
         let before = self.weights.of(before, &params.layout);
         let n = self
             .sparsity
             .of_weights(before.count(Kind::Weights).total, params.layout.encoder_parameters())?;
         let prune = |order| prune_weights(&before, params, n, self.scope, order);
-        Ok([prune(Order::Smallest)?, prune(Order::Largest)?])
+        let opposite = self.after.is_none().then(|| prune(Order::Largest)).transpose()?;
+        Ok((prune(Order::Smallest)?, opposite))
     }
 }
 
@@ -126,7 +128,7 @@ impl Stage for Magnitude {
             Some(node) => Ticket::read(given.outcome(node)?, model)?.mask,
             None => Mask::full(model.num_hidden_layers, model.num_attention_heads),
         };
-        let [mask, opposite] = self.masks(&bert.params, &before)?;
+        let (mask, opposite) = self.masks(&bert.params, &before)?;
         progress.note(&format!("{}: {} kept", given.id, mask));
         let metric = inputs.task.metric.name();
         let scores = self.model.map(|node| files::scores(inputs, given.outcome(node)?)).transpose()?;
@@ -146,8 +148,7 @@ impl Stage for Magnitude {
             threshold: None,
             exhausted: false,
             note: None,
-            // A round's controls are of the last one.
-            opposite: self.after.is_none().then_some(opposite),
+            opposite,
             mask,
             steps: Vec::new(),
         }

@@ -16,7 +16,9 @@ mod train;
 
 pub use ablate::{ABLATIONS, Ablate, Ablations};
 pub use evaluate::Evaluate;
-pub use files::{METRICS, Metrics, answers_by_id, metrics, predictions, scores, write_json, write_model};
+pub use files::{
+    METRICS, Metrics, PREDICTIONS, answers_by_id, metrics, predictions, scores, write_json, write_model,
+};
 pub use importance::{Importance, SCORES, Scores, SplitScores, Units};
 pub use level::Level;
 pub use magnitude::{Magnitude, USUAL};

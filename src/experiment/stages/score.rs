@@ -2,7 +2,7 @@
 
 use super::files;
 use crate::{
-    config::{ExperimentConfig, ImportanceConfig, Split, essential_section},
+    config::{ExperimentConfig, ImportanceConfig, essential_section},
     error::{Error, Result},
     experiment::{
         Inputs,
@@ -26,7 +26,7 @@ pub struct Score {
     finetune: &'static str,
     #[serde(serialize_with = "essential_section")]
     importance: ImportanceConfig,
-    /// Selects the scoring examples; `None` for the development set.
+    /// Selects the scoring examples; see [`Split::seed`](crate::config::Split::seed).
     split_seed: Option<u64>,
 }
 
@@ -51,9 +51,8 @@ impl Scored {
 
 impl Score {
     pub fn new(config: &ExperimentConfig, finetune: &'static str) -> Self {
-        let importance = config.importance.clone();
-        let split_seed = (importance.split != Split::Dev).then_some(config.seed);
-        Self { finetune, importance, split_seed }
+        let split_seed = config.importance.split.seed(config.seed);
+        Self { finetune, importance: config.importance.clone(), split_seed }
     }
 }
 
@@ -62,19 +61,12 @@ impl Stage for Score {
         json!(self)
     }
 
-    fn reads(&self) -> Vec<&'static str> {
-        vec![self.finetune]
-    }
-
     fn weights_of(&self) -> Option<&'static str> {
         Some(self.finetune)
     }
 
     fn identity(&self, known: &Known) -> Result<Option<Identity>> {
-        let Some(finetuned) = known.id(self.finetune) else { return Ok(None) };
-        let mut inputs = self.settings();
-        inputs["finetune"] = json!(finetuned.as_str());
-        Ok(Some(Identity { kind: &SCORE, inputs }))
+        Ok(Identity::after(self.finetune, "finetune", &SCORE, self.settings(), known))
     }
 
     fn describe(&self, _: &Inputs) -> String {

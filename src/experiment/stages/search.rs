@@ -32,7 +32,7 @@ pub struct Search {
     /// Left out while nothing of it differs from its default.
     #[serde(serialize_with = "essential_section", skip_serializing_if = "is_default")]
     prune: PruneRules,
-    /// Selects the scoring examples; `None` for the development set and the whole training set.
+    /// Selects the scoring examples; see [`Split::seed`](crate::config::Split::seed).
     split_seed: Option<u64>,
     /// Written to the ticket; does not affect the search.
     #[serde(skip)]
@@ -51,7 +51,7 @@ impl Search {
             importance: config.importance.clone(),
             search: config.search,
             prune: config.prune,
-            split_seed: config.importance.split.is_chosen().then_some(config.seed),
+            split_seed: config.importance.split.seed(config.seed),
             run_seed: config.seed,
         }
     }
@@ -62,19 +62,12 @@ impl Stage for Search {
         json!(self)
     }
 
-    fn reads(&self) -> Vec<&'static str> {
-        vec![self.finetune]
-    }
-
     fn weights_of(&self) -> Option<&'static str> {
         Some(self.finetune)
     }
 
     fn identity(&self, known: &Known) -> Result<Option<Identity>> {
-        let Some(finetuned) = known.id(self.finetune) else { return Ok(None) };
-        let mut inputs = self.settings();
-        inputs["finetune"] = json!(finetuned.as_str());
-        Ok(Some(Identity { kind: &SEARCH, inputs }))
+        Ok(Identity::after(self.finetune, "finetune", &SEARCH, self.settings(), known))
     }
 
     fn describe(&self, _: &Inputs) -> String {

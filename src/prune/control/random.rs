@@ -52,8 +52,9 @@ fn weights(mask: &Mask, rule: WeightDraw, seed: u64) -> Mask {
     let sites: Vec<(&Site, &Bits)> = mask.sites(Kind::Weights).collect();
     let Count { kept, total } = mask.count(Kind::Weights);
     let draw = |lens: &[usize], n, seed| {
-        let values: Vec<Vec<f32>> = lens.iter().map(|len| vec![0.0; *len]).collect();
-        let parts: Vec<Part> = values.iter().map(|values| Part { values, left: &[] }).collect();
+        // Whatever their values: one buffer serves for all tensors.
+        let values = vec![0.0; lens.iter().copied().max().unwrap_or(0)];
+        let parts: Vec<Part> = lens.iter().map(|len| Part { values: &values[..*len], left: &[] }).collect();
         take(&parts, n, Order::Random(seed))
     };
     let lens: Vec<usize> = sites.iter().map(|(_, bits)| bits.len()).collect();

@@ -24,8 +24,8 @@ impl Search for GlobalMagnitude {
     ) -> Result<Trace> {
         self.rules.validate()?;
         let set = self.prune.weights.unwrap_or(WeightSet::Prasanna);
-        let mut mask = set.of(&probe.whole(), &probe.model().params.layout);
-        let mut opposite = mask.clone();
+        let whole = set.of(&probe.whole(), &probe.model().params.layout);
+        let mut mask = whole.clone();
         let full_score = finite(probe.metric(&mask)?, 1, &mask)?;
         let threshold = self.rules.threshold * full_score;
         on_pass(&Pass { number: 1, mask: &mask, score: full_score, threshold, step: None });
@@ -63,8 +63,8 @@ impl Search for GlobalMagnitude {
         }
         let count = mask.count(Kind::Weights);
         let params = &probe.model().params;
-        opposite =
-            prune_weights(&opposite, params, count.total - count.kept, self.prune.scope, Order::Largest)?;
+        let opposite =
+            prune_weights(&whole, params, count.total - count.kept, self.prune.scope, Order::Largest)?;
         Ok(Trace {
             full_score,
             score,
