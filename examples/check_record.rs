@@ -18,15 +18,17 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use jsonschema::Validator;
+use validator::Validator;
+
+#[path = "../tests/cli/validator.rs"]
+mod validator;
 
 const RECORD: &str = include_str!("../schemas/record.schema.json");
 const TICKET: &str = include_str!("../schemas/ticket.schema.json");
 const EVENT: &str = include_str!("../schemas/event.schema.json");
 
 fn main() -> Result<ExitCode> {
-    let validator =
-        |schema| Ok::<_, anyhow::Error>(jsonschema::validator_for(&serde_json::from_str(schema)?)?);
+    let validator = |schema| serde_json::from_str(schema).map(Validator::new);
     let (record, ticket, event) = (validator(RECORD)?, validator(TICKET)?, validator(EVENT)?);
     let mut files: Vec<String> = env::args().skip(1).collect();
     if files.is_empty() {
@@ -68,6 +70,6 @@ fn violations(record: &Validator, event: &Validator, file: &str) -> Result<Vec<S
 
 fn wrong(validator: &Validator, text: &str, place: &str) -> Result<Vec<String>> {
     let value = serde_json::from_str(text).context("is not JSON")?;
-    let told = |error: jsonschema::ValidationError| format!("{place}#{}: {error}", error.instance_path());
-    Ok(validator.iter_errors(&value).map(told).collect())
+    let told = |(pointer, words): (String, String)| format!("{place}#{pointer}: {words}");
+    Ok(validator.violations(&value).into_iter().map(told).collect())
 }

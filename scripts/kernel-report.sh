@@ -2,14 +2,15 @@
 # Registers, stack, spills and shared memory of every CUDA kernel on every GPU that the kernels are compiled for, as
 # ptxas tells them. What is spilled costs time, not correctness.
 #
-#     scripts/kernel-report.sh [cargo's options, such as --release]
+#     scripts/kernel-report.sh [cargo's command and options, such as build --release, which it is without any]
 #
-# Builds the program with the feature cuda first; see scripts/cuda-toolkit.sh.
+# Builds with the feature cuda first; see scripts/cuda-toolkit.sh.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+[ $# != 0 ] || set -- build --release
 
 # Where the build script of this very build wrote its report.
-out=$(cargo build --locked --features cuda --message-format=json-render-diagnostics "$@" |
+out=$(cargo "$@" --locked --features cuda --message-format=json-render-diagnostics |
     sed -n 's/.*"reason":"build-script-executed".*[#/]lottery-ops[@#].*"out_dir":"\([^"]*\)".*/\1/p' | tail -n 1)
 [ -n "$out" ] || { echo "cargo names no folder of the build script" >&2; exit 2; }
 

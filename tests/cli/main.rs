@@ -55,4 +55,5 @@ mod terminal;
 mod ticket;
 mod tokenizers;
 mod user_tasks;
+mod validator;
 mod worker;

@@ -5,7 +5,6 @@ use std::{
     path::Path,
 };
 
-use jsonschema::Validator;
 use lottery::{
     choice::Choice,
     ops::{Format, optimizer},
@@ -15,20 +14,17 @@ use lottery::{
 };
 use serde_json::{Value, json};
 
-use crate::fixture::{Bench, SQUAD, json_file, succeeded};
+use crate::{
+    fixture::{Bench, SQUAD, json_file, succeeded},
+    validator::Validator,
+};
 
 fn schema() -> Value {
     json_file(&Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas/record.schema.json"))
 }
 
 fn validator() -> Validator {
-    jsonschema::validator_for(&schema()).unwrap()
-}
-
-/// The JSON pointers of what is wrong with a record, with the words for it.
-fn violations(validator: &Validator, record: &Value) -> Vec<(String, String)> {
-    let told = |error: jsonschema::ValidationError| (error.instance_path().to_string(), error.to_string());
-    validator.iter_errors(record).map(told).collect()
+    Validator::new(schema())
 }
 
 /// Records of all modes and of tasks that have all metrics between them.
@@ -108,7 +104,7 @@ fn names(object: &Value) -> BTreeSet<String> {
 fn the_schema_is_one_of_the_draft_that_it_names() {
     let schema = schema();
     assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
-    jsonschema::meta::validate(&schema).unwrap();
+    Validator::new(schema);
 }
 
 #[test]
@@ -119,8 +115,8 @@ fn the_records_of_all_modes_are_valid_in_the_store_and_as_printed() {
         let output = succeeded(bench.run("sst2", &["--mode", mode, "--json"]).arg("--quiet"));
         let printed: Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!(printed["mode"], *mode);
-        assert_eq!(violations(&validator, &printed), [], "printed, {mode}");
-        assert_eq!(violations(&validator, &bench.stored_record("runs", &printed)), [], "stored, {mode}");
+        assert_eq!(validator.violations(&printed), [], "printed, {mode}");
+        assert_eq!(validator.violations(&bench.stored_record("runs", &printed)), [], "stored, {mode}");
     }
 }
 
@@ -136,7 +132,7 @@ fn settings_other_than_the_defaults_are_valid() {
         &["--set", "train.warmup=1", "--set", "run.checkpoint_every=0", "--seed", "9223372036854775807"],
     ] {
         let record = bench.record("sst2", settings);
-        assert_eq!(violations(&validator, &record), [], "{settings:?}");
+        assert_eq!(validator.violations(&record), [], "{settings:?}");
     }
 }
 
@@ -154,7 +150,7 @@ fn the_schema_describes_exactly_the_fields_that_records_have_and_requires_those_
     let (schema, validator) = (schema(), validator());
     let mut places: BTreeMap<String, Fields> = BTreeMap::new();
     for record in records() {
-        assert_eq!(violations(&validator, &record), []);
+        assert_eq!(validator.violations(&record), []);
         objects(&schema, &schema, &record, "", &mut |at, schema, object| {
             let place = places.entry(at.to_owned()).or_default();
             let required = schema["required"].as_array().into_iter().flatten();
@@ -232,11 +228,11 @@ fn fields_that_are_not_described_are_taken_except_in_the_config() {
     let mut record = Bench::new("SST-2").record("sst2", &[]);
     record["later"] = json!({ "anything": [1, null] });
     record["timing"]["later_s"] = json!(1.5);
-    assert_eq!(violations(&validator, &record), []);
+    assert_eq!(validator.violations(&record), []);
     for at in ["", "/data", "/train", "/importance", "/search", "/control", "/seeds", "/run"] {
         let mut wrong = record.clone();
         wrong.pointer_mut(&format!("/config{at}")).unwrap()["later"] = json!(1);
-        let found = violations(&validator, &wrong);
+        let found = validator.violations(&wrong);
         assert!(found.iter().any(|(place, _)| *place == format!("/config{at}")), "{at}: {found:?}");
     }
 }
@@ -254,7 +250,7 @@ fn a_record_without_one_of_its_fields_is_refused() {
     for (at, name) in fields {
         let mut wrong = record.clone();
         wrong.pointer_mut(&at).unwrap().as_object_mut().unwrap().remove(&name);
-        let found = violations(&validator, &wrong);
+        let found = validator.violations(&wrong);
         let told = |(place, words): &(String, String)| *place == at && words.contains(&name);
         assert!(found.iter().any(told), "without {at}/{name}: {found:?}");
     }
@@ -293,7 +289,7 @@ fn a_field_of_another_type_is_refused() {
                 continue;
             }
             *value = other.clone();
-            let found = violations(&validator, &wrong);
+            let found = validator.violations(&wrong);
             assert!(found.iter().any(|(at, _)| at.starts_with(&field)), "{field} = {other}: {found:?}");
         }
     }
@@ -369,19 +365,19 @@ fn a_value_that_no_run_writes_is_refused_where_it_stands() {
         for (field, value) in wrong_values {
             let mut wrong = record.clone();
             *wrong.pointer_mut(field).unwrap_or_else(|| panic!("no {field} in the record")) = value.clone();
-            let found = violations(&validator, &wrong);
+            let found = validator.violations(&wrong);
             assert!(found.iter().any(|(at, _)| at.starts_with(field)), "{field} = {value}: {found:?}");
         }
     }
     let mut searched = full;
     searched["stages"]["search"] = good["stages"]["search"].clone();
-    assert!(!violations(&validator, &searched).is_empty());
+    assert!(!validator.violations(&searched).is_empty());
 }
 
 #[test]
 fn tickets_of_searches_and_of_ticket_files_are_what_their_schema_says_and_nothing_else_is() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas/ticket.schema.json");
-    let validator = jsonschema::validator_for(&json_file(&path)).unwrap();
+    let validator = Validator::new(json_file(&path));
     let bench = Bench::new("SST-2");
     let record = bench.record("sst2", &[]);
     let file = bench.path("ticket.safetensors");
@@ -393,7 +389,7 @@ fn tickets_of_searches_and_of_ticket_files_are_what_their_schema_says_and_nothin
     let searched = ticket(&record, "search");
     assert!(!searched["steps"].as_array().unwrap().is_empty());
     for ticket in [&searched, &ticket(&taken, "ticket")] {
-        assert_eq!(violations(&validator, ticket), []);
+        assert_eq!(validator.violations(ticket), []);
     }
     for (pointer, wrong) in [
         ("/format_version", json!(2)),
@@ -406,7 +402,7 @@ fn tickets_of_searches_and_of_ticket_files_are_what_their_schema_says_and_nothin
     ] {
         let mut ticket = searched.clone();
         *ticket.pointer_mut(pointer).unwrap_or_else(|| panic!("{pointer}: {searched}")) = wrong;
-        assert_eq!(violations(&validator, &ticket).len(), 1, "{pointer}");
+        assert_eq!(validator.violations(&ticket).len(), 1, "{pointer}");
     }
     // Every field that is written is described.
     let described = &json_file(&path)["properties"];

@@ -19,7 +19,7 @@ pub fn compiled(module: &str) -> Result<PathBuf, String> {
     let names = std::env::var("LOTTERY_SANITIZE").unwrap_or_default();
     let mut flags = vec!["-std=c++17".to_owned()];
     flags.extend(
-        ["-O1", "-g", "-fPIC", "-fno-strict-aliasing", "-ffp-contract=off", "-fno-sanitize-recover"]
+        ["-O2", "-g", "-fPIC", "-fno-strict-aliasing", "-ffp-contract=off", "-fno-sanitize-recover"]
             .map(String::from),
     );
     flags.extend(["-Wall", "-Wextra", "-Werror"].map(String::from));

@@ -1,5 +1,5 @@
 //! The training engine against independent references: candle's autograd on a BERT composed of primitive operations,
-//! finite differences, candle-transformers' BERT, and numbers dumped by PyTorch.
+//! finite differences, and numbers dumped by PyTorch.
 
 mod bf16;
 mod criteria;
