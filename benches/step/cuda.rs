@@ -156,7 +156,7 @@ pub fn bench(gpu: &Rc<dyn Gpu>, format: Format, work: &Work, steps: usize, ceili
         reader.logits(&work.input(), None)?.wait()?;
         let inference = milliseconds(start);
         let start = Instant::now();
-        reader.gate_gradients(&work.input(), work.targets(), None)?.wait()?;
+        reader.gate_gradients(&work.input(), Goal::Labels(work.targets()), None)?.wait()?;
         if step >= 2 {
             times[0].push(inference);
             times[1].push(milliseconds(start));

@@ -14,14 +14,15 @@ use crate::{
     engine::{Device, Machine},
     error::{Error, Result},
     eval::{
-        Development, Evaluated, Matching, Source, Trained, answer, check_head, evaluate, file_names, metrics,
-        write_predictions, write_submission,
+        Development, Evaluated, Matching, Source, Trained, answer, blocks, check_head, evaluate, file_names,
+        find_words, metrics, write_predictions, write_submission,
     },
-    experiment::data_folder,
+    experiment::{data_folder, words::Texts},
     hub::HubSettings,
+    model::Head,
     ops::Format,
     store::Store,
-    task::{self, Definition, EvalSet, TaskId, TaskSpec},
+    task::{self, Definition, EvalSet, Labels, TaskId, TaskSpec},
     text::WindowRules,
     train::{Progress, baseline},
 };
@@ -73,6 +74,14 @@ pub struct EvalArgs {
     #[arg(long, value_name = "DIR")]
     data: Option<String>,
 
+    /// Of mlm: the text whose held-out lines are scored, as a run of --text does, or demo
+    #[arg(long, value_name = "FILE|demo")]
+    text: Option<String>,
+
+    /// Of mlm: the text that is scored as a whole, as a run's data.dev_text
+    #[arg(long, value_name = "FILE", conflicts_with = "text")]
+    dev_text: Option<String>,
+
     /// With a ticket file: the fine-tuned model that its mask is applied to (a folder, a stage, or a name on the hub)
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
@@ -81,7 +90,7 @@ pub struct EvalArgs {
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     labels: Option<Vec<String>>,
 
-    /// Tokens per example, including [CLS] and [SEP] [default: 128; 384 of questions]
+    /// Tokens per example, including [CLS] and [SEP] [default: 128; 384 of questions; 512 of mlm]
     #[arg(long, value_name = "N", value_parser = numbers(8..=1_000_000_000))]
     max_length: Option<u64>,
 
@@ -146,7 +155,8 @@ pub fn run(arguments: &EvalArgs) -> Result<()> {
     let source = Source::find(&arguments.what, &store, &mut console)?;
     let with =
         arguments.model.as_deref().map(|model| Source::find(model, &store, &mut console)).transpose()?;
-    let mut trained = source.trained(with.as_ref(), None, &mut console)?;
+    let words = (task.labels == Labels::Words).then_some(Head::MaskedLm);
+    let mut trained = source.trained(with.as_ref(), words, &mut console)?;
     named(&mut trained, arguments.labels.as_deref())?;
     check_head(task, &trained)?;
     let dir = folder(id, arguments)?;
@@ -174,7 +184,7 @@ pub fn run(arguments: &EvalArgs) -> Result<()> {
         }
         return show(&(written.join("\n") + "\n"));
     }
-    let sets = match Development::load(task, &dir)? {
+    let sets = match Development::load(task, &dir, arguments.texts(id).as_ref())? {
         Development::Sentences(sets) => {
             notes(&sets, &mut console);
             of(sets)?
@@ -182,6 +192,10 @@ pub fn run(arguments: &EvalArgs) -> Result<()> {
         Development::Questions(mut all) => {
             all.truncate(limit);
             vec![answer(&trained, all, arguments.windows(&trained), &machine)?]
+        }
+        Development::Text(text) => {
+            let data = blocks(&trained, &text, arguments.length(512, &trained), limit)?;
+            vec![find_words(&trained, data, &machine)?]
         }
     };
     let files = match &arguments.predictions {
@@ -192,6 +206,12 @@ pub fn run(arguments: &EvalArgs) -> Result<()> {
 }
 
 impl EvalArgs {
+    /// Of a text that is scored as a whole, no part is trained on.
+    fn texts(&self, task: TaskId) -> Option<Texts> {
+        let whole = self.dev_text.clone().map(|dev| Texts { train: "demo".into(), dev: Some(dev) });
+        whole.or_else(|| Texts::named(task, self.text.clone(), None))
+    }
+
     fn length(&self, usual: usize, trained: &Trained) -> usize {
         let length = self.max_length.map_or(usual, |n| n as usize);
         length.min(trained.bert.config.longest_sequence())

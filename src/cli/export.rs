@@ -13,7 +13,7 @@ use crate::{
     engine::{Device, Machine},
     error::{Error, Result},
     eval::{Development, RecordFile, Source, Trained},
-    experiment::{data_folder, ticket_file::About, workload},
+    experiment::{data_folder, ticket_file::About, words::Texts, workload},
     export::{
         self, Examples, Form, Grid, Model, Report, TicketReport, card_rows, check_out, measured_on,
         write_model, write_ticket,
@@ -177,14 +177,16 @@ fn examples(
     progress: &mut dyn Progress,
 ) -> Result<Examples> {
     let Some((about, task)) = about.and_then(|about| Some((about, export::task(about)?))) else {
-        return Ok(Examples::generated(&trained.bert));
+        return Examples::generated(trained);
     };
     let recorded = || about.config["data"]["dir"].as_str().map(str::to_owned);
     let usual = || variable("LOTTERY_DATA");
     let named = data.map(str::to_owned).or_else(recorded).or_else(usual);
+    let text = |key: &str| about.config["data"][key].as_str().map(str::to_owned);
+    let texts = Texts::named(task, text("text"), text("dev_text"));
     // Nothing is fetched for a check.
     let read = data_folder(task, named.as_deref(), &HubSettings::cache_only())
-        .and_then(|found| Development::load(task.spec(), &found.dir));
+        .and_then(|found| Development::load(task.spec(), &found.dir, texts.as_ref()));
     match read {
         Ok(dev) => {
             Examples::of_task(task.spec().name, dev, trained, trained.bert.config.longest_sequence().min(128))
@@ -193,7 +195,7 @@ fn examples(
         Err(error) if data.is_some() => Err(error),
         Err(_) => {
             progress.note("the task's data is not at hand (--data): drawn words are compared");
-            Ok(Examples::generated(&trained.bert))
+            Examples::generated(trained)
         }
     }
 }

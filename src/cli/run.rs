@@ -167,7 +167,7 @@ fn record_events(
 
 fn compute(config: ExperimentConfig, store: &Store, progress: &mut Telemetry) -> Result<(Record, PathBuf)> {
     let cache = store.dir().join("cache");
-    let ticket = match transfer::source(&config) {
+    let ticket = match transfer::source(&config)? {
         None => None,
         Some(source) => {
             progress.note(&format!("the ticket is that of {}:", source.task));

@@ -111,6 +111,13 @@ pub struct SettingsArgs {
     #[arg(long, value_name = "DIR", help_heading = "What to run")]
     pub data: Option<String>,
 
+    /// Of mlm: the text whose hidden words are found, UTF-8 with a paragraph a line (also .gz or .zst); or demo
+    ///
+    /// Lines are joined and cut into blocks of data.max_length tokens. 5 % of the lines, by their content, score; or give
+    /// another text that scores: --set data.dev_text=FILE. With --ticket-from mlm it is the text that the ticket is found on.
+    #[arg(long, value_name = "FILE|demo", help_heading = "What to run")]
+    pub text: Option<String>,
+
     /// Take up the ticket of this file (`lottery export --ticket`) in the place of a search
     ///
     /// Task, seed, preset and a model on the hub are the ticket's unless they are given. All modes are controls of it.
@@ -206,7 +213,7 @@ pub struct RunArgs {
     pub deny_warnings: bool,
 
     /// A test that this program works here: every stage of the demo on a few examples, in a second or two, in a store that is removed afterwards unless --store names one
-    #[arg(long, conflicts_with_all = ["task", "model", "data", "ticket", "finetuned", "config", "preset"], help_heading = "What to run")]
+    #[arg(long, conflicts_with_all = ["task", "model", "data", "text", "ticket", "finetuned", "config", "preset"], help_heading = "What to run")]
     pub smoke: bool,
 
     /// Keep the run's stage and progress in this file
@@ -311,6 +318,7 @@ impl SettingsArgs {
             ("init", "--init", &self.init),
             ("finetuned", "--finetuned", &self.finetuned),
             ("data.dir", "--data", &self.data),
+            ("data.text", "--text", &self.text),
             ("preset", "--preset", &self.preset),
             ("run.device", "--device", &self.device),
             ("run.dtype", "--dtype", &self.dtype),

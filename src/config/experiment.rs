@@ -87,6 +87,10 @@ impl Section for PruneRules {
 pub struct DataConfig {
     /// The folder with `RTE/train.tsv`, …; relative to the working directory. `demo` needs none.
     pub dir: Option<String>,
+    /// Of masked words: a text, one paragraph a line, or `demo`.
+    pub text: Option<String>,
+    /// Of masked words: the text that scores; without it a part of the lines of `text`.
+    pub dev_text: Option<String>,
     /// Tokens per example, `[CLS]` and `[SEP]` included.
     pub max_length: usize,
     /// Of SQuAD: tokens of a paragraph that two neighbouring windows share.
@@ -225,6 +229,8 @@ impl Default for DataConfig {
     fn default() -> Self {
         Self {
             dir: None,
+            text: None,
+            dev_text: None,
             max_length: 128,
             doc_stride: 128,
             max_question_length: 64,

@@ -93,6 +93,12 @@ pub(super) const KEYS: &[(&str, Kind, &str)] = &[
         Kind::Text,
         "the folder that holds the tasks' folders; without it the task's data set on the hub",
     ),
+    ("data.text", Kind::Text, "mlm: the text whose hidden words are found, one paragraph a line, or demo"),
+    (
+        "data.dev_text",
+        Kind::Text,
+        "mlm: the text that scores; without it 5 % of the lines of data.text, by their content",
+    ),
     ("data.max_length", Kind::Count(8, MOST), "tokens of an example at most, [CLS] and [SEP] included"),
     (
         "data.doc_stride",

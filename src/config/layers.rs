@@ -237,6 +237,30 @@ impl ExperimentConfig {
         require(&table)
     }
 
+    /// The settings of a run of this task where this run's are as they are: what the preset has for its own task becomes what
+    /// it has for the other, everything else stays.
+    ///
+    /// # Errors
+    /// As [`Layers::resolve`].
+    pub fn for_task(&self, task: TaskId) -> Result<Self> {
+        let other = Self { task, ..self.clone() };
+        let usual = |config: &Self| -> Result<BTreeMap<String, Value>> {
+            let mut layers = Layers::new();
+            for key in ["task", "preset", "model", "data.dir", "data.text"] {
+                if let Some(value) = config.settings()?.get(key) {
+                    layers.value(key, value.clone(), "configuration")?;
+                }
+            }
+            layers.resolve()?.settings()
+        };
+        let (own, others) = (usual(self)?, usual(&other)?);
+        let mut table = as_table(&other)?;
+        for (key, value) in other.settings()?.iter().filter(|(key, value)| own.get(*key) == Some(*value)) {
+            insert(&mut table, key, others.get(key).unwrap_or(value).clone());
+        }
+        table.try_into().map_err(|error| Error::internal(format!("checked settings do not fit: {error}")))
+    }
+
     /// Every setting that has a value, by dotted key.
     pub fn settings(&self) -> Result<BTreeMap<String, Value>> {
         Ok(leaves(&as_table(self)?).into_iter().map(|(key, value)| (key, value.clone())).collect())
@@ -286,7 +310,16 @@ fn require(table: &Table) -> Result<()> {
         task.clone().try_into().map_err(|error: toml::de::Error| Error::usage(error.message()))?;
     task.spec().must_train()?;
     // The definition of a user's task says where its files are.
-    let needs_folder = task != TaskId::Demo && task.definition().is_none() && task.source().is_none();
+    let has_text = |name: &str| table.get("data").is_some_and(|data| data.get(name).is_some());
+    let takes_from = table.get("ticket_from").and_then(Value::as_str);
+    if (task == TaskId::Mlm || takes_from == Some(TaskId::Mlm.name())) && !has_text("text") {
+        return Err(Error::usage(
+            "mlm hides words of a text, and none is named. Give --text FILE (one paragraph a line), or --text demo for that of \
+             the demo grammar.",
+        ));
+    }
+    let needs_folder =
+        !matches!(task, TaskId::Demo | TaskId::Mlm) && task.definition().is_none() && task.source().is_none();
     if data_dir.is_none() && needs_folder {
         return Err(Error::usage(format!(
             "no data folder is named, and {} is not on the Hugging Face hub. Give --data (or LOTTERY_DATA) the folder \

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Engine, Goal, StepStats, Update, no_trainer, refused};
+use super::{Engine, Goal, StepStats, Update, loss_and_find, no_trainer, refused};
 use crate::{
     cores::compute,
     error::Result,
@@ -10,7 +10,7 @@ use crate::{
     ops::{
         Format, WeightMask,
         dropout::DropoutPlan,
-        loss::{self, Prediction, Targets},
+        loss::{self, Prediction},
         optimizer::{State, clip_scale, norm},
         pending::Pending,
     },
@@ -44,8 +44,8 @@ impl<'a> Cpu<'a> {
         Self { bert, state, mask, refused: false, gradient, decayed, workspace, d_logits, format }
     }
 
-    /// Forward, and backward unless the loss is not a finite number; the loss.
-    fn pass(&mut self, input: &Input, goal: Goal, dropout: Option<&DropoutPlan>) -> f64 {
+    /// Forward, and backward unless the loss is not a finite number; the loss, and of masked tokens how each was found.
+    fn pass(&mut self, input: &Input, goal: Goal, dropout: Option<&DropoutPlan>) -> (f64, Vec<Prediction>) {
         let Self { bert, gradient, workspace, d_logits, format, .. } = self;
         gradient.resize(bert.params.data.len(), 0.0);
         let pass = Pass { dropout, keep: true, format: *format, ..Pass::default() };
@@ -57,7 +57,7 @@ impl<'a> Cpu<'a> {
                 if loss.is_finite() {
                     bert.backward(input, &pass, workspace, d_logits, Wanted::Weights(gradient));
                 }
-                loss
+                (loss, Vec::new())
             }
             Goal::MaskedTokens { rows, words } => {
                 bert.forward_masked(input, rows, &pass, workspace);
@@ -66,7 +66,25 @@ impl<'a> Cpu<'a> {
                 if loss.is_finite() {
                     bert.backward_masked(input, &pass, workspace, Wanted::Weights(gradient));
                 }
-                loss
+                (loss, found)
+            }
+        }
+    }
+
+    /// Forward for a backward pass by gates, whose losses' derivative is left where that reads it; the outputs.
+    fn gated(&mut self, input: &Input, goal: Goal, pass: &Pass) -> Vec<f32> {
+        let Self { bert, workspace, d_logits, .. } = self;
+        match goal {
+            Goal::Labels(targets) => {
+                bert.forward(input, pass, workspace);
+                let logits = workspace.logits().to_vec();
+                d_logits.resize(logits.len(), 0.0);
+                loss::per_example(&logits, targets, d_logits);
+                logits
+            }
+            Goal::MaskedTokens { rows, words } => {
+                bert.forward_masked(input, rows, pass, workspace);
+                loss_and_find(&loss::words(workspace.masked_logits(), words))
             }
         }
     }
@@ -103,39 +121,48 @@ impl Engine for Cpu<'_> {
     fn gate_gradients(
         &mut self,
         input: &Input,
-        targets: Targets,
+        goal: Goal,
         gates: Option<&Gates>,
     ) -> Result<Pending<(Vec<f32>, GateGradients)>> {
-        let Self { bert, workspace, d_logits, format, .. } = self;
-        let pass = Pass { dropout: None, gates, keep: true, gate_gradients: true, format: *format };
+        let pass = Pass { dropout: None, gates, keep: true, gate_gradients: true, format: self.format };
         Ok(Pending::Ready(compute(|| {
-            bert.forward(input, &pass, workspace);
-            let (logits, mut gradients) = (workspace.logits().to_vec(), GateGradients::default());
-            d_logits.resize(logits.len(), 0.0);
-            loss::per_example(&logits, targets, d_logits);
-            bert.backward(input, &pass, workspace, d_logits, Wanted::Gates(&mut gradients));
-            (logits, gradients)
+            let (outputs, mut gradients) = (self.gated(input, goal, &pass), GateGradients::default());
+            let Self { bert, workspace, d_logits, .. } = self;
+            let wanted = Wanted::Gates(&mut gradients);
+            match goal {
+                Goal::Labels(_) => bert.backward(input, &pass, workspace, d_logits, wanted),
+                Goal::MaskedTokens { .. } => bert.backward_masked(input, &pass, workspace, wanted),
+            }
+            (outputs, gradients)
         })))
     }
 
     fn squared_norms(
         &mut self,
         input: &Input,
+        goal: Goal,
         gates: Option<&Gates>,
     ) -> Result<Pending<(Vec<f32>, GateGradients)>> {
-        let Self { bert, workspace, format, .. } = self;
-        let pass = Pass { dropout: None, gates, keep: true, gate_gradients: true, format: *format };
+        let pass = Pass { dropout: None, gates, keep: true, gate_gradients: true, format: self.format };
         Ok(Pending::Ready(compute(|| {
-            bert.forward(input, &pass, workspace);
-            let norms = bert.squared_norms(input, &pass, workspace);
-            (workspace.logits().to_vec(), norms)
+            let outputs = match goal {
+                Goal::Labels(_) => {
+                    self.bert.forward(input, &pass, &mut self.workspace);
+                    self.workspace.logits().to_vec()
+                }
+                Goal::MaskedTokens { .. } => self.gated(input, goal, &pass),
+            };
+            (outputs, self.bert.squared_norms(input, &pass, &self.workspace))
         })))
     }
 
-    fn weight_gradient(&mut self, input: &Input, targets: Targets) -> Result<Pending<(Vec<f32>, Vec<f32>)>> {
-        compute(|| self.pass(input, Goal::Labels(targets), None));
-        let logits = self.workspace.logits().to_vec();
-        Ok(Pending::Ready((logits, std::mem::take(&mut self.gradient))))
+    fn weight_gradient(&mut self, input: &Input, goal: Goal) -> Result<Pending<(Vec<f32>, Vec<f32>)>> {
+        let (_, found) = compute(|| self.pass(input, goal, None));
+        let outputs = match goal {
+            Goal::Labels(_) => self.workspace.logits().to_vec(),
+            Goal::MaskedTokens { .. } => loss_and_find(&found),
+        };
+        Ok(Pending::Ready((outputs, std::mem::take(&mut self.gradient))))
     }
 
     fn step(
@@ -146,7 +173,7 @@ impl Engine for Cpu<'_> {
         update: &Update,
     ) -> Result<Pending<StepStats>> {
         compute(|| {
-            let loss = self.pass(input, goal, Some(dropout));
+            let (loss, _) = self.pass(input, goal, Some(dropout));
             let Self { bert, state, mask, gradient, decayed, refused, .. } = self;
             let mask = mask.as_ref();
             let state = state.as_mut().ok_or_else(no_trainer)?;

@@ -187,22 +187,24 @@ pub trait Engine {
         words: &[u32],
     ) -> Result<Pending<Vec<Prediction>>>;
 
-    /// The logits without dropout, and the gradients by the gates of each example's own loss.
+    /// The outputs without dropout, and the gradients by the gates of each example's own loss; of masked tokens of the mean
+    /// loss of all of them. Outputs are logits, of masked tokens [`loss_and_find`].
     fn gate_gradients(
         &mut self,
         input: &Input,
-        targets: Targets,
+        goal: Goal,
         gates: Option<&Gates>,
     ) -> Result<Pending<(Vec<f32>, GateGradients)>>;
 
-    /// The logits without dropout, and the gradient of the mean loss by every weight, laid out as the model's.
-    fn weight_gradient(&mut self, input: &Input, targets: Targets) -> Result<Pending<(Vec<f32>, Vec<f32>)>>;
+    /// The outputs without dropout, and the gradient of the mean loss by every weight, laid out as the model's.
+    fn weight_gradient(&mut self, input: &Input, goal: Goal) -> Result<Pending<(Vec<f32>, Vec<f32>)>>;
 
-    /// As [`Self::logits`], and beside them ‖y‖² of every unit at every row of its layer's output: y is the context of a
+    /// The outputs without dropout, and beside them ‖y‖² of every unit at every row of its layer's output: y is the context of a
     /// head before the attention's output matrix, and what an FFN gives to its residual, both before their gates.
     fn squared_norms(
         &mut self,
         input: &Input,
+        goal: Goal,
         gates: Option<&Gates>,
     ) -> Result<Pending<(Vec<f32>, GateGradients)>>;
 
@@ -227,6 +229,11 @@ pub trait Engine {
     /// # Errors
     /// As [`Self::state`].
     fn finish(self: Box<Self>) -> Result<Bert>;
+}
+
+/// For each masked token two numbers: its loss, and 1 if it was found, else 0.
+pub fn loss_and_find(found: &[Prediction]) -> Vec<f32> {
+    found.iter().flat_map(|p| [p.loss as f32, f32::from(u8::from(p.correct))]).collect()
 }
 
 fn no_trainer() -> Error {

@@ -4,13 +4,18 @@ use super::{Evaluated, Trained, check_tokens, finite_logits};
 use crate::{
     engine::Machine,
     error::{Error, Result},
-    experiment::workload::in_windows,
+    experiment::{
+        text::Text,
+        words::{self, Texts, hidden},
+        workload::{head, in_windows},
+    },
     model::Head,
     task::{
         self, EvalSet, Labels, TaskSpec,
         squad::{self, Questions},
     },
     text::WindowRules,
+    train::Dataset,
 };
 use std::path::Path;
 
@@ -18,12 +23,15 @@ use std::path::Path;
 pub enum Development {
     Sentences(Vec<EvalSet>),
     Questions(Questions),
+    Text(Text),
 }
 
 impl Development {
-    pub fn load(task: &TaskSpec, dir: &Path) -> Result<Self> {
+    /// Of the folder, or of the text.
+    pub fn load(task: &TaskSpec, dir: &Path, texts: Option<&Texts>) -> Result<Self> {
         match task.labels {
             Labels::Spans => squad::load_dev(dir).map(Self::Questions),
+            Labels::Words => Ok(Self::Text(texts.ok_or_else(words::no_text)?.read()?.dev)),
             Labels::Classes(_) | Labels::Score { .. } => task::load_dev(task, dir).map(Self::Sentences),
         }
     }
@@ -32,15 +40,41 @@ impl Development {
 /// Refuses a model whose head is not of the task's kind.
 pub fn check_head(task: &TaskSpec, trained: &Trained) -> Result<()> {
     let Trained { name, bert, .. } = trained;
-    let what = match (task.labels == Labels::Spans, bert.head == Head::Spans) {
-        (true, false) => "asks for spans of a text, and the head of this model gives classes or a score",
-        (false, true) => "has classes or a score, and the head of this model finds spans of a text",
-        _ => return Ok(()),
+    let asks = match task.labels {
+        Labels::Spans => "asks for spans of a text",
+        Labels::Words => "asks for hidden words",
+        Labels::Classes(_) | Labels::Score { .. } => "has classes or a score",
     };
+    let gives = match bert.head {
+        Head::Spans => "finds spans of a text",
+        Head::MaskedLm => "finds hidden words",
+        Head::Classifier { .. } => "gives classes or a score",
+    };
+    let fits = match head(task) {
+        Head::Classifier { .. } => matches!(bert.head, Head::Classifier { .. }),
+        own => bert.head == own,
+    };
+    if fits {
+        return Ok(());
+    }
     Err(Error::data(format!(
-        "{name}: {} {what}. Choose a model that was fine-tuned on such a task.",
+        "{name}: {} {asks}, and the head of this model {gives}. Choose a model that was fine-tuned on such a task.",
         task.name
     )))
+}
+
+/// Blocks of a text with the words hidden that a run hides.
+pub fn blocks(trained: &Trained, text: &Text, max_length: usize, limit: usize) -> Result<Dataset> {
+    let masking = words::masking(&trained.tokenizer)?;
+    let mut blocks = text.blocks(&trained.tokenizer, &masking, max_length)?;
+    blocks.truncate(limit);
+    check_tokens(trained, &blocks)?;
+    Ok(hidden(blocks, &masking))
+}
+
+/// Finds the hidden words of these blocks.
+pub fn find_words(trained: &Trained, data: Dataset, machine: &Machine) -> Result<Evaluated> {
+    Ok(Evaluated { outputs: finite_logits(trained, &data, machine)?, data, index: Vec::new() })
 }
 
 /// Computes the outputs for all windows of these questions.

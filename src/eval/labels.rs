@@ -96,7 +96,7 @@ fn refused(task: &TaskSpec, names: &[String], model: &str, why: &str) -> Error {
     let names: Vec<_> = names.iter().take(20).map(|name| excerpt(name)).collect();
     let wanted = match task.labels {
         Labels::Classes(names) => names.join(", "),
-        Labels::Score { .. } | Labels::Spans => "a score".to_owned(),
+        Labels::Score { .. } | Labels::Spans | Labels::Words => "a score".to_owned(),
     };
     Error::data(format!(
         "{model}: its outputs are {} (id2label in config.json), and {} has {wanted}: {why}. Choose a model of this task; \

@@ -5,7 +5,7 @@ mod labels;
 mod source;
 mod submission;
 
-pub use development::{Development, answer, check_head};
+pub use development::{Development, answer, blocks, check_head, find_words};
 pub use labels::{Matching, label_names};
 pub use source::{RecordFile, Source, Trained, record_of};
 pub use submission::{file_names, write as write_submission};
@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 
 /// A model's outputs for a task's examples.
 pub struct Evaluated {
-    /// (examples, classes) in the order of the task's classes; of a span head (tokens, 2)
+    /// (examples, classes) in the order of the task's classes; of a span head (tokens, 2), of hidden words (words, 2)
     pub outputs: Vec<f32>,
     pub data: Dataset,
     /// What the files call each example.
@@ -40,8 +40,11 @@ pub fn evaluate(
 ) -> Result<Evaluated> {
     let EvalSet { index, examples, .. } = set;
     let encoded = encode(trained, &examples, max_length)?;
-    let data =
-        Dataset { encoded, labels: examples.iter().map(|example| example.label).collect(), questioned: None };
+    let data = Dataset {
+        encoded,
+        labels: examples.iter().map(|example| example.label).collect(),
+        ..Dataset::default()
+    };
     let outputs = matching.apply(&finite_logits(trained, &data, machine)?);
     Ok(Evaluated { outputs, data, index })
 }

@@ -40,7 +40,7 @@ pub struct Trained {
     /// With the units that are left.
     pub bert: Bert,
     pub tokenizer: Tokenizer,
-    /// The names of its classifier's outputs; none of a head that finds spans.
+    /// The names of its classifier's outputs; none of a head that finds spans or words.
     pub labels: Vec<String>,
     /// The head was drawn: the model was not trained for a task.
     pub fresh: bool,
@@ -184,9 +184,10 @@ fn load(
 ) -> Result<Trained> {
     let mut model = Pretrained::load(dir)?;
     let own = model.saved_head();
-    let Some(head) = own.or(untrained) else {
+    let words = model.has_masked_lm().then_some(Head::MaskedLm);
+    let Some(head) = own.or(untrained).or(words) else {
         return Err(Error::data(format!(
-            "{}: this model has no classifier and no span head. Fine-tune it on the task first (`lottery run`), and give that stage.",
+            "{}: this model has no classifier, no span head and no masked-LM head. Fine-tune it on the task first (`lottery run`), and give that stage.",
             dir.display()
         )));
     };
@@ -199,7 +200,7 @@ fn load(
             Head::Spans | Head::MaskedLm => Vec::new(),
         },
         tokenizer: Tokenizer::from_folder(dir)?,
-        fresh: own.is_none(),
+        fresh: own.is_none() && words != Some(head),
         bert,
     };
     mask.map_or(Ok(()), |mask| fits(mask, &trained.bert.config, name))?;

@@ -56,7 +56,7 @@ fn table(task: &TaskSpec, index: &[String], outputs: &[f32]) -> String {
         let _ = match task.labels {
             Labels::Classes(names) => writeln!(text, "{index}\t{}", names[argmax(row) as usize]),
             Labels::Score { low, high } => writeln!(text, "{index}\t{:.3}", row[0].clamp(low, high)),
-            Labels::Spans => Ok(()),
+            Labels::Spans | Labels::Words => Ok(()),
         };
     }
     text

@@ -16,9 +16,9 @@ use std::borrow::Cow;
 /// Scores on the development set.
 #[derive(Clone, Debug, Serialize)]
 pub struct Baselines {
-    /// The deciding metric of always predicting the commonest class.
+    /// The deciding metric of always predicting the commonest class or word.
     pub majority: Metrics,
-    /// A linear model on the mean of the pre-trained model's word embeddings; none of questions about paragraphs.
+    /// A linear model on the mean of the pre-trained model's word embeddings; none of questions about paragraphs and of hidden words.
     pub bag_of_words: Option<BagOfWordsScores>,
 }
 
@@ -39,7 +39,7 @@ impl Baselines {
 }
 
 fn bag_of_words(config: &ExperimentConfig, inputs: &Inputs) -> Result<Option<BagOfWordsScores>> {
-    if inputs.dev.questioned.is_some() {
+    if inputs.dev.questioned.is_some() || inputs.dev.masking.is_some() {
         return Ok(None);
     }
     let (seed, all) = (config.order_seed(), training_data(config, inputs));

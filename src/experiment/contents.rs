@@ -4,6 +4,7 @@
 use super::{
     data_folder::data_folder,
     identity::Hashes,
+    inputs::Place,
     protocol,
     stage::{Known, Outcomes},
     ticket_file::TicketFile,
@@ -33,8 +34,8 @@ pub struct ModelContent {
     tokenizer: String,
 }
 
-/// Task and data folder.
-type DataOf = (TaskId, Option<String>);
+/// Task, and where its data are.
+type DataOf = (TaskId, Place);
 
 /// The ids of the stages of a run that read no other stage, by their names in the record.
 pub type Roots = BTreeMap<&'static str, StageId>;
@@ -158,15 +159,16 @@ impl Contents {
     }
 
     fn data_content(&self, config: &ExperimentConfig) -> Result<BTreeMap<String, String>> {
-        let folder = data_folder(config.task, config.data.dir.as_deref(), &HubSettings::cache_only())?;
-        workload::hashes(config.task.spec(), &self.directory.join(folder.dir), |path| {
-            self.store.hashes().sha256(path)
-        })
+        let place = Place::of(config);
+        let folder = data_folder(config.task, place.folder(), &HubSettings::cache_only())?;
+        let (dir, texts) =
+            (self.directory.join(folder.dir), place.texts().map(|texts| texts.below(&self.directory)));
+        workload::hashes(config.task.spec(), &dir, texts.as_ref(), |path| self.store.hashes().sha256(path))
     }
 }
 
 fn data_of(config: &ExperimentConfig) -> DataOf {
-    (config.task, config.data.dir.clone())
+    (config.task, Place::of(config))
 }
 
 /// The files directly in the folder. Symbolic links, as in the hub's cache, are followed.

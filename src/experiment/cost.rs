@@ -1,7 +1,11 @@
 //! What a run will take, before it is started: how much it reads, and how fast this machine computes.
 
 use super::{
-    data_folder::data_folder, inputs::Sources, model_folder::model_folder, run::Experiment, stages::Train,
+    data_folder::data_folder,
+    inputs::{Place, Sources},
+    model_folder::model_folder,
+    run::Experiment,
+    stages::Train,
     workload,
 };
 use crate::{
@@ -33,8 +37,9 @@ pub struct Tokens {
 pub fn tokens(config: &ExperimentConfig) -> Result<Tokens> {
     let folder = model_folder(&config.model, &mut Silent)?;
     let tokenizer = Tokenizer::from_folder(&folder.dir)?;
-    let data = data_folder(config.task, config.data.dir.as_deref(), &HubSettings::cache_only())?;
-    let examples = workload::read(config.task.spec(), Path::new(&data.dir))?;
+    let place = Place::of(config);
+    let data = data_folder(config.task, place.folder(), &HubSettings::cache_only())?;
+    let examples = workload::read(config.task.spec(), Path::new(&data.dir), place.texts())?;
     let limits = [config.data.train_limit, config.data.dev_limit];
     let (sample, [train, dev]) = examples.sampled(limits, SAMPLE);
     let sampled = sample.counts();

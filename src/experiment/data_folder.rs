@@ -20,11 +20,11 @@ pub struct DataFolder {
 /// # Errors
 /// Data: the files are neither in the hub's cache nor can be downloaded; the task is not on the hub.
 pub fn data_folder(task: TaskId, named: Option<&str>, hub: &HubSettings) -> Result<DataFolder> {
-    if let Some(dir) = named {
+    if let Some(dir) = named.filter(|_| task != TaskId::Mlm) {
         return Ok(DataFolder { dir: dir.into(), hub: None });
     }
-    // The demo is generated, and a user's task says where its files are.
-    if task == TaskId::Demo || task.definition().is_some() {
+    // The demo is generated, the settings name the text of masked words, and a user's task says where its files are.
+    if matches!(task, TaskId::Demo | TaskId::Mlm) || task.definition().is_some() {
         return Ok(DataFolder::default());
     }
     let source = task.source().ok_or_else(|| {

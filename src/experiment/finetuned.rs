@@ -41,6 +41,8 @@ pub fn read(name: &str, inputs: &Inputs, progress: &mut dyn Progress) -> Result<
     }
     match (inputs.head(), model.saved_head()) {
         (needed, Some(own)) if needed == own => {}
+        (Head::MaskedLm, _) if model.has_masked_lm() => {}
+        (Head::MaskedLm, _) => return Err(wrong("it has no masked-LM head")),
         (Head::Classifier { labels }, Some(Head::Classifier { labels: outputs })) => {
             let task = inputs.task.name;
             return Err(wrong(&format!(

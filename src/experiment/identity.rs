@@ -1,10 +1,12 @@
 //! The identity and the name of a run.
 
 use crate::{
+    choice::Choice,
     config::{ExperimentConfig, essential},
     error::Result,
     model::BertConfig,
     store::canonical_json,
+    task::TaskId,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -20,9 +22,13 @@ pub fn identity(config: &Value) -> Result<String> {
 /// other, which cover the contents of all files, it decides whether two runs are the same.
 pub fn settings(config: &Value) -> Result<String> {
     let mut config = identifying(config);
-    for (section, key) in [("", "model"), ("", "ticket"), ("", "preset"), ("/data", "dir")] {
+    // A text that another task's ticket is found on is read by no stage of the run's own.
+    let own: &[_] =
+        if config["task"] == TaskId::Mlm.name() { &[("/data", "text"), ("/data", "dev_text")] } else { &[] };
+    let names = [("", "model"), ("", "ticket"), ("", "preset"), ("/data", "dir")];
+    for (section, key) in names.iter().chain(own) {
         if let Some(Value::Object(section)) = config.pointer_mut(section) {
-            section.remove(key);
+            section.remove(*key);
         }
     }
     canonical_json(&config)

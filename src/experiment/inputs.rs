@@ -7,6 +7,7 @@ use super::{
     identity::Hashes,
     model_folder::model_folder,
     ticket_file::TicketFile,
+    words::Texts,
     workload::{self, Workload},
 };
 use crate::{
@@ -30,8 +31,8 @@ pub struct Sources {
     task: TaskId,
     /// A folder, or a name on the hub.
     model: String,
-    /// The data's folder.
-    data: Option<String>,
+    /// The data's folder, or what is read in its place.
+    data: Place,
     pub(super) max_length: usize,
     /// Like the next one without a meaning where texts have no windows.
     #[serde(skip_serializing_if = "is_usual_stride")]
@@ -51,7 +52,7 @@ impl Sources {
         Self {
             task: config.task,
             model: config.model.clone(),
-            data: config.data.dir.clone(),
+            data: Place::of(config),
             max_length: config.data.max_length,
             doc_stride: config.data.doc_stride,
             max_question_length: config.data.max_question_length,
@@ -60,6 +61,28 @@ impl Sources {
             fraction: Fraction::new(config),
             dtype: config.run.dtype,
         }
+    }
+}
+
+/// Where a task's examples are, by name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(untagged)]
+pub enum Place {
+    Text(Texts),
+    Folder(Option<String>),
+}
+
+impl Place {
+    pub fn of(config: &ExperimentConfig) -> Self {
+        Texts::of(config).map_or_else(|| Self::Folder(config.data.dir.clone()), Self::Text)
+    }
+
+    pub fn texts(&self) -> Option<&Texts> {
+        if let Self::Text(texts) = self { Some(texts) } else { None }
+    }
+
+    pub fn folder(&self) -> Option<&str> {
+        if let Self::Folder(dir) = self { dir.as_deref() } else { None }
     }
 }
 
@@ -117,14 +140,14 @@ impl Inputs {
         }
         check_length(sources.max_length, &model.config, &folder.name)?;
         let tokenizer = Tokenizer::from_folder(&folder.dir)?;
-        let data_folder = data_folder(sources.task, sources.data.as_deref(), &HubSettings::from_env())?;
+        let data_folder = data_folder(sources.task, sources.data.folder(), &HubSettings::from_env())?;
         let of_model = folder.revision.as_ref().map(|commit| (&folder.name, commit));
         for (name, commit) in
             of_model.into_iter().chain(data_folder.hub.as_ref().map(|(name, commit)| (name, commit)))
         {
             progress.note(&format!("from the hub: {name} at {commit}"));
         }
-        let data = workload::read(task, &data_folder.dir)?;
+        let data = workload::read(task, &data_folder.dir, sources.data.texts())?;
         data.notes().iter().for_each(|note| progress.note(note));
         let Workload { train, dev, dev_mismatched, chosen, hashes, mut warnings } =
             data.encode(&tokenizer, sources, cache)?;

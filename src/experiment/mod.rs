@@ -27,10 +27,12 @@ pub mod run;
 mod split;
 pub mod stage;
 pub mod stages;
+pub mod text;
 pub mod ticket;
 pub mod ticket_file;
 pub mod transfer;
 mod warnings;
+pub mod words;
 pub mod workload;
 
 pub use analysis::Analysis;

@@ -1,7 +1,11 @@
 //! Checks before a sweep starts: what would keep its runs from starting.
 
 use super::{
-    TicketFile, data_folder::data_folder, inputs::check_length, model_folder::model_folder, workload,
+    TicketFile,
+    data_folder::data_folder,
+    inputs::{Place, check_length},
+    model_folder::model_folder,
+    workload,
 };
 use crate::{
     config::{EMBEDDED_MODEL, ExperimentConfig},
@@ -22,7 +26,7 @@ pub struct Preflight {
     fetch: bool,
     models: HashMap<String, std::result::Result<Option<(BertConfig, String)>, String>>,
     finetuned: HashMap<String, std::result::Result<(), String>>,
-    data: HashMap<(TaskId, Option<String>), std::result::Result<(), String>>,
+    data: HashMap<(TaskId, Place), std::result::Result<(), String>>,
 }
 
 impl Preflight {
@@ -48,7 +52,7 @@ impl Preflight {
             text_error(check_length(config.data.max_length, bert, name))?;
             ticket.map_or(Ok(()), |ticket| text_error(ticket.check(bert, name)))?;
         }
-        let of_task = (config.task, config.data.dir.clone());
+        let of_task = (config.task, Place::of(config));
         self.data.entry(of_task).or_insert_with(|| text_error(data(config, self.fetch))).clone()
     }
 }
@@ -68,11 +72,14 @@ fn model(name: &str, fetch: bool) -> Result<Option<(BertConfig, String)>> {
 }
 
 fn data(config: &ExperimentConfig, fetch: bool) -> Result<()> {
-    match &config.data.dir {
+    let place = Place::of(config);
+    match place.folder() {
         None if config.task.source().is_some() => match fetch {
             true => data_folder(config.task, None, &HubSettings::from_env()).map(drop),
             false => Ok(()),
         },
-        dir => workload::read(config.task.spec(), Path::new(dir.as_deref().unwrap_or_default())).map(drop),
+        dir => {
+            workload::read(config.task.spec(), Path::new(dir.unwrap_or_default()), place.texts()).map(drop)
+        }
     }
 }

@@ -171,6 +171,7 @@ fn model(inputs: &Inputs) -> Result<Value> {
 fn data(config: &ExperimentConfig, inputs: &Inputs) -> Result<Value> {
     let longest = config.data.max_length;
     let of = |data: &Dataset| {
+        let hidden: usize = (0..data.len()).map(|index| data.hidden(index)).sum();
         let mut about = json!({
             "examples": data.examples(),
             "tokens": data.tokens(),
@@ -178,6 +179,9 @@ fn data(config: &ExperimentConfig, inputs: &Inputs) -> Result<Value> {
         });
         if data.questioned.is_some() {
             about["windows"] = json!(data.len());
+        }
+        if data.masking.is_some() {
+            about["hidden_words"] = json!(hidden);
         }
         about
     };

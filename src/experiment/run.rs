@@ -83,7 +83,7 @@ impl Experiment {
         }
         let longest = self.config.data.max_length;
         let [in_train, in_dev] = [&*train, dev].map(|data| data.of_length(longest));
-        if in_train + in_dev > 0 && windows.is_empty() {
+        if in_train + in_dev > 0 && windows.is_empty() && dev.masking.is_none() {
             progress.note(&format!(
                 "{in_train} training and {in_dev} development examples have the maximum of {longest} tokens; longer ones are \
                  truncated (data.max_length)"

@@ -18,11 +18,15 @@ use crate::{
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// The run whose ticket this one takes, where it takes that of a task.
-pub fn source(config: &ExperimentConfig) -> Option<ExperimentConfig> {
-    let task = config.ticket_from?;
-    let own = ExperimentConfig { task, mode: Mode::Good, ticket_from: None, ..config.clone() };
-    Some(ExperimentConfig { init: Init::Pretrained, ..own })
+/// The run whose ticket this one takes, where it takes that of a task: with the preset's recipe for that task.
+///
+/// # Errors
+/// As those of a run of that task.
+pub fn source(config: &ExperimentConfig) -> Result<Option<ExperimentConfig>> {
+    let Some(task) = config.ticket_from else { return Ok(None) };
+    let own = ExperimentConfig { mode: Mode::Good, ticket_from: None, ..config.clone() };
+    let own = ExperimentConfig { init: Init::Pretrained, ..own };
+    own.for_task(task).map(Some)
 }
 
 /// The ticket of a [`source`], found in the store or searched; it is neither evaluated nor retrained.

@@ -5,11 +5,12 @@ use crate::{config::Split, prune::Mask, task::MetricId};
 
 /// Whether a score is within one standard error of the majority class's.
 fn at_baseline(inputs: &Inputs, score: f64, baseline: f64) -> bool {
-    let n = inputs.dev.examples() as f64;
+    let hidden = (0..inputs.dev.len()).map(|index| inputs.dev.hidden(index)).sum::<usize>();
+    let n = if hidden > 0 { hidden } else { inputs.dev.examples() } as f64;
     let error = match inputs.task.metric {
         MetricId::Accuracy | MetricId::F1 | MetricId::ExactMatch => (baseline * (1.0 - baseline) / n).sqrt(),
         // The standard error of a correlation of independent variables.
-        MetricId::Matthews | MetricId::Pearson | MetricId::Spearman | MetricId::Corr => 1.0 / n.sqrt(),
+        _ => 1.0 / n.sqrt(),
     };
     score <= baseline + error
 }

@@ -1,6 +1,11 @@
 //! What a run trains and scores on: a task's examples, read from its files and encoded for the model's head.
 
-use super::{fraction::Chosen, inputs::Sources};
+use super::{
+    fraction::Chosen,
+    inputs::Sources,
+    text::Text,
+    words::{self, Texts, Words, hidden},
+};
 use crate::{
     error::Result,
     model::Head,
@@ -17,6 +22,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 pub enum Examples {
     Sentences(TaskData),
     Questions(SquadData),
+    Words(Words),
 }
 
 /// The same, encoded.
@@ -37,14 +43,16 @@ pub struct Workload {
 pub fn head(task: &TaskSpec) -> Head {
     match task.labels {
         Labels::Spans => Head::Spans,
+        Labels::Words => Head::MaskedLm,
         Labels::Classes(_) | Labels::Score { .. } => Head::Classifier { labels: task.num_labels() },
     }
 }
 
-/// Reads the files of a task.
-pub fn read(task: &TaskSpec, data_dir: &Path) -> Result<Examples> {
+/// Reads the files of a task: those in its data's folder, or its text.
+pub fn read(task: &TaskSpec, data_dir: &Path, texts: Option<&Texts>) -> Result<Examples> {
     match task.labels {
         Labels::Spans => squad::load(data_dir).map(Examples::Questions),
+        Labels::Words => texts.ok_or_else(words::no_text)?.read().map(Examples::Words),
         Labels::Classes(_) | Labels::Score { .. } => task::load(task, data_dir).map(Examples::Sentences),
     }
 }
@@ -53,10 +61,12 @@ pub fn read(task: &TaskSpec, data_dir: &Path) -> Result<Examples> {
 pub fn hashes(
     task: &TaskSpec,
     data_dir: &Path,
+    texts: Option<&Texts>,
     sha256: impl Fn(&Path) -> Result<String>,
 ) -> Result<BTreeMap<String, String>> {
     match task.labels {
         Labels::Spans => squad::hashes(data_dir, sha256),
+        Labels::Words => texts.ok_or_else(words::no_text)?.hashes(sha256),
         Labels::Classes(_) | Labels::Score { .. } => task::hashes(task, data_dir, sha256),
     }
 }
@@ -66,7 +76,7 @@ impl Examples {
     pub fn notes(&self) -> &[String] {
         match self {
             Self::Sentences(data) => &data.notes,
-            Self::Questions(_) => &[],
+            Self::Questions(_) | Self::Words(_) => &[],
         }
     }
 
@@ -77,6 +87,7 @@ impl Examples {
                 [&data.train, &data.dev].into_iter().chain(&data.dev_mismatched).map(Vec::len).collect()
             }
             Self::Questions(data) => [&data.train, &data.dev].map(|all| all.questions.len()).into(),
+            Self::Words(data) => [&data.train, &data.dev].map(|text| text.lines().len()).into(),
         }
     }
 
@@ -103,6 +114,8 @@ impl Examples {
                     split.truncate(most.min(*n));
                 }
             }
+            // A block is as long as another.
+            Self::Words(_) => counts = self.counts().try_into().unwrap_or(counts),
         }
         (self, counts)
     }
@@ -119,7 +132,7 @@ impl Examples {
                     let examples = &examples[..limit(most).min(examples.len())];
                     let encoded = encode_cached(tokenizer, examples, sources.max_length, cache)?;
                     let labels = examples.iter().map(|e| e.label).collect();
-                    Ok(Dataset { encoded, labels, questioned: None })
+                    Ok(Dataset { encoded, labels, ..Dataset::default() })
                 };
                 let second = data.dev_mismatched.as_deref();
                 Ok(Workload {
@@ -148,6 +161,26 @@ impl Examples {
                     warnings: data.warnings,
                 })
             }
+            Self::Words(data) => {
+                let masking = words::masking(tokenizer)?;
+                let blocks = |text: &Text, most: Option<usize>| {
+                    let mut blocks = text.blocks(tokenizer, &masking, sources.max_length)?;
+                    blocks.truncate(limit(most));
+                    Ok::<_, crate::error::Error>(blocks)
+                };
+                let (mut train, dev) =
+                    (blocks(&data.train, sources.train_limit)?, blocks(&data.dev, sources.dev_limit)?);
+                let chosen = sources.choose(|| vec![Label::Unknown; train.len()]);
+                chosen.iter().for_each(|chosen| chosen.keep(&mut train));
+                Ok(Workload {
+                    train: hidden(train, &masking),
+                    dev: hidden(dev, &masking),
+                    dev_mismatched: None,
+                    chosen,
+                    hashes: data.sha256,
+                    warnings: Vec::new(),
+                })
+            }
         }
     }
 }
@@ -168,7 +201,7 @@ pub fn in_windows(
     });
     let labels = labels.collect();
     let questioned = Questioned { all: Arc::new(all), offsets: Arc::new(offsets), windows };
-    Ok(Dataset { encoded, labels, questioned: Some(questioned) })
+    Ok(Dataset { encoded, labels, questioned: Some(questioned), masking: None })
 }
 
 impl Sources {

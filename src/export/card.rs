@@ -20,7 +20,11 @@ pub fn text(report: &Report, bert: &Bert) -> String {
 fn write_card(out: &mut String, report: &Report, bert: &Bert) -> std::fmt::Result {
     let about = report.about.as_ref();
     let base = about.and_then(|about| about.base.name.as_deref()).map(plain);
-    let pipeline = if bert.head == Head::Spans { "question-answering" } else { "text-classification" };
+    let pipeline = match bert.head {
+        Head::Classifier { .. } => "text-classification",
+        Head::MaskedLm => "fill-mask",
+        Head::Spans => "question-answering",
+    };
     writeln!(out, "---\nlibrary_name: transformers\npipeline_tag: {pipeline}")?;
     // A folder's name is no model on the hub.
     if let Some(base) = base.as_deref().filter(|base| base.contains('/')) {

@@ -3,9 +3,12 @@
 use crate::{
     engine::Machine,
     error::{Error, Result},
-    eval::{Development, Trained, check_tokens, encode},
-    experiment::workload::in_windows,
-    model::Bert,
+    eval::{Development, Trained, blocks, check_tokens, encode},
+    experiment::{
+        words::{self, hidden},
+        workload::in_windows,
+    },
+    model::{Bert, Head},
     ops::rng::{Purpose, Stream},
     task::Label,
     text::{Encoded, WindowRules},
@@ -29,6 +32,11 @@ impl Examples {
     /// The first of a task's development examples.
     pub fn of_task(task: &str, dev: Development, trained: &Trained, max_length: usize) -> Result<Self> {
         let (encoded, of) = match dev {
+            Development::Text(text) => {
+                let data = blocks(trained, &text, max_length, EXAMPLES)?;
+                let what = format!("{} development blocks of {task}", data.len());
+                return Ok(Self { data, what });
+            }
             Development::Sentences(sets) => {
                 let dev = sets.into_iter().next().map(|set| set.examples).unwrap_or_default();
                 (encode(trained, &dev[..dev.len().min(EXAMPLES)], max_length)?, "examples")
@@ -49,8 +57,8 @@ impl Examples {
     }
 
     /// Sequences of words that are drawn, with one segment or two.
-    pub fn generated(bert: &Bert) -> Self {
-        let config = &bert.config;
+    pub fn generated(trained: &Trained) -> Result<Self> {
+        let config = &trained.bert.config;
         let mut draw = Stream::new(0, Purpose::Split, 1);
         let mut below = |n: usize| draw.below(n as u32) as usize;
         let segments = if config.family.token_types.is_some() { config.type_vocab_size.min(2) } else { 1 };
@@ -63,10 +71,14 @@ impl Examples {
             }
         };
         let encoded = (0..EXAMPLES).map(|_| sequence()).collect();
-        Self { data: unlabelled(encoded), what: format!("{EXAMPLES} sequences of drawn words") }
+        let data = match trained.bert.head {
+            Head::MaskedLm => hidden(encoded, &words::masking(&trained.tokenizer)?),
+            _ => unlabelled(encoded),
+        };
+        Ok(Self { data, what: format!("{EXAMPLES} sequences of drawn words") })
     }
 
-    /// Compares both models' logits. Returns the largest difference.
+    /// Compares both models' logits, of masked-LM heads the losses of hidden words. Returns the largest difference.
     ///
     /// # Errors
     /// Internal: they differ.
@@ -90,19 +102,24 @@ impl Examples {
 }
 
 fn unlabelled(encoded: Vec<Encoded>) -> Dataset {
-    Dataset { labels: vec![Label::Class(0); encoded.len()], encoded, questioned: None }
+    Dataset { labels: vec![Label::Class(0); encoded.len()], encoded, ..Dataset::default() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{BertConfig, Head};
+    use crate::{model::BertConfig, text::Tokenizer};
 
     #[test]
     fn an_export_that_computes_something_else_is_refused() {
         let config = BertConfig { vocab_size: 40, ..BertConfig::of_shape(2, 32, 4, 64) };
         let bert = Bert::random(config, Head::Classifier { labels: 2 }, 1);
-        let examples = Examples::generated(&bert);
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("vocab.txt"), "[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n").unwrap();
+        let tokenizer = Tokenizer::from_folder(folder.path()).unwrap();
+        let (name, labels) = (String::new(), Vec::new());
+        let trained = Trained { name, bert: bert.clone(), tokenizer, labels, fresh: false };
+        let examples = Examples::generated(&trained).unwrap();
         assert_eq!(examples.data.len(), EXAMPLES);
         assert_eq!(examples.compare(&bert, &bert.clone()).unwrap(), 0.0);
         for (change, refused) in [(5e-6, false), (3e-5, true), (f32::NAN, true)] {

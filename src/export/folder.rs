@@ -172,7 +172,7 @@ fn config(bert: &Bert, labels: &[&str], loader: bool) -> Result<String> {
     if loader {
         // Also where no unit is pruned: the loader reads it.
         config.insert("lottery".into(), json!({ "layers": bert.shape }));
-        let own = TICKET_CLASSES[usize::from(bert.head == Head::Spans)];
+        let own = TICKET_CLASSES[class_of(bert.head)];
         config.insert("auto_map".into(), json!({ auto_class(bert.head): own }));
     } else if config
         .get("auto_map")
@@ -183,14 +183,22 @@ fn config(bert: &Bert, labels: &[&str], loader: bool) -> Result<String> {
     serde_json::to_string_pretty(&config).map_err(|e| Error::internal(e.to_string()))
 }
 
+/// The place of a head's class among those of a family.
+fn class_of(head: Head) -> usize {
+    match head {
+        Head::Classifier { .. } => 0,
+        Head::MaskedLm => 1,
+        Head::Spans => 2,
+    }
+}
+
 /// The loader, with the names of a family's classes and tensors, and of the head's class, in the places of BERT's and the
 /// classifier's.
 fn loader(family: &Family, head: Head) -> String {
     let text = include_str!("modeling_ticket.py");
-    let (text, class) = match head {
-        Head::Spans => (text.replace("ForSequenceClassification", "ForQuestionAnswering"), 2),
-        Head::Classifier { .. } | Head::MaskedLm => (text.to_owned(), 0),
-    };
+    let class = class_of(head);
+    let kind = ["ForSequenceClassification", "ForMaskedLM", "ForQuestionAnswering"][class];
+    let text = text.replace("ForSequenceClassification", kind);
     let names = |family: &Family| {
         let Family { qkv: [query, key, value], attention_output, up, down, .. } = *family;
         let layers = family.layers.trim_end_matches('.');

@@ -3,7 +3,7 @@
 use crate::{
     engine::{Engine, Machine},
     error::{Error, Result},
-    model::{Bert, Input},
+    model::{Bert, Head, Input},
     ops::rng::{Purpose, Stream},
     train::Progress,
 };
@@ -81,7 +81,7 @@ pub fn measure(
                 return Err(Error::stopped("while it measured the latency"));
             }
             progress.step(measured.len() as u64, &format!("batch {batch}, length {length}"));
-            measured.push(cell(&mut engines, full.config.vocab_size, batch, length)?);
+            measured.push(cell(&mut engines, (full.config.vocab_size, full.head), batch, length)?);
         }
     }
     progress.end("latency measured");
@@ -90,7 +90,7 @@ pub fn measure(
 
 fn cell(
     engines: &mut [Box<dyn Engine + '_>; 2],
-    words: usize,
+    (words, head): (usize, Head),
     batch: usize,
     length: usize,
 ) -> Result<Latency> {
@@ -102,7 +102,12 @@ fn cell(
     let input = Input { ids: &ids, positions: &positions, segments: &segments, offsets: &offsets };
     let time = |engine: &mut Box<dyn Engine + '_>| -> Result<f64> {
         let began = Instant::now();
-        engine.logits(&input, None)?.wait()?;
+        match head {
+            Head::MaskedLm => {
+                drop(engine.predictions(&input, &input.offsets[..batch], &ids[..batch])?.wait()?)
+            }
+            _ => drop(engine.logits(&input, None)?.wait()?),
+        }
         Ok(began.elapsed().as_secs_f64() * 1e3)
     };
     // Buffers and caches.

@@ -8,8 +8,11 @@ use serde_json::{Map, Value};
 type Refusal = String;
 
 /// The class that loads an exported ticket in transformers: what it computes is computed here.
-pub const TICKET_CLASSES: [&str; 2] =
-    ["modeling_ticket.TicketForSequenceClassification", "modeling_ticket.TicketForQuestionAnswering"];
+pub const TICKET_CLASSES: [&str; 3] = [
+    "modeling_ticket.TicketForSequenceClassification",
+    "modeling_ticket.TicketForMaskedLM",
+    "modeling_ticket.TicketForQuestionAnswering",
+];
 
 /// The values that leave the computation as it is; a key that is missing or `null` has its default, which is one of them.
 const POSITIONS: (&str, &[&str]) = ("position_embedding_type", &["absolute"]);

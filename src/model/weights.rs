@@ -89,6 +89,11 @@ impl Pretrained {
         classifier.map(|labels| Head::Classifier { labels }).or_else(spans)
     }
 
+    /// Whether the file has a masked-LM head.
+    pub fn has_masked_lm(&self) -> bool {
+        self.tensors.contains_key(&format!("{}.weight", self.config.family.transform))
+    }
+
     /// The word embeddings (V, H), as f32.
     pub fn words(&self) -> Result<Vec<f32>> {
         let family = self.config.family;

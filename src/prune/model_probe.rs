@@ -14,7 +14,7 @@ use crate::{
     train::{
         Dataset, Progress,
         dataset::{BatchLabels, input},
-        evaluate::BATCH,
+        evaluate::{BATCH, outputs},
         metrics,
     },
 };
@@ -80,13 +80,14 @@ impl<'a, 'p> ModelProbe<'a, 'p> {
     }
 
     /// One pass: of every unit one number for each row of the output, summed over the rows of an example once `number` was
-    /// applied to it; and the rows of each layer.
+    /// applied to it; and the rows of each layer. `number` is also given what makes a gradient that of the example's own
+    /// loss.
     fn of_units(
         &mut self,
         mask: &Mask,
         every_unit: bool,
         ask: impl Fn(&mut dyn Engine, &Batch, &BatchLabels, Option<&Gates>) -> Result<Pending<OfUnits>>,
-        number: impl Fn(f32) -> f64,
+        number: impl Fn(f32, f64) -> f64,
         example: &mut dyn FnMut(&GateSums, &[usize]),
     ) -> Result<()> {
         self.passes += 1;
@@ -102,12 +103,12 @@ impl<'a, 'p> ModelProbe<'a, 'p> {
         let requests = all.chunks(BATCH).map(|indices| {
             let (batch, labels) = self.data.batch(indices);
             let found = ask(&mut *engine, &batch, &labels, gates.as_ref())?;
-            Ok((batch.offsets, found))
+            Ok((read_rows(bert.head, &batch, &labels), found))
         });
-        pipelined(requests, |offsets, (of_batch, found)| {
+        pipelined(requests, |ends, (of_batch, found)| {
             logits.extend(of_batch);
-            for sequence in 0..offsets.len() - 1 {
-                collect(&mut sums, &mut rows, &bert, &found, &offsets, sequence, &number);
+            for sequence in 0..ends.all.len() - 1 {
+                collect(&mut sums, &mut rows, &bert, &found, &ends, sequence, &number);
                 example(&sums, &rows);
             }
             self.advance(&bert)
@@ -137,8 +138,8 @@ impl Probe for ModelProbe<'_, '_> {
         let mut engine = self.machine.reader(&bert)?;
         let all = self.all();
         let requests = all.chunks(BATCH).map(|indices| {
-            let (batch, _) = self.data.batch(indices);
-            Ok(((), engine.logits(&input(&batch), None)?))
+            let (batch, labels) = self.data.batch(indices);
+            Ok(((), outputs(&mut *engine, &batch, &labels)?))
         });
         let mut logits = Vec::new();
         pipelined(requests, |(), of_batch| {
@@ -156,9 +157,11 @@ impl Probe for ModelProbe<'_, '_> {
         example: &mut dyn FnMut(&GateSums),
     ) -> Result<()> {
         let ask = |engine: &mut dyn Engine, batch: &Batch, labels: &BatchLabels, gates: Option<&Gates>| {
-            engine.gate_gradients(&input(batch), labels.targets(), gates)
+            engine.gate_gradients(&input(batch), labels.goal(), gates)
         };
-        self.of_units(mask, every_unit, ask, f64::from, &mut |sums, _| example(sums))
+        self.of_units(mask, every_unit, ask, |gradient, own| f64::from(gradient) * own, &mut |sums, _| {
+            example(sums)
+        })
     }
 
     fn output_norms(
@@ -167,10 +170,10 @@ impl Probe for ModelProbe<'_, '_> {
         every_unit: bool,
         example: &mut dyn FnMut(&GateSums, &[usize]),
     ) -> Result<()> {
-        let ask = |engine: &mut dyn Engine, batch: &Batch, _: &BatchLabels, gates: Option<&Gates>| {
-            engine.squared_norms(&input(batch), gates)
+        let ask = |engine: &mut dyn Engine, batch: &Batch, labels: &BatchLabels, gates: Option<&Gates>| {
+            engine.squared_norms(&input(batch), labels.goal(), gates)
         };
-        self.of_units(mask, every_unit, ask, |squared| f64::from(squared).sqrt(), example)
+        self.of_units(mask, every_unit, ask, |squared, _| f64::from(squared).sqrt(), example)
     }
 
     fn weight_gradients(
@@ -185,7 +188,7 @@ impl Probe for ModelProbe<'_, '_> {
         let mut logits = Vec::new();
         for indices in self.all().chunks(examples.max(1)) {
             let (packed, labels) = self.data.batch(indices);
-            let (of_batch, gradient) = engine.weight_gradient(&input(&packed), labels.targets())?.wait()?;
+            let (of_batch, gradient) = engine.weight_gradient(&input(&packed), labels.goal())?.wait()?;
             logits.extend(of_batch);
             batch(&bert.params.layout, &gradient);
             self.advance(&bert)?;
@@ -200,21 +203,48 @@ impl Probe for ModelProbe<'_, '_> {
     }
 }
 
+/// Where the sequences of a batch begin, (B + 1) each.
+struct Ends {
+    /// Among all rows.
+    all: Vec<usize>,
+    /// Among those that the head reads, which are the last layer's.
+    read: Vec<usize>,
+    /// Whether the loss is the mean over what is read.
+    shared: bool,
+}
+
+/// A classifier reads one row of each sequence, a masked-LM head those of hidden words, a span head all.
+fn read_rows(head: Head, batch: &Batch, labels: &BatchLabels) -> Ends {
+    let all = batch.offsets.clone();
+    let read = match labels {
+        BatchLabels::Words { rows, .. } => {
+            all.iter().map(|end| rows.partition_point(|row| row < end)).collect()
+        }
+        _ if head == Head::Spans => all.clone(),
+        _ => (0..all.len()).collect(),
+    };
+    Ends { all, read, shared: matches!(labels, BatchLabels::Words { .. }) }
+}
+
 /// Sums what was found of one sequence over its rows.
 fn collect(
     sums: &mut GateSums,
     rows_of: &mut [usize],
     bert: &Bert,
     found: &GateGradients,
-    offsets: &[usize],
+    ends: &Ends,
     sequence: usize,
-    number: &impl Fn(f32) -> f64,
+    number: &impl Fn(f32, f64) -> f64,
 ) {
+    let of = |ends: &[usize]| ends[sequence]..ends[sequence + 1];
+    let own = match ends.shared {
+        true => ends.read.last().copied().unwrap_or(0) as f64 / of(&ends.read).len().max(1) as f64,
+        false => 1.0,
+    };
+    let number = |found: f32| number(found, own);
     let heads_per_layer = bert.config.num_attention_heads;
     for (l, (shape, layer)) in bert.shape.iter().zip(&found.layers).enumerate() {
-        // A classifier reads one row of each sequence, and the last layer has no others.
-        let one = l + 1 == bert.shape.len() && bert.head != Head::Spans;
-        let rows = if one { sequence..sequence + 1 } else { offsets[sequence]..offsets[sequence + 1] };
+        let rows = of(if l + 1 == bert.shape.len() { &ends.read } else { &ends.all });
         rows_of[l] = rows.len();
         let present = shape.heads.len();
         for (place, head) in shape.heads.iter().enumerate() {

@@ -59,7 +59,8 @@ impl Run {
     fn has_relative_paths(&self) -> bool {
         let config = &self.config;
         let here = |path: &str| Path::new(path).is_relative() && Path::new(path).exists();
-        let others = [&config.data.dir, &config.finetuned, &config.ticket];
+        let others =
+            [&config.data.dir, &config.data.text, &config.data.dev_text, &config.finetuned, &config.ticket];
         here(&config.model) || others.into_iter().flatten().any(|path| here(path))
     }
 

@@ -226,7 +226,7 @@ impl<'a> Reader<'a> {
                 (None, Err(_)) => None,
             },
             (Labels::Classes(_), Cell::Whole(whole)) => self.numbered(whole),
-            (Labels::Classes(_) | Labels::Spans, _) => None,
+            (Labels::Classes(_) | Labels::Spans | Labels::Words, _) => None,
         };
         label.map(Some).ok_or_else(|| self.unknown(number, cell))
     }
@@ -258,7 +258,7 @@ impl<'a> Reader<'a> {
         let (allowed, is_class) = match spec.labels {
             Labels::Classes(names) => (quoted(names), true),
             Labels::Score { low, high } => (format!("a number from {low} to {high}"), false),
-            Labels::Spans => ("none".to_owned(), false),
+            Labels::Spans | Labels::Words => ("none".to_owned(), false),
         };
         let whole = match cell {
             Cell::Whole(_) => true,

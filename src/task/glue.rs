@@ -1,8 +1,8 @@
-//! The nine GLUE tasks (Wang et al. 2019), SQuAD and `demo`: folders, columns, label names and metrics.
+//! The nine GLUE tasks (Wang et al. 2019), SQuAD, masked words and `demo`: folders, columns, label names and metrics.
 
 use super::{
     Columns, Labels,
-    MetricId::{self, Accuracy, Corr, ExactMatch, F1, Matthews, Pearson, Spearman},
+    MetricId::{self, Accuracy, Corr, ExactMatch, F1, Loss, Matthews, Pearson, Perplexity, Spearman},
     Split, TaskId, TaskSpec,
     spec::stem,
 };
@@ -172,6 +172,21 @@ pub static SQUAD: TaskSpec = TaskSpec {
     metrics: &[ExactMatch, F1],
     train: Split::Any(&[stem("train-v1.1"), stem("train")]),
     dev: &[Split::Any(&[stem("dev-v1.1"), stem("validation")])],
+    test: &[],
+    ..BASE
+};
+
+pub static MLM: TaskSpec = TaskSpec {
+    id: TaskId::Mlm,
+    name: "mlm",
+    about: "which words are hidden in a text of yours (masked-LM; needs --text)",
+    folder: "MLM",
+    other_folders: &[],
+    labels: Labels::Words,
+    hub_labels: &[],
+    metrics: &[Accuracy, Loss, Perplexity],
+    train: Split::NONE,
+    dev: &[],
     test: &[],
     ..BASE
 };

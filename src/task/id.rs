@@ -20,6 +20,8 @@ pub enum TaskId {
     Hans,
     Ax,
     Squad,
+    /// Reads the text files that the settings name.
+    Mlm,
     /// Generated; reads no files.
     Demo,
     /// Read from a file of the user's.

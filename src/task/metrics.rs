@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A score between predictions and labels; higher is better.
+/// A score between predictions and labels; higher is better, but for loss and perplexity, which decide nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MetricId {
@@ -23,6 +23,10 @@ pub enum MetricId {
     Spearman,
     /// The mean of Pearson and Spearman.
     Corr,
+    /// Masked words: the mean of -ln p(word), in nats.
+    Loss,
+    /// Masked words: e to the loss.
+    Perplexity,
 }
 
 /// Predictions beside their labels, both of length n.
@@ -47,6 +51,8 @@ impl MetricId {
             Self::Pearson => "pearson",
             Self::Spearman => "spearman",
             Self::Corr => "corr",
+            Self::Loss => "loss",
+            Self::Perplexity => "perplexity",
         }
     }
 }
@@ -76,7 +82,7 @@ pub fn compute(metric: MetricId, predictions: &Predictions) -> f64 {
                 MetricId::Accuracy => accuracy(predicted, labels),
                 MetricId::F1 => f1(predicted, labels),
                 MetricId::Matthews => matthews(predicted, labels),
-                MetricId::Pearson | MetricId::Spearman | MetricId::Corr | MetricId::ExactMatch => f64::NAN,
+                _ => f64::NAN,
             }
         }
         Predictions::Scores { predicted, labels } => {
@@ -90,7 +96,7 @@ pub fn compute(metric: MetricId, predictions: &Predictions) -> f64 {
                 MetricId::Pearson => pearson(&x, &y),
                 MetricId::Spearman => pearson(&ranks(&x), &ranks(&y)),
                 MetricId::Corr => (pearson(&x, &y) + pearson(&ranks(&x), &ranks(&y))) / 2.0,
-                MetricId::Accuracy | MetricId::F1 | MetricId::ExactMatch | MetricId::Matthews => f64::NAN,
+                _ => f64::NAN,
             }
         }
     }

@@ -4,7 +4,7 @@ use super::{TaskSpec, glue, inference};
 
 /// In the order in which they are listed: GLUE's nine in its own, the others, and the demo.
 pub fn all() -> impl Iterator<Item = &'static TaskSpec> {
-    glue::TASKS.iter().chain(inference::TASKS).chain([&glue::SQUAD, &glue::DEMO])
+    glue::TASKS.iter().chain(inference::TASKS).chain([&glue::SQUAD, &glue::MLM, &glue::DEMO])
 }
 
 /// The task of this name. GLUE's own spellings (`SST-2`, `STS-B`, `CoLA`) are names too.

@@ -64,7 +64,7 @@ impl TaskId {
             Self::Squad => source(SQUAD, "plain_text", &["validation"], &[], &[87_599, 10_570]),
             // On the hub only in formats of others, or as a program.
             Self::Scitail | Self::SickE | Self::SickR | Self::Hans | Self::Ax => None,
-            Self::Demo | Self::User(_) => None,
+            Self::Mlm | Self::Demo | Self::User(_) => None,
         }
     }
 }

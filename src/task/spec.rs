@@ -33,6 +33,8 @@ pub enum Labels {
     Score { low: f32, high: f32 },
     /// A span of the second text: SQuAD, whose files [`super::squad`] reads.
     Spans,
+    /// The hidden words of running text, which is no table.
+    Words,
 }
 
 /// A name of a file without its ending.
@@ -105,11 +107,11 @@ impl TaskSpec {
         if self.labels == Labels::Spans { 2 } else { self.label_names().len().max(1) }
     }
 
-    /// The names of the classes; none for a score or a span.
+    /// The names of the classes; none for a score, a span or hidden words.
     pub fn label_names(&self) -> &'static [&'static str] {
         match self.labels {
             Labels::Classes(names) => names,
-            Labels::Score { .. } | Labels::Spans => &[],
+            Labels::Score { .. } | Labels::Spans | Labels::Words => &[],
         }
     }
 

@@ -173,7 +173,7 @@ fn label(spec: &TaskSpec, word: &str) -> Option<Label> {
         Labels::Score { low, high } => {
             word.parse().ok().filter(|score| (low..=high).contains(score)).map(Label::Score)
         }
-        Labels::Spans => None,
+        Labels::Spans | Labels::Words => None,
     }
 }
 

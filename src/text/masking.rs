@@ -53,6 +53,16 @@ impl Masking {
         ids.iter().filter(|&&id| !self.special.contain(id)).count()
     }
 
+    /// The number of tokens that [`apply`](Self::apply) chooses.
+    pub fn hidden(&self, ids: &[u32]) -> usize {
+        self.of(self.maskable(ids))
+    }
+
+    /// Of n maskable tokens.
+    fn of(&self, n: usize) -> usize {
+        ((self.rate * n as f64).round() as usize).max(1).min(n)
+    }
+
     /// Chooses max(1, round(rate · n)) of the n maskable tokens, each subset of that size alike (none where n is 0).
     /// Of the chosen, 80 % become `[MASK]`, 10 % a token drawn uniformly from the vocabulary, 10 % stay as they are.
     /// The chosen places within the sequence, ascending, are appended to `rows` and their original ids to `targets`.
@@ -68,7 +78,7 @@ impl Masking {
         let mut places: Vec<u32> =
             (0..).zip(&*ids).filter(|(_, id)| !self.special.contain(**id)).map(|(place, _)| place).collect();
         let n = places.len();
-        let chosen = ((self.rate * n as f64).round() as usize).max(1).min(n);
+        let chosen = self.of(n);
         let mut stream = Stream::with(seed, Purpose::Masking, epoch, sequence);
         // The beginning of a Fisher–Yates shuffle is a draw without replacement.
         for i in 0..chosen {

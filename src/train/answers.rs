@@ -182,7 +182,7 @@ mod tests {
     fn chosen_examples_have_all_their_windows() {
         let (questioned, encoded, _) = windowed();
         let labels = vec![crate::task::Label::Span([0, 0]); encoded.len()];
-        let data = crate::train::Dataset { encoded, labels, questioned: Some(questioned) };
+        let data = crate::train::Dataset { encoded, labels, questioned: Some(questioned), masking: None };
         assert!(data.examples() < data.len());
         let (chosen, rest) = data.choose(5, 3);
         assert_eq!(chosen.len() + rest.len(), data.len());

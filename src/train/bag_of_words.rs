@@ -232,7 +232,7 @@ mod tests {
 
     fn dataset(count: u32, of: impl Fn(&mut Stream) -> (Encoded, Label)) -> Dataset {
         let (encoded, labels) = (0..count).map(|n| of(&mut Stream::new(1, Purpose::Split, n))).unzip();
-        Dataset { encoded, labels, questioned: None }
+        Dataset { encoded, labels, ..Dataset::default() }
     }
 
     /// Four words; the label is whether more of them are below 20 than not, ties left to the first.

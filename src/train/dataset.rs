@@ -1,15 +1,20 @@
 //! Encoded examples with their labels, ready to be packed.
 
-use super::answers::Questioned;
+use super::{
+    answers::Questioned,
+    masked::{Draw, Masked},
+};
 use crate::{
+    engine::Goal,
     model::Input,
     ops::{
         loss::Targets,
         rng::{Purpose, Stream},
     },
     task::Label,
-    text::{Batch, Encoded},
+    text::{Batch, Encoded, Masking},
 };
+use std::sync::Arc;
 
 /// Encoded examples and their labels, in file order. An example is a sequence; where sequences are windows of questions, it
 /// is a question.
@@ -19,22 +24,26 @@ pub struct Dataset {
     pub labels: Vec<Label>,
     /// What the sequences are windows of.
     pub questioned: Option<Questioned>,
+    /// How words are hidden that are to be found; then no label is known.
+    pub masking: Option<Arc<Masking>>,
 }
 
-/// The labels of one batch, as the losses take them.
+/// What one batch is to be learnt from, as the losses take it.
 pub enum BatchLabels {
     Classes(Vec<u32>),
     Scores(Vec<f32>),
     Spans { offsets: Vec<usize>, starts: Vec<u32>, ends: Vec<u32> },
+    Words { rows: Vec<usize>, words: Vec<u32> },
 }
 
 impl BatchLabels {
-    pub fn targets(&self) -> Targets<'_> {
-        match self {
+    pub fn goal(&self) -> Goal<'_> {
+        Goal::Labels(match self {
             Self::Classes(classes) => Targets::Classes(classes),
             Self::Scores(scores) => Targets::Scores(scores),
             Self::Spans { offsets, starts, ends } => Targets::Spans { offsets, starts, ends },
-        }
+            Self::Words { rows, words } => return Goal::MaskedTokens { rows, words },
+        })
     }
 }
 
@@ -68,6 +77,7 @@ impl Dataset {
             encoded: indices.iter().map(|i| self.encoded[*i].clone()).collect(),
             labels: indices.iter().map(|i| self.labels[*i]).collect(),
             questioned: self.questioned.as_ref().map(|questioned| questioned.subset(indices)),
+            masking: self.masking.clone(),
         }
     }
 
@@ -84,7 +94,21 @@ impl Dataset {
         }
     }
 
+    /// How many words of a sequence are hidden; none where none is to be found.
+    pub fn hidden(&self, index: usize) -> usize {
+        self.masking.as_ref().map_or(0, |masking| masking.hidden(&self.encoded[index].ids))
+    }
+
+    /// With the masks of scoring.
     pub fn batch(&self, indices: &[usize]) -> (Batch, BatchLabels) {
+        self.batch_masked(indices, Draw::SCORING)
+    }
+
+    pub fn batch_masked(&self, indices: &[usize], draw: Draw) -> (Batch, BatchLabels) {
+        if let Some(masking) = &self.masking {
+            let Masked { batch, rows, words } = Masked::new(&self.encoded, indices, masking, draw);
+            return (batch, BatchLabels::Words { rows, words });
+        }
         let batch = Batch::pack(&self.encoded, indices);
         let labels = || indices.iter().map(|i| self.labels[*i]);
         let labels = match labels().next() {

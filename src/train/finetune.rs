@@ -1,15 +1,16 @@
-//! Fine-tuning: a classifier or a regression on labelled examples.
+//! Fine-tuning: a classifier, a regression, spans or masked words.
 
 use super::{
     checkpoint::Checkpoints,
-    dataset::{Dataset, input},
+    dataset::{BatchLabels, Dataset, input},
     log::{PendingStep, Summary},
+    masked::Draw,
     optimize::{Objective, Recipe, optimize},
     progress::Progress,
     select::Judge,
 };
 use crate::{
-    engine::{Engine, Goal, Machine, Update},
+    engine::{Engine, Machine, Update},
     error::Result,
     model::Bert,
     ops::{WeightMask, dropout::DropoutPlan},
@@ -37,13 +38,16 @@ impl Objective for Labelled<'_> {
         &mut self,
         engine: &mut dyn Engine,
         indices: &[usize],
-        _epoch: usize,
+        epoch: usize,
         dropout: &DropoutPlan,
         update: &Update,
     ) -> Result<PendingStep> {
-        let (batch, labels) = self.train.batch(indices);
-        let outcome = engine.step(&input(&batch), Goal::Labels(labels.targets()), dropout, update)?;
-        Ok(PendingStep { outcome, predictions: indices.len(), tokens: batch.tokens() })
+        // What is hidden is noise as dropout is.
+        let (batch, labels) = self.train.batch_masked(indices, Draw { seed: dropout.seed, epoch });
+        let outcome = engine.step(&input(&batch), labels.goal(), dropout, update)?;
+        let predictions =
+            if let BatchLabels::Words { words, .. } = &labels { words.len() } else { indices.len() };
+        Ok(PendingStep { outcome, predictions, tokens: batch.tokens() })
     }
 
     fn selects(&self) -> bool {

@@ -9,6 +9,7 @@ pub mod evaluate;
 pub mod event;
 pub mod finetune;
 pub mod log;
+pub mod masked;
 pub mod optimize;
 pub mod pretrain;
 pub mod progress;

@@ -4,19 +4,17 @@ use super::{
     checkpoint::{Checkpoints, Evaluation},
     dataset::input,
     log::{PendingStep, Summary},
+    masked::{Draw, Masked},
     optimize::{Objective, Recipe, optimize},
     progress::Progress,
 };
 use crate::{
     engine::{Engine, Goal, Machine, Update},
     error::Result,
-    model::{Bert, Input},
+    model::Bert,
     ops::{WeightMask, dropout::DropoutPlan, loss::Prediction, pending::pipelined},
-    text::{Batch, Encoded, Masking},
+    text::{Encoded, Masking},
 };
-
-/// Held-out text is always masked in the same way, whatever the seed of the run, so that scores can be compared.
-const HELDOUT_SEED: u64 = 0;
 
 /// Held-out sequences per batch, which only affects speed and memory.
 const BATCH: usize = 32;
@@ -30,31 +28,6 @@ pub struct MaskedText<'a> {
     pub seed: u64,
     /// Steps between evaluations; the initial and the final weights are always scored.
     pub evaluate_every: u64,
-}
-
-/// A packed batch with masked tokens: their rows, ascending, and their original ids.
-struct Masked {
-    batch: Batch,
-    rows: Vec<usize>,
-    words: Vec<u32>,
-}
-
-impl Masked {
-    fn new(text: &[Encoded], indices: &[usize], masking: &Masking, seed: u64, epoch: usize) -> Self {
-        let mut batch = Batch::pack(text, indices);
-        let (mut places, mut rows, mut words) = (Vec::new(), Vec::new(), Vec::new());
-        for (index, at) in indices.iter().zip(batch.offsets.windows(2)) {
-            places.clear();
-            let ids = &mut batch.ids[at[0]..at[1]];
-            masking.apply(ids, seed, epoch as u32, *index as u32, &mut places, &mut words);
-            rows.extend(places.iter().map(|place| at[0] + *place as usize));
-        }
-        Self { batch, rows, words }
-    }
-
-    fn input(&self) -> Input<'_> {
-        input(&self.batch)
-    }
 }
 
 struct MaskedLm<'a>(&'a MaskedText<'a>);
@@ -72,9 +45,9 @@ impl Objective for MaskedLm<'_> {
         dropout: &DropoutPlan,
         update: &Update,
     ) -> Result<PendingStep> {
-        let masked = Masked::new(self.0.train, indices, self.0.masking, self.0.seed, epoch);
+        let masked = Masked::new(self.0.train, indices, self.0.masking, Draw { seed: self.0.seed, epoch });
         let goal = Goal::MaskedTokens { rows: &masked.rows, words: &masked.words };
-        let outcome = engine.step(&masked.input(), goal, dropout, update)?;
+        let outcome = engine.step(&input(&masked.batch), goal, dropout, update)?;
         Ok(PendingStep { outcome, predictions: masked.words.len(), tokens: masked.batch.tokens() })
     }
 
@@ -98,8 +71,8 @@ fn score(engine: &mut dyn Engine, heldout: &[Encoded], masking: &Masking, step: 
     let all: Vec<usize> = (0..heldout.len()).collect();
     let mut found = Vec::new();
     let requests = all.chunks(BATCH).map(|indices| {
-        let masked = Masked::new(heldout, indices, masking, HELDOUT_SEED, 0);
-        Ok(((), engine.predictions(&masked.input(), &masked.rows, &masked.words)?))
+        let masked = Masked::new(heldout, indices, masking, Draw::SCORING);
+        Ok(((), engine.predictions(&input(&masked.batch), &masked.rows, &masked.words)?))
     });
     pipelined(requests, |(), of_batch| {
         found.extend(of_batch);

@@ -159,7 +159,7 @@ fn what_cannot_be_evaluated_is_refused_with_what_to_give() {
     for (arguments, code, wanted) in [
         (&["t", "--task", "sst2"][..], 2, &["a ticket file has a mask and no weights", "--model"][..]),
         (&["t", "--task", "sst2", "--model", retrained], 3, &["already pruned"]),
-        (&["encoder", "--task", "sst2"], 3, &["has no classifier and no span head", "lottery run"]),
+        (&["encoder", "--task", "sst2"], 3, &["sst2 has classes or a score", "finds hidden words"]),
         (&[retrained, "--task", "squad"], 3, &["squad asks for spans", "gives classes"]),
         (&["nowhere", "--task", "sst2"], 3, &["nowhere"]),
         (&[retrained, "--task", "sst3"], 2, &["did you mean sst2"]),

@@ -56,4 +56,5 @@ mod ticket;
 mod tokenizers;
 mod user_tasks;
 mod validator;
+mod words;
 mod worker;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::fixture::{Bench, done_stages, json_file, lottery, refused, stderr, succeeded, tiny};
 
 /// 200 different lines of few words, most of which their places tell.
-fn text() -> String {
+pub fn text() -> String {
     const WORDS: [&str; 10] =
         ["warm", "flat", "dull", "funny", "bright", "bleak", "clever", "tired", "lovely", "awful"];
     let line = |i: usize| {

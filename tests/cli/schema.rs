@@ -64,6 +64,11 @@ fn records() -> Vec<Value> {
         bench.write("own.toml", format!("{files}{keys}, label = \"{label}\" }}\n"));
         records.push(bench.record("own.toml", &["--mode", "full"]));
     }
+    let words = Bench::new("SST-2");
+    words.write("text.txt", crate::pretrain::text());
+    words.write("other.txt", crate::pretrain::text() + "the end\n");
+    let texts = ["--mode", "full", "--text", "text.txt", "--set", "data.dev_text=other.txt"];
+    records.push(words.record("mlm", &texts));
     records.push(Bench::new("SQuAD").record("squad", &[&["--mode", "full"], SQUAD].concat()));
     records
 }
@@ -267,6 +272,8 @@ fn a_field_of_another_type_is_refused() {
         "/config/preset",
         "/config/model",
         "/config/data/dir",
+        "/config/data/text",
+        "/config/data/dev_text",
         "/provenance/host",
         "/provenance/command",
         "/provenance/commit",

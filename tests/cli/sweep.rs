@@ -303,7 +303,8 @@ fn the_ready_files_and_the_script_plan_what_they_promise() {
     let mut seen = 0;
     for entry in fs::read_dir(root.join("configs/sweeps")).unwrap() {
         let path = entry.unwrap().path().to_string_lossy().into_owned();
-        let words = ["sweep", &path, "--data", "glue", "--dry-run", "--json"].map(str::to_owned);
+        let words =
+            ["sweep", &path, "--data", "glue", "--text", "demo", "--dry-run", "--json"].map(str::to_owned);
         let output = plain(&bench, &words).env("LOTTERY_CACHE", bench.path("cache")).output().unwrap();
         assert!(output.status.success(), "{path}: {}", stderr(&output));
         let name = Path::new(&path).file_name().unwrap().to_str().unwrap();
@@ -314,13 +315,14 @@ fn the_ready_files_and_the_script_plan_what_they_promise() {
             "chen2020-init.toml" => 243,
             "chen2020-transfer.toml" => 81,
             "chen2020-omp.toml" => 27,
+            "chen2020-mlm.toml" => 69,
             "liang2021-levels.toml" => 960,
             _ => 135,
         };
         assert_eq!(runs(&document(&output)).len(), expected, "{path}");
         seen += 1;
     }
-    assert_eq!(seen, 12);
+    assert_eq!(seen, 13);
     let mut script = Command::new(root.join("scripts/sweep.sh"));
     script.args(["sst2", "model", "glue", "out", "--dry-run", "--json"]).current_dir(bench.root.path());
     let output = script.env("LOTTERY", env!("CARGO_BIN_EXE_lottery")).env("MODES", "good").output().unwrap();

@@ -100,11 +100,15 @@ fn logits_and_gate_gradients_are_the_cpus() {
                     let logits = theirs.logits(&packed.input(), gates)?.wait()?;
                     assert_near(&logits, &expected, format, &what);
                     let targets = packed.targets_of(&bert);
-                    let (logits, found) = theirs.gate_gradients(&packed.input(), targets, gates)?.wait()?;
+                    let (logits, found) =
+                        theirs.gate_gradients(&packed.input(), Goal::Labels(targets), gates)?.wait()?;
                     assert_near(&logits, &expected, format, &what);
-                    let (_, wanted) = ours.gate_gradients(&packed.input(), targets, gates)?.wait()?;
-                    let (_, norms) = theirs.squared_norms(&packed.input(), gates)?.wait()?;
-                    let (_, of_cpu) = ours.squared_norms(&packed.input(), gates)?.wait()?;
+                    let (_, wanted) =
+                        ours.gate_gradients(&packed.input(), Goal::Labels(targets), gates)?.wait()?;
+                    let (_, norms) =
+                        theirs.squared_norms(&packed.input(), Goal::Labels(targets), gates)?.wait()?;
+                    let (_, of_cpu) =
+                        ours.squared_norms(&packed.input(), Goal::Labels(targets), gates)?.wait()?;
                     for (l, (a, b)) in norms.layers.iter().zip(&of_cpu.layers).enumerate() {
                         assert_near(&a.heads, &b.heads, format, &format!("{what}: ‖head‖² of layer {l}"));
                         assert_near(&a.ffn, &b.ffn, format, &format!("{what}: ‖FFN‖² of layer {l}"));
@@ -157,12 +161,12 @@ fn assert_step_agrees(
         }
     };
     // Without dropout and without a step; nothing of it is left in the step that follows.
-    if let Goal::Labels(targets) = goal {
-        let (_, expected) = ours.weight_gradient(&packed.input(), targets)?.wait()?;
-        let (_, found) = theirs.weight_gradient(&packed.input(), targets)?.wait()?;
+    {
+        let (_, expected) = ours.weight_gradient(&packed.input(), goal)?.wait()?;
+        let (_, found) = theirs.weight_gradient(&packed.input(), goal)?.wait()?;
         tell(&format!("{what}, without dropout"), &found, &expected);
         let (_, by_reader) =
-            cuda(gpu, format).reader(bert)?.weight_gradient(&packed.input(), targets)?.wait()?;
+            cuda(gpu, format).reader(bert)?.weight_gradient(&packed.input(), goal)?.wait()?;
         assert_eq!(by_reader, found);
     }
     let expected = ours.step(&packed.input(), goal, &plan, &update)?.wait()?;
@@ -206,6 +210,18 @@ fn the_masked_lm_head_is_the_cpus() {
         assert_near(&losses(&found), &losses(&expected), format, "losses");
         if format == Format::F32 {
             assert!(found.iter().zip(&expected).all(|(a, b)| a.correct == b.correct));
+        }
+        let (outputs, found) = theirs.gate_gradients(&packed.input(), goal, None)?.wait()?;
+        let (_, wanted) = ours.gate_gradients(&packed.input(), goal, None)?.wait()?;
+        let of_outputs: Vec<f32> = outputs.iter().step_by(2).copied().collect();
+        assert_near(&of_outputs, &losses(&expected), format, "losses beside gate gradients");
+        let (_, norms) = theirs.squared_norms(&packed.input(), goal, None)?.wait()?;
+        let (_, of_cpu) = ours.squared_norms(&packed.input(), goal, None)?.wait()?;
+        for (what, theirs, ours) in [("gates", found, wanted), ("norms", norms, of_cpu)] {
+            for (l, (a, b)) in theirs.layers.iter().zip(&ours.layers).enumerate() {
+                assert_near(&a.heads, &b.heads, format, &format!("masked LM, {what}: heads of layer {l}"));
+                assert_near(&a.ffn, &b.ffn, format, &format!("masked LM, {what}: FFN of layer {l}"));
+            }
         }
         Ok(())
     });

@@ -8,7 +8,7 @@ use crate::{
 };
 use candle_core::{DType, Tensor};
 use lottery::{
-    engine::{Engine, Machine},
+    engine::{Engine, Goal, Machine},
     model::{
         Bert, BertConfig, Ffn, Head, LayerShape, Pass, Workspace,
         family::{BERT, Family},
@@ -212,7 +212,7 @@ fn an_engines_weight_gradient_is_the_pass_without_dropout_and_changes_nothing() 
     let (_, expected) = train_pass(&bert, &packed, &Pass::default(), &mut workspace);
     let expected = (workspace.logits().to_vec(), expected);
     let found = |engine: &mut dyn Engine| {
-        engine.weight_gradient(&packed.input(), packed.targets(3)).unwrap().wait().unwrap()
+        engine.weight_gradient(&packed.input(), Goal::Labels(packed.targets(3))).unwrap().wait().unwrap()
     };
     let state = optimizer.state(bert.params.data.len());
     let mut trainer = Machine::default().trainer(bert.clone(), state.clone(), None).unwrap();

@@ -1,17 +1,17 @@
 //! What searches and criteria measure on a model.
 
 use lottery::{
-    engine::Machine,
+    engine::{Goal, Machine},
     model::{Bert, Head, Pass, Workspace},
     ops::loss,
     prune::{Bits, GateSums, Kind, Mask, ModelProbe, Probe, Site},
     task::{Label, TaskId},
-    text::Encoded,
-    train::{Dataset, Progress, dataset::input},
+    text::{Encoded, Masking, Tokenizer},
+    train::{Dataset, Progress, dataset::input, logits},
 };
-use std::cell::RefCell;
+use std::{cell::RefCell, sync::Arc};
 
-use crate::support::{config, random_bert, stream};
+use crate::support::{config, random_bert, random_bert_with, stream};
 
 const LAYERS: usize = 2;
 const HEADS: usize = 3;
@@ -47,10 +47,14 @@ impl Progress for Passes {
 
 /// What `measure` finds with a probe of this model, and the number of passes.
 fn probed<T>(bert: &Bert, measure: impl FnOnce(&mut ModelProbe) -> T) -> (T, u64) {
-    let (machine, data) = (Machine::default(), data());
+    probed_on(bert, &data(), measure)
+}
+
+fn probed_on<T>(bert: &Bert, data: &Dataset, measure: impl FnOnce(&mut ModelProbe) -> T) -> (T, u64) {
+    let machine = Machine::default();
     let mut passes = Passes(0);
     let progress = RefCell::new(&mut passes as &mut dyn Progress);
-    let found = measure(&mut ModelProbe::new(&machine, bert, &data, TaskId::Rte.spec(), &progress));
+    let found = measure(&mut ModelProbe::new(&machine, bert, data, TaskId::Rte.spec(), &progress));
     (found, passes.0)
 }
 
@@ -174,9 +178,79 @@ fn weight_gradients_are_those_of_the_mean_loss_and_change_nothing() {
         let mut workspace = Workspace::default();
         moved.forward(&input(&batch), &Pass::default(), &mut workspace);
         let mut unused = vec![0.0; workspace.logits().len()];
-        loss::mean(workspace.logits(), labels.targets(), &mut unused)
+        let Goal::Labels(targets) = labels.goal() else { panic!("classes") };
+        loss::mean(workspace.logits(), targets, &mut unused)
     };
     let squared: f64 = whole[0].iter().map(|g| f64::from(*g).powi(2)).sum();
     let slope = (loss(1e-3) - loss(-1e-3)) / 2e-3;
     assert!((slope - squared).abs() < 0.02 * squared, "{slope} {squared}");
+}
+
+/// The mean loss of each block's hidden words.
+fn losses(bert: &Bert, data: &Dataset) -> Vec<f64> {
+    let found = logits(&mut *Machine::default().reader(bert).unwrap(), data).unwrap();
+    let mut rest = &found[..];
+    let of_block = |index| {
+        let (own, others) = rest.split_at(2 * data.hidden(index));
+        rest = others;
+        own.iter().step_by(2).map(|loss| f64::from(*loss)).sum::<f64>() / data.hidden(index) as f64
+    };
+    (0..data.len()).map(of_block).collect()
+}
+
+#[test]
+fn gate_gradients_of_hidden_words_are_the_slopes_of_each_blocks_own_loss() {
+    let config = config(LAYERS, 12, HEADS, 20);
+    let bert = random_bert_with(config.clone(), config.full_shape(), Head::MaskedLm, 5);
+    let folder = tempfile::tempdir().unwrap();
+    let words: String = (0..56).map(|n| format!("w{n}\n")).collect();
+    std::fs::write(folder.path().join("vocab.txt"), format!("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n{words}"))
+        .unwrap();
+    let masking = Arc::new(Masking::new(&Tokenizer::from_folder(folder.path()).unwrap(), 0.3).unwrap());
+    let data = Dataset { masking: Some(masking), ..data() };
+    assert!((0..data.len()).all(|index| data.hidden(index) > 0));
+    let whole = Mask::full(LAYERS, HEADS);
+    let (found, _) = probed_on(&bert, &data, |probe| gates(probe, &whole, false));
+    let step = 0.02;
+    // A gate multiplies what a head gives to the output matrix, and what an FFN gives to its residual.
+    let slopes = |change: &dyn Fn(&mut Bert, f32)| -> Vec<f64> {
+        let [more, less] = [step, -step].map(|by| {
+            let mut moved = bert.clone();
+            change(&mut moved, 1.0 + by);
+            losses(&moved, &data)
+        });
+        more.iter().zip(&less).map(|(a, b)| (a - b) / f64::from(2.0 * step)).collect()
+    };
+    for layer in 0..LAYERS {
+        let slots = bert.params.layout.layers[layer].clone();
+        let ffn = slopes(&|moved, factor| {
+            let down = [slots.down_weight.clone(), slots.down_bias.clone()];
+            down.into_iter().flatten().for_each(|at| moved.params.data[at] *= factor);
+        });
+        let heads = (0..HEADS).map(|head| {
+            slopes(&|moved, factor| {
+                let of_head = |at: &usize| (at - slots.output_weight.start) % 12 / 4 == head;
+                slots.output_weight.clone().filter(of_head).for_each(|at| moved.params.data[at] *= factor);
+            })
+        });
+        for (unit, slopes) in heads.chain([ffn]).enumerate() {
+            for (sums, slope) in found.iter().zip(&slopes) {
+                let own = if unit < HEADS { sums.heads[layer * HEADS + unit] } else { sums.ffns[layer] };
+                assert!(
+                    (own - slope).abs() < 2e-3 + 0.02 * slope.abs(),
+                    "layer {layer}, unit {unit}: {own} {slope}"
+                );
+            }
+            assert!(slopes.iter().any(|slope| slope.abs() > 0.01), "layer {layer}, unit {unit}");
+        }
+    }
+    // The last layer computes the hidden words alone.
+    let ((), _) = probed_on(&bert, &data, |probe| {
+        let mut index = 0;
+        let mut example = |_: &GateSums, rows: &[usize]| {
+            assert_eq!(rows, [data.encoded[index].ids.len(), data.hidden(index)]);
+            index += 1;
+        };
+        probe.output_norms(&whole, false, &mut example).unwrap();
+    });
 }

@@ -12,7 +12,7 @@ fn rows(spec: &TaskSpec) -> String {
     let label = |n: usize| match spec.labels {
         Labels::Classes(names) => names[n % names.len()].to_owned(),
         Labels::Score { .. } => format!("{n}.250"),
-        Labels::Spans => String::new(),
+        Labels::Spans | Labels::Words => String::new(),
     };
     match spec.columns {
         Columns::Headerless { .. } => {

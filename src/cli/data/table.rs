@@ -71,6 +71,7 @@ pub fn table(tasks: &[Task], models: &[Model]) -> String {
         let (source, state) = match task.source {
             Some(source) => (short(source), state(&task.cached)),
             None if task.task == TaskId::Demo.name() => (String::new(), "generated"),
+            None if task.task == TaskId::Mlm.name() => (String::new(), "needs --text"),
             None => (String::new(), "needs --data"),
         };
         table.row([task.task.to_owned(), task.about.to_owned(), source, state.to_owned()]);

@@ -63,7 +63,7 @@ fn check(task: TaskId, dir: Option<&str>, examples: &mut Vec<usize>, faults: &mu
             faults.extend(hub::fault(&dir.join(file))?.map(|what| format!("{file}: {what}")));
         }
     }
-    examples.extend(workload::read(task.spec(), &dir)?.counts());
+    examples.extend(workload::read(task.spec(), &dir, None)?.counts());
     if let Some(published) = source.map(|source| source.examples)
         && published != examples
     {

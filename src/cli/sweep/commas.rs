@@ -9,7 +9,7 @@ const MOST: usize = 8;
 /// # Errors
 /// Usage: adjacent items, joined by commas, are the path of something that exists, while not all of them exist themselves.
 pub fn refuse_path(key: &str, words: &[String], flag: &str) -> Result<()> {
-    if !["model", "data.dir"].contains(&key) {
+    if !["model", "data.dir", "data.text", "data.dev_text"].contains(&key) {
         return Ok(());
     }
     let exists = |word: &str| Path::new(word.trim()).exists();

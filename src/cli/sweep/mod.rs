@@ -141,6 +141,10 @@ pub struct SweepArgs {
     #[arg(long, value_name = "DIR", help_heading = "Settings of all runs")]
     data: Option<String>,
 
+    /// Of mlm: the text whose hidden words are found, as of run --text
+    #[arg(long, value_name = "FILE|demo", help_heading = "Settings of all runs")]
+    text: Option<String>,
+
     /// The recipe
     #[arg(long, value_name = "NAME", value_parser = presets(), help_heading = "Settings of all runs")]
     preset: Option<String>,
@@ -255,6 +259,7 @@ impl SweepArgs {
         }
         let shared = SettingsArgs {
             data: self.data.clone(),
+            text: self.text.clone(),
             preset: self.preset.clone(),
             config: self.config.clone(),
             device: self.device.clone(),

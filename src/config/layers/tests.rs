@@ -38,6 +38,7 @@ fn the_list_of_keys_is_exactly_what_a_config_holds() {
     config.prune.level = Some(1);
     config.prune.weights = Some(WeightSet::Chen);
     config.finetuned = Some("f".into());
+    (config.data.text, config.data.dev_text) = (Some("a".into()), Some("b".into()));
     config.data.train_limit = Some(1);
     config.data.dev_limit = Some(1);
     config.train.classifier_dropout = Some(0.2);
@@ -180,7 +181,7 @@ fn an_unknown_key_is_answered_with_its_origin_and_the_nearest_key() {
         ("learnig_rate=1", "train.learning_rate?"),
         ("trian.epochs=1", "train.epochs?"),
         ("batch_size=1", "train.batch_size or importance.batch_size?"),
-        ("data=glue", "data.dir, data.max_length"),
+        ("data=glue", "data.dir, data.text, data.dev_text, data.max_length"),
         ("tasks=rte", "task?"),
     ] {
         let message = refusal(given);

@@ -10,7 +10,7 @@ mod outputs;
 mod trainer;
 mod weights;
 
-use super::{Engine, Goal, StepStats, Update, no_trainer};
+use super::{Engine, Goal, StepStats, Update, loss_and_find, no_trainer};
 use crate::{
     error::Result,
     model::{
@@ -120,6 +120,47 @@ impl Cuda {
     fn read_logits(&self) -> Result<Pending<Vec<f32>>> {
         let len = self.model.batch.chosen * self.model.weights.layout.classifier_bias.len();
         fetch(&*self.model.gpu, address(&self.activations.classifier.logits), len)
+    }
+
+    /// Of how many masked words, from the device.
+    fn read_predictions(&self, words: usize) -> Result<Pending<Vec<Prediction>>> {
+        let [losses, correct] = self.found.each_ref().map(Buffer::address);
+        let losses = fetch::<f32>(&*self.model.gpu, losses, words)?;
+        let correct = fetch::<u32>(&*self.model.gpu, correct, words)?;
+        Ok(losses.and(correct).map(|(losses, correct)| {
+            let both = losses.into_iter().zip(correct);
+            both.map(|(loss, correct)| Prediction { loss: f64::from(loss), correct: correct != 0 }).collect()
+        }))
+    }
+
+    /// The outputs of the last pass for this goal.
+    fn read_outputs(&self, goal: &Goal) -> Result<Pending<Vec<f32>>> {
+        match goal {
+            Goal::Labels(_) => self.read_logits(),
+            Goal::MaskedTokens { words, .. } => {
+                Ok(self.read_predictions(words.len())?.map(|found| loss_and_find(&found)))
+            }
+        }
+    }
+
+    /// Forward for a pass by gates, and the gradient of the losses by the head's output.
+    fn gated(&mut self, input: &Input, goal: &Goal, pass: Pass) -> Result<()> {
+        match goal {
+            Goal::Labels(targets) => self.model.upload(input, &bits(targets))?,
+            Goal::MaskedTokens { rows, words } => self.model.batch.upload(input, Some(rows), words)?,
+        }
+        self.model.upload_gates(pass.gates)?;
+        let (ops, run) = self.model.run(pass);
+        match goal {
+            Goal::Labels(targets) => {
+                self.activations.classify(&ops, &run)?;
+                self.label_loss(targets, None)
+            }
+            Goal::MaskedTokens { .. } => {
+                self.activations.find_words(&ops, &run)?;
+                self.word_loss(self.loss.fit(8)?)
+            }
+        }
     }
 
     /// The head's gradient from the classes, scores or spans in the batch; `loss` receives the mean loss of a step.
@@ -234,57 +275,51 @@ impl Engine for Cuda {
         let (ops, run) = self.model.run(Pass::default());
         self.activations.find_words(&ops, &run)?;
         self.word_loss(self.loss.fit(8)?)?;
-        let [losses, correct] = self.found.each_ref().map(Buffer::address);
-        let losses = fetch::<f32>(&*self.model.gpu, losses, words.len())?;
-        let correct = fetch::<u32>(&*self.model.gpu, correct, words.len())?;
-        Ok(losses.and(correct).map(|(losses, correct)| {
-            let both = losses.into_iter().zip(correct);
-            both.map(|(loss, correct)| Prediction { loss: f64::from(loss), correct: correct != 0 }).collect()
-        }))
+        self.read_predictions(words.len())
     }
 
     fn gate_gradients(
         &mut self,
         input: &Input,
-        targets: Targets,
+        goal: Goal,
         gates: Option<&model::Gates>,
     ) -> Result<Pending<(Vec<f32>, GateGradients)>> {
-        self.model.upload(input, &bits(&targets))?;
-        self.model.upload_gates(gates)?;
         let pass = Pass { gates, keep: true, gate_gradients: true, ..Pass::default() };
+        self.gated(input, &goal, pass)?;
         let (ops, run) = self.model.run(pass);
-        self.activations.classify(&ops, &run)?;
-        self.label_loss(&targets, None)?;
         let mut outputs = GateOutputs::new(&run, &self.gate_gradients)?;
-        self.activations.classify_backward(&ops, &run, Wanted::Gates(&mut outputs))?;
-        Ok(self.read_logits()?.and(outputs.fetch(&*self.model.gpu, &run)?))
+        let wanted = Wanted::Gates(&mut outputs);
+        match goal {
+            Goal::Labels(_) => self.activations.classify_backward(&ops, &run, wanted)?,
+            Goal::MaskedTokens { .. } => self.activations.find_words_backward(&ops, &run, wanted)?,
+        }
+        Ok(self.read_outputs(&goal)?.and(outputs.fetch(&*self.model.gpu, &run)?))
     }
 
     fn squared_norms(
         &mut self,
         input: &Input,
+        goal: Goal,
         gates: Option<&model::Gates>,
     ) -> Result<Pending<(Vec<f32>, GateGradients)>> {
-        self.model.upload(input, &[])?;
-        self.model.upload_gates(gates)?;
         let pass = Pass { gates, keep: true, gate_gradients: true, ..Pass::default() };
+        self.gated(input, &goal, pass)?;
         let (ops, run) = self.model.run(pass);
-        self.activations.classify(&ops, &run)?;
         let mut outputs = GateOutputs::new(&run, &self.gate_gradients)?;
         self.activations.squared_norms(&ops, &run, &mut outputs)?;
-        Ok(self.read_logits()?.and(outputs.fetch(&*self.model.gpu, &run)?))
+        Ok(self.read_outputs(&goal)?.and(outputs.fetch(&*self.model.gpu, &run)?))
     }
 
-    fn weight_gradient(&mut self, input: &Input, targets: Targets) -> Result<Pending<(Vec<f32>, Vec<f32>)>> {
+    fn weight_gradient(&mut self, input: &Input, goal: Goal) -> Result<Pending<(Vec<f32>, Vec<f32>)>> {
         let Model { gpu, weights, .. } = &self.model;
         if self.gradient.is_none() {
             self.gradient = Some(WeightGradient::new(gpu, &weights.layout)?);
         }
         let loss = self.loss.fit(8)?;
-        self.backpropagate(input, &Goal::Labels(targets), None, loss)?;
+        self.backpropagate(input, &goal, None, loss)?;
         let Model { gpu, weights, .. } = &self.model;
         let gradient = self.gradient.as_ref().ok_or_else(no_trainer)?;
-        Ok(self.read_logits()?.and(gradient.fetch(&**gpu, &weights.layout)?))
+        Ok(self.read_outputs(&goal)?.and(gradient.fetch(&**gpu, &weights.layout)?))
     }
 
     fn step(

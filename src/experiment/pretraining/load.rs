@@ -1,12 +1,13 @@
 //! Everything that a pre-training reads, loaded and checked before anything is computed.
 
-use super::{
-    settings::{DEFAULT_LENGTH, DEMO_TEXT, MASK_RATE, PretrainSettings, Start, Vocabulary},
-    text::{Text, refuse_same},
-};
+use super::settings::{DEFAULT_LENGTH, PretrainSettings, Start, Vocabulary};
 use crate::{
     error::{Error, Result},
-    experiment::{dropouts::dropout_notes, model_folder::model_folder},
+    experiment::{
+        dropouts::dropout_notes,
+        model_folder::model_folder,
+        text::{DEMO_TEXT, MASK_RATE, Text, refuse_same},
+    },
     model::{Bert, BertConfig, Head, memory, weights::Pretrained},
     store::{PRETRAIN, StageId, stage_id},
     text::{Encoded, Masking, Tokenizer, train_vocabulary},
@@ -41,10 +42,10 @@ impl Pretraining {
     /// Reads the model or configuration, the texts and the vocabulary.
     pub fn load(mut settings: PretrainSettings, progress: &mut dyn Progress) -> Result<Self> {
         settings.check()?;
-        let read = |name: &String| Text::read(name, &settings);
+        let read = |name: &String| Text::read(name, settings.demo_pairs);
         let texts = settings.text.iter().map(read).collect::<Result<Vec<_>>>()?;
         let other = settings.heldout.as_ref().map(read).transpose()?;
-        refuse_same(&texts, other.as_ref())?;
+        refuse_same(&texts, other.as_ref(), "--heldout")?;
         let of = |role: &'static str| move |text: &Text| json!({ "name": text.name, "role": role, "blake3": text.hash() });
         let sources: Vec<Value> =
             texts.iter().map(of("train")).chain(other.iter().map(of("heldout"))).collect();

@@ -3,11 +3,11 @@
 mod load;
 mod out;
 mod settings;
-mod text;
 
+pub use super::text::DEMO_TEXT;
 pub use load::Pretraining;
 pub use out::{check_out, copy_out};
-pub use settings::{DEMO_TEXT, PretrainSettings, Start, Vocabulary};
+pub use settings::{PretrainSettings, Start, Vocabulary};
 
 use super::{executor::find_or_compute, record, stages};
 use crate::{

@@ -1,5 +1,6 @@
 //! The complete settings of one pre-training, as its record has them under `config`.
 
+use super::DEMO_TEXT;
 use crate::{
     error::{Error, Result},
     ops::{
@@ -10,12 +11,6 @@ use crate::{
     train::{Batches, Recipe, Schedule},
 };
 use serde::Serialize;
-
-/// The name of the text that the demo task's grammar writes.
-pub const DEMO_TEXT: &str = "demo";
-
-/// The share of a sequence's tokens that is masked (Devlin et al. 2019, section 3.1).
-pub const MASK_RATE: f64 = 0.15;
 
 /// The default number of tokens per sequence, as for GLUE.
 pub const DEFAULT_LENGTH: usize = 128;

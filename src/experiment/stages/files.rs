@@ -101,6 +101,9 @@ pub fn predictions(outputs: &[f32], data: &Dataset, out: &mut dyn Write) -> io::
     if let Some(questioned) = &data.questioned {
         return answers(outputs, data, questioned, out);
     }
+    if data.masking.is_some() {
+        return found_words(outputs, data, out);
+    }
     let width = (outputs.len() / data.len().max(1)).max(1);
     for (index, (row, label)) in outputs.chunks(width).zip(&data.labels).enumerate() {
         let (label, prediction) = match label {
@@ -111,6 +114,22 @@ pub fn predictions(outputs: &[f32], data: &Dataset, out: &mut dyn Write) -> io::
             Label::Unknown => (json!(null), json!(task::argmax(row))),
         };
         let line = json!({ "index": index, "label": label, "prediction": prediction, "logits": row });
+        writeln!(out, "{line}")?;
+    }
+    Ok(())
+}
+
+/// A line for each block: how many words were hidden and found in it, and their mean loss.
+fn found_words(outputs: &[f32], data: &Dataset, out: &mut dyn Write) -> io::Result<()> {
+    let mut rest = outputs;
+    for index in 0..data.len() {
+        // What is hidden in a sequence does not depend on the batch that it is in.
+        let (own, others) = rest.split_at(2 * data.hidden(index));
+        rest = others;
+        let sum = |at: usize| own.iter().skip(at).step_by(2).map(|x| f64::from(*x)).sum::<f64>();
+        let hidden = own.len() / 2;
+        let line =
+            json!({ "index": index, "hidden": hidden, "found": sum(1), "loss": sum(0) / hidden as f64 });
         writeln!(out, "{line}")?;
     }
     Ok(())

@@ -4,7 +4,7 @@ use super::files;
 use crate::{
     error::Result,
     experiment::stage::Given,
-    model::{Bert, params::Owner},
+    model::{Bert, Head, params::Owner},
     ops::rng::{Purpose, Stream},
     train::Progress,
 };
@@ -15,7 +15,7 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Start {
-    /// The pre-trained model's, with a fresh head.
+    /// The pre-trained model's, with a fresh head; a masked-LM head is the pre-trained one, as far as there is one.
     Pretrained,
     /// All drawn anew.
     Random,
@@ -51,7 +51,7 @@ impl Start {
             return files::load_model(inputs, given.outcome(node)?);
         }
         let mut pretrained = inputs.model.clone();
-        let mut bert = pretrained.build(inputs.head(), seed, true)?;
+        let mut bert = pretrained.build(inputs.head(), seed, inputs.head() != Head::MaskedLm)?;
         pretrained.notes.iter().for_each(|note| progress.note(note));
         match self {
             Self::Random => bert.initialise(seed, |_| true),
@@ -113,7 +113,7 @@ impl fmt::Display for Start {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{BertConfig, Head};
+    use crate::model::BertConfig;
 
     fn sorted(values: &[f32]) -> Vec<f32> {
         let mut values = values.to_vec();

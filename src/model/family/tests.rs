@@ -204,7 +204,7 @@ fn gates_and_removed_units_are_the_equivalent_berts() {
         let pass = |bert: &Bert, segments| {
             let targets = Targets::Classes(&[2, 0]);
             let mut engine = Machine::default().reader(bert).unwrap();
-            engine.gate_gradients(&input(segments), targets, gates).unwrap().wait().unwrap()
+            engine.gate_gradients(&input(segments), Goal::Labels(targets), gates).unwrap().wait().unwrap()
         };
         let ((logits, gradients), (their_logits, their_gradients)) = (pass(a, &SEGMENTS), pass(b, &[0; 9]));
         near(&logits, &their_logits, 1.0, "logits");

@@ -61,7 +61,7 @@ impl Mask {
             return Ok(bert.shrunk(&self.layer_shapes()));
         }
         let mut masked = bert.clone();
-        self.zero(&mut masked.params)?;
+        self.zero(&mut masked)?;
         Ok(masked.shrunk(&self.layer_shapes()))
     }
 
@@ -112,8 +112,10 @@ impl Mask {
         })
     }
 
-    /// Zeros in the place of pruned blocks and weights.
-    fn zero(&self, params: &mut Params) -> Result<()> {
+    /// Zeros in the place of pruned blocks and weights. What a ticket of a classifier prunes of the pooler is nothing to
+    /// another head, which does not stand on it.
+    fn zero(&self, Bert { config, params, .. }: &mut Bert) -> Result<()> {
+        let poolers = config.family.pooler_names();
         for (site, bits) in self.parts() {
             let (tensor, size) = match site {
                 Site::Weights(tensor) => (tensor, [1, 1]),
@@ -122,6 +124,9 @@ impl Mask {
             };
             let entry = params.layout.entries.iter().find(|entry| entry.name == *tensor);
             let Some(Entry { shape, range, .. }) = entry.cloned() else {
+                if poolers.as_ref().is_some_and(|names| names.contains(tensor)) {
+                    continue;
+                }
                 return Err(Error::data(format!(
                     "the mask prunes {tensor}, which the model has not. {REMEDY}"
                 )));

@@ -125,7 +125,7 @@ pub fn label(
     let allowed = match spec.labels {
         Labels::Classes(names) => quoted(names.iter().copied()),
         Labels::Score { low, high } => format!("a number from {low} to {high}"),
-        Labels::Spans => "none".to_owned(),
+        Labels::Spans | Labels::Words => "none".to_owned(),
     };
     Error::data(format!(
         "{path}:{number}: unknown label \"{}\"; {} allows {allowed}. {}",

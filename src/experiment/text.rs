@@ -1,12 +1,17 @@
-//! The text of a pre-training: running text, or pairs of sentences from the demo grammar.
+//! The text of a pre-training or of masked-LM tickets: running text, or pairs of sentences from the demo grammar.
 
-use super::settings::{DEMO_TEXT, PretrainSettings};
 use crate::{
     error::{Error, Result},
     task::{Example, demo_corpus},
     text::{Encoded, Tokenizer, Unit, read_text, sequences},
 };
 use std::path::Path;
+
+/// The name of the text that the demo task's grammar writes.
+pub const DEMO_TEXT: &str = "demo";
+
+/// The share of a sequence's tokens that is masked (Devlin et al. 2019, section 3.1).
+pub const MASK_RATE: f64 = 0.15;
 
 /// A text, or a part of one.
 #[derive(Clone, Debug)]
@@ -23,9 +28,10 @@ enum Body {
 }
 
 impl Text {
-    pub fn read(name: &str, settings: &PretrainSettings) -> Result<Self> {
+    /// The file, or so many pairs of the demo grammar.
+    pub fn read(name: &str, demo_pairs: usize) -> Result<Self> {
         let body = match name {
-            DEMO_TEXT => Body::Pairs(demo_corpus(settings.demo_pairs)),
+            DEMO_TEXT => Body::Pairs(demo_corpus(demo_pairs)),
             path => Body::Plain(read_text(Path::new(path))?),
         };
         Ok(Self { name: name.to_owned(), body })
@@ -86,7 +92,7 @@ impl Text {
 }
 
 /// Refuses equal texts: a score on text that was trained on says nothing, and a text given twice is held out twice.
-pub fn refuse_same(texts: &[Text], heldout: Option<&Text>) -> Result<()> {
+pub fn refuse_same(texts: &[Text], heldout: Option<&Text>, flag: &str) -> Result<()> {
     let hashes: Vec<String> = texts.iter().map(Text::hash).collect();
     for (i, hash) in hashes.iter().enumerate() {
         if let Some(earlier) = hashes[..i].iter().position(|other| other == hash) {
@@ -100,7 +106,7 @@ pub fn refuse_same(texts: &[Text], heldout: Option<&Text>) -> Result<()> {
     match hashes.iter().position(|hash| *hash == heldout.hash()) {
         None => Ok(()),
         Some(at) => Err(Error::usage(format!(
-            "--heldout {} is the same text as --text {}, so it is not held out. Give another text, or leave --heldout \
+            "{flag} {} is the same text as --text {}, so it is not held out. Give another text, or leave {flag} \
              out: a part of the lines is then kept out of training.",
             heldout.name, texts[at].name
         ))),
