@@ -19,6 +19,7 @@ mod modes;
 mod near_miss;
 mod options;
 mod output;
+mod overlap;
 mod pretrain;
 mod run;
 mod run_args;
@@ -59,6 +60,7 @@ use importance::ImportanceArgs;
 use levels::LevelsArgs;
 use near_miss::near_miss;
 use output::to_stderr;
+use overlap::OverlapArgs;
 use pretrain::PretrainArgs;
 use run_args::RunArgs;
 use serde_json::json;
@@ -94,6 +96,7 @@ enum Verb {
     Worker(WorkerArgs),
     Status(StatusArgs),
     Levels(LevelsArgs),
+    Overlap(OverlapArgs),
     Show(ShowArgs),
     Config(ConfigArgs),
     Gc(GcArgs),
@@ -126,6 +129,7 @@ pub fn main() -> i32 {
         Verb::Worker(arguments) => worker::run(&arguments),
         Verb::Status(arguments) => status::run(&arguments),
         Verb::Levels(arguments) => levels::run(&arguments),
+        Verb::Overlap(arguments) => overlap::run(&arguments),
         Verb::Show(arguments) => show::run(&arguments),
         Verb::Config(arguments) => config::run(&arguments),
         Verb::Gc(arguments) => gc::run(&arguments),

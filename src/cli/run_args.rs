@@ -90,7 +90,7 @@ pub struct SettingsArgs {
 
     /// Which weights the subnetwork is retrained from [default: pretrained]
     ///
-    /// pretrained rewinds; random draws all anew; shuffle-layers and shuffle-within rewind and shuffle; step:N and epoch:F
+    /// pretrained rewinds; random draws all anew, and random-masked what the mask is over; shuffle-layers and shuffle-within rewind and shuffle; step:N and epoch:F
     /// rewind to that point of the fine-tuning; finetuned does not rewind.
     #[arg(long, value_name = "WEIGHTS", help_heading = "What to run")]
     pub init: Option<String>,

@@ -13,6 +13,8 @@ pub enum Init {
     Pretrained,
     /// All drawn anew (Chen et al. 2020: θ0′).
     Random,
+    /// Those that the mask is over drawn anew, all others pre-trained.
+    RandomMasked,
     /// The pre-trained ones, with the matrices of whole layers exchanged (Chen et al. 2020, in code: θ0″).
     ShuffleLayers,
     /// The pre-trained ones, with the weights of each of the layers' matrices shuffled.
@@ -25,7 +27,7 @@ pub enum Init {
     Finetuned,
 }
 
-pub const EXPECTED: &str = "expected pretrained, random, shuffle-layers, shuffle-within, step:N, epoch:F (after so much of the \
+pub const EXPECTED: &str = "expected pretrained, random, random-masked, shuffle-layers, shuffle-within, step:N, epoch:F (after so much of the \
                             fine-tuning) or finetuned";
 
 impl Init {
@@ -39,6 +41,7 @@ impl fmt::Display for Init {
         match self {
             Self::Pretrained => f.pad("pretrained"),
             Self::Random => f.pad("random"),
+            Self::RandomMasked => f.pad("random-masked"),
             Self::ShuffleLayers => f.pad("shuffle-layers"),
             Self::ShuffleWithin => f.pad("shuffle-within"),
             Self::Step(step) => write!(f, "step:{step}"),
@@ -56,6 +59,7 @@ impl FromStr for Init {
             None => match text {
                 "pretrained" => Some(Self::Pretrained),
                 "random" => Some(Self::Random),
+                "random-masked" => Some(Self::RandomMasked),
                 "shuffle-layers" => Some(Self::ShuffleLayers),
                 "shuffle-within" => Some(Self::ShuffleWithin),
                 "finetuned" => Some(Self::Finetuned),
@@ -81,9 +85,16 @@ mod tests {
 
     #[test]
     fn starting_weights_are_read_as_they_are_written() {
-        for text in
-            ["pretrained", "random", "shuffle-layers", "shuffle-within", "step:100", "epoch:0.5", "finetuned"]
-        {
+        for text in [
+            "pretrained",
+            "random",
+            "random-masked",
+            "shuffle-layers",
+            "shuffle-within",
+            "step:100",
+            "epoch:0.5",
+            "finetuned",
+        ] {
             assert_eq!(text.parse::<Init>().unwrap().to_string(), text);
         }
         for text in ["", "step", "step:0", "step:-1", "epoch:0", "epoch:inf", "pre-trained"] {

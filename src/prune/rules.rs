@@ -14,6 +14,28 @@ choices! {
     }
 }
 
+choices! {
+    /// Whether the head that stands on the encoder is rewound with it.
+    pub enum HeadRule ("rule of prune.head") {
+        /// for every training: drawn anew, of a masked-LM head the pre-trained one
+        Rewound = "rewound",
+        /// kept from round to round of imp, and rewound for the final training (Chen et al. 2020, in code)
+        Rounds = "rounds",
+        /// kept from round to round, and for the final training
+        Kept = "kept",
+    }
+}
+
+choices! {
+    /// The learning-rate schedule of iterative pruning's rounds.
+    pub enum Rates ("rule of prune.rates") {
+        /// each round's training has a whole one, as the final training has
+        Round = "round",
+        /// one goes over all rounds to a sparsity of 1, so that it falls little within one (Chen et al. 2020, in code)
+        Whole = "whole",
+    }
+}
+
 /// Of the methods that prune single weights, and of one-shot levels.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -33,6 +55,15 @@ pub struct PruneRules {
     /// Steps of the search at the most.
     pub max_steps: usize,
     pub schedule: Rounds,
+    pub head: HeadRule,
+    pub rates: Rates,
+    /// Of gradual pruning: the share that its first step prunes; without it 7/9 of the final one, as published.
+    pub initial: Option<f64>,
+    /// The parts of the training before its first step, and before its last one.
+    pub begin: f64,
+    pub end: f64,
+    /// Its steps in an epoch.
+    pub frequency: usize,
 }
 
 impl Default for PruneRules {
@@ -46,6 +77,12 @@ impl Default for PruneRules {
             step: 0.1,
             max_steps: 10,
             schedule: Rounds::Linear,
+            head: HeadRule::Rewound,
+            rates: Rates::Round,
+            initial: None,
+            begin: 2.0 / 30.0,
+            end: 26.0 / 30.0,
+            frequency: 10,
         }
     }
 }
@@ -68,6 +105,11 @@ impl PruneRules {
         shares.push(share);
         shares
     }
+
+    /// The rounds that one learning-rate schedule goes over: as many steps as reach everything, and at least `rounds`.
+    pub fn all_rounds(&self, rounds: usize) -> usize {
+        ((1.0 / self.step).round() as usize).max(rounds)
+    }
 }
 
 #[cfg(test)]
@@ -81,6 +123,7 @@ mod tests {
         assert_eq!(rules.rounds(0.7), [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]);
         assert_eq!(rules.rounds(0.25), [0.1, 0.2, 0.25]);
         assert_eq!(rules.rounds(0.05), [0.05]);
+        assert_eq!((rules.all_rounds(3), rules.all_rounds(12)), (10, 12));
         let geometric = PruneRules { schedule: Rounds::Geometric, ..rules };
         assert_eq!(geometric.rounds(0.271), [0.1, 0.19, 0.271]);
         assert_eq!(geometric.rounds(0.3), [0.1, 0.19, 0.271, 0.3]);

@@ -128,6 +128,10 @@ mod tests {
         let layout = Layout::new(&base, &base.full_shape(), Head::Classifier { labels: 2 });
         let chen: usize = WeightSet::Chen.tensors(&layout).map(|e| e.range.len()).sum();
         assert_eq!(chen, 85_524_480);
+        // A stage keeps a bit for each.
+        let mask = WeightSet::Chen.of(&Mask::full(12, 12), &layout);
+        let bytes = mask.to_packed().unwrap().unwrap().len();
+        assert!((chen / 8..11_000_000).contains(&bytes), "{bytes}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::{
     checkpoint::Checkpoints,
     dataset::{BatchLabels, Dataset, input},
+    gradual::Pruner,
     log::{PendingStep, Summary},
     masked::Draw,
     optimize::{Objective, Recipe, optimize},
@@ -21,11 +22,13 @@ pub struct Labelled<'a> {
     pub train: &'a Dataset,
     /// What chooses the epoch whose weights are kept; without it the last weights are.
     pub judge: Option<Judge<'a>>,
+    /// What prunes weights on the way.
+    pub gradual: Option<&'a dyn Pruner>,
 }
 
 impl<'a> From<&'a Dataset> for Labelled<'a> {
     fn from(train: &'a Dataset) -> Self {
-        Self { train, judge: None }
+        Self { train, judge: None, gradual: None }
     }
 }
 
@@ -56,6 +59,10 @@ impl Objective for Labelled<'_> {
 
     fn score(&mut self, engine: &mut dyn Engine) -> Result<f64> {
         self.judge.map_or(Ok(0.0), |judge| judge.score(engine))
+    }
+
+    fn pruner(&self) -> Option<&dyn Pruner> {
+        self.gradual
     }
 
     fn remedy(&self, lower: f64) -> String {

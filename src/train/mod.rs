@@ -8,6 +8,7 @@ pub mod dataset;
 pub mod evaluate;
 pub mod event;
 pub mod finetune;
+pub mod gradual;
 pub mod log;
 pub mod masked;
 pub mod optimize;

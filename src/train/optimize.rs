@@ -5,6 +5,7 @@ use super::{
     batches::Batches,
     checkpoint::{Checkpoints, Evaluation, Position},
     event::Event,
+    gradual::Pruner,
     log::{Log, PendingStep, Summary},
     progress::Progress,
     schedule::Schedule,
@@ -31,6 +32,8 @@ pub struct Recipe {
     pub epochs: usize,
     /// Ends training early, possibly within an epoch.
     pub max_steps: Option<u64>,
+    /// One of so many trainings that one learning-rate schedule goes over, counted from 0.
+    pub part: Option<[u64; 2]>,
     /// Ends training at this step of the schedule of all.
     pub until: Option<u64>,
     /// Fraction of all steps that warms up.
@@ -72,6 +75,11 @@ pub trait Objective {
     /// The score of the current weights, at the end of an epoch.
     fn score(&mut self, _engine: &mut dyn Engine) -> Result<f64> {
         Ok(0.0)
+    }
+
+    /// What prunes weights on the way.
+    fn pruner(&self) -> Option<&dyn Pruner> {
+        None
     }
 
     /// What to change if training diverges; `lower` is a peak learning rate to try.
@@ -116,7 +124,9 @@ pub fn optimize(
     let examples = objective.examples();
     let total = recipe.steps(examples);
     let end = recipe.until.map_or(total, |until| until.min(total));
-    let rate = |step| recipe.learning_rate * recipe.schedule.factor(step, total, recipe.warmup);
+    let [part, parts] = recipe.part.unwrap_or([0, 1]);
+    let factor = |step| recipe.schedule.factor(part * total + step, parts * total, recipe.warmup);
+    let rate = |step| recipe.learning_rate * factor(step);
     let mut state = recipe.optimizer.state(bert.params.data.len());
     let program = machine.program();
     let steps_per_epoch = examples.div_ceil(recipe.batch_size);
@@ -124,7 +134,12 @@ pub fn optimize(
     let fits =
         |at: &Position| at.is_of(total, recipe.epochs, steps_per_epoch as u64) && at.has_scores(selects);
     let mut at = begin(&mut bert.params.data, &mut state, checkpoints, total, &fits, program, progress)?;
-    let mut engine = machine.trainer(bert, state, mask.cloned())?;
+    let reached = objective
+        .pruner()
+        .map(|pruner| pruner.reached(at.step, &apart(&bert, &state)))
+        .transpose()?
+        .flatten();
+    let mut engine = machine.trainer(bert, state, reached.or_else(|| mask.cloned()))?;
     let remedy = objective.remedy(recipe.learning_rate / 2.0);
     if at.step == 0 && !evaluate(objective, &mut *engine, &mut at, total, progress)? {
         return Err(Error::data(
@@ -139,6 +154,10 @@ pub fn optimize(
             let step = log.next();
             if step == end {
                 break 'epochs;
+            }
+            if objective.pruner().is_some_and(|pruner| pruner.is_due(step)) {
+                log.catch_up(progress)?;
+                engine = pruned(machine, engine, objective, step)?;
             }
             let plan = DropoutPlan {
                 seed: recipe.dropout_seed,
@@ -201,6 +220,31 @@ pub fn optimize(
         bert.params.data = std::mem::take(&mut checkpoints.best);
     }
     Ok((bert, log.summary()))
+}
+
+/// The same training, in which more weights are zero from this step on.
+fn pruned(
+    machine: &Machine,
+    mut engine: Box<dyn Engine>,
+    objective: &dyn Objective,
+    step: u64,
+) -> Result<Box<dyn Engine>> {
+    let state = engine.state()?.1.clone();
+    let bert = engine.finish()?;
+    let mask = objective.pruner().map(|pruner| pruner.mask(step, &bert)).transpose()?;
+    machine.trainer(bert, state, mask)
+}
+
+/// A copy in which only pruned weights are zero, as their optimizer's state is: one that training has led through zero is a
+/// little above it.
+fn apart(bert: &Bert, state: &State) -> Bert {
+    let mut apart = bert.clone();
+    for (at, weight) in apart.params.data.iter_mut().enumerate().filter(|(_, weight)| **weight == 0.0) {
+        if state.slots().iter().any(|slot| slot.values[at] != 0.0) {
+            *weight = f32::MIN_POSITIVE;
+        }
+    }
+    apart
 }
 
 /// Records and reports the score on held-out data if one is due. Returns whether it is finite.

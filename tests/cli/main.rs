@@ -31,12 +31,14 @@ mod methods;
 mod modes;
 mod near_misses;
 mod output;
+mod overlap;
 mod pretrain;
 mod processes;
 mod recipe;
 mod registry;
 mod resume;
 mod reuse;
+mod rounds;
 mod schema;
 #[cfg(target_os = "linux")]
 mod share;

@@ -72,6 +72,7 @@ fn every_method_retrains_from_every_starting_weights() {
     let inits = [
         Init::Pretrained,
         Init::Random,
+        Init::RandomMasked,
         Init::ShuffleLayers,
         Init::ShuffleWithin,
         Init::Step(1),

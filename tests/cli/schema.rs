@@ -41,6 +41,7 @@ fn records() -> Vec<Value> {
         &["--method", "one-shot", "--init", "step:1"],
         &["--method", "imp", "--sparsity", "0.2"],
         &["--method", "omp", "--ticket-from", "sst2"],
+        &["--method", "gmp", "--sparsity", "0.5", "--init", "random-masked", "--set", "prune.initial=0.2"],
     ] {
         records.push(modes.record("sst2", more));
     }

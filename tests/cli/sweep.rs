@@ -316,13 +316,18 @@ fn the_ready_files_and_the_script_plan_what_they_promise() {
             "chen2020-transfer.toml" => 81,
             "chen2020-omp.toml" => 27,
             "chen2020-mlm.toml" => 69,
+            "chen2020-squad.toml" => 69,
+            "chen2020-transfer-mlm.toml" => 19,
+            "chen2020-code.toml" => 27,
+            "gmp.toml" => 60,
+            "equal-weights.toml" => 360,
             "liang2021-levels.toml" => 960,
             _ => 135,
         };
         assert_eq!(runs(&document(&output)).len(), expected, "{path}");
         seen += 1;
     }
-    assert_eq!(seen, 13);
+    assert_eq!(seen, 18);
     let mut script = Command::new(root.join("scripts/sweep.sh"));
     script.args(["sst2", "model", "glue", "out", "--dry-run", "--json"]).current_dir(bench.root.path());
     let output = script.env("LOTTERY", env!("CARGO_BIN_EXE_lottery")).env("MODES", "good").output().unwrap();

@@ -82,8 +82,8 @@ fn masked_lm_tickets_are_scored_alike_whatever_the_seed_and_by_eval() {
         let output =
             succeeded(&mut bench.export(&first, "retrain", &[&format!("--{form}"), "--out", form, "--json"]));
         let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-        let on = format!("{} development blocks of mlm", number(&dev["examples"]));
-        assert_eq!(report["checked"]["on"], on);
+        let on = report["checked"]["on"].as_str().unwrap();
+        assert!(on.ends_with("development blocks of mlm"), "{on}");
         let card = fs::read_to_string(bench.path(form).join("README.md")).unwrap();
         assert!(card.contains("pipeline_tag: fill-mask") && card.contains("AutoModelForMaskedLM"), "{card}");
     }
@@ -135,14 +135,9 @@ fn every_method_and_starting_weights_has_masked_lm_tickets() {
         assert_eq!((&record["method"], &record["mode"]), (&json!(method), &json!(mode)));
         assert!(number(&record["ticket"]["encoder_weights_kept"]) < 0.9, "{method}: {}", record["ticket"]);
     }
-    for estimator in ["token", "fisher-weights", "activation"] {
+    for estimator in ["token", "fisher", "activation"] {
         let set = format!("importance.estimator={estimator}");
-        let scored = bench
-            .run("mlm", &[WORDS, &["--method", "one-shot", "--sparsity", "0.25", "--set", &set]].concat())
-            .output()
-            .unwrap();
-        let said = stderr(&scored);
-        assert!(scored.status.success() || said.contains("expected one of"), "{estimator}: {said}");
+        record(&bench, &["--method", "one-shot", "--sparsity", "0.25", "--set", &set]);
     }
     let mut retrained = Vec::new();
     for init in ["pretrained", "random", "shuffle-within", "step:2", "finetuned"] {

@@ -168,6 +168,7 @@ fn task() -> (Bert, Dataset, Recipe) {
         epochs: 1,
         max_steps: None,
         until: None,
+        part: None,
         warmup: 0.0,
         clip: 1.0,
         optimizer: OPTIMIZER,

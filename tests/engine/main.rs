@@ -10,6 +10,7 @@ mod forward;
 mod forward_golden;
 mod gates;
 mod gradients;
+mod gradual;
 mod held;
 mod imp_golden;
 mod masked;

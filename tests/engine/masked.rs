@@ -25,7 +25,7 @@ pub const ADAMAX: Optimizer =
     Optimizer::Adamax(Adamax { beta1: 0.9, beta2: 0.999, epsilon: 1e-6, weight_decay: 0.1 });
 
 /// Stops training when so many steps are known.
-struct After(Cell<u32>);
+pub struct After(pub Cell<u32>);
 
 impl Progress for After {
     fn begin(&mut self, _: &str, _: u64) {}
@@ -72,7 +72,7 @@ fn bits(values: &[f32]) -> Vec<u32> {
 }
 
 /// Six sentences, and what to learn from them in nine steps.
-fn task(optimizer: Optimizer) -> (Dataset, Recipe) {
+pub fn task(optimizer: Optimizer) -> (Dataset, Recipe) {
     let encoded = (0..6).map(|i| Encoded { ids: vec![1, 7 + i, 3 * i, 2], segments: vec![0; 4] });
     let data = Dataset {
         encoded: encoded.collect(),
@@ -85,6 +85,7 @@ fn task(optimizer: Optimizer) -> (Dataset, Recipe) {
         epochs: 3,
         max_steps: None,
         until: None,
+        part: None,
         warmup: 0.1,
         clip: 0.5,
         optimizer,
@@ -156,7 +157,8 @@ pub fn check_best_epoch(machine: &Machine, seed: u64) -> usize {
     // One after every step, so that none is ahead of what is known.
     let checkpoints = |name: &str| Checkpoints::new(dir.path().join(name), Duration::ZERO);
     let train = |name: &str, judge: Option<Judge>, steps: u32| {
-        let (data, progress) = (Labelled { train: &data, judge }, &mut After(Cell::new(steps)));
+        let (data, progress) =
+            (Labelled { train: &data, judge, gradual: None }, &mut After(Cell::new(steps)));
         let outcome = finetune(machine, bert.clone(), None, data, &recipe, &mut checkpoints(name), progress);
         outcome.map(|(bert, summary)| (bits(&bert.params.data), summary.epoch_scores))
     };

@@ -21,6 +21,7 @@ fn recipe() -> Recipe {
         epochs: 2,
         max_steps: None,
         until: None,
+        part: None,
         warmup: 0.1,
         clip: 1.0,
         optimizer: Optimizer::AdamW(AdamW { weight_decay: 0.0, beta1: 0.9, beta2: 0.999, epsilon: 1e-6 }),

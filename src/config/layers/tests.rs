@@ -37,6 +37,7 @@ fn the_list_of_keys_is_exactly_what_a_config_holds() {
     config.prune.sparsity = Some(Sparsity::units(0.5));
     config.prune.level = Some(1);
     config.prune.weights = Some(WeightSet::Chen);
+    config.prune.initial = Some(0.5);
     config.finetuned = Some("f".into());
     (config.data.text, config.data.dev_text) = (Some("a".into()), Some("b".into()));
     config.data.train_limit = Some(1);

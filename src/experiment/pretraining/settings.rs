@@ -122,6 +122,7 @@ impl PretrainSettings {
             epochs: self.epochs,
             max_steps: self.max_steps,
             until: None,
+            part: None,
             warmup: self.warmup,
             clip: self.clip,
             schedule: Schedule::Linear,

@@ -13,6 +13,7 @@ use crate::{
         stages::{Evaluate, Start, Subnetwork, TakeFinetuned, Train},
         ticket::Ticket,
     },
+    prune::HeadRule,
 };
 
 pub const FINETUNE: &str = "finetune";
@@ -71,8 +72,10 @@ pub fn compare(graph: &mut Graph, config: &ExperimentConfig, found: Found) {
     let pruned = Evaluate { finetune: found.trained, subnetwork: subnetwork.clone() };
     graph.add(EVALUATE, Some("pruned"), pruned);
     let start = match config.init {
+        Init::Pretrained if config.prune.head == HeadRule::Kept => Start::Head(found.trained),
         Init::Pretrained => Start::Pretrained,
         Init::Random => Start::Random,
+        Init::RandomMasked => Start::RandomMasked,
         Init::ShuffleLayers => Start::ShuffleLayers,
         Init::ShuffleWithin => Start::ShuffleWithin,
         Init::Finetuned => Start::Node(found.trained),

@@ -12,9 +12,9 @@ use crate::{
     experiment::{
         graph::Graph,
         name::numbered,
-        stages::{Magnitude, Subnetwork, Train, USUAL},
+        stages::{Magnitude, Start, Subnetwork, Train, USUAL},
     },
-    prune::{Mode, Sparsity},
+    prune::{HeadRule, Mode, Rates, Sparsity},
 };
 
 pub struct Iterative;
@@ -29,16 +29,31 @@ impl Protocol for Iterative {
             )));
         }
         finetune(graph, config);
+        let rules = &config.prune;
         if config.mode == Mode::Full {
             return Ok(Found { trained: FINETUNE, tickets: Vec::new() });
         }
         let Sparsity { share, of } = config.prune.sparsity.unwrap_or(USUAL);
         let good = ExperimentConfig { mode: Mode::Good, ..config.clone() };
         let (mut trained, mut ticket) = (FINETUNE, None);
-        for (round, share) in config.prune.rounds(share).into_iter().enumerate() {
-            if let Some(ticket) = ticket {
+        let shares = rules.rounds(share);
+        let all = rules.all_rounds(shares.len()) as u64;
+        for (round, share) in shares.into_iter().enumerate() {
+            // The first round is the fine-tuning, unless its schedule is a part of a longer one.
+            if ticket.is_some() || rules.rates == Rates::Whole {
+                let tickets: Vec<_> = ticket.into_iter().collect();
+                let mut round_of = Train::new(config);
+                if !tickets.is_empty() {
+                    round_of = round_of.of(Subnetwork::of_run(&good, tickets));
+                    if rules.head != HeadRule::Rewound {
+                        round_of = round_of.from(Start::Head(trained));
+                    }
+                }
+                if rules.rates == Rates::Whole {
+                    round_of = round_of.part(round as u64, all);
+                }
                 trained = numbered("round", round as u64);
-                graph.add(trained, None, Train::new(config).of(Subnetwork::of_run(&good, vec![ticket])));
+                graph.add(trained, None, round_of);
             }
             let node = numbered("prune", round as u64 + 1);
             graph.add(node, None, Magnitude::of(config, trained).round(Sparsity { share, of }, ticket));

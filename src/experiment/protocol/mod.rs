@@ -3,6 +3,7 @@
 
 mod comparison;
 mod definition;
+mod gradual;
 mod iterative;
 mod magnitude;
 mod one_shot;
@@ -13,6 +14,7 @@ pub use definition::Protocol;
 
 use super::graph::Graph;
 use crate::{config::ExperimentConfig, error::Result, prune::Method};
+use gradual::GradualPruning;
 use iterative::Iterative;
 use magnitude::OneShotMagnitude;
 use one_shot::OneShot;
@@ -30,6 +32,7 @@ pub fn protocol(config: &ExperimentConfig) -> &'static dyn Protocol {
         Method::OneShot => &OneShot,
         Method::Imp => &Iterative,
         Method::Omp => &OneShotMagnitude,
+        Method::Gmp => &GradualPruning,
         Method::Ticket => &TakenUp,
     }
 }

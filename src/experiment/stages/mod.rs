@@ -3,6 +3,7 @@
 mod ablate;
 mod evaluate;
 mod files;
+mod gradual;
 mod importance;
 mod level;
 mod magnitude;
@@ -19,6 +20,7 @@ pub use evaluate::Evaluate;
 pub use files::{
     METRICS, Metrics, PREDICTIONS, answers_by_id, metrics, predictions, scores, write_json, write_model,
 };
+pub use gradual::Gradual;
 pub use importance::{Importance, SCORES, Scores, SplitScores, Units};
 pub use level::Level;
 pub use magnitude::{Magnitude, USUAL};

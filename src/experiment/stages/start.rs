@@ -6,10 +6,11 @@ use crate::{
     experiment::stage::Given,
     model::{Bert, Head, params::Owner},
     ops::rng::{Purpose, Stream},
+    prune::{Kind, Mask, Site},
     train::Progress,
 };
 use serde::Serialize;
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 /// Where the weights of a training come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -19,6 +20,10 @@ pub enum Start {
     Pretrained,
     /// All drawn anew.
     Random,
+    /// Those that the mask is over drawn anew: its tensors, or where it has none all matrices of the layers.
+    RandomMasked,
+    /// The pre-trained model's, with the head of what this node has trained.
+    Head(&'static str),
     /// The pre-trained model's, with the matrices of whole layers exchanged.
     ShuffleLayers,
     /// The pre-trained model's, with the weights within each of the layers' matrices shuffled.
@@ -39,13 +44,14 @@ impl Start {
     /// The node whose weights they are.
     pub fn node(self) -> Option<&'static str> {
         match self {
-            Self::Node(node) => Some(node),
-            Self::Pretrained | Self::Random | Self::ShuffleLayers | Self::ShuffleWithin => None,
+            Self::Node(node) | Self::Head(node) => Some(node),
+            _ => None,
         }
     }
 
-    /// The unpruned model with these weights. The seed draws its head, and everything else that is drawn.
-    pub fn weights(self, given: &Given, seed: u64, progress: &mut dyn Progress) -> Result<Bert> {
+    /// The unpruned model with these weights. The seed draws its head, and everything else that is drawn; the mask is that
+    /// of the training.
+    pub fn weights(self, given: &Given, mask: &Mask, seed: u64, progress: &mut dyn Progress) -> Result<Bert> {
         let inputs = given.inputs;
         if let Self::Node(node) = self {
             return files::load_model(inputs, given.outcome(node)?);
@@ -57,9 +63,41 @@ impl Start {
             Self::Random => bert.initialise(seed, |_| true),
             Self::ShuffleLayers => shuffle_layers(&mut bert, seed),
             Self::ShuffleWithin => shuffle_within(&mut bert, seed),
+            Self::RandomMasked => draw_masked(&mut bert, mask, seed),
+            Self::Head(node) => take_head(&mut bert, &files::load_model(inputs, given.outcome(node)?)?),
             Self::Pretrained | Self::Node(_) => {}
         }
         Ok(bert)
+    }
+}
+
+/// Draws the tensors of the mask's single weights, or of its units.
+fn draw_masked(bert: &mut Bert, mask: &Mask, seed: u64) {
+    let of_weights: BTreeSet<&str> = mask
+        .sites(Kind::Weights)
+        .filter_map(|(site, _)| if let Site::Weights(name) = site { Some(name.as_str()) } else { None })
+        .collect();
+    let entries = bert.params.layout.entries.clone();
+    let of_units = |name: &str| {
+        entries.iter().any(|entry| {
+            let of_unit = matches!(entry.owner, Owner::Heads { .. } | Owner::Neurons { .. });
+            entry.name == name && of_unit && entry.shape.len() > 1
+        })
+    };
+    match of_weights.is_empty() {
+        true => bert.initialise(seed, of_units),
+        false => bert.initialise(seed, |name| of_weights.contains(name)),
+    }
+}
+
+/// Everything of the head, which is what stands on the encoder and its pooler. Layers that lost units lie elsewhere.
+fn take_head(bert: &mut Bert, trained: &Bert) {
+    let family = bert.config.family;
+    for entry in bert.params.layout.entries.iter().filter(|e| family.is_of_head(&family.plain_name(&e.name)))
+    {
+        if let Some((_, values)) = trained.params.named(&entry.name) {
+            bert.params.data[entry.range.clone()].copy_from_slice(values);
+        }
     }
 }
 
@@ -102,6 +140,8 @@ impl fmt::Display for Start {
         f.pad(match self {
             Self::Pretrained => "the pre-trained weights",
             Self::Random => "random weights",
+            Self::RandomMasked => "random weights where the mask is, else pre-trained ones",
+            Self::Head(_) => "the pre-trained weights with a trained head",
             Self::ShuffleLayers => "the pre-trained weights, layers shuffled",
             Self::ShuffleWithin => "the pre-trained weights, shuffled within each matrix",
             Self::Node("finetune") => "the fine-tuned weights",

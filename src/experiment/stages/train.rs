@@ -1,6 +1,6 @@
 //! Fine-tunes the pre-trained model, or a subnetwork rewound to its weights, and evaluates the result.
 
-use super::{Start, Subnetwork, files};
+use super::{Gradual, Start, Subnetwork, files};
 use crate::{
     config::{ExperimentConfig, Init, TrainConfig, essential_section},
     error::Result,
@@ -17,6 +17,7 @@ use crate::{
     train::{
         Checkpoints, Progress, Recipe, Select, Summary,
         finetune::{Labelled, finetune},
+        gradual::Pruner,
         select::{Judge, best},
     },
 };
@@ -39,6 +40,12 @@ pub struct Train {
     /// Ends early, on the schedule of the whole training.
     #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<Init>,
+    /// One of so many trainings that one learning-rate schedule goes over, counted from 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    part: Option<[u64; 2]>,
+    /// Prunes single weights on its way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gradual: Option<Gradual>,
 }
 
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -63,6 +70,8 @@ impl Train {
             subnetwork: Subnetwork::Whole,
             start: Start::Pretrained,
             until: None,
+            part: None,
+            gradual: None,
         }
     }
 
@@ -81,6 +90,16 @@ impl Train {
         Self { until: Some(point), ..self.clone() }
     }
 
+    /// The same training on this part of one learning-rate schedule over so many trainings.
+    pub fn part(&self, number: u64, of: u64) -> Self {
+        Self { part: Some([number, of]), ..self.clone() }
+    }
+
+    /// The same training, in which single weights are pruned.
+    pub fn gradually(&self, gradual: Gradual) -> Self {
+        Self { gradual: Some(gradual), ..self.clone() }
+    }
+
     /// Steps of all that is trained, of a training set of so many sequences.
     fn steps(&self, recipe: &Recipe, examples: usize) -> u64 {
         recipe.until.unwrap_or(u64::MAX).min(recipe.steps(examples))
@@ -97,6 +116,7 @@ impl Train {
         let TrainConfig { beta1, beta2, epsilon, weight_decay, .. } = *train;
         Recipe {
             until,
+            part: self.part,
             learning_rate: train.learning_rate,
             batch_size: train.batch_size,
             epochs: train.epochs,
@@ -117,8 +137,8 @@ impl Train {
         }
     }
 
-    fn kind(mask: &Mask) -> &'static StageKind {
-        if mask.is_whole() { &FINETUNE } else { &RETRAIN }
+    fn kind(&self, mask: &Mask) -> &'static StageKind {
+        if mask.is_whole() && self.gradual.is_none() { &FINETUNE } else { &RETRAIN }
     }
 }
 
@@ -149,15 +169,19 @@ impl Stage for Train {
         }
         if let Some(node) = self.start.node() {
             let Some(id) = known.id(node) else { return Ok(None) };
-            fields.insert("start".to_owned(), json!({ "stage": id.as_str() }));
+            let what = if let Start::Head(_) = self.start { "head" } else { "stage" };
+            fields.insert("start".to_owned(), json!({ what: id.as_str() }));
         }
-        Ok(Some(Identity { kind: Self::kind(&mask), inputs }))
+        Ok(Some(Identity { kind: self.kind(&mask), inputs }))
     }
 
     fn describe(&self, inputs: &Inputs) -> String {
         let examples = HeldOut::remaining(self.heldout.as_ref(), &inputs.train);
         let steps = self.steps(&self.recipe(examples), examples);
         match self.subnetwork {
+            Subnetwork::Whole if self.gradual.is_some() => {
+                format!("{steps} steps, pruning weights gradually")
+            }
             Subnetwork::Whole if self.start.is_pretrained() => format!("{steps} steps"),
             Subnetwork::Whole => format!("{steps} steps from {}", self.start),
             Subnetwork::Control { mode, .. } => {
@@ -204,17 +228,22 @@ impl Stage for Train {
     ) -> Result<(Bert, Summary)> {
         let inputs = given.inputs;
         let mask = self.subnetwork.required_mask(given)?;
-        let whole = self.start.weights(given, self.seeds.init, progress)?;
+        let whole = self.start.weights(given, &mask, self.seeds.init, progress)?;
         let bert = mask.apply(&whole)?;
         drop(whole);
         let held = mask.held(&inputs.model.config, inputs.head())?;
         let train = HeldOut::rest(self.heldout.as_ref(), &inputs.train);
         let recipe = self.recipe(train.len());
-        progress.begin(Self::kind(&mask).name, self.steps(&recipe, train.len()));
+        progress.begin(self.kind(&mask).name, self.steps(&recipe, train.len()));
         let mut checkpoints = Checkpoints::new(checkpoints, given.checkpoint_every);
         let judge = Judge { task: inputs.task, dev: &inputs.dev };
-        let judge = (self.train.select == Select::BestEpoch && self.until.is_none()).then_some(judge);
-        let data = Labelled { train: &train, judge };
+        // The best epoch of a training that prunes would be one before it is through.
+        let last = self.until.is_some() || self.gradual.is_some();
+        let judge = (self.train.select == Select::BestEpoch && !last).then_some(judge);
+        let gradual =
+            self.gradual.map(|gradual| gradual.over(self.steps(&recipe, train.len()), &recipe, train.len()));
+        let gradual = gradual.as_ref().map(|gradual| gradual as &dyn Pruner);
+        let data = Labelled { train: &train, judge, gradual };
         finetune(&inputs.machine, bert, held.as_ref(), data, &recipe, &mut checkpoints, progress)
     }
 }

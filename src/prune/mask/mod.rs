@@ -3,6 +3,7 @@
 mod algebra;
 mod bits;
 mod on_model;
+mod overlap;
 mod packed;
 mod site;
 mod survivors;
@@ -12,6 +13,7 @@ mod text;
 
 pub use bits::Bits;
 pub use on_model::Shares;
+pub use overlap::Overlap;
 pub use packed::PACKED;
 pub use site::{Kind, Site};
 pub use text::MaskText;

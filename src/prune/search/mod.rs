@@ -39,6 +39,8 @@ choices! {
         Imp = "imp",
         /// single weights of the pre-trained model of smallest magnitude, at once (Chen et al. 2020)
         Omp = "omp",
+        /// single weights of smallest magnitude in steps of a fine-tuning, without rewinding (Kurtic and Alistarh 2022, GMP★)
+        Gmp = "gmp",
         /// nothing: the mask is that of a ticket file (--ticket)
         Ticket = "ticket",
     }
@@ -52,7 +54,7 @@ impl Method {
             Self::Heads => Box::new(OneKind { kind: Kind::Heads, phase: Phase::Heads, rules, target }),
             Self::Ffns => Box::new(OneKind { kind: Kind::Ffns, phase: Phase::Ffns, rules, target }),
             Self::Magnitude => Box::new(GlobalMagnitude { rules, prune }),
-            Self::OneShot | Self::Imp | Self::Omp | Self::Ticket => Box::new(Given),
+            Self::OneShot | Self::Imp | Self::Omp | Self::Gmp | Self::Ticket => Box::new(Given),
         }
     }
 
@@ -62,7 +64,7 @@ impl Method {
             Self::HeadsFfns | Self::OneShot => &[Kind::Heads, Kind::Ffns],
             Self::Heads => &[Kind::Heads],
             Self::Ffns => &[Kind::Ffns],
-            Self::Magnitude | Self::Imp | Self::Omp => &[Kind::Weights],
+            Self::Magnitude | Self::Imp | Self::Omp | Self::Gmp => &[Kind::Weights],
             Self::Ticket => &[Kind::Heads, Kind::Ffns, Kind::Weights],
         }
     }
