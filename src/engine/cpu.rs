@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Engine, Goal, StepStats, Update, loss_and_find, no_trainer, refused};
+use super::{Engine, Goal, Part, StepStats, Update, loss_and_find, no_trainer, part::Still, refused};
 use crate::{
     cores::compute,
     error::Result,
@@ -22,6 +22,8 @@ pub(super) struct Cpu<'a> {
     /// Of one that trains.
     state: Option<State>,
     mask: Option<WeightMask>,
+    /// The task that the steps are of, of several.
+    part: Option<Part>,
     /// A step had an outcome that is not finite.
     refused: bool,
     /// Empty before the first step, zeros between two.
@@ -41,14 +43,15 @@ impl<'a> Cpu<'a> {
         let decayed = bert.params.layout.decayed();
         let (gradient, d_logits) = (Vec::new(), Vec::new());
         let workspace = Workspace::default();
-        Self { bert, state, mask, refused: false, gradient, decayed, workspace, d_logits, format }
+        Self { bert, state, mask, part: None, refused: false, gradient, decayed, workspace, d_logits, format }
     }
 
     /// Forward, and backward unless the loss is not a finite number; the loss, and of masked tokens how each was found.
     fn pass(&mut self, input: &Input, goal: Goal, dropout: Option<&DropoutPlan>) -> (f64, Vec<Prediction>) {
-        let Self { bert, gradient, workspace, d_logits, format, .. } = self;
+        let Self { bert, part, gradient, workspace, d_logits, format, .. } = self;
         gradient.resize(bert.params.data.len(), 0.0);
-        let pass = Pass { dropout, keep: true, format: *format, ..Pass::default() };
+        let gates = part.as_ref().and_then(|part| part.gates.as_ref());
+        let pass = Pass { dropout, gates, keep: true, format: *format, ..Pass::default() };
         match goal {
             Goal::Labels(targets) => {
                 bert.forward(input, &pass, workspace);
@@ -174,7 +177,7 @@ impl Engine for Cpu<'_> {
     ) -> Result<Pending<StepStats>> {
         compute(|| {
             let (loss, _) = self.pass(input, goal, Some(dropout));
-            let Self { bert, state, mask, gradient, decayed, refused, .. } = self;
+            let Self { bert, state, mask, part, gradient, decayed, refused, .. } = self;
             let mask = mask.as_ref();
             let state = state.as_mut().ok_or_else(no_trainer)?;
             let norm = if loss.is_finite() { norm(gradient, mask) } else { f64::NAN };
@@ -182,12 +185,27 @@ impl Engine for Cpu<'_> {
             if *refused {
                 gradient.fill(0.0);
             } else {
-                let (weights, scale) = (&mut bert.to_mut().params.data, clip_scale(norm, update.clip));
-                state.step(weights, gradient, mask, decayed, update.learning_rate, scale);
+                let (bert, rate) = (bert.to_mut(), update.learning_rate);
+                let (weights, scale) = (&mut bert.params.data, clip_scale(norm, update.clip));
+                match part {
+                    None => state.step(weights, gradient, mask, decayed, rate, scale),
+                    Some(part) => {
+                        let still = Still::before(part, weights, state);
+                        let parts = part.moving(&bert.params.layout, state.steps);
+                        state.step_of_parts(weights, gradient, &parts, decayed, rate, scale);
+                        still.restore(part, weights, state);
+                    }
+                }
             }
             Ok(StepStats { loss, norm })
         })
         .map(Pending::Ready)
+    }
+
+    fn take_up(&mut self, part: &Part) -> Result<()> {
+        self.bert.to_mut().choose_classifier(part.classifier);
+        self.part = Some(part.clone());
+        Ok(())
     }
 
     fn state(&mut self) -> Result<(&[f32], &State)> {

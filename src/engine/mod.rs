@@ -3,8 +3,10 @@
 mod cpu;
 mod cuda;
 mod device;
+mod part;
 
 pub use device::Device;
+pub use part::Part;
 
 use crate::{
     error::{Error, Result},
@@ -217,6 +219,14 @@ pub trait Engine {
         dropout: &DropoutPlan,
         update: &Update,
     ) -> Result<Pending<StepStats>>;
+
+    /// Takes up one of several tasks, for the steps from here on.
+    ///
+    /// # Errors
+    /// When this engine trains no model of several tasks.
+    fn take_up(&mut self, _part: &Part) -> Result<()> {
+        Err(Error::usage("several tasks are trained on the CPU alone. Use `--device cpu`."))
+    }
 
     /// Weights, laid out as the model's, and the optimizer's state, as they are behind all steps.
     ///

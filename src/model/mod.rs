@@ -18,6 +18,7 @@ mod masked_lm;
 pub mod memory;
 pub mod params;
 pub(crate) mod pass;
+mod several;
 pub mod shape;
 pub mod shrink;
 mod spans;

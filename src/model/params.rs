@@ -94,6 +94,8 @@ pub struct Layout {
     pub transform_beta: Range<usize>,
     /// The decoder's weight is the word embeddings' table.
     pub decoder_bias: Range<usize>,
+    /// Weight and bias of the classifiers of several tasks, one behind another; empty where there is one.
+    pub classifiers: Vec<[Range<usize>; 2]>,
 }
 
 impl Layout {
@@ -169,6 +171,21 @@ impl Layout {
                     of_head(family.transform_norm).map(|name| layout.add(&name, &[h], model));
                 layout.decoder_bias = layout.add(family.decoder_bias[0], &[config.vocab_size], model);
             }
+        }
+        layout
+    }
+
+    /// The layout of an unpruned encoder with a classifier for each of several tasks, by their numbers of labels. It is that
+    /// of the first one alone, with the other classifiers behind it.
+    pub fn of_several(config: &BertConfig, labels: &[usize]) -> Self {
+        let first = labels.first().copied().unwrap_or(1);
+        let mut layout = Self::new(config, &config.full_shape(), Head::Classifier { labels: first });
+        let [weight, bias] = of_head(config.family.classifier);
+        layout.classifiers.push([layout.classifier_weight.clone(), layout.classifier_bias.clone()]);
+        for labels in labels.iter().skip(1) {
+            let weight = layout.add(&weight, &[*labels, config.hidden_size], Owner::Model);
+            let bias = layout.add(&bias, &[*labels], Owner::Model);
+            layout.classifiers.push([weight, bias]);
         }
         layout
     }

@@ -16,6 +16,7 @@ pub mod pretrain;
 pub mod progress;
 pub mod schedule;
 pub mod select;
+pub mod several;
 
 pub use answers::{Answer, Questioned};
 pub use batches::Batches;

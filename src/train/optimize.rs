@@ -57,6 +57,16 @@ pub trait Objective {
     /// Examples of one epoch.
     fn examples(&self) -> usize;
 
+    /// Steps of one epoch.
+    fn steps_per_epoch(&self, recipe: &Recipe) -> usize {
+        self.examples().div_ceil(recipe.batch_size)
+    }
+
+    /// The batches of an epoch, in order.
+    fn batches(&self, recipe: &Recipe, epoch: usize) -> Vec<Vec<usize>> {
+        recipe.batches.of(self.examples(), recipe.batch_size, recipe.order_seed, epoch)
+    }
+
     /// One step on these examples.
     fn step(
         &mut self,
@@ -99,7 +109,12 @@ pub trait Objective {
 impl Recipe {
     /// Steps of the whole run; the last batch of an epoch may be smaller.
     pub fn steps(&self, examples: usize) -> u64 {
-        let all = (self.epochs * examples.div_ceil(self.batch_size)) as u64;
+        self.steps_of(examples.div_ceil(self.batch_size))
+    }
+
+    /// Steps of the whole run, by those of an epoch.
+    pub fn steps_of(&self, per_epoch: usize) -> u64 {
+        let all = (self.epochs * per_epoch) as u64;
         self.max_steps.map_or(all, |most| all.min(most))
     }
 }
@@ -121,15 +136,14 @@ pub fn optimize(
     progress: &mut dyn Progress,
 ) -> Result<(Bert, Summary)> {
     let started = Instant::now();
-    let examples = objective.examples();
-    let total = recipe.steps(examples);
+    let steps_per_epoch = objective.steps_per_epoch(recipe);
+    let total = recipe.steps_of(steps_per_epoch);
     let end = recipe.until.map_or(total, |until| until.min(total));
     let [part, parts] = recipe.part.unwrap_or([0, 1]);
     let factor = |step| recipe.schedule.factor(part * total + step, parts * total, recipe.warmup);
     let rate = |step| recipe.learning_rate * factor(step);
     let mut state = recipe.optimizer.state(bert.params.data.len());
     let program = machine.program();
-    let steps_per_epoch = examples.div_ceil(recipe.batch_size);
     let selects = objective.selects();
     let fits =
         |at: &Position| at.is_of(total, recipe.epochs, steps_per_epoch as u64) && at.has_scores(selects);
@@ -149,7 +163,7 @@ pub fn optimize(
     let mut log = Log::new(at, total, remedy, started);
     'epochs: for epoch in log.at.epoch_losses.len()..recipe.epochs {
         let taken = log.at.step as usize - epoch * steps_per_epoch;
-        let batches = recipe.batches.of(examples, recipe.batch_size, recipe.order_seed, epoch);
+        let batches = objective.batches(recipe, epoch);
         for indices in batches.iter().skip(taken) {
             let step = log.next();
             if step == end {

@@ -20,6 +20,7 @@ mod packing;
 mod plain_bert;
 mod probe;
 mod real_model;
+mod several;
 mod shrinking;
 mod spans_golden;
 mod support;

@@ -1,32 +1,16 @@
 """Writes adamax.json: 50 steps of the Adamax that Liang et al. 2021 train with, from the weights of tiny-classes/ (see
 forward.py), without dropout, with decay groups, a global clip and their schedule: x / warm-up, then 1 - x. The arithmetic is
-that of MT-DNN's module/bert_optim.py (namisan/mt-dnn), whose schedule warmup_linear is pytorch-pretrained-bert's: no bias
-correction, epsilon inside the maximum and in the denominator, decoupled decay. Run it in this folder."""
+that of adamax_rule.py; MT-DNN's schedule warmup_linear is pytorch-pretrained-bert's. Run it in this folder."""
 
 import json
 
 import torch
 from transformers import BertForSequenceClassification
 
+from adamax_rule import Adamax
 from tiny_bert import padded, sequences, versions
 
 STEPS, BATCH, CLIP, DECAY, RATE, WARMUP = 50, 8, 1.0, 0.05, 2e-3, 0.1
-BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-6
-
-
-class Adamax(torch.optim.Optimizer):
-    @torch.no_grad()
-    def step(self):
-        for group in self.param_groups:
-            for p in group["params"]:
-                state = self.state[p]
-                if not state:
-                    state.update(mean=torch.zeros_like(p), largest=torch.zeros_like(p))
-                state["mean"].mul_(BETA1).add_(p.grad, alpha=1 - BETA1)
-                torch.maximum(state["largest"].mul_(BETA2), p.grad.abs() + EPSILON, out=state["largest"])
-                update = state["mean"] / (state["largest"] + EPSILON) + group["weight_decay"] * p
-                p.sub_(group["lr"] * update)
-
 
 bert = BertForSequenceClassification.from_pretrained("tiny-classes", attn_implementation="eager").eval()
 examples = sequences([1 + (7 * i) % 20 for i in range(40)], seed=5)

@@ -109,11 +109,44 @@ impl State {
         gradient_scale: f64,
     ) {
         self.steps += 1;
+        let (all, steps) = (0..weights.len(), self.steps);
+        self.update(weights, gradient, mask, decayed, (all, steps), learning_rate, gradient_scale);
+    }
+
+    /// As [`step`](Self::step) of some weights alone, each part of which has taken so many steps before; what is in no part
+    /// does not change, and neither does its state or its gradient.
+    pub fn step_of_parts(
+        &mut self,
+        weights: &mut [f32],
+        gradient: &mut [f32],
+        parts: &[(Range<usize>, u32)],
+        decayed: &[Range<usize>],
+        learning_rate: f64,
+        gradient_scale: f64,
+    ) {
+        self.steps += 1;
+        for (range, before) in parts {
+            let part = (range.clone(), before + 1);
+            self.update(weights, gradient, None, decayed, part, learning_rate, gradient_scale);
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn update(
+        &mut self,
+        weights: &mut [f32],
+        gradient: &mut [f32],
+        mask: Option<&WeightMask>,
+        decayed: &[Range<usize>],
+        (range, step): (Range<usize>, u32),
+        learning_rate: f64,
+        gradient_scale: f64,
+    ) {
         let rule = self.optimizer.rule();
-        let numbers = rule.numbers(learning_rate, self.steps);
+        let numbers = rule.numbers(learning_rate, step);
         let mut slots = self.slots.iter_mut();
         let slots = [(); SLOTS].map(|()| slots.next().map(|slot| &mut slot.values[..]).unwrap_or_default());
-        Piece::new(weights, gradient, slots, mask).update(decayed, &|piece| {
+        Piece::new(range, weights, gradient, slots, mask).update(decayed, &|piece| {
             rule.update(piece, &numbers, gradient_scale as f32);
         });
     }

@@ -23,14 +23,23 @@ pub(super) struct Piece<'a> {
 }
 
 impl<'a> Piece<'a> {
-    /// All weights.
+    /// The weights of this range.
     pub fn new(
+        range: Range<usize>,
         weights: &'a mut [f32],
         gradient: &'a mut [f32],
         slots: [&'a mut [f32]; SLOTS],
         mask: Option<&'a WeightMask>,
     ) -> Self {
-        Self { start: 0, weights, gradient, slots, decays: false, kept: mask.map(|mask| mask.bits_from(0)) }
+        let slots = slots.map(|slot| if slot.is_empty() { slot } else { &mut slot[range.clone()] });
+        Self {
+            start: range.start,
+            kept: mask.map(|mask| mask.bits_from(range.start)),
+            weights: &mut weights[range.clone()],
+            gradient: &mut gradient[range],
+            slots,
+            decays: false,
+        }
     }
 
     fn split_at(self, at: usize) -> (Self, Self) {
@@ -91,7 +100,7 @@ mod tests {
         let (mut gradient, mut slot) = (weights.clone(), weights.clone());
         let seen = Mutex::new(Vec::new());
         let slots: [&mut [f32]; SLOTS] = [&mut slot, &mut []];
-        Piece::new(&mut weights, &mut gradient, slots, None).update(decayed, &|piece| {
+        Piece::new(0..len, &mut weights, &mut gradient, slots, None).update(decayed, &|piece| {
             assert!(*piece.weights == *piece.gradient && *piece.weights == *piece.slots[0]);
             assert!(piece.slots[1].is_empty() && piece.weights[0] == piece.start as f32);
             let range = piece.start..piece.start + piece.weights.len();

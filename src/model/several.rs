@@ -1,0 +1,93 @@
+//! A model of several tasks: one encoder, and a classifier for each task.
+
+use super::{
+    bert::Bert,
+    config::BertConfig,
+    gates::Gates,
+    params::{Head, Layout, Owner, Params},
+};
+use std::ops::Range;
+
+impl Bert {
+    /// A model of several tasks, by their numbers of labels, with the weights of this one, whose classifier is the first task's. The
+    /// others' are drawn as that of a model of their own with this seed.
+    pub fn of_several(self, labels: &[usize], seed: u64) -> Self {
+        let layout = Layout::of_several(&self.config, labels);
+        let mut params = Params::zeros(layout);
+        params.data[..self.params.data.len()].copy_from_slice(&self.params.data);
+        let mut bert = Self { params, ..self };
+        let names = bert.config.family.classifier;
+        for n in 1..labels.len() {
+            bert.choose_classifier(n);
+            let mut alone = bert.alone(n);
+            alone.initialise(seed, |name| name.starts_with(names));
+            bert.take_classifier(n, &alone);
+        }
+        bert.choose_classifier(0);
+        bert
+    }
+
+    /// Computes with the classifier of this task from here on.
+    pub fn choose_classifier(&mut self, n: usize) {
+        let [weight, bias] = self.params.layout.classifiers[n].clone();
+        self.head = Head::Classifier { labels: bias.len() };
+        (self.params.layout.classifier_weight, self.params.layout.classifier_bias) = (weight, bias);
+    }
+
+    /// The model of one of the tasks.
+    pub fn alone(&self, n: usize) -> Self {
+        let classifier = &self.params.layout.classifiers[n];
+        let head = Head::Classifier { labels: classifier[1].len() };
+        let mut alone = Self::zeros(self.config.clone(), self.shape.clone(), head);
+        let encoder = alone.params.layout.classifier_weight.start;
+        alone.params.data[..encoder].copy_from_slice(&self.params.data[..encoder]);
+        let Layout { classifier_weight, classifier_bias, .. } = alone.params.layout.clone();
+        for (own, of_all) in [classifier_weight, classifier_bias].into_iter().zip(classifier) {
+            alone.params.data[own].copy_from_slice(&self.params.data[of_all.clone()]);
+        }
+        alone
+    }
+
+    /// Takes the classifier of another model for this task.
+    fn take_classifier(&mut self, n: usize, other: &Self) {
+        let Layout { classifier_weight, classifier_bias, .. } = &other.params.layout;
+        let own = self.params.layout.classifiers[n].clone();
+        for (own, others) in own.into_iter().zip([classifier_weight, classifier_bias]) {
+            self.params.data[own].copy_from_slice(other.params.at(others));
+        }
+    }
+}
+
+impl Layout {
+    /// Where the weights lie of the heads and FFNs of an unpruned model whose gates are 0: a head's rows of queries, keys and
+    /// values and its columns of the output matrix, an FFN with both its biases. Ascending.
+    pub fn of_closed(&self, gates: &Gates, config: &BertConfig) -> Vec<Range<usize>> {
+        let (heads, d) = (config.num_attention_heads, config.head_size());
+        let closed = |layer: usize| (0..heads).filter(move |head| gates.heads[layer * heads + head] == 0.0);
+        let mut found = Vec::new();
+        for entry in &self.entries {
+            let start = entry.range.start;
+            match entry.owner {
+                Owner::Heads { layer, columns: false } => {
+                    let size = d * entry.shape.get(1).copied().unwrap_or(1);
+                    found.extend(closed(layer).map(|head| start + head * size..start + (head + 1) * size));
+                }
+                Owner::Heads { layer, columns: true } => {
+                    let width = heads * d;
+                    let rows = (0..entry.shape[0]).map(|row| start + row * width);
+                    found.extend(
+                        rows.flat_map(|row| closed(layer).map(move |n| row + n * d..row + (n + 1) * d)),
+                    );
+                }
+                Owner::Neurons { layer, .. } if gates.ffns[layer] == 0.0 => found.push(entry.range.clone()),
+                Owner::Layer(layer)
+                    if gates.ffns[layer] == 0.0 && entry.range == self.layers[layer].down_bias =>
+                {
+                    found.push(entry.range.clone());
+                }
+                Owner::Model | Owner::Layer(_) | Owner::Neurons { .. } => {}
+            }
+        }
+        found
+    }
+}

@@ -1,0 +1,166 @@
+//! Training on several tasks at once: one encoder, a classifier for each task, and each task's batches among those of the
+//! others (Liu et al. 2019, algorithm 1; with a ticket for each task Liang et al. 2021, algorithm 1).
+
+use super::{
+    checkpoint::Checkpoints,
+    dataset::{Dataset, input},
+    log::{PendingStep, Summary},
+    optimize::{Objective, Recipe, optimize},
+    progress::Progress,
+};
+use crate::{
+    engine::{Engine, Goal, Machine, Part, Update},
+    error::Result,
+    model::{Bert, Gates},
+    ops::{
+        dropout::DropoutPlan,
+        rng::{Purpose, Stream},
+    },
+};
+
+/// One of the tasks.
+pub struct OneTask<'a> {
+    pub train: &'a Dataset,
+    /// The units of its ticket; `None` where it has all.
+    pub gates: Option<Gates>,
+    /// Dropout on its classifier's input.
+    pub classifier_dropout: f32,
+}
+
+/// The order of the tasks' batches, apart from the streams that order examples.
+const TASKS: u32 = 1;
+
+/// How the tasks of an epoch follow each other. Which examples the batches of a task have, and in which order, is as when it is trained
+/// alone.
+#[derive(Clone, Debug)]
+pub struct Interleaved {
+    /// Batches of each task that an epoch takes.
+    taken: Vec<usize>,
+    /// Batches that each task has.
+    whole: Vec<usize>,
+    seed: u64,
+}
+
+impl Interleaved {
+    /// Of tasks with so many examples. A task's share of the batches is in proportion to its own number of batches to the
+    /// power `temper`: 1 takes each batch once, 0 as many of every task.
+    pub fn new(examples: &[usize], recipe: &Recipe, temper: f64) -> Self {
+        let whole: Vec<usize> = examples.iter().map(|n| n.div_ceil(recipe.batch_size)).collect();
+        let all: usize = whole.iter().sum();
+        let weights: Vec<f64> = whole.iter().map(|n| (*n as f64).powf(temper)).collect();
+        let sum: f64 = weights.iter().sum();
+        let share = |weight: &f64| ((all as f64 * weight / sum).round() as usize).max(1);
+        Self { taken: weights.iter().map(share).collect(), whole, seed: recipe.order_seed }
+    }
+
+    /// Steps of an epoch.
+    pub fn steps(&self) -> usize {
+        self.taken.iter().sum()
+    }
+
+    /// The tasks of an epoch's batches, in order.
+    fn tasks(&self, epoch: usize) -> Vec<usize> {
+        let of_task = |(task, n): (usize, &usize)| std::iter::repeat_n(task, *n);
+        let mut order: Vec<usize> = self.taken.iter().enumerate().flat_map(of_task).collect();
+        Stream::with(self.seed, Purpose::DataOrder, epoch as u32, TASKS).shuffle(&mut order);
+        order
+    }
+
+    /// Which of its own batches a task takes as the `n`th of an epoch: one of an epoch of its own.
+    fn batch(&self, task: usize, epoch: usize, n: usize) -> (usize, usize) {
+        let before = epoch * self.taken[task] + n;
+        (before / self.whole[task], before % self.whole[task])
+    }
+}
+
+struct Several<'a> {
+    tasks: &'a [OneTask<'a>],
+    parts: Vec<Part>,
+    order: Interleaved,
+    /// The tasks of the batches of this epoch.
+    of_epoch: (Option<usize>, Vec<usize>),
+}
+
+impl Several<'_> {
+    fn first(&self, task: usize) -> usize {
+        self.tasks[..task].iter().map(|task| task.train.len()).sum()
+    }
+}
+
+impl Objective for Several<'_> {
+    fn examples(&self) -> usize {
+        self.first(self.tasks.len())
+    }
+
+    fn steps_per_epoch(&self, _: &Recipe) -> usize {
+        self.order.steps()
+    }
+
+    fn batches(&self, recipe: &Recipe, epoch: usize) -> Vec<Vec<usize>> {
+        let mut taken = vec![0; self.tasks.len()];
+        let mut cached: Vec<Option<(usize, Vec<Vec<usize>>)>> = vec![None; self.tasks.len()];
+        let of_task = |task: usize| {
+            let (own_epoch, n) = self.order.batch(task, epoch, taken[task]);
+            taken[task] += 1;
+            let examples = self.tasks[task].train.len();
+            let batches = || recipe.batches.of(examples, recipe.batch_size, recipe.order_seed, own_epoch);
+            let cached = &mut cached[task];
+            if cached.as_ref().is_none_or(|(epoch, _)| *epoch != own_epoch) {
+                *cached = Some((own_epoch, batches()));
+            }
+            let batch = cached.as_ref().map_or(&[][..], |(_, batches)| &batches[n]);
+            batch.iter().map(|example| self.first(task) + example).collect()
+        };
+        self.order.tasks(epoch).into_iter().map(of_task).collect()
+    }
+
+    fn step(
+        &mut self,
+        engine: &mut dyn Engine,
+        indices: &[usize],
+        epoch: usize,
+        dropout: &DropoutPlan,
+        update: &Update,
+    ) -> Result<PendingStep> {
+        if self.of_epoch.0 != Some(epoch) {
+            self.of_epoch = (Some(epoch), self.order.tasks(epoch));
+        }
+        let n = dropout.step as usize - epoch * self.order.steps();
+        let task = self.of_epoch.1[n];
+        let before = self.of_epoch.1[..n].iter().filter(|other| **other == task).count();
+        let part = &mut self.parts[task];
+        part.steps = (epoch * self.order.taken[task] + before) as u32;
+        engine.take_up(part)?;
+        let first = self.first(task);
+        let own: Vec<usize> = indices.iter().map(|index| index - first).collect();
+        let OneTask { train, classifier_dropout, .. } = &self.tasks[task];
+        let (batch, labels) = train.batch(&own);
+        let dropout = DropoutPlan { classifier: *classifier_dropout, ..*dropout };
+        let outcome = engine.step(&input(&batch), Goal::Labels(labels.targets()), &dropout, update)?;
+        Ok(PendingStep { outcome, predictions: own.len(), tokens: batch.tokens() })
+    }
+
+    fn remedy(&self, lower: f64) -> String {
+        format!("Lower the peak learning rate with `--set train.learning_rate={lower:e}`.")
+    }
+}
+
+/// Trains a model of several tasks ([`Bert::of_several`]); see [`optimize`]. `order` says how the tasks follow each other.
+pub fn train_several(
+    machine: &Machine,
+    bert: Bert,
+    tasks: &[OneTask],
+    order: Interleaved,
+    recipe: &Recipe,
+    checkpoints: &mut Checkpoints,
+    progress: &mut dyn Progress,
+) -> Result<(Bert, Summary)> {
+    let part = |(classifier, task): (usize, &OneTask)| {
+        let gates = task.gates.clone();
+        let still = gates.as_ref().map(|gates| bert.params.layout.of_closed(gates, &bert.config));
+        Part { classifier, gates, still: still.unwrap_or_default(), steps: 0 }
+    };
+    let parts = tasks.iter().enumerate().map(part).collect();
+    let mut objective = Several { tasks, parts, order, of_epoch: (None, Vec::new()) };
+    optimize(machine, bert, None, &mut objective, recipe, checkpoints, progress)
+}
