@@ -15,7 +15,7 @@ use crate::{
     cores,
     error::{Error, Result},
     events::{Lines, TensorBoard, lines},
-    experiment::{self, Experiment, Record, protocol, provenance::command_line, transfer},
+    experiment::{self, Experiment, Record, protocol, provenance::command_line, shared, transfer},
     store::{Count, Keep, Store},
     sweep::{Sweep, live::Report, run_result::run_results},
     train::{Event, Progress},
@@ -178,6 +178,11 @@ fn compute(config: ExperimentConfig, store: &Store, progress: &mut Telemetry) ->
     let mut experiment = Experiment::load(config, Some(&cache), progress)?;
     if let Some(ticket) = ticket {
         experiment = experiment.with_ticket(ticket)?;
+    }
+    for source in shared::sources(&experiment.config) {
+        progress.note(&format!("{} shares the encoder:", source.task));
+        let source = Experiment::load(source, Some(&cache), progress)?;
+        experiment.inputs.partners.push(shared::find(source, store, progress)?);
     }
     progress.expect(experiment.trainings());
     feed(&experiment.inputs.machine);

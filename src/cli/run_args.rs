@@ -17,7 +17,7 @@ use crate::{
 use clap::Args;
 use std::path::PathBuf;
 use tempfile::TempDir;
-use toml::Table;
+use toml::{Table, Value};
 
 const ABOUT: &str = "\
 One task × mode × seed: the whole experiment.
@@ -130,6 +130,20 @@ pub struct SettingsArgs {
     /// under its mask.
     #[arg(long, value_name = "TASK", value_parser = one_of::<TaskId>(), conflicts_with = "ticket", help_heading = "What to run")]
     pub ticket_from: Option<String>,
+
+    /// Train the task's subnetwork together with those of these tasks, on one encoder: ticket sharing
+    ///
+    /// Each task's subnetwork is found first, by the method, or taken from the store; --mode full shares the whole encoder.
+    /// The record is this task's; the other tasks' runs find the training in the store.
+    #[arg(
+        long = "with",
+        value_name = "TASK,…",
+        value_delimiter = ',',
+        value_parser = one_of::<TaskId>(),
+        conflicts_with_all = ["ticket", "ticket_from"],
+        help_heading = "What to run"
+    )]
+    pub with: Vec<String>,
 
     /// A model that is fine-tuned on the task already, a folder or a name on the hub; fine-tuning is then not done
     ///
@@ -333,6 +347,10 @@ impl SettingsArgs {
                 // The parser of either flag keeps to a range within i64.
                 layers.value(key, i64::try_from(value).unwrap_or(-1), flag)?;
             }
+        }
+        if !self.with.is_empty() {
+            let tasks: Vec<Value> = self.with.iter().map(|task| Value::String(task.clone())).collect();
+            layers.value("shared.tasks", tasks, "--with")?;
         }
         for assignment in &self.set {
             layers.set(assignment)?;

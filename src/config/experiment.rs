@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Init, Split};
 use crate::{
+    choice::Choice,
     engine::Device,
     ops::{Format, optimizer},
     prune::{
@@ -54,6 +55,8 @@ pub struct ExperimentConfig {
     pub prune: PruneRules,
     #[serde(default)]
     pub control: ControlRules,
+    #[serde(default)]
+    pub shared: SharedConfig,
     #[serde(default)]
     pub seeds: SeedsConfig,
     /// How, not what: this section enters no stage's hash.
@@ -146,6 +149,39 @@ pub struct ImportanceConfig {
     pub batch_size: usize,
 }
 
+/// The tasks that share an encoder in the second training (Liang et al. 2021, section 4).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SharedConfig {
+    /// All tasks that are trained together; without any, the run's alone. The run's own may be among them.
+    pub tasks: Vec<TaskId>,
+    /// The power of a task's size that its share of the batches is in proportion to.
+    pub temper: f64,
+    /// Whether the run's task is trained once more, alone, from the weights that all tasks have found.
+    pub finetune: bool,
+}
+
+impl Default for SharedConfig {
+    fn default() -> Self {
+        Self { tasks: Vec::new(), temper: 1.0, finetune: false }
+    }
+}
+
+impl SharedConfig {
+    /// Whether tasks are trained together.
+    pub fn is_wanted(&self) -> bool {
+        !self.tasks.is_empty()
+    }
+
+    /// The tasks beside this one.
+    pub fn others(&self, than: TaskId) -> Vec<TaskId> {
+        let mut others: Vec<TaskId> = self.tasks.iter().copied().filter(|task| *task != than).collect();
+        others.sort_unstable_by_key(|task| task.name());
+        others.dedup();
+        others
+    }
+}
+
 /// Seeds that differ from the run's own.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -203,6 +239,7 @@ impl ExperimentConfig {
             search: SearchRules::default(),
             prune: PruneRules::default(),
             control: ControlRules::default(),
+            shared: SharedConfig::default(),
             seeds: SeedsConfig::default(),
             run: RunConfig::default(),
         }

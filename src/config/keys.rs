@@ -35,6 +35,8 @@ pub(super) enum Kind {
     Sparsity,
     /// A list of seeds.
     Seeds,
+    /// A list of tasks.
+    Tasks,
     /// The name of a task, the path of a user's, or its definition.
     Task,
 }
@@ -190,6 +192,17 @@ pub(super) const KEYS: &[(&str, Kind, &str)] = &[
     ("control.random", Kind::Choice(Names::of::<RandomRule>()), "how the mode random draws"),
     ("control.weights", Kind::Choice(Names::of::<WeightDraw>()), "how controls of weight masks are drawn"),
     ("control.seeds", Kind::Seeds, "the seeds whose tickets a control is drawn from"),
+    ("shared.tasks", Kind::Tasks, "the tasks whose subnetworks are trained together, on one encoder"),
+    (
+        "shared.temper",
+        Kind::Real(Included(0.0), Included(1.0)),
+        "the power of a task's size that its share of the batches is in proportion to",
+    ),
+    (
+        "shared.finetune",
+        Kind::Switch,
+        "train each task's subnetwork once more, alone, from the weights that all tasks have found",
+    ),
     ("seeds.order", Kind::Seed, "another seed for the order of the training examples"),
     ("seeds.init", Kind::Seed, "another seed for the classifier's first weights"),
     ("seeds.dropout", Kind::Seed, "another seed for dropout"),
@@ -325,6 +338,10 @@ impl Kind {
                 let fits = |seed: &Value| seed.as_integer().is_some_and(|seed| seed >= 0);
                 seeds.filter(|seeds| seeds.iter().all(fits)).map(|_| value.clone()).ok_or_else(expected)
             }
+            Self::Tasks => {
+                let tasks = value.as_array().ok_or_else(expected)?.iter();
+                tasks.map(|one| task(one, Names::of::<TaskId>())).collect::<Result<_, _>>().map(Value::Array)
+            }
             Self::Task => task(value, Names::of::<TaskId>()),
         }
     }
@@ -379,6 +396,7 @@ impl Kind {
             Self::Init => init::EXPECTED.into(),
             Self::Sparsity => sparsity::EXPECTED.into(),
             Self::Seeds => "expected a list of whole numbers from 0, such as [1337, 42]".into(),
+            Self::Tasks => r#"expected a list of tasks, such as ["rte", "mrpc"]"#.into(),
             Self::Split => {
                 "expected dev, train, train:N (N at least 1) or heldout:FRACTION (between 0 and 1, both excluded)"
                     .into()

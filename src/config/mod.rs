@@ -14,7 +14,8 @@ mod split;
 pub use about::{Key, keys, keys_of, unset};
 pub use essential::{essential, essential_section, filled};
 pub use experiment::{
-    DataConfig, ExperimentConfig, ImportanceConfig, RunConfig, Section, SeedsConfig, TrainConfig,
+    DataConfig, ExperimentConfig, ImportanceConfig, RunConfig, Section, SeedsConfig, SharedConfig,
+    TrainConfig,
 };
 pub use init::Init;
 pub use keys::key_of_flag;

@@ -46,6 +46,11 @@ const PRESETS: &[Preset] = &[
         toml: include_str!("../../configs/liang2021-code.toml"),
     },
     Preset {
+        name: "liang2021-mt",
+        about: "their recipe for several tasks on one encoder, with --with",
+        toml: include_str!("../../configs/liang2021-mt.toml"),
+    },
+    Preset {
         name: "small",
         about: "a recipe for models of MiniLM's size, otherwise prasanna2020",
         toml: include_str!("../../configs/small.toml"),
@@ -81,7 +86,9 @@ mod tests {
         let message = preset("prasana2020").unwrap_err().to_string();
         assert!(message.contains("Did you mean prasanna2020?"), "{message}");
         assert!(
-            message.contains("prasanna2020, prasanna2020-code, liang2021, liang2021-code, small, tiny"),
+            message.contains(
+                "prasanna2020, prasanna2020-code, liang2021, liang2021-code, liang2021-mt, small, tiny"
+            ),
             "{message}"
         );
         assert!(!preset("qqqq").unwrap_err().to_string().contains("Did you mean"));

@@ -3,6 +3,7 @@
 
 use super::{
     data_folder::data_folder,
+    graph::Node,
     identity::Hashes,
     inputs::Place,
     protocol,
@@ -108,13 +109,20 @@ impl Contents {
             tokenizer: &model.tokenizer,
             data,
             ticket: config.ticket.as_ref().and_then(|path| self.tickets.get(path)?.as_deref()),
+            partners: &[],
             finetuned: None,
         };
         let graph = protocol::graph(config).ok()?;
         let nothing = Outcomes::new();
         let known = Known::of(hashes, &nothing);
         let roots = graph.nodes().iter().filter(|node| node.stage.reads().is_empty());
-        roots.map(|node| Some((node.name, node.stage.identity(&known).ok()??.id()))).collect()
+        let id = |node: &Node| {
+            let identity = node.stage.identity(&known).ok()?;
+            // What tasks share depends on the others' tickets.
+            Some(identity.map(|identity| (node.name, identity.id())))
+        };
+        let all: Option<Vec<_>> = roots.map(id).collect();
+        Some(all?.into_iter().flatten().collect())
     }
 
     /// [`read`](Self::read) and [`roots`](Self::roots).

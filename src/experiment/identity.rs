@@ -1,5 +1,6 @@
 //! The identity and the name of a run.
 
+use super::shared::Partner;
 use crate::{
     choice::Choice,
     config::{ExperimentConfig, essential},
@@ -69,6 +70,8 @@ pub struct Hashes<'a> {
     pub ticket: Option<&'a str>,
     /// SHA-256 of the weights of a model that was fine-tuned elsewhere.
     pub finetuned: Option<&'a str>,
+    /// The tasks that share the run's encoder, once their tickets are known.
+    pub partners: &'a [Partner],
 }
 
 impl Hashes<'_> {

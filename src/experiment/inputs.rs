@@ -6,6 +6,7 @@ use super::{
     fraction::{Chosen, Fraction},
     identity::Hashes,
     model_folder::model_folder,
+    shared::Partner,
     ticket_file::TicketFile,
     words::Texts,
     workload::{self, Workload},
@@ -115,6 +116,8 @@ pub struct Inputs {
     pub ticket: Option<TicketFile>,
     /// The model that is fine-tuned already.
     pub finetuned: Option<Pretrained>,
+    /// The tasks that share the run's encoder, by name.
+    pub partners: Vec<Partner>,
     /// Warnings about the data, the tokenizer and the words that it does not know.
     pub warnings: Vec<String>,
 }
@@ -174,6 +177,7 @@ impl Inputs {
             data_hashes: hashes,
             ticket: None,
             finetuned: None,
+            partners: Vec::new(),
             warnings,
         })
     }
@@ -205,6 +209,7 @@ impl Inputs {
             data: &self.data_hashes,
             ticket: self.ticket.as_ref().map(|file| file.hash.as_str()),
             finetuned: self.finetuned.as_ref().map(|model| model.sha256.as_str()),
+            partners: &self.partners,
         }
     }
 }

@@ -24,6 +24,7 @@ pub mod provenance;
 pub mod record;
 mod restore;
 pub mod run;
+pub mod shared;
 mod split;
 pub mod stage;
 pub mod stages;

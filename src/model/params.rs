@@ -180,9 +180,9 @@ impl Layout {
     pub fn of_several(config: &BertConfig, labels: &[usize]) -> Self {
         let first = labels.first().copied().unwrap_or(1);
         let mut layout = Self::new(config, &config.full_shape(), Head::Classifier { labels: first });
-        let [weight, bias] = of_head(config.family.classifier);
         layout.classifiers.push([layout.classifier_weight.clone(), layout.classifier_bias.clone()]);
-        for labels in labels.iter().skip(1) {
+        for (n, labels) in labels.iter().enumerate().skip(1) {
+            let [weight, bias] = of_head(&format!("classifiers.{n}"));
             let weight = layout.add(&weight, &[*labels, config.hidden_size], Owner::Model);
             let bias = layout.add(&bias, &[*labels], Owner::Model);
             layout.classifiers.push([weight, bias]);

@@ -5,8 +5,10 @@ use super::{
     config::BertConfig,
     gates::Gates,
     params::{Head, Layout, Owner, Params},
+    tensors::{Tensor, TensorFile},
 };
-use std::ops::Range;
+use crate::error::{Error, Result};
+use std::{collections::BTreeMap, ops::Range, path::Path};
 
 impl Bert {
     /// A model of several tasks, by their numbers of labels, with the weights of this one, whose classifier is the first task's. The
@@ -25,6 +27,40 @@ impl Bert {
         }
         bert.choose_classifier(0);
         bert
+    }
+
+    /// The model of several tasks in a file of [`to_safetensors`](Self::to_safetensors).
+    ///
+    /// # Errors
+    /// `Data` when it is not the file of a model of this shape.
+    pub fn read_several(config: &BertConfig, labels: &[usize], path: &Path) -> Result<Self> {
+        let first = Head::Classifier { labels: labels.first().copied().unwrap_or(1) };
+        let mut bert = Self::zeros(config.clone(), config.full_shape(), first).of_several(labels, 0);
+        let file = TensorFile::open(path)?;
+        let stored: BTreeMap<String, Tensor> =
+            file.infos().map(|(name, dtype, shape)| (name.to_owned(), Tensor::new(dtype, shape))).collect();
+        let wrong = |name: &str| {
+            Error::data(format!(
+                "{}: {name} is missing or of another shape. The file is damaged.",
+                path.display()
+            ))
+        };
+        let Params { layout, data } = &mut bert.params;
+        let places: BTreeMap<&str, Range<usize>> =
+            layout.entries.iter().map(|entry| (entry.name.as_str(), entry.range.clone())).collect();
+        let lacking = layout.entries.iter().find(|entry| {
+            stored.get(&entry.name).is_none_or(|tensor| !tensor.is_float() || tensor.shape != entry.shape)
+        });
+        if let Some(entry) = lacking {
+            return Err(wrong(&entry.name));
+        }
+        file.read(&|name| places.contains_key(name), &mut |name, bytes| match stored[name]
+            .copy_to(bytes, &mut data[places[name].clone()])
+        {
+            true => Ok(()),
+            false => Err(wrong(name)),
+        })?;
+        Ok(bert)
     }
 
     /// Computes with the classifier of this task from here on.

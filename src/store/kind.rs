@@ -36,8 +36,11 @@ pub static IMPORTANCE: StageKind =
 /// Scores of a fine-tuned model with parts of it changed.
 pub static ABLATE: StageKind = StageKind { name: "ablate", weights: Weights::None, scalars: "ablate" };
 
-static KINDS: [&StageKind; 9] =
-    [&FINETUNE, &SCORE, &SEARCH, &EVALUATE, &RETRAIN, &PRETRAIN, &TICKET, &IMPORTANCE, &ABLATE];
+/// An encoder that several tasks share, with the classifiers of all.
+pub static SHARED: StageKind = StageKind { name: "shared", weights: Weights::Restorable, scalars: "shared" };
+
+static KINDS: [&StageKind; 10] =
+    [&SHARED, &FINETUNE, &SCORE, &SEARCH, &EVALUATE, &RETRAIN, &PRETRAIN, &TICKET, &IMPORTANCE, &ABLATE];
 
 impl StageKind {
     /// The kind of this name; `None` if it is from another version.

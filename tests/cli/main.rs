@@ -42,6 +42,7 @@ mod rounds;
 mod schema;
 #[cfg(target_os = "linux")]
 mod share;
+mod shared;
 mod slurm;
 mod slurm_elements;
 mod slurm_real;

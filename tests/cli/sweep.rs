@@ -322,12 +322,13 @@ fn the_ready_files_and_the_script_plan_what_they_promise() {
             "gmp.toml" => 60,
             "equal-weights.toml" => 360,
             "liang2021-levels.toml" => 960,
+            "liang2021-shared.toml" => 160,
             _ => 135,
         };
         assert_eq!(runs(&document(&output)).len(), expected, "{path}");
         seen += 1;
     }
-    assert_eq!(seen, 18);
+    assert_eq!(seen, 19);
     let mut script = Command::new(root.join("scripts/sweep.sh"));
     script.args(["sst2", "model", "glue", "out", "--dry-run", "--json"]).current_dir(bench.root.path());
     let output = script.env("LOTTERY", env!("CARGO_BIN_EXE_lottery")).env("MODES", "good").output().unwrap();

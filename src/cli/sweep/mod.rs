@@ -129,6 +129,10 @@ pub struct SweepArgs {
     #[arg(long, value_delimiter = ',', value_name = "TASK,…", value_parser = one_of::<TaskId>(), help_heading = "Grid")]
     ticket_from: Vec<String>,
 
+    /// Tasks whose subnetworks are trained together with each run's, on one encoder, as of run --with
+    #[arg(long = "with", value_delimiter = ',', value_name = "TASK,…", value_parser = one_of::<TaskId>(), help_heading = "Grid")]
+    with: Vec<String>,
+
     /// The first part of the sweep's name [default: the file's name, else grid]
     #[arg(long, value_name = "NAME", help_heading = "Grid")]
     name: Option<String>,
@@ -265,6 +269,7 @@ impl SweepArgs {
             device: self.device.clone(),
             dtype: self.dtype.clone(),
             threads: self.threads,
+            with: self.with.clone(),
             set: single.into_iter().cloned().collect(),
             ..SettingsArgs::default()
         };

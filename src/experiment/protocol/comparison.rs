@@ -9,8 +9,9 @@ use crate::{
         graph::Graph,
         name::numbered,
         record::Subject,
+        shared,
         stage::{Known, Outcomes, read_too_early},
-        stages::{Evaluate, Start, Subnetwork, TakeFinetuned, Train},
+        stages::{Evaluate, OfShared, Start, Subnetwork, TakeFinetuned, Train, TrainShared},
         ticket::Ticket,
     },
     prune::HeadRule,
@@ -20,6 +21,9 @@ pub const FINETUNE: &str = "finetune";
 const EARLY: &str = "early";
 const EVALUATE: &str = "evaluate";
 const RETRAIN: &str = "retrain";
+/// The encoder that several tasks share, and the model of the run's task out of it.
+const SHARED: &str = "shared";
+const SHARED_TASK: &str = "shared-task";
 
 /// The nodes that find the tickets of a run, and the one whose trained model its subnetwork is evaluated on.
 pub struct Found {
@@ -67,10 +71,27 @@ pub fn named(name: &'static str, number: Option<u64>) -> &'static str {
 }
 
 /// Evaluates the subnetwork on the trained model, and retrains it.
-pub fn compare(graph: &mut Graph, config: &ExperimentConfig, found: Found) {
+///
+/// # Errors
+/// A usage error when settings contradict each other.
+pub fn compare(graph: &mut Graph, config: &ExperimentConfig, found: Found) -> Result<()> {
+    shared::check(config)?;
     let subnetwork = Subnetwork::of_run(config, found.tickets);
     let pruned = Evaluate { finetune: found.trained, subnetwork: subnetwork.clone() };
     graph.add(EVALUATE, Some("pruned"), pruned);
+    if config.shared.is_wanted() {
+        let together = TrainShared::new(config, subnetwork.clone());
+        graph.add(SHARED, None, together.clone());
+        let of_task = |subnetwork| OfShared { shared: together, node: SHARED, subnetwork };
+        if config.shared.finetune {
+            graph.add(SHARED_TASK, None, of_task(Subnetwork::Whole));
+            let alone = Train::new(config).of(subnetwork).from(Start::Node(SHARED_TASK));
+            graph.add(RETRAIN, Some("retrained"), alone);
+        } else {
+            graph.add(RETRAIN, Some("retrained"), of_task(subnetwork));
+        }
+        return Ok(());
+    }
     let start = match config.init {
         Init::Pretrained if config.prune.head == HeadRule::Kept => Start::Head(found.trained),
         Init::Pretrained => Start::Pretrained,
@@ -85,6 +106,7 @@ pub fn compare(graph: &mut Graph, config: &ExperimentConfig, found: Found) {
         }
     };
     graph.add(RETRAIN, Some("retrained"), Train::new(config).of(subnetwork).from(start));
+    Ok(())
 }
 
 /// The record of a graph that ends with [`compare`].

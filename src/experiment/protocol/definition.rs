@@ -22,7 +22,7 @@ pub trait Protocol {
     fn graph(&self, config: &ExperimentConfig) -> Result<Graph> {
         let mut graph = Graph::default();
         let found = self.find(&mut graph, config)?;
-        compare(&mut graph, config, found);
+        compare(&mut graph, config, found)?;
         Ok(graph)
     }
 

@@ -15,7 +15,7 @@ use crate::{
     prune::Mask,
     store::{FINETUNE, RETRAIN, StageKind, StageWriter},
     train::{
-        Checkpoints, Progress, Recipe, Select, Summary,
+        Checkpoints, Dataset, Progress, Recipe, Select, Summary,
         finetune::{Labelled, finetune},
         gradual::Pruner,
         select::{Judge, best},
@@ -23,7 +23,7 @@ use crate::{
 };
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::{borrow::Cow, path::PathBuf};
 
 /// Training from the pre-trained weights. All modes of a seed share that of the full model.
 #[derive(Clone, Debug, Serialize)]
@@ -98,6 +98,28 @@ impl Train {
     /// The same training, in which single weights are pruned.
     pub fn gradually(&self, gradual: Gradual) -> Self {
         Self { gradual: Some(gradual), ..self.clone() }
+    }
+
+    /// What it reads of the task: its settings without those of the recipe and of the subnetwork.
+    pub(super) fn data(&self) -> Value {
+        let mut data = json!(self.sources);
+        data["heldout"] = json!(self.heldout);
+        data
+    }
+
+    /// The recipe and its seeds.
+    pub(super) fn how(&self) -> Value {
+        let all = json!(self);
+        json!({ "train": all["train"], "seeds": all["seeds"] })
+    }
+
+    pub(super) fn init_seed(&self) -> u64 {
+        self.seeds.init
+    }
+
+    /// The examples that are trained on.
+    pub(super) fn examples<'a>(&self, inputs: &'a Inputs) -> Cow<'a, Dataset> {
+        HeldOut::rest(self.heldout.as_ref(), &inputs.train)
     }
 
     /// Steps of all that is trained, of a training set of so many sequences.
@@ -232,7 +254,7 @@ impl Stage for Train {
         let bert = mask.apply(&whole)?;
         drop(whole);
         let held = mask.held(&inputs.model.config, inputs.head())?;
-        let train = HeldOut::rest(self.heldout.as_ref(), &inputs.train);
+        let train = self.examples(inputs);
         let recipe = self.recipe(train.len());
         progress.begin(self.kind(&mask).name, self.steps(&recipe, train.len()));
         let mut checkpoints = Checkpoints::new(checkpoints, given.checkpoint_every);
