@@ -9,7 +9,7 @@ use super::{
     progress::Progress,
 };
 use crate::{
-    engine::{Engine, Goal, Machine, Part, Update},
+    engine::{Engine, Machine, Part, Update},
     error::Result,
     model::{Bert, Gates},
     ops::{
@@ -136,7 +136,7 @@ impl Objective for Several<'_> {
         let OneTask { train, classifier_dropout, .. } = &self.tasks[task];
         let (batch, labels) = train.batch(&own);
         let dropout = DropoutPlan { classifier: *classifier_dropout, ..*dropout };
-        let outcome = engine.step(&input(&batch), Goal::Labels(labels.targets()), &dropout, update)?;
+        let outcome = engine.step(&input(&batch), labels.goal(), &dropout, update)?;
         Ok(PendingStep { outcome, predictions: own.len(), tokens: batch.tokens() })
     }
 

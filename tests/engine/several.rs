@@ -136,6 +136,7 @@ fn recipe(optimizer: Optimizer) -> Recipe {
         epochs: 2,
         max_steps: None,
         until: None,
+        part: None,
         warmup: 0.1,
         clip: 1.0,
         optimizer,
@@ -154,9 +155,9 @@ fn examples(n: usize, label: impl Fn(usize) -> Label) -> Dataset {
     let encoded = (0..n).map(|i| {
         let ids: Vec<u32> = (0..3 + i % 5).map(|_| draw.below(60)).collect();
         let segments = vec![0; ids.len()];
-        Encoded { ids, segments, ..Encoded::default() }
+        Encoded { ids, segments }
     });
-    Dataset { encoded: encoded.collect(), labels: (0..n).map(label).collect(), questioned: None }
+    Dataset { encoded: encoded.collect(), labels: (0..n).map(label).collect(), ..Dataset::default() }
 }
 
 #[test]
