@@ -1,36 +1,24 @@
 //! The table of a store's records: means over seeds, for equal settings only.
 
 use super::{
-    contents::{data_labels, model_labels},
     marks::Marks,
-    modes::place,
     table::{Column, Sheet},
 };
 use crate::{
     error::excerpt,
+    report::{data_labels, differing, model_labels, place},
     sweep::{
         records::{Kept, Summary},
         status::Overview,
     },
 };
 use rayon::prelude::*;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 type Settings = BTreeMap<String, String>;
 
 /// Task, method, the place of the mode and its name, metric; and the settings in which records differ.
 type Group<'a> = (&'a str, &'a str, (usize, &'a str), &'a str, String);
-
-/// The settings whose values differ among these.
-fn differing(all: &[Settings]) -> BTreeSet<&str> {
-    let mut differing = BTreeSet::new();
-    // Nearly all equal the first one.
-    for settings in all.iter().filter(|settings| **settings != all[0]) {
-        let keys = settings.keys().chain(all[0].keys());
-        differing.extend(keys.filter(|key| settings.get(*key) != all[0].get(*key)).map(String::as_str));
-    }
-    differing
-}
 
 /// `0.8731`, or with the standard deviation of several `0.8731 ± 0.0112`.
 fn mean(values: &[f64]) -> String {

@@ -2,9 +2,9 @@
 
 mod ablate;
 mod choice;
+mod compare;
 mod config;
 mod console;
-mod contents;
 mod data;
 mod doctor;
 mod eval;
@@ -15,12 +15,12 @@ mod importance;
 mod levels;
 mod marks;
 mod means;
-mod modes;
 mod near_miss;
 mod options;
 mod output;
 mod overlap;
 mod pretrain;
+mod report;
 mod run;
 mod run_args;
 mod show;
@@ -49,6 +49,7 @@ use crate::{
 };
 use ablate::AblateArgs;
 use clap::{Parser, Subcommand};
+use compare::CompareArgs;
 use config::ConfigArgs;
 use data::DataArgs;
 use doctor::DoctorArgs;
@@ -62,6 +63,7 @@ use near_miss::near_miss;
 use output::to_stderr;
 use overlap::OverlapArgs;
 use pretrain::PretrainArgs;
+use report::ReportArgs;
 use run_args::RunArgs;
 use serde_json::json;
 use show::ShowArgs;
@@ -95,6 +97,8 @@ enum Verb {
     Sweep(Box<SweepArgs>),
     Worker(WorkerArgs),
     Status(StatusArgs),
+    Report(Box<ReportArgs>),
+    Compare(CompareArgs),
     Levels(LevelsArgs),
     Overlap(OverlapArgs),
     Show(ShowArgs),
@@ -128,6 +132,8 @@ pub fn main() -> i32 {
         Verb::Sweep(arguments) => sweep::run(&arguments),
         Verb::Worker(arguments) => worker::run(&arguments),
         Verb::Status(arguments) => status::run(&arguments),
+        Verb::Report(arguments) => report::run(&arguments),
+        Verb::Compare(arguments) => compare::run(&arguments),
         Verb::Levels(arguments) => levels::run(&arguments),
         Verb::Overlap(arguments) => overlap::run(&arguments),
         Verb::Show(arguments) => show::run(&arguments),

@@ -18,7 +18,7 @@ mod weights;
 pub use control::{Control, ControlRules, Mode, RandomRule, Ticket, WeightDraw};
 pub use criterion::{
     AbsoluteOf, Accumulator, Criterion, CriterionRules, Estimator, Flow, Importance, Matrix, Measurement,
-    Norm, PrunedUnits, Raw, RawImportance, kendall, normalise, scale, spearman,
+    Norm, PrunedUnits, Raw, RawImportance, kendall, normalise, ranks, scale, spearman,
 };
 pub use gradual::Cubic;
 pub use mask::{Bits, Count, Kind, Mask, MaskText, Overlap, PACKED, Shares, Site};

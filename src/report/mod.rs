@@ -1,6 +1,33 @@
-//! What many records say together.
+//! What many records say together: tables, statistics, figures.
 
+mod agreement;
+mod compared;
+mod comparison;
+mod contents;
+pub mod figure;
+mod group;
 mod levels;
+mod matching;
+mod modes;
+mod page;
+mod predictions;
+mod published;
+#[expect(clippy::module_inception, reason = "the report that the room is about")]
+mod report;
+mod run;
+pub mod statistics;
 pub mod super_ticket;
+pub mod survivors;
+pub mod table;
+pub mod tables;
+mod tickets;
+mod training;
 
+pub use compared::{Compared, compared};
+pub use contents::{data_labels, model_labels};
 pub use levels::{Levels, levels};
+pub use modes::place;
+pub use page::page;
+pub use published::Paper;
+pub use report::{Options, Report, Warning};
+pub use run::{Run, Runs, differing};

@@ -36,6 +36,7 @@ mod pretrain;
 mod processes;
 mod recipe;
 mod registry;
+mod report;
 mod resume;
 mod reuse;
 mod rounds;

@@ -4,11 +4,11 @@ use crate::{
     cli::{
         marks::{Marks, failures},
         means::kept,
-        modes::place,
         table::{Column, Sheet},
     },
     config::ExperimentConfig,
     error::{Error, Result, excerpt},
+    report::place,
     store::Store,
     sweep::{Run, Sweep, records::Summary, run_result::RunResult, state::Status},
 };

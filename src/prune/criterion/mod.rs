@@ -16,7 +16,7 @@ pub use flow::{Flow, Matrix};
 pub use importance::Importance;
 pub use measure::{Criterion, Measurement, Raw};
 pub use normalise::{Norm, PrunedUnits, RawImportance, normalise, scale};
-pub use rank::{kendall, spearman};
+pub use rank::{kendall, ranks, spearman};
 
 use crate::choice::choices;
 use activation::ActivationNorm;

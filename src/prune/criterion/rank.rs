@@ -33,7 +33,7 @@ fn ratio(product: f64, squares: f64) -> Option<f64> {
 }
 
 /// Ranks from 1; equal values share the mean of theirs.
-fn ranks(values: &[f64]) -> Vec<f64> {
+pub fn ranks(values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|a, b| values[*a].total_cmp(&values[*b]));
     let (mut ranks, mut below) = (vec![0.0; values.len()], 0);

@@ -1,0 +1,114 @@
+//! Matrices as colours: survivors by layer and head, and overlaps between tasks.
+
+use super::{
+    canvas::{Anchor, Canvas, INK},
+    palette::viridis,
+};
+
+/// A matrix whose cells are coloured by their share of `most`.
+pub struct Panel<'a> {
+    pub title: &'a str,
+    /// Row by row, from the top; NaN stays empty.
+    pub values: Vec<Vec<f64>>,
+    pub rows: Vec<String>,
+    pub columns: Vec<String>,
+    pub row_name: &'a str,
+    pub column_name: &'a str,
+    pub most: f64,
+    /// Of the numbers in the cells.
+    pub decimals: usize,
+    /// Beside the matrix: a strip of one number a row, with its name.
+    pub strip: Option<(&'a str, Vec<f64>)>,
+}
+
+const CELL: f64 = 26.0;
+const LEFT: f64 = 64.0;
+const TOP: f64 = 58.0;
+const GAP: f64 = 18.0;
+
+impl Panel<'_> {
+    fn width(&self) -> f64 {
+        let strip = if self.strip.is_some() { GAP + CELL } else { 0.0 };
+        let title = Canvas::width_of(self.title, 12.0);
+        (LEFT + CELL * self.columns.len() as f64 + strip + 14.0).max(LEFT + title)
+    }
+
+    fn height(&self) -> f64 {
+        TOP + CELL * self.rows.len() as f64 + 54.0
+    }
+
+    fn draw(&self, canvas: &mut Canvas, x0: f64) {
+        canvas.text([x0 + LEFT, 20.0], Anchor::Start, 12.0, self.title);
+        let left = x0 + LEFT;
+        let longest = self.columns.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+        for (n, name) in self.columns.iter().enumerate() {
+            let x = left + CELL * (n as f64 + 0.5);
+            match longest {
+                0..=3 => canvas.text([x, TOP - 6.0], Anchor::Middle, 10.0, name),
+                _ => canvas.turned([x + 3.0, TOP - 6.0], Anchor::Start, 10.0, -40.0, INK, name),
+            }
+        }
+        for (n, (name, row)) in self.rows.iter().zip(&self.values).enumerate() {
+            let y = TOP + CELL * n as f64;
+            canvas.text([left - 6.0, y + CELL / 2.0 + 3.5], Anchor::End, 10.0, name);
+            for (m, value) in row.iter().enumerate() {
+                let of = format!("{} {name}, {} {}", self.row_name, self.column_name, self.columns[m]);
+                self.cell(canvas, [left + CELL * m as f64, y], *value, &of);
+            }
+        }
+        let bottom = TOP + CELL * self.rows.len() as f64;
+        let middle = left + CELL * self.columns.len() as f64 / 2.0;
+        if !self.column_name.is_empty() {
+            canvas.text([middle, bottom + 16.0], Anchor::Middle, 11.0, self.column_name);
+        }
+        let half = TOP + CELL * self.rows.len() as f64 / 2.0;
+        canvas.turned([x0 + 14.0, half], Anchor::Middle, 11.0, -90.0, INK, self.row_name);
+        if let Some((name, values)) = &self.strip {
+            let x = left + CELL * self.columns.len() as f64 + GAP;
+            canvas.text([x + CELL / 2.0, TOP - 6.0], Anchor::Middle, 10.0, name);
+            for (n, value) in values.iter().enumerate() {
+                let of = format!("{} {}, {name}", self.row_name, self.rows[n]);
+                self.cell(canvas, [x, TOP + CELL * n as f64], *value, &of);
+            }
+        }
+        self.scale(canvas, [left, bottom + 26.0]);
+    }
+
+    fn cell(&self, canvas: &mut Canvas, [x, y]: [f64; 2], value: f64, of: &str) {
+        if !value.is_finite() {
+            return;
+        }
+        let (fill, ink) = viridis(value / self.most);
+        let number = format!("{value:.0$}", self.decimals);
+        canvas.rect([x + 0.5, y + 0.5, CELL - 1.0, CELL - 1.0], &fill, 1.0, &format!("{of}: {value:.3}"));
+        let size = if number.len() > 3 { 8.0 } else { 9.0 };
+        canvas.turned([x + CELL / 2.0, y + CELL / 2.0 + 3.0], Anchor::Middle, size, 0.0, ink, &number);
+    }
+
+    /// What the colours mean.
+    fn scale(&self, canvas: &mut Canvas, [x, y]: [f64; 2]) {
+        const STEPS: usize = 32;
+        let width = (CELL * self.columns.len() as f64).clamp(60.0, 200.0);
+        for n in 0..STEPS {
+            let (fill, _) = viridis((n as f64 + 0.5) / STEPS as f64);
+            let step = width / STEPS as f64;
+            canvas.rect([x + step * n as f64, y, step + 0.3, 8.0], &fill, 1.0, "");
+        }
+        canvas.text([x, y + 19.0], Anchor::Start, 9.0, "0");
+        let most =
+            if self.most.fract() == 0.0 { format!("{}", self.most) } else { format!("{:.2}", self.most) };
+        canvas.text([x + width, y + 19.0], Anchor::End, 9.0, &most);
+    }
+}
+
+/// Panels side by side.
+pub fn draw(panels: &[Panel], label: &str) -> String {
+    let height = panels.iter().map(Panel::height).fold(0.0, f64::max);
+    let mut canvas = Canvas::new(panels.iter().map(Panel::width).sum::<f64>() + 10.0, height);
+    let mut x = 0.0;
+    for panel in panels {
+        panel.draw(&mut canvas, x);
+        x += panel.width();
+    }
+    canvas.finish(label)
+}

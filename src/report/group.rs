@@ -1,0 +1,153 @@
+//! Runs that differ in nothing but their seed.
+
+use super::{
+    modes::place,
+    run::{Level, Run},
+    statistics::{deviation, mean},
+};
+use std::collections::BTreeMap;
+
+/// Runs of one task, method, mode, level, model, data and of the same settings: what may be averaged.
+#[derive(Clone, Debug)]
+pub struct Group<'a> {
+    pub task: &'a str,
+    pub method: &'a str,
+    pub mode: &'a str,
+    pub metric: &'a str,
+    pub model: &'a str,
+    pub level: Option<&'a Level>,
+    /// The settings in which these runs differ from others, level and model aside: `key=value`.
+    pub settings: Vec<String>,
+    /// By seed.
+    pub runs: Vec<&'a Run>,
+}
+
+/// What an average hides.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Mean {
+    pub n: usize,
+    pub mean: f64,
+    /// By n − 1; none of one value.
+    pub deviation: Option<f64>,
+}
+
+impl Mean {
+    /// None of no values.
+    pub fn of(values: &[f64]) -> Option<Self> {
+        (!values.is_empty()).then(|| Self {
+            n: values.len(),
+            mean: mean(values),
+            deviation: deviation(values),
+        })
+    }
+}
+
+/// What distinguishes groups from each other, modes and levels aside.
+pub type Family<'a> = (&'a str, &'a str, &'a str, &'a str, Vec<String>);
+
+/// Keys of the level, and of what has a column of its own.
+const OWN: [&str; 3] = ["prune.level", "prune.sparsity", "model"];
+
+/// All groups, by task, method, settings, level and mode.
+pub fn groups(runs: &[Run]) -> Vec<Group<'_>> {
+    type Key<'a> = (&'a str, &'a str, Vec<String>, &'a str, u64, String, usize, &'a str, &'a str);
+    let mut groups: BTreeMap<Key, Group> = BTreeMap::new();
+    for run in runs {
+        let own = run.settings.iter().filter(|(key, _)| !OWN.contains(&key.as_str()));
+        let settings: Vec<String> = own.map(|(key, value)| format!("{key}={value}")).collect();
+        let level = run.level.as_ref();
+        let key = (
+            run.task.as_str(),
+            run.method.as_str(),
+            settings.clone(),
+            run.model.as_str(),
+            // Positive numbers have the order of their bits.
+            level.map_or(0, |level| level.number().to_bits()),
+            level.map(Level::text).unwrap_or_default(),
+            place(&run.mode),
+            run.mode.as_str(),
+            run.metric.as_str(),
+        );
+        let new = || Group {
+            task: &run.task,
+            method: &run.method,
+            mode: &run.mode,
+            metric: &run.metric,
+            model: &run.model,
+            level,
+            settings,
+            runs: Vec::new(),
+        };
+        groups.entry(key).or_insert_with(new).runs.push(run);
+    }
+    let mut groups: Vec<Group> = groups.into_values().collect();
+    for group in &mut groups {
+        group.runs.sort_by(|a, b| (a.seed, &a.path).cmp(&(b.seed, &b.path)));
+        group.runs.dedup_by_key(|run| run.seed);
+    }
+    groups
+}
+
+impl<'a> Group<'a> {
+    /// Groups of one family differ in mode and level alone.
+    pub fn family(&self) -> Family<'a> {
+        (self.task, self.method, self.model, self.metric, self.settings.clone())
+    }
+
+    /// Whether the other group has the same family and the same level.
+    pub fn is_beside(&self, other: &Self) -> bool {
+        self.family() == other.family() && self.level == other.level
+    }
+
+    pub fn seeds(&self) -> Vec<u64> {
+        self.runs.iter().map(|run| run.seed).collect()
+    }
+
+    /// The scores of a part (full, pruned, retrained) by seed.
+    pub fn scores(&self, part: usize) -> Vec<f64> {
+        self.runs.iter().map(|run| run.scores[part]).collect()
+    }
+
+    /// The mean of what each run has; none where a run lacks it.
+    pub fn mean(&self, value: impl Fn(&Run) -> Option<f64>) -> Option<Mean> {
+        let values: Option<Vec<f64>> = self.runs.iter().map(|run| value(run)).collect();
+        Mean::of(&values?)
+    }
+
+    /// `sparsity 0.5`, or nothing.
+    pub fn level_text(&self) -> String {
+        self.level.map(Level::text).unwrap_or_default()
+    }
+
+    /// What distinguishes it from other groups of its task, method, mode and level: settings, and the model where there
+    /// are several.
+    pub fn settings_text(&self) -> String {
+        let model = self.runs[0].settings.get("model").map(|model| format!("model={model}"));
+        model.into_iter().chain(self.settings.iter().cloned()).collect::<Vec<_>>().join(" ")
+    }
+
+    /// For people: `mrpc heads+ffns good`, with the level and what else distinguishes it.
+    pub fn name(&self) -> String {
+        let words = [self.task, self.method, self.mode].map(str::to_owned).into_iter();
+        let words = words.chain([self.level_text(), self.settings_text()]);
+        words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The runs of both, seed by seed.
+    pub fn paired<'b>(&self, other: &Group<'b>) -> Vec<(&'a Run, &'b Run)> {
+        let of = |seed: u64| other.runs.iter().find(|run| run.seed == seed).copied();
+        self.runs.iter().filter_map(|run| Some((*run, of(run.seed)?))).collect()
+    }
+}
+
+/// Groups by family, in the order of the groups.
+pub fn families<'g, 'a>(groups: &'g [Group<'a>]) -> Vec<Vec<&'g Group<'a>>> {
+    let mut families: Vec<Vec<&Group>> = Vec::new();
+    for group in groups {
+        match families.last_mut().filter(|family| family[0].family() == group.family()) {
+            Some(family) => family.push(group),
+            None => families.push(vec![group]),
+        }
+    }
+    families
+}

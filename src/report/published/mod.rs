@@ -1,0 +1,185 @@
+//! Numbers of published tables, as data with their sources.
+
+use super::{
+    group::{Group, Mean},
+    run::PARTS,
+};
+use crate::{
+    choice::choices,
+    error::{Error, Result},
+};
+use serde::{Deserialize, Serialize};
+
+choices! {
+    /// A paper whose numbers are shipped.
+    pub enum Paper ("paper") {
+        /// full, pruned and retrained models of all tasks and modes (Prasanna et al. 2020, their result files)
+        Prasanna2020 = "prasanna2020",
+        /// iterative magnitude pruning (Chen et al. 2020, Table 2; not verified)
+        Chen2020 = "chen2020",
+        /// super tickets (Liang et al. 2021, Table 1)
+        Liang2021 = "liang2021",
+    }
+}
+
+/// The numbers of a paper.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Published {
+    pub source: String,
+    /// The table or file that they are from.
+    #[serde(rename = "where")]
+    pub place: String,
+    pub model: String,
+    /// Whether they were compared with their source.
+    pub verified: bool,
+    pub note: Option<String>,
+    pub cells: Vec<Number>,
+}
+
+/// One number: scores are shares of 1, deviations by n − 1.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Number {
+    pub task: String,
+    /// None of a full model, which belongs to every method.
+    pub method: Option<String>,
+    pub mode: String,
+    pub part: String,
+    pub metric: String,
+    pub sparsity: Option<f64>,
+    pub mean: f64,
+    pub std: Option<f64>,
+    pub n: Option<usize>,
+    /// Where it is not that of the paper.
+    pub model: Option<String>,
+}
+
+impl Paper {
+    /// Its numbers.
+    ///
+    /// # Errors
+    /// Internal: the file within the program is damaged.
+    pub fn numbers(self) -> Result<Published> {
+        let text = match self {
+            Self::Prasanna2020 => include_str!("prasanna2020.json"),
+            Self::Chen2020 => include_str!("chen2020.json"),
+            Self::Liang2021 => include_str!("liang2021.json"),
+        };
+        serde_json::from_str(text)
+            .map_err(|e| Error::internal(format!("{}: {e}", crate::choice::Choice::name(self))))
+    }
+}
+
+/// A published number beside ours of the same task, method, mode and metric.
+#[derive(Clone, Debug)]
+pub struct Beside {
+    pub number: Number,
+    pub model: String,
+    /// Ours, with the model and the level or other settings that tell groups apart; none where there are no such runs.
+    pub ours: Option<(Mean, String, String)>,
+}
+
+/// Every published number of the tasks of these groups, once for each group that it belongs to.
+pub fn beside(published: &Published, groups: &[Group]) -> Vec<Beside> {
+    let mut rows = Vec::new();
+    for number in &published.cells {
+        let part = PARTS.iter().position(|part| *part == number.part).unwrap_or(0);
+        // The full model is that of the good runs: those of controls share it.
+        let mode = if part == 0 { "good" } else { &number.mode };
+        let is_same = |group: &&Group| {
+            let sparsity = group.level.map(super::run::Level::number);
+            group.task == number.task
+                && number.method.as_deref().is_none_or(|method| method == group.method)
+                && group.mode == mode
+                && (number.sparsity.is_none() || number.sparsity == sparsity)
+        };
+        let ours = groups.iter().filter(is_same).filter_map(|group| {
+            let mean = group.mean(|run| run.metrics[part].get(&number.metric).copied())?;
+            let what = if part == 0 { vec![group.method.to_owned()] } else { Vec::new() };
+            let what = what.into_iter().chain([group.level_text()]).chain(group.settings.clone());
+            let what: Vec<String> = what.filter(|word| !word.is_empty()).collect();
+            Some((mean, group.model.to_owned(), what.join(" ")))
+        });
+        let mut ours: Vec<_> = ours.map(Some).collect();
+        if ours.is_empty() && groups.iter().any(|group| group.task == number.task) {
+            ours.push(None);
+        }
+        let model = number.model.clone().unwrap_or_else(|| published.model.clone());
+        rows.extend(ours.into_iter().map(|ours| Beside {
+            number: number.clone(),
+            model: model.clone(),
+            ours,
+        }));
+    }
+    rows
+}
+
+impl Beside {
+    /// Whether ours is theirs: `within 2 standard errors`, `above`, `below`, or why it cannot be said.
+    pub fn verdict(&self) -> &'static str {
+        let Some((mean, model, _)) = &self.ours else { return "not run" };
+        // Of `owner/name` the name; a hash in brackets tells apart models of one name.
+        let name =
+            |model: &str| model.split(" (").next().unwrap_or(model).rsplit('/').next().map(str::to_owned);
+        if name(model) != name(&self.model) {
+            return "other model";
+        }
+        let variance = |deviation: Option<f64>, n: Option<usize>| Some(deviation?.powi(2) / n? as f64);
+        let (theirs, ours) =
+            (variance(self.number.std, self.number.n), variance(mean.deviation, Some(mean.n)));
+        let Some(error) = theirs.zip(ours).map(|(a, b)| (a + b).sqrt()) else { return "no deviation" };
+        match mean.mean - self.number.mean {
+            apart if apart.abs() <= 2.0 * error => "within 2 standard errors",
+            apart if apart > 0.0 => "above",
+            _ => "below",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::choice::Choice;
+
+    #[test]
+    fn every_papers_numbers_are_shares_of_registered_tasks_methods_and_modes() {
+        for paper in Paper::all() {
+            let published = paper.numbers().unwrap();
+            assert!(published.cells.len() > 20, "{paper}");
+            for number in &published.cells {
+                number.task.parse::<crate::task::TaskId>().unwrap();
+                number.mode.parse::<crate::prune::Mode>().unwrap();
+                number.method.iter().for_each(|method| _ = method.parse::<crate::prune::Method>().unwrap());
+                assert!(PARTS.contains(&number.part.as_str()) && number.mean.abs() <= 1.0, "{number:?}");
+            }
+        }
+        assert!(!Paper::Chen2020.numbers().unwrap().verified);
+    }
+
+    #[test]
+    fn a_verdict_asks_for_the_same_model_and_for_deviations() {
+        let verdict = |mean: f64, deviation: Option<f64>, model: &str| {
+            let number = Number {
+                task: "rte".to_owned(),
+                method: None,
+                mode: "good".to_owned(),
+                part: "pruned".to_owned(),
+                metric: "accuracy".to_owned(),
+                sparsity: None,
+                mean: 0.6,
+                std: Some(0.03),
+                n: Some(5),
+                model: None,
+            };
+            let ours = Some((Mean { n: 5, mean, deviation }, model.to_owned(), String::new()));
+            Beside { number, model: "bert-base-uncased".to_owned(), ours }.verdict()
+        };
+        let same = "google-bert/bert-base-uncased (sha256 0a1b2c3d)";
+        assert_eq!(verdict(0.61, Some(0.03), same), "within 2 standard errors");
+        assert_eq!(verdict(0.64, Some(0.03), same), "above");
+        assert_eq!(verdict(0.55, Some(0.03), "bert-base-uncased"), "below");
+        assert_eq!(verdict(0.61, None, same), "no deviation");
+        assert_eq!(verdict(0.61, Some(0.03), "tiny"), "other model");
+    }
+}
