@@ -76,13 +76,15 @@ impl Paper {
 pub struct Beside {
     pub number: Number,
     pub model: String,
-    /// Ours, with the model and the level or other settings that tell groups apart; none where there are no such runs.
-    pub ours: Option<(Mean, String, String)>,
+    pub ours: Mean,
+    pub our_model: String,
+    /// The level and other settings that tell our groups apart.
+    pub of: String,
 }
 
-/// Every published number of the tasks of these groups, once for each group that it belongs to.
-pub fn beside(published: &Published, groups: &[Group]) -> Vec<Beside> {
-    let mut rows = Vec::new();
+/// Every published number that a group of ours belongs to, once for each, and how many of our tasks have no such group.
+pub fn beside(published: &Published, groups: &[Group]) -> (Vec<Beside>, usize) {
+    let (mut rows, mut alone) = (Vec::new(), 0);
     for number in &published.cells {
         let part = PARTS.iter().position(|part| *part == number.part).unwrap_or(0);
         // The full model is that of the good runs: those of controls share it.
@@ -101,35 +103,34 @@ pub fn beside(published: &Published, groups: &[Group]) -> Vec<Beside> {
             let what: Vec<String> = what.filter(|word| !word.is_empty()).collect();
             Some((mean, group.model.to_owned(), what.join(" ")))
         });
-        let mut ours: Vec<_> = ours.map(Some).collect();
-        if ours.is_empty() && groups.iter().any(|group| group.task == number.task) {
-            ours.push(None);
-        }
         let model = number.model.clone().unwrap_or_else(|| published.model.clone());
-        rows.extend(ours.into_iter().map(|ours| Beside {
+        let before = rows.len();
+        rows.extend(ours.map(|(ours, our_model, of)| Beside {
             number: number.clone(),
             model: model.clone(),
             ours,
+            our_model,
+            of,
         }));
+        alone += usize::from(rows.len() == before && groups.iter().any(|group| group.task == number.task));
     }
-    rows
+    (rows, alone)
 }
 
 impl Beside {
     /// Whether ours is theirs: `within 2 standard errors`, `above`, `below`, or why it cannot be said.
     pub fn verdict(&self) -> &'static str {
-        let Some((mean, model, _)) = &self.ours else { return "not run" };
         // Of `owner/name` the name; a hash in brackets tells apart models of one name.
         let name =
             |model: &str| model.split(" (").next().unwrap_or(model).rsplit('/').next().map(str::to_owned);
-        if name(model) != name(&self.model) {
+        if name(&self.our_model) != name(&self.model) {
             return "other model";
         }
         let variance = |deviation: Option<f64>, n: Option<usize>| Some(deviation?.powi(2) / n? as f64);
         let (theirs, ours) =
-            (variance(self.number.std, self.number.n), variance(mean.deviation, Some(mean.n)));
+            (variance(self.number.std, self.number.n), variance(self.ours.deviation, Some(self.ours.n)));
         let Some(error) = theirs.zip(ours).map(|(a, b)| (a + b).sqrt()) else { return "no deviation" };
-        match mean.mean - self.number.mean {
+        match self.ours.mean - self.number.mean {
             apart if apart.abs() <= 2.0 * error => "within 2 standard errors",
             apart if apart > 0.0 => "above",
             _ => "below",
@@ -172,8 +173,9 @@ mod tests {
                 n: Some(5),
                 model: None,
             };
-            let ours = Some((Mean { n: 5, mean, deviation }, model.to_owned(), String::new()));
-            Beside { number, model: "bert-base-uncased".to_owned(), ours }.verdict()
+            let ours = Mean { n: 5, mean, deviation };
+            let (theirs, our_model) = ("bert-base-uncased".to_owned(), model.to_owned());
+            Beside { number, model: theirs, ours, our_model, of: String::new() }.verdict()
         };
         let same = "google-bert/bert-base-uncased (sha256 0a1b2c3d)";
         assert_eq!(verdict(0.61, Some(0.03), same), "within 2 standard errors");

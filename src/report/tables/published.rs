@@ -7,7 +7,7 @@ use crate::report::{
 };
 
 /// A row for each published number of our tasks and each group of ours that it belongs to.
-pub fn published(of: &Published, rows: &[Beside]) -> Table {
+pub fn published(of: &Published, (rows, alone): &(Vec<Beside>, usize)) -> Table {
     let columns = vec![
         text("task", "task"),
         text("method", "method"),
@@ -27,8 +27,7 @@ pub fn published(of: &Published, rows: &[Beside]) -> Table {
         Column::hidden("verified", Shape::Flag),
     ];
     let row = |beside: &Beside| -> Vec<Cell> {
-        let Beside { number, model, ours } = beside;
-        let mean = ours.as_ref().map(|(mean, ..)| *mean);
+        let Beside { number, model, ours, our_model, of: settings } = beside;
         vec![
             number.task.as_str().into(),
             number.method.as_deref().into(),
@@ -38,18 +37,21 @@ pub fn published(of: &Published, rows: &[Beside]) -> Table {
             number.mean.into(),
             number.std.into(),
             model.as_str().into(),
-            mean.map(|mean| mean.mean).into(),
-            mean.and_then(|mean| mean.deviation).into(),
-            mean.map(|mean| mean.n).into(),
-            ours.as_ref().map(|(_, model, _)| model.as_str()).into(),
-            ours.as_ref().map(|(_, _, settings)| settings.as_str()).into(),
-            mean.map(|mean| mean.mean - number.mean).into(),
+            ours.mean.into(),
+            ours.deviation.into(),
+            ours.n.into(),
+            our_model.as_str().into(),
+            settings.as_str().into(),
+            (ours.mean - number.mean).into(),
             beside.verdict().into(),
             of.verified.into(),
         ]
     };
     let verified = if of.verified { "" } else { " NOT VERIFIED against the paper." };
     let mut notes = vec![format!("Source: {}, {}.", of.source, of.place)];
+    if *alone > 0 {
+        notes.push(format!("{alone} more published scores of these tasks have no runs here."));
+    }
     notes.extend(of.note.iter().map(|note| format!("Note: {note}.")));
     Table {
         name: "published",
