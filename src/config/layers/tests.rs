@@ -303,3 +303,31 @@ fn a_config_built_in_code_is_checked_by_the_same_rules() {
         ExperimentConfig::new(TaskId::Rte, "", "d").validate().unwrap_err().to_string().contains("model")
     );
 }
+
+#[test]
+fn the_settings_of_another_task_are_what_the_preset_has_for_it_and_the_users_stay() {
+    let of = |preset: &str, task: &str, sets: &[&str]| {
+        let mut layers = base();
+        layers.value("preset", preset, "--preset").unwrap();
+        layers.value("task", task, "--task").unwrap();
+        sets.iter().for_each(|set| layers.set(set).unwrap());
+        layers.resolve().unwrap()
+    };
+    let own = ["data.text=a.txt", "seed=7", "train.epochs=5"];
+    for (preset, task, other) in [
+        ("liang2021", "rte", "cola"),
+        ("prasanna2020", "rte", "mlm"),
+        ("prasanna2020", "mlm", "squad"),
+        ("small", "mlm", "sst2"),
+    ] {
+        let other = other.parse().unwrap();
+        for sets in [&own[..1], &own] {
+            let found = of(preset, task, sets).for_task(other).unwrap();
+            assert_eq!(found, of(preset, &other.to_string(), sets), "{preset} {task} {other}");
+            assert_eq!(found.for_task(task.parse().unwrap()).unwrap(), of(preset, task, sets), "and back");
+        }
+    }
+    // What the user said of a setting that the preset has for a task counts for both.
+    let set = of("prasanna2020", "mlm", &["data.text=a.txt", "data.max_length=64"]);
+    assert_eq!(set.for_task(TaskId::Rte).unwrap().data.max_length, 64);
+}
