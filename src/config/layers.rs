@@ -253,10 +253,13 @@ impl ExperimentConfig {
             }
             layers.resolve()?.settings()
         };
-        let (own, others) = (usual(self)?, usual(&other)?);
+        let (own, others, now) = (usual(self)?, usual(&other)?, other.settings()?);
         let mut table = as_table(&other)?;
-        for (key, value) in other.settings()?.iter().filter(|(key, value)| own.get(*key) == Some(*value)) {
-            insert(&mut table, key, others.get(key).unwrap_or(value).clone());
+        for key in own.keys().chain(others.keys()).filter(|key| now.get(*key) == own.get(*key)) {
+            match others.get(key) {
+                Some(value) => insert(&mut table, key, value.clone()),
+                None => remove(&mut table, key),
+            }
         }
         table.try_into().map_err(|error| Error::internal(format!("checked settings do not fit: {error}")))
     }
@@ -354,6 +357,17 @@ fn insert(table: &mut Table, key: &str, value: Value) {
             let inner = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
             if let Value::Table(inner) = inner {
                 insert(inner, rest, value);
+            }
+        }
+    }
+}
+
+fn remove(table: &mut Table, key: &str) {
+    match key.split_once('.') {
+        None => _ = table.remove(key),
+        Some((section, rest)) => {
+            if let Some(Value::Table(inner)) = table.get_mut(section) {
+                remove(inner, rest);
             }
         }
     }

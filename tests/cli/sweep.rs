@@ -310,7 +310,7 @@ fn the_ready_files_and_the_script_plan_what_they_promise() {
         let name = Path::new(&path).file_name().unwrap().to_str().unwrap();
         let expected = match name {
             "demo.toml" => 9,
-            "demo-imp.toml" => 18,
+            "demo-imp.toml" => 10,
             "chen2020.toml" => 1215,
             "chen2020-init.toml" => 243,
             "chen2020-transfer.toml" => 81,
