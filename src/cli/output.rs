@@ -49,3 +49,8 @@ pub fn has_printed() -> bool {
 pub fn to_stderr(line: &str) {
     above_bar(|| _ = writeln!(std::io::stderr(), "{}", for_stderr(&printable(line))));
 }
+
+/// `1 run`, `8 runs`
+pub fn counted(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}

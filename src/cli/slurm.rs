@@ -2,7 +2,7 @@
 
 use super::{
     options::numbers,
-    output::{document, print, to_stderr},
+    output::{counted, document, print, to_stderr},
 };
 use crate::{
     error::{Error, Result},
@@ -180,7 +180,8 @@ pub fn submit(
     let failed = of(Status::Failed).count();
     let left = of(Status::Pending).count() + if submit.retry { failed } else { 0 };
     let options = arguments.options().over(below);
-    let counts = format!("sweep {}: {} runs, {} done", sweep.id, results.len(), of(Status::Done).count());
+    let counts =
+        format!("sweep {}: {}, {} done", sweep.id, counted(results.len(), "run"), of(Status::Done).count());
     if left == 0 {
         // Invalid flags are an error even so.
         options.check("")?;
@@ -230,16 +231,16 @@ pub fn submit(
         let arrays = json!(submission.arrays);
         document(&json!({ "format_version": 1, "sweep": sweep.id, "runs": left, "arrays": arrays }))?
     } else {
-        let line =
-            |array: &slurm::Array| format!("submitted job {}: {} elements\n", array.job, array.elements);
+        let line = |array: &slurm::Array| {
+            format!("submitted job {}: {}\n", array.job, counted(array.elements, "element"))
+        };
         submission.arrays.iter().map(line).collect()
     })
 }
 
 /// `8 elements in 1 array`
 fn amount(plan: &Plan) -> String {
-    let plural = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
-    format!("{} in {}", plural(plan.elements(), "element"), plural(plan.arrays.len(), "array"))
+    format!("{} in {}", counted(plan.elements(), "element"), counted(plan.arrays.len(), "array"))
 }
 
 /// Refuses to submit beside workers of an earlier submission, which execute the same runs.
@@ -282,8 +283,10 @@ pub fn refuse_active(sweep: &Sweep) -> Result<()> {
 
 fn line(one: &Cancelled) -> String {
     let counts = match one.counts {
-        Some(QueueCounts { queued, running }) => format!("{queued} elements queued, {running} running"),
-        None => format!("{} elements submitted", one.array.elements),
+        Some(QueueCounts { queued, running }) => {
+            format!("{} queued, {running} running", counted(queued, "element"))
+        }
+        None => format!("{} submitted", counted(one.array.elements, "element")),
     };
     match &one.failure {
         None => format!("cancelled job {}: {counts}\n", one.array.job),

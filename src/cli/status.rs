@@ -4,7 +4,7 @@ use super::{
     choice::one_of,
     marks::failures,
     means, options,
-    output::{print, show, to_stderr},
+    output::{counted, print, show, to_stderr},
     sweep::duration,
     terminal,
 };
@@ -259,9 +259,9 @@ fn sweep(sweep: &SweepStatus) -> String {
     let [done, failed, running, pending] =
         [Status::Done, Status::Failed, Status::Running, Status::Pending].map(|status| sweep.count(status));
     let mut text = format!(
-        "sweep {}: {} runs, {done} done, {failed} failed, {running} running, {pending} pending\n",
+        "sweep {}: {}, {done} done, {failed} failed, {running} running, {pending} pending\n",
         sweep.id,
-        sweep.runs.len()
+        counted(sweep.runs.len(), "run")
     );
     if let Some(slurm) = &sweep.slurm {
         text += &format!("  slurm: {}\n", submitted(slurm));
@@ -290,7 +290,7 @@ fn submitted(slurm: &SlurmStatus) -> String {
         (Some(queued), Some(running)) => format!(", {queued} queued, {running} running"),
         _ => ", squeue does not answer here".to_owned(),
     };
-    format!("{} elements submitted (job {jobs}){cancelled}{queue}", slurm.elements)
+    format!("{} submitted (job {jobs}){cancelled}{queue}", counted(slurm.elements, "element"))
 }
 
 /// `finetune 120/345, loss 0.41, 3900 tokens/s, ETA 1 min 3 s`

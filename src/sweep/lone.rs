@@ -91,6 +91,17 @@ fn read(run: &str, path: &Path) -> Option<Lone> {
         host,
         pid,
         time: last["time"].as_f64().unwrap_or_default(),
-        command: own.iter().rev().find_map(|line| text(&line["command"])),
+        command: own
+            .iter()
+            .rev()
+            .find_map(|line| text(&line["command"]))
+            .filter(|command| can_be_repeated(command)),
     })
+}
+
+/// Whether the settings are still there that a command reads: those of a sweep are gone once it is forgotten.
+fn can_be_repeated(command: &str) -> bool {
+    let words = shlex::split(command).unwrap_or_default();
+    let config = words.iter().skip_while(|word| *word != "--config").nth(1);
+    config.is_none_or(|path| Path::new(path).is_relative() || Path::new(path).exists())
 }

@@ -98,6 +98,9 @@ fn a_sweep_on_this_machine_is_cancelled_resumed_and_forgotten() {
     assert!(said(&typed(&bench, &["sweep", "forget", "long"])).contains("is forgotten"));
     assert!(files(&bench.path("runs/sweeps")).is_empty());
     assert_eq!(files(&bench.path("runs/stages")), stages);
+    // Its run is still listed, without a command whose settings are gone.
+    let left = said(&typed(&bench, &["status"]));
+    assert!(left.contains("stopped: sst2-heads+ffns-good-1-") && !left.contains("to resume"), "{left}");
     refusal(&typed(&bench, &["sweep", "forget", "long"]), 2, &["has no sweeps"]);
 }
 

@@ -263,7 +263,7 @@ fn a_sweep_in_the_queue_is_shown_not_submitted_twice_and_cancelled() {
     let alone = stdout(&alone);
     assert!(alone.contains("6 pending") && alone.contains("squeue does not answer here"), "{alone}");
     // What was cancelled is no reason not to submit again.
-    assert_eq!(stdout(&mock.submit("runs", &["--workers", "1"])), "submitted job 14: 1 elements\n");
+    assert_eq!(stdout(&mock.submit("runs", &["--workers", "1"])), "submitted job 14: 1 element\n");
 }
 
 #[test]

@@ -173,7 +173,7 @@ fn an_element_at_its_time_limit_is_told_goes_back_into_the_queue_and_goes_on() {
         return;
     }
     let bench = Bench::new("SST-2");
-    let grid = lasting(&bench, 50.0);
+    let grid = lasting(&bench, 45.0);
     let grid = [&words(&grid)[..], &["--seeds", "1"]].concat();
     let locally = start_locally(&bench, &grid);
     // Slurm looks every 30 seconds: it tells between the 5th and the 35th, when the worker stops by itself.
@@ -230,7 +230,7 @@ fn a_cancelled_sweep_leaves_no_element_no_process_and_no_half_record() {
         let output = plain(&bench, &words).env("PATH", path).output().unwrap();
         let told = String::from_utf8(output.stdout.clone()).unwrap();
         assert!(output.status.success(), "{}", stderr(&output));
-        assert_eq!(told.contains("1 elements queued, 2 running"), n == 0, "{told}");
+        assert_eq!(told.contains("1 element queued, 2 running"), n == 0, "{told}");
         wait_for(40, "an empty queue", || elements(&status(&bench)) == (0, 0));
         wait_for(10, "the end of all processes", || processes_of(&dir).is_empty());
         let said = said(&bench);
@@ -246,7 +246,7 @@ fn a_node_that_dies_with_all_its_processes_and_comes_back_finishes_the_sweep() {
     let Some(slurm) = cluster("a_node_that_dies_finishes_the_sweep") else { return };
     let bench = Bench::new("SST-2");
     let dir = bench.path(STORE);
-    let grid = lasting(&bench, 35.0);
+    let grid = lasting(&bench, 25.0);
     let grid = [&words(&grid)[..], &["--seeds", "1,2"]].concat();
     let node = |what: &str| {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/slurm.sh");
@@ -257,6 +257,8 @@ fn a_node_that_dies_with_all_its_processes_and_comes_back_finishes_the_sweep() {
     wait_for(30, "two checkpoints", || checkpoints(&dir) == 2);
     // However fast the machine is, no run ends before the node does.
     signal_all(&dir, libc::SIGSTOP);
+    // Meanwhile the machine has nothing else to do.
+    let locally = start_locally(&bench, &[&grid[..], &["--jobs", "2"]].concat());
     // A job that began seconds ago Slurm does not miss yet.
     wait_for(15, "jobs of some age", || began.elapsed() > Duration::from_secs(11));
     let sweep = status(&bench);
@@ -271,5 +273,5 @@ fn a_node_that_dies_with_all_its_processes_and_comes_back_finishes_the_sweep() {
     assert!(said(&bench).contains("starts (attempt 2)"));
     assert_eq!(logs(&dir).matches("resuming after step").count(), 2);
     assert_each_stage_computed_once(&dir);
-    wait_for_equal_outcomes(&bench, start_locally(&bench, &[&grid[..], &["--jobs", "2"]].concat()));
+    wait_for_equal_outcomes(&bench, locally);
 }

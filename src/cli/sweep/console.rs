@@ -3,7 +3,7 @@
 use super::show::{duration, label, short_label};
 use crate::{
     cli::{
-        output::to_stderr,
+        output::{counted, to_stderr},
         terminal::{begin_bar, end_bar},
     },
     error::Result,
@@ -75,7 +75,11 @@ impl Observer for SweepConsole {
     fn started(&mut self, counts: Counts) {
         let Counts { done, failed, total, .. } = counts;
         if !self.quiet {
-            to_stderr(&format!("sweep {}: {total} runs, {done} done, {failed} failed earlier", self.id));
+            to_stderr(&format!(
+                "sweep {}: {}, {done} done, {failed} failed earlier",
+                self.id,
+                counted(total, "run")
+            ));
         }
         // Runs that were done before took no time and would distort the estimate.
         self.before = done + failed;
