@@ -78,7 +78,7 @@ struct Found {
 /// Tickets that differ in task and seed alone.
 struct Group {
     title: String,
-    tickets: BTreeMap<String, Found>,
+    tickets: BTreeMap<(String, u64, String), Found>,
 }
 
 /// What two tickets keep, of one kind.
@@ -135,7 +135,7 @@ pub fn run(arguments: &OverlapArgs) -> Result<()> {
     print(&printable(&texts.join("\n")))
 }
 
-/// The good tickets of the store, each once: those of several runs are one stage.
+/// The good tickets of the store, each once for a task and a seed.
 fn groups(store: &Store, arguments: &OverlapArgs) -> Result<Vec<Group>> {
     let mut groups: BTreeMap<String, Group> = BTreeMap::new();
     let is = |wanted: &Option<String>, own: &str| wanted.as_ref().is_none_or(|wanted| wanted == own);
@@ -159,7 +159,8 @@ fn groups(store: &Store, arguments: &OverlapArgs) -> Result<Vec<Group>> {
             level.unwrap_or_default()
         );
         let group = groups.entry(key).or_insert_with(|| Group { title, tickets: BTreeMap::new() });
-        group.tickets.insert(id.to_string(), found);
+        // What does not depend on them is one stage for all tasks and seeds, and a ticket of each.
+        group.tickets.insert((record.task.clone(), record.seed, id.to_string()), found);
     }
     Ok(groups.into_values().collect())
 }

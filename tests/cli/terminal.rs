@@ -132,12 +132,12 @@ fn is_bar(line: &str) -> bool {
 fn a_bar_says_what_runs_in_one_line_and_leaves_nothing_behind() {
     for columns in [80, 120] {
         let bench = Bench::new("SST-2");
-        let long = ["--set", "train.epochs=2000", "--seed", "42"];
+        let long = ["--set", "train.epochs=20000", "--seed", "42"];
         let Some(mut terminal) = Terminal::start("a bar", columns, run(&bench, &long)) else { return };
         let lines = terminal.wait("the bar", |lines| lines.iter().any(|line| line.contains("loss")));
         let bars: Vec<&String> = lines.iter().filter(|line| is_bar(line)).collect();
         let [bar] = &bars[..] else { panic!("not one bar:\n{}", lines.join("\n")) };
-        assert!(bar.contains("sst2 good 42 · finetune ") && bar.contains("/40000 · ETA "), "{bar}");
+        assert!(bar.contains("sst2 good 42 · finetune ") && bar.contains("/400000 · ETA "), "{bar}");
         signal(&terminal.child, libc::SIGINT);
         assert_eq!(terminal.end(), Some(4));
         let left = terminal.lines();
@@ -153,7 +153,7 @@ fn a_bar_says_what_runs_in_one_line_and_leaves_nothing_behind() {
 fn a_sweep_that_is_stopped_leaves_no_bar_either() {
     let bench = Bench::new("SST-2");
     let Some(mut terminal) =
-        Terminal::start("a stopped sweep", 80, sweep(&bench, &["--set", "train.epochs=2000"]))
+        Terminal::start("a stopped sweep", 80, sweep(&bench, &["--set", "train.epochs=20000"]))
     else {
         return;
     };
@@ -212,17 +212,17 @@ fn watch_keeps_the_progress_at_the_bottom_and_cuts_the_table() {
         .output()
         .unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    let mut running = sweep(&bench, &["--seeds", "7,8", "--set", "train.epochs=2000"]);
+    let mut running = sweep(&bench, &["--seeds", "7,8", "--set", "train.epochs=20000"]);
     let mut running = running.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let live = || {
         let words = ["status", "--store", "runs"].map(str::to_owned);
-        String::from_utf8(plain(&bench, &words).output().unwrap().stdout).unwrap().contains("/40000")
+        String::from_utf8(plain(&bench, &words).output().unwrap().stdout).unwrap().contains("/400000")
     };
     assert!(wait_until(&mut running, live));
     for columns in [80, 120] {
         let words = ["status", "--watch", "--store", "runs"].map(str::to_owned);
         let Some(mut terminal) = Terminal::start("--watch", columns, plain(&bench, &words)) else { break };
-        let lines = terminal.wait("progress", |lines| lines.iter().any(|line| line.contains("/40000")));
+        let lines = terminal.wait("progress", |lines| lines.iter().any(|line| line.contains("/400000")));
         let all = lines.join("\n");
         assert_eq!(lines.len(), usize::from(LINES) - 1, "{all}");
         let at = lines.iter().position(|line| line.starts_with("sweep ")).unwrap();
