@@ -4,6 +4,7 @@ use std::{
     fs::File,
     io::Read,
     os::fd::{AsRawFd, FromRawFd, OwnedFd},
+    os::unix::process::CommandExt,
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
     thread,
@@ -58,6 +59,14 @@ impl Terminal {
         };
         command.env("TERM", "xterm").env_remove("NO_COLOR");
         command.stdin(Stdio::null()).stdout(other.try_clone().unwrap()).stderr(other);
+        // Who starts the tests in the background of a shell has it ignored.
+        // SAFETY: the action of a signal may be set between fork and exec.
+        unsafe {
+            command.pre_exec(|| {
+                libc::signal(libc::SIGINT, libc::SIG_DFL);
+                Ok(())
+            });
+        }
         let child = command.spawn().unwrap();
         // The command holds the other end.
         drop(command);
