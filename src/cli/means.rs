@@ -76,7 +76,7 @@ pub fn table(overview: &Overview, width: Option<usize>) -> String {
         row.push(group.len().to_string());
         let scores: Vec<[f64; 3]> = group.iter().map(|summary| summary.scores()).collect();
         row.extend([0, 1, 2].map(|n| mean(&scores.iter().map(|score| score[n]).collect::<Vec<_>>())));
-        row.extend(kept(&group.iter().map(|summary| summary.ticket).collect::<Vec<_>>()));
+        row.extend(kept(&group.iter().map(|summary| &summary.ticket).collect::<Vec<_>>()));
         if !marks.is_empty() {
             row.push(marks.mark(&group));
         }
@@ -92,9 +92,9 @@ pub fn table(overview: &Overview, width: Option<usize>) -> String {
 }
 
 /// Heads, FFNs and the encoder's weights that are left: `12/16`, on average `12.3/16`; empty where a record does not say.
-pub fn kept(of: &[Kept]) -> [String; 3] {
+pub fn kept(of: &[&Kept]) -> [String; 3] {
     let mean = |part: &dyn Fn(&Kept) -> Option<f64>| {
-        let parts: Option<Vec<f64>> = of.iter().map(part).collect();
+        let parts: Option<Vec<f64>> = of.iter().map(|kept| part(kept)).collect();
         parts.map(|parts| parts.iter().sum::<f64>() / parts.len() as f64)
     };
     let units = |kept: &dyn Fn(&Kept) -> Option<u32>, total: &dyn Fn(&Kept) -> Option<u32>| {

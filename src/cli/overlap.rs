@@ -11,7 +11,6 @@ use crate::{
     choice::Choice,
     error::{Error, Result, printable},
     experiment::ticket::Ticket,
-    file,
     model::BertConfig,
     prune::{Kind, Mask, Method, Mode, Overlap},
     store::{StageId, Store},
@@ -23,7 +22,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 const ABOUT: &str = "\
@@ -139,12 +138,14 @@ pub fn run(arguments: &OverlapArgs) -> Result<()> {
 fn groups(store: &Store, arguments: &OverlapArgs) -> Result<Vec<Group>> {
     let mut groups: BTreeMap<String, Group> = BTreeMap::new();
     let is = |wanted: &Option<String>, own: &str| wanted.as_ref().is_none_or(|wanted| wanted == own);
-    for (path, record) in records::all(store)?.found {
+    for (_, record) in records::all(store)?.found {
         let good = record.mode == Mode::Good.name() && record.method != Method::Ticket.name();
         if !good || !is(&arguments.method, &record.method) || !is(&arguments.task, &record.task) {
             continue;
         }
-        let Some(id) = ticket_of(&path)? else { continue };
+        // Unless it was taken from elsewhere.
+        let id = record.ticket.stage.as_deref().and_then(StageId::parse);
+        let Some(id) = id.filter(|id| id.kind() == "search") else { continue };
         let Some(found) = read(store, &id, &record)? else { continue };
         let config = record.config();
         let rules = json!({ "search": config["search"], "prune": config["prune"] });
@@ -163,15 +164,6 @@ fn groups(store: &Store, arguments: &OverlapArgs) -> Result<Vec<Group>> {
         group.tickets.insert((record.task.clone(), record.seed, id.to_string()), found);
     }
     Ok(groups.into_values().collect())
-}
-
-/// The stage with the ticket of a record, unless that was taken from elsewhere.
-fn ticket_of(path: &Path) -> Result<Option<StageId>> {
-    let bytes = file::read(path, file::LARGEST_JSON).map_err(|e| Error::io(path, "read", &e))?;
-    let record: Value = serde_json::from_slice(&bytes)
-        .map_err(|e| Error::data(format!("{}: not a record of lottery: {e}. Delete it.", path.display())))?;
-    let id = record["ticket"]["stage"].as_str().and_then(StageId::parse);
-    Ok(id.filter(|id| id.kind() == "search"))
 }
 
 fn read(store: &Store, id: &StageId, record: &Summary) -> Result<Option<Found>> {

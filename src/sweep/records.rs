@@ -57,9 +57,12 @@ pub struct Summary {
 }
 
 /// What a record's subnetwork keeps; a part is `None` where the record does not say it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Kept {
+    /// The id of the stage with the ticket.
+    #[serde(skip_serializing)]
+    pub stage: Option<String>,
     pub heads_kept: Option<u32>,
     pub heads_total: Option<u32>,
     pub ffns_kept: Option<u32>,

@@ -56,7 +56,7 @@ pub fn table(sweep: &Sweep, results: &[RunResult], width: Option<usize>) -> Resu
         if let Some(summary) = &result.summary {
             row.push(excerpt(&summary.metric).into_owned());
             row.extend(summary.scores().map(|score| format!("{score:.4}")));
-            row.extend(kept(&[summary.ticket]));
+            row.extend(kept(&[&summary.ticket]));
             if !marks.is_empty() {
                 row.push(marks.mark(&[summary]));
             }

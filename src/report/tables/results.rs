@@ -77,7 +77,7 @@ fn row(group: &Group) -> Vec<Cell> {
     let share = |part: usize| Some(means[part]?.mean / means[0]?.mean);
     row.extend([share(1).into(), share(2).into()]);
     let total = |of: Option<u32>| of.map_or(Cell::Empty, |total| Cell::Count(total.into()));
-    let first = group.runs[0].kept;
+    let first = &group.runs[0].kept;
     row.extend(pair(group.mean(|run| run.kept.heads_kept.map(f64::from))));
     row.push(total(first.heads_total));
     row.extend(pair(group.mean(|run| run.kept.ffns_kept.map(f64::from))));
