@@ -31,8 +31,13 @@ pub fn px(value: f64) -> String {
     if text == "-0" { "0".to_owned() } else { text.to_owned() }
 }
 
-/// Text as XML.
+/// Text as XML, in one line.
 pub fn escaped(text: &str) -> String {
+    marked_up(text, |c| matches!(c, '\n' | '\t').then_some(' '))
+}
+
+/// Text in XML or HTML, with what stands for each control character.
+pub fn marked_up(text: &str, control: impl Fn(char) -> Option<char>) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -40,8 +45,7 @@ pub fn escaped(text: &str) -> String {
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
-            '\n' | '\t' => out.push(' '),
-            c if c.is_control() => {}
+            c if c.is_control() => out.extend(control(c)),
             c => out.push(c),
         }
     }

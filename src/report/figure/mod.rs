@@ -12,6 +12,7 @@ mod raster;
 #[cfg(test)]
 mod tests;
 
+pub use canvas::marked_up;
 pub use draw::figures;
 pub use raster::png;
 

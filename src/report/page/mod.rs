@@ -1,7 +1,7 @@
 //! The report as one page: no network, light and dark, tables that sort and filter, figures with values on hover.
 
 use super::{
-    figure::Figure,
+    figure::{Figure, marked_up},
     group::Group,
     report::Report,
     table::{Cell, Table},
@@ -15,18 +15,7 @@ const SCRIPT: &str = include_str!("page.js");
 
 /// Text as HTML.
 fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            c if c.is_control() && c != '\n' => {}
-            c => out.push(c),
-        }
-    }
-    out
+    marked_up(text, |c| (c == '\n').then_some(c))
 }
 
 /// The page. `store` is what it is named after.
