@@ -15,15 +15,15 @@ use crate::{
         pending::Pending,
     },
 };
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 pub(super) struct Cpu<'a> {
     bert: Cow<'a, Bert>,
     /// Of one that trains.
     state: Option<State>,
     mask: Option<WeightMask>,
-    /// The task that the steps are of, of several.
-    part: Option<Part>,
+    /// The task that the steps are of, of several, and how many its classifier has taken.
+    part: Option<(Arc<Part>, u32)>,
     /// A step had an outcome that is not finite.
     refused: bool,
     /// Empty before the first step, zeros between two.
@@ -50,7 +50,7 @@ impl<'a> Cpu<'a> {
     fn pass(&mut self, input: &Input, goal: Goal, dropout: Option<&DropoutPlan>) -> (f64, Vec<Prediction>) {
         let Self { bert, part, gradient, workspace, d_logits, format, .. } = self;
         gradient.resize(bert.params.data.len(), 0.0);
-        let gates = part.as_ref().and_then(|part| part.gates.as_ref());
+        let gates = part.as_ref().and_then(|(part, _)| part.gates.as_ref());
         let pass = Pass { dropout, gates, keep: true, format: *format, ..Pass::default() };
         match goal {
             Goal::Labels(targets) => {
@@ -189,11 +189,12 @@ impl Engine for Cpu<'_> {
                 let (weights, scale) = (&mut bert.params.data, clip_scale(norm, update.clip));
                 match part {
                     None => state.step(weights, gradient, mask, decayed, rate, scale),
-                    Some(part) => {
+                    Some((part, steps)) => {
                         let still = Still::before(part, weights, state);
-                        let parts = part.moving(&bert.params.layout, state.steps);
+                        let parts = part.moving(&bert.params.layout, state.steps, *steps);
                         state.step_of_parts(weights, gradient, &parts, decayed, rate, scale);
                         still.restore(part, weights, state);
+                        *steps += 1;
                     }
                 }
             }
@@ -202,9 +203,9 @@ impl Engine for Cpu<'_> {
         .map(Pending::Ready)
     }
 
-    fn take_up(&mut self, part: &Part) -> Result<()> {
+    fn take_up(&mut self, part: &Arc<Part>, steps: u32) -> Result<()> {
         self.bert.to_mut().choose_classifier(part.classifier);
-        self.part = Some(part.clone());
+        self.part = Some((Arc::clone(part), steps));
         Ok(())
     }
 

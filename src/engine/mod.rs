@@ -21,7 +21,7 @@ use crate::{
         simd::{self, Bf16},
     },
 };
-use std::rc::Rc;
+use std::{rc::Rc, sync::Arc};
 
 /// Why this processor cannot compute in a format.
 fn lacking(format: Format) -> Option<&'static str> {
@@ -220,11 +220,12 @@ pub trait Engine {
         update: &Update,
     ) -> Result<Pending<StepStats>>;
 
-    /// Takes up one of several tasks, for the steps from here on.
+    /// Takes up one of several tasks, for the steps from here on, the first of which its classifier takes after so many of
+    /// its own.
     ///
     /// # Errors
     /// When this engine trains no model of several tasks.
-    fn take_up(&mut self, _part: &Part) -> Result<()> {
+    fn take_up(&mut self, _part: &Arc<Part>, _steps: u32) -> Result<()> {
         Err(Error::usage("several tasks are trained on the CPU alone. Use `--device cpu`."))
     }
 

@@ -17,16 +17,14 @@ pub struct Part {
     pub gates: Option<Gates>,
     /// Where the weights of the units lie that it has not.
     pub still: Vec<Range<usize>>,
-    /// Steps that its classifier has taken.
-    pub steps: u32,
 }
 
 impl Part {
-    /// What its steps change, and how many steps that has taken: the encoder so many as all tasks together.
-    pub(super) fn moving(&self, layout: &Layout, of_all: u32) -> [(Range<usize>, u32); 2] {
+    /// What its steps change, and how many steps that has taken: the encoder `of_all` tasks together, its classifier `own`.
+    pub(super) fn moving(&self, layout: &Layout, of_all: u32, own: u32) -> [(Range<usize>, u32); 2] {
         let [weight, bias] = &layout.classifiers[self.classifier];
         let encoder = 0..layout.classifiers[0][0].start;
-        [(encoder, of_all), (weight.start..bias.end, self.steps)]
+        [(encoder, of_all), (weight.start..bias.end, own)]
     }
 
     fn values(&self, of: &[f32]) -> Vec<f32> {

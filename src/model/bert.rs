@@ -31,6 +31,14 @@ impl Workspace {
     }
 }
 
+/// Draws a matrix from the stream of a seed and a tensor's name.
+pub(super) fn draw(values: &mut [f32], seed: u64, name: &str, deviation: f64) {
+    let hash = blake3::hash(name.as_bytes());
+    let index = u32::from_le_bytes([0, 1, 2, 3].map(|i| hash.as_bytes()[i]));
+    let mut stream = Stream::new(seed, Purpose::Initialisation, index);
+    values.iter_mut().for_each(|v| *v = (stream.normal() * deviation) as f32);
+}
+
 /// A BERT with a head, possibly without some of its units.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bert {
@@ -76,10 +84,7 @@ impl Bert {
             if entry.shape.len() == 1 {
                 values.fill(if scales.contains(&entry.range) { 1.0 } else { 0.0 });
             } else {
-                let hash = blake3::hash(entry.name.as_bytes());
-                let index = u32::from_le_bytes([0, 1, 2, 3].map(|i| hash.as_bytes()[i]));
-                let mut stream = Stream::new(seed, Purpose::Initialisation, index);
-                values.iter_mut().for_each(|v| *v = (stream.normal() * deviation) as f32);
+                draw(values, seed, &entry.name, deviation);
             }
         }
     }

@@ -1,8 +1,9 @@
 //! A model of several tasks: one encoder, and a classifier for each task.
 
 use super::{
-    bert::Bert,
+    bert::{Bert, draw},
     config::BertConfig,
+    family::of_head,
     gates::Gates,
     params::{Head, Layout, Owner, Params},
     tensors::{Tensor, TensorFile},
@@ -17,16 +18,11 @@ impl Bert {
         let layout = Layout::of_several(&self.config, labels);
         let mut params = Params::zeros(layout);
         params.data[..self.params.data.len()].copy_from_slice(&self.params.data);
-        let mut bert = Self { params, ..self };
-        let names = bert.config.family.classifier;
-        for n in 1..labels.len() {
-            bert.choose_classifier(n);
-            let mut alone = bert.alone(n);
-            alone.initialise(seed, |name| name.starts_with(names));
-            bert.take_classifier(n, &alone);
+        let [name, _] = of_head(self.config.family.classifier);
+        for [weight, _] in &params.layout.classifiers[1..] {
+            draw(&mut params.data[weight.clone()], seed, &name, self.config.initializer_range);
         }
-        bert.choose_classifier(0);
-        bert
+        Self { params, ..self }
     }
 
     /// The model of several tasks in a file of [`to_safetensors`](Self::to_safetensors).
@@ -34,8 +30,9 @@ impl Bert {
     /// # Errors
     /// `Data` when it is not the file of a model of this shape.
     pub fn read_several(config: &BertConfig, labels: &[usize], path: &Path) -> Result<Self> {
-        let first = Head::Classifier { labels: labels.first().copied().unwrap_or(1) };
-        let mut bert = Self::zeros(config.clone(), config.full_shape(), first).of_several(labels, 0);
+        let head = Head::Classifier { labels: labels.first().copied().unwrap_or(1) };
+        let params = Params::zeros(Layout::of_several(config, labels));
+        let mut bert = Self { config: config.clone(), shape: config.full_shape(), head, params };
         let file = TensorFile::open(path)?;
         let stored: BTreeMap<String, Tensor> =
             file.infos().map(|(name, dtype, shape)| (name.to_owned(), Tensor::new(dtype, shape))).collect();
@@ -77,20 +74,11 @@ impl Bert {
         let mut alone = Self::zeros(self.config.clone(), self.shape.clone(), head);
         let encoder = alone.params.layout.classifier_weight.start;
         alone.params.data[..encoder].copy_from_slice(&self.params.data[..encoder]);
-        let Layout { classifier_weight, classifier_bias, .. } = alone.params.layout.clone();
+        let Layout { classifier_weight, classifier_bias, .. } = &alone.params.layout;
         for (own, of_all) in [classifier_weight, classifier_bias].into_iter().zip(classifier) {
-            alone.params.data[own].copy_from_slice(&self.params.data[of_all.clone()]);
+            alone.params.data[own.clone()].copy_from_slice(&self.params.data[of_all.clone()]);
         }
         alone
-    }
-
-    /// Takes the classifier of another model for this task.
-    fn take_classifier(&mut self, n: usize, other: &Self) {
-        let Layout { classifier_weight, classifier_bias, .. } = &other.params.layout;
-        let own = self.params.layout.classifiers[n].clone();
-        for (own, others) in own.into_iter().zip([classifier_weight, classifier_bias]) {
-            self.params.data[own].copy_from_slice(other.params.at(others));
-        }
     }
 }
 

@@ -29,6 +29,13 @@ pub struct Summary {
     pub computed_by: Vec<String>,
 }
 
+impl Summary {
+    /// Tokens per second.
+    pub fn rate(&self) -> f64 {
+        self.tokens as f64 / self.seconds
+    }
+}
+
 /// A step that the engine has been asked for.
 pub struct PendingStep {
     pub outcome: Pending<StepStats>,

@@ -17,6 +17,7 @@ use crate::{
         rng::{Purpose, Stream},
     },
 };
+use std::sync::Arc;
 
 /// One of the tasks.
 pub struct OneTask<'a> {
@@ -58,27 +59,26 @@ impl Interleaved {
         self.taken.iter().sum()
     }
 
-    /// The tasks of an epoch's batches, in order.
-    fn tasks(&self, epoch: usize) -> Vec<usize> {
+    /// The tasks of an epoch's batches, in order, each with the number of batches that it has taken before, of all epochs.
+    fn tasks(&self, epoch: usize) -> Vec<(usize, usize)> {
         let of_task = |(task, n): (usize, &usize)| std::iter::repeat_n(task, *n);
         let mut order: Vec<usize> = self.taken.iter().enumerate().flat_map(of_task).collect();
         Stream::with(self.seed, Purpose::DataOrder, epoch as u32, TASKS).shuffle(&mut order);
-        order
-    }
-
-    /// Which of its own batches a task takes as the `n`th of an epoch: one of an epoch of its own.
-    fn batch(&self, task: usize, epoch: usize, n: usize) -> (usize, usize) {
-        let before = epoch * self.taken[task] + n;
-        (before / self.whole[task], before % self.whole[task])
+        let mut before: Vec<usize> = self.taken.iter().map(|taken| epoch * taken).collect();
+        let counted = order.into_iter().map(|task| {
+            before[task] += 1;
+            (task, before[task] - 1)
+        });
+        counted.collect()
     }
 }
 
 struct Several<'a> {
     tasks: &'a [OneTask<'a>],
-    parts: Vec<Part>,
+    parts: Vec<Arc<Part>>,
     order: Interleaved,
-    /// The tasks of the batches of this epoch.
-    of_epoch: (Option<usize>, Vec<usize>),
+    /// An epoch, and the tasks of its batches.
+    of_epoch: (Option<usize>, Vec<(usize, usize)>),
 }
 
 impl Several<'_> {
@@ -97,11 +97,11 @@ impl Objective for Several<'_> {
     }
 
     fn batches(&self, recipe: &Recipe, epoch: usize) -> Vec<Vec<usize>> {
-        let mut taken = vec![0; self.tasks.len()];
         let mut cached: Vec<Option<(usize, Vec<Vec<usize>>)>> = vec![None; self.tasks.len()];
-        let of_task = |task: usize| {
-            let (own_epoch, n) = self.order.batch(task, epoch, taken[task]);
-            taken[task] += 1;
+        let of_task = |(task, before): (usize, usize)| {
+            // A batch of an epoch of the task's own.
+            let whole = self.order.whole[task];
+            let (own_epoch, n) = (before / whole, before % whole);
             let examples = self.tasks[task].train.len();
             let batches = || recipe.batches.of(examples, recipe.batch_size, recipe.order_seed, own_epoch);
             let cached = &mut cached[task];
@@ -126,11 +126,8 @@ impl Objective for Several<'_> {
             self.of_epoch = (Some(epoch), self.order.tasks(epoch));
         }
         let n = dropout.step as usize - epoch * self.order.steps();
-        let task = self.of_epoch.1[n];
-        let before = self.of_epoch.1[..n].iter().filter(|other| **other == task).count();
-        let part = &mut self.parts[task];
-        part.steps = (epoch * self.order.taken[task] + before) as u32;
-        engine.take_up(part)?;
+        let (task, before) = self.of_epoch.1[n];
+        engine.take_up(&self.parts[task], before as u32)?;
         let first = self.first(task);
         let own: Vec<usize> = indices.iter().map(|index| index - first).collect();
         let OneTask { train, classifier_dropout, .. } = &self.tasks[task];
@@ -158,7 +155,7 @@ pub fn train_several(
     let part = |(classifier, task): (usize, &OneTask)| {
         let gates = task.gates.clone();
         let still = gates.as_ref().map(|gates| bert.params.layout.of_closed(gates, &bert.config));
-        Part { classifier, gates, still: still.unwrap_or_default(), steps: 0 }
+        Arc::new(Part { classifier, gates, still: still.unwrap_or_default() })
     };
     let parts = tasks.iter().enumerate().map(part).collect();
     let mut objective = Several { tasks, parts, order, of_epoch: (None, Vec::new()) };

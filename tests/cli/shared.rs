@@ -41,6 +41,15 @@ fn tickets_of_several_tasks_are_trained_on_one_encoder_and_each_has_its_record()
     assert_eq!((&alone["full"], &alone["pruned"]), (&mrpc["full"], &mrpc["pruned"]));
     // What is learnt together is learnt: this task from the words that the other has too.
     assert!(all["retrained"]["metrics"]["accuracy"].as_f64().unwrap() > 0.8, "{}", all["retrained"]);
+    // Its config has the dropouts of the training.
+    let dropouts = ["--mode", "full", "--set", "train.dropout=0.25", "--set", "train.attention_dropout=0.3"];
+    let dropped = record("mrpc", "sst2", &dropouts);
+    let config: Value =
+        serde_json::from_slice(&bench.stage_file("runs", &dropped, "retrain", "config.json")).unwrap();
+    assert_eq!(
+        (&config["hidden_dropout_prob"], &config["attention_probs_dropout_prob"]),
+        (&json!(0.25), &json!(0.3))
+    );
     // Its model is as small as its ticket, and is evaluated as any other.
     let id = mrpc["stages"]["retrain"].as_str().unwrap();
     let output = succeeded(&mut bench.verb("eval", &[id, "--task", "mrpc", "--data", "glue", "--json"]));

@@ -20,11 +20,11 @@ use lottery::{
     },
 };
 use serde_json::Value;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-fn part(bert: &Bert, classifier: usize, gates: Gates) -> Part {
+fn part(bert: &Bert, classifier: usize, gates: Gates) -> Arc<Part> {
     let still = bert.params.layout.of_closed(&gates, &bert.config);
-    Part { classifier, gates: Some(gates), still, steps: 0 }
+    Arc::new(Part { classifier, gates: Some(gates), still })
 }
 
 fn gates(task: &Value) -> Gates {
@@ -48,8 +48,8 @@ fn follow(rule: &str, optimizer: impl Fn(f64) -> Optimizer) {
             *to = from as f32;
         }
     }
-    let mut parts: Vec<Part> =
-        [0, 1].map(|n| part(&bert, n, gates(&golden["tasks"][n]))).into_iter().collect();
+    let parts = [0, 1].map(|n| part(&bert, n, gates(&golden["tasks"][n])));
+    let mut taken = [0; 2];
     let state = optimizer(number("weight_decay")).state(bert.params.data.len());
     let shape = bert.clone();
     let mut engine = Machine::default().trainer(bert, state, None).unwrap();
@@ -64,8 +64,8 @@ fn follow(rule: &str, optimizer: impl Fn(f64) -> Optimizer) {
         }
         let targets =
             if task == 0 { Targets::Classes(&packed.classes) } else { Targets::Scores(&packed.scores) };
-        engine.take_up(&parts[task]).unwrap();
-        parts[task].steps += 1;
+        engine.take_up(&parts[task], taken[task]).unwrap();
+        taken[task] += 1;
         let (before, state_before) = engine.state().map(|(w, state)| (w.to_vec(), state.clone())).unwrap();
         let update = Update { learning_rate: number("learning_rate"), clip: number("clip") };
         let plan = DropoutPlan { seed: 1, step: i as u32, hidden: 0.0, attention: 0.0, classifier: 0.0 };

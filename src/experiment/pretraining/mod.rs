@@ -66,7 +66,7 @@ pub fn run(
         };
         let mut checkpoints = Checkpoints::new(writer.checkpoint_dir(), checkpoint_every);
         let (mut bert, summary) = pretrain(machine, bert, None, &text, &recipe, &mut checkpoints, progress)?;
-        let rate = summary.tokens as f64 / summary.seconds;
+        let rate = summary.rate();
         let dropout = pretraining.settings.dropout;
         bert.config.set_dropouts([dropout; 3]);
         stages::write_model(&bert, &[], &pretraining.tokenizer, writer)?;

@@ -7,7 +7,7 @@ use crate::{
     store::{Done, StageWriter, WEIGHTS},
     task::{self, Label, squad::Scores},
     text::Tokenizer,
-    train::{self, Dataset, Questioned, logits},
+    train::{self, Dataset, Questioned, Summary, logits},
 };
 use serde_json::{Map, Value, json};
 use std::{
@@ -159,6 +159,18 @@ pub fn write_model(
     writer.write("config.json", bert.to_config_json(label_names)?.as_bytes())?;
     // The bytes that were read: the original folder may have changed since.
     tokenizer.files().iter().try_for_each(|(name, bytes)| writer.write(name, bytes))
+}
+
+/// What `stage.json` has of a training.
+pub fn trained(summary: &Summary) -> Value {
+    json!({
+        "seconds_before": summary.seconds_before,
+        "computed_by": summary.computed_by,
+        "train_seconds": summary.seconds,
+        "train_tokens_per_s": summary.rate(),
+        "steps": summary.steps,
+        "epoch_losses": summary.epoch_losses,
+    })
 }
 
 pub fn write_json(writer: &StageWriter, name: &str, value: &impl serde::Serialize) -> Result<()> {

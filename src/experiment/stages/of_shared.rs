@@ -64,7 +64,8 @@ impl Stage for OfShared {
     fn run(&self, given: &Given, out: &StageWriter, progress: &mut dyn Progress) -> Result<Value> {
         let inputs = given.inputs;
         let mask = self.subnetwork.required_mask(given)?;
-        let bert = self.model(&self.shared.load(given, self.node)?, &mask)?;
+        let mut bert = self.model(&self.shared.load(given, self.node)?, &mask)?;
+        self.shared.tell_dropouts(&mut bert);
         let metrics = files::evaluate(inputs, &bert, out)?;
         files::write_model(&bert, inputs.task.label_names(), &inputs.tokenizer, out)?;
         progress.note(&format!("{}: {}", given.id, files::metric_text(inputs, &metrics)));

@@ -113,6 +113,12 @@ impl Train {
         json!({ "train": all["train"], "seeds": all["seeds"] })
     }
 
+    /// Puts the dropouts into a model's config that it was trained with.
+    pub(super) fn tell_dropouts(&self, bert: &mut Bert) {
+        let TrainConfig { dropout, attention_dropout, .. } = self.train;
+        bert.config.set_dropouts([dropout, attention_dropout, self.train.classifier_dropout()]);
+    }
+
     pub(super) fn init_seed(&self) -> u64 {
         self.seeds.init
     }
@@ -215,11 +221,10 @@ impl Stage for Train {
     fn run(&self, given: &Given, out: &StageWriter, progress: &mut dyn Progress) -> Result<Value> {
         let inputs = given.inputs;
         let (mut bert, summary) = self.retrain(given, out.checkpoint_dir(), progress)?;
-        let TrainConfig { dropout, attention_dropout, .. } = self.train;
-        bert.config.set_dropouts([dropout, attention_dropout, self.train.classifier_dropout()]);
+        self.tell_dropouts(&mut bert);
         let metrics = files::evaluate(inputs, &bert, out)?;
         files::write_model(&bert, inputs.task.label_names(), &inputs.tokenizer, out)?;
-        let rate = summary.tokens as f64 / summary.seconds;
+        let rate = summary.rate();
         progress.end(&format!(
             "{}: {} steps in {:.1} s, {rate:.0} tokens/s, {}",
             given.id,
@@ -227,14 +232,7 @@ impl Stage for Train {
             summary.seconds,
             files::metric_text(inputs, &metrics)
         ));
-        let mut info = json!({
-            "seconds_before": summary.seconds_before,
-            "computed_by": summary.computed_by,
-            "train_seconds": summary.seconds,
-            "train_tokens_per_s": rate,
-            "steps": summary.steps,
-            "epoch_losses": summary.epoch_losses,
-        });
+        let mut info = files::trained(&summary);
         if let Some(epoch) = best(&summary.epoch_scores) {
             info["selected_epoch"] = json!(epoch + 1);
             info["epoch_scores"] = json!(summary.epoch_scores);

@@ -1,7 +1,7 @@
 //! Trains the subnetworks of several tasks together, on one encoder (Liang et al. 2021, algorithm 1; without tickets Liu et
 //! al. 2019, algorithm 1).
 
-use super::{Subnetwork, train::Train};
+use super::{Subnetwork, files, train::Train};
 use crate::{
     choice::Choice,
     config::ExperimentConfig,
@@ -100,6 +100,11 @@ impl TrainShared {
         }
     }
 
+    /// Puts the dropouts into a model's config that it was trained with.
+    pub fn tell_dropouts(&self, bert: &mut Bert) {
+        self.own.0.tell_dropouts(bert);
+    }
+
     /// The model that was trained, from its stage.
     pub fn load(&self, given: &Given, node: &str) -> Result<Bert> {
         let labels =
@@ -186,7 +191,7 @@ impl Stage for TrainShared {
     fn run(&self, given: &Given, out: &StageWriter, progress: &mut dyn Progress) -> Result<Value> {
         let (bert, summary) = self.train(given, out.checkpoint_dir(), progress)?;
         out.write(WEIGHTS, &bert.to_safetensors()?)?;
-        let rate = summary.tokens as f64 / summary.seconds;
+        let rate = summary.rate();
         progress.end(&format!(
             "{}: {} steps of {} in {:.1} s, {rate:.0} tokens/s",
             given.id,
@@ -194,15 +199,9 @@ impl Stage for TrainShared {
             self.tasks.join(", "),
             summary.seconds
         ));
-        Ok(json!({
-            "seconds_before": summary.seconds_before,
-            "computed_by": summary.computed_by,
-            "train_seconds": summary.seconds,
-            "train_tokens_per_s": rate,
-            "steps": summary.steps,
-            "epoch_losses": summary.epoch_losses,
-            "tasks": self.tasks,
-        }))
+        let mut info = files::trained(&summary);
+        info["tasks"] = json!(self.tasks);
+        Ok(info)
     }
 
     fn retrain(
