@@ -173,11 +173,17 @@ fn an_element_at_its_time_limit_is_told_goes_back_into_the_queue_and_goes_on() {
         return;
     }
     let bench = Bench::new("SST-2");
-    let grid = lasting(&bench, 45.0);
+    let dir = bench.path(STORE);
+    let grid = lasting(&bench, 12.0);
     let grid = [&words(&grid)[..], &["--seeds", "1"]].concat();
     let locally = start_locally(&bench, &grid);
-    // Slurm looks every 30 seconds: it tells between the 5th and the 35th, when the worker stops by itself.
     submit(&bench, &[&grid[..], &["--time", "00:01:00", "--stop-before", "25"]].concat());
+    wait_for(30, "a checkpoint", || checkpoints(&dir) == 1);
+    // Slurm looks every 30 seconds: it tells between the 5th and the 35th. However fast the machine is, the run does not end
+    // before that.
+    signal_all(&dir, libc::SIGSTOP);
+    std::thread::sleep(Duration::from_secs(37));
+    signal_all(&dir, libc::SIGCONT);
     let attempts = wait_for_all(&bench, 240, 1);
     let said = said(&bench);
     assert!(said.contains("at the time limit: requeued"), "{said}");
