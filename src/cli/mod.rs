@@ -1,6 +1,7 @@
 //! The command line: one file for each verb. Nothing outside this folder knows clap.
 
 mod ablate;
+mod attention;
 mod choice;
 mod compare;
 mod config;
@@ -21,6 +22,7 @@ mod output;
 mod overlap;
 mod pretrain;
 mod report;
+mod reproduce;
 mod run;
 mod run_args;
 mod show;
@@ -48,6 +50,7 @@ use crate::{
     ops::simd,
 };
 use ablate::AblateArgs;
+use attention::AttentionArgs;
 use clap::{Parser, Subcommand};
 use compare::CompareArgs;
 use config::ConfigArgs;
@@ -64,6 +67,7 @@ use output::to_stderr;
 use overlap::OverlapArgs;
 use pretrain::PretrainArgs;
 use report::ReportArgs;
+use reproduce::ReproduceArgs;
 use run_args::RunArgs;
 use serde_json::json;
 use show::ShowArgs;
@@ -98,6 +102,7 @@ enum Verb {
     Worker(WorkerArgs),
     Status(StatusArgs),
     Report(Box<ReportArgs>),
+    Reproduce(Box<ReproduceArgs>),
     Compare(CompareArgs),
     Levels(LevelsArgs),
     Overlap(OverlapArgs),
@@ -108,6 +113,7 @@ enum Verb {
     Eval(Box<EvalArgs>),
     Importance(Box<ImportanceArgs>),
     Ablate(Box<AblateArgs>),
+    Attention(Box<AttentionArgs>),
     Pretrain(Box<PretrainArgs>),
     Data(DataArgs),
     Doctor(DoctorArgs),
@@ -133,6 +139,7 @@ pub fn main() -> i32 {
         Verb::Worker(arguments) => worker::run(&arguments),
         Verb::Status(arguments) => status::run(&arguments),
         Verb::Report(arguments) => report::run(&arguments),
+        Verb::Reproduce(arguments) => reproduce::run(&arguments),
         Verb::Compare(arguments) => compare::run(&arguments),
         Verb::Levels(arguments) => levels::run(&arguments),
         Verb::Overlap(arguments) => overlap::run(&arguments),
@@ -142,6 +149,7 @@ pub fn main() -> i32 {
         Verb::Export(arguments) => export::run(&arguments),
         Verb::Eval(arguments) => eval::run(&arguments),
         Verb::Importance(arguments) => importance::run(&arguments),
+        Verb::Attention(arguments) => attention::run(&arguments),
         Verb::Ablate(arguments) => ablate::run(&arguments),
         Verb::Pretrain(arguments) => pretrain::run(&arguments),
         Verb::Data(arguments) => data::run(&arguments),

@@ -3,7 +3,7 @@
 use super::{
     choice::one_of,
     options::{real, store_folder, variable},
-    output::{document, print, show, to_stderr},
+    output::{counted, document, print, show, to_stderr},
     status::warn_of,
     table::{Column, Sheet},
     terminal,
@@ -14,7 +14,7 @@ use crate::{
     report::{
         Options, Paper, Report, Runs,
         figure::{figures, png},
-        page,
+        lm_eval, mlflow, page,
         table::{self, Table},
     },
     store::{Store, atomic_write},
@@ -96,7 +96,7 @@ pub struct ReportArgs {
     #[arg(long, conflicts_with = "table")]
     long: bool,
 
-    /// Only this table: results, comparisons, agreement, matching, highest or published
+    /// Only this table: results, comparisons, agreement, matching, highest, task_share or published
     #[arg(long, value_name = "NAME")]
     table: Option<String>,
 
@@ -119,6 +119,14 @@ pub struct ReportArgs {
     /// Write one page with all tables and figures, which needs no network
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
+
+    /// Write results in the layout of lm-evaluation-harness into a folder of each run; with --stages also samples
+    #[arg(long, value_name = "DIR")]
+    lm_eval: Option<PathBuf>,
+
+    /// Write a run of MLflow for each record into this folder, which MLflow calls mlruns
+    #[arg(long, value_name = "DIR")]
+    mlflow: Option<PathBuf>,
 
     /// Fail where a record is damaged (exit code 3)
     #[arg(long)]
@@ -143,8 +151,17 @@ pub fn run(arguments: &ReportArgs) -> Result<()> {
     if arguments.figures.is_some() || arguments.html.is_some() {
         arguments.draw(&report, store.dir())?;
     }
+    if let Some(dir) = &arguments.lm_eval {
+        lm_eval(report.runs, dir, arguments.stages)?;
+        to_stderr(&format!("written: {} in {}", counted(report.runs.len(), "run"), dir.display()));
+    }
+    if let Some(dir) = &arguments.mlflow {
+        mlflow(report.runs, dir)?;
+        to_stderr(&format!("written: {} in {}", counted(report.runs.len(), "run"), dir.display()));
+    }
     // Whoever asks for files alone gets no tables beside them.
-    if arguments.out.is_some() || arguments.figures.is_none() && arguments.html.is_none() {
+    let files = [&arguments.figures, &arguments.html, &arguments.lm_eval, &arguments.mlflow];
+    if arguments.out.is_some() || files.iter().all(|file| file.is_none()) {
         arguments.write(&report, format)?;
     }
     if arguments.strict && !runs.ignored.is_empty() {
@@ -206,10 +223,15 @@ impl ReportArgs {
     fn tables(&self, report: &Report, format: Format) -> Result<Vec<Table>> {
         let mut tables = report.tables(self.long);
         let wanted = self.table.as_deref();
+        // Hundreds of rows: for programs, and for who asks for them.
+        if !self.long && (format == Format::Json || wanted.is_some()) {
+            tables.extend(report.units());
+        }
         let Some(wanted) = wanted else { return Ok(tables) };
         let names: Vec<&str> = tables.iter().map(|table| table.name).collect();
         if !names.contains(&wanted) {
-            let known = ["results", "comparisons", "agreement", "matching", "highest", "published"];
+            let known =
+                ["results", "comparisons", "agreement", "matching", "highest", "task_share", "published"];
             return match known.contains(&wanted) {
                 true => Err(Error::usage(format!(
                     "the report has no rows for the table {wanted} (format {format}). It has {}.",
@@ -242,7 +264,8 @@ pub fn texts(tables: &[Table], width: Option<usize>) -> String {
     for table in tables {
         let (columns, rows) = table.shown();
         let kind = |name: &str, number: bool| match (number, name) {
-            (_, "encoder weights" | "majority" | "bag of words" | "ε_min" | "d_z") => Column::Extra,
+            (_, "encoder weights" | "majority" | "bag of words") => Column::Extra,
+            (_, "p" | "p (Wilcoxon)" | "d_z" | "ε_min" | "p (equivalent)" | "detectable") => Column::Extra,
             (true, _) => Column::Number,
             (false, _) => Column::Text,
         };
@@ -275,8 +298,9 @@ fn text(report: &Report, tables: &[Table], width: Option<usize>) -> String {
     }
     let ignored = report.ignored.len();
     text + &format!(
-        "{records} records{}\n",
-        if ignored > 0 { format!(", {ignored} files left out") } else { String::new() }
+        "{}{}\n",
+        counted(records, "record"),
+        if ignored > 0 { format!(", {} left out", counted(ignored, "file")) } else { String::new() }
     )
 }
 

@@ -67,17 +67,19 @@ impl Sheet {
         removed
     }
 
-    /// The table, in at most `width` columns: then columns of one value stand above it, deviations below their means, and
-    /// extras are left out; what is still too wide is wrapped.
+    /// The table, in at most `width` columns: then columns of one value stand above it, deviations and intervals below
+    /// their means, and extras are left out, which is said; what is still too wide is wrapped.
     pub fn text(mut self, width: Option<usize>) -> String {
         let width = width.unwrap_or(usize::MAX);
         let mut all = self.constants(width, |kind| [Column::Text, Column::Extra].contains(&kind));
         if self.wide() > width {
-            self.rows.iter_mut().flatten().for_each(|cell| *cell = cell.replace(" ± ", "\n± "));
+            let below = |cell: &mut String| *cell = cell.replace(" ± ", "\n± ").replace(" [", "\n[");
+            self.rows.iter_mut().flatten().for_each(below);
         }
+        let mut left_out = Vec::new();
         for n in (0..self.columns.len()).rev() {
             if self.wide() > width && self.columns[n].1 == Column::Extra {
-                self.remove(n);
+                left_out.insert(0, self.remove(n).0);
             }
         }
         all.extend(self.constants(width, |kind| kind != Column::Mark));
@@ -98,7 +100,11 @@ impl Sheet {
                 column.set_cell_alignment(CellAlignment::Right);
             }
         }
-        format!("{above}{table}\n")
+        let below = match left_out.is_empty() {
+            true => String::new(),
+            false => format!("left out at this width: {}\n", left_out.join(", ")),
+        };
+        format!("{above}{table}\n{below}")
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod ablation;
 pub mod analysis;
+pub mod attention;
 mod baselines;
 mod contents;
 pub mod cost;

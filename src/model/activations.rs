@@ -11,7 +11,7 @@ use super::{
 /// The activations and scratch space of a pass; reused from batch to batch.
 #[derive(Default)]
 pub(crate) struct Activations<B> {
-    encoder: encoder::Saved<B>,
+    pub encoder: encoder::Saved<B>,
     /// Of the classifier or the span head.
     pub classifier: classifier::Saved<B>,
     pub masked_lm: masked_lm::Saved<B>,

@@ -15,7 +15,7 @@ use crate::ops::{product::Write, rng::Purpose};
 pub(crate) struct Saved<B> {
     /// In the last layer, the rows of the input that are queries: (rows, H).
     x_chosen: B,
-    attended: Attended<B>,
+    pub attended: Attended<B>,
     pub normed: Normed<B>,
 }
 

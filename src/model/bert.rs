@@ -15,14 +15,22 @@ use crate::ops::rng::{Purpose, Stream};
 #[derive(Default)]
 pub struct Workspace {
     /// What the head reads.
-    chosen: Chosen,
-    activations: Activations<Vec<f32>>,
+    pub(super) chosen: Chosen,
+    pub(super) activations: Activations<Vec<f32>>,
 }
 
 impl Workspace {
     /// (B, labels) of the last forward pass; of the span head (T, 2).
     pub fn logits(&self) -> &[f32] {
         &self.activations.classifier.logits
+    }
+
+    /// The head reads every token.
+    pub(super) fn choose_all(&mut self, input: &Input) {
+        let Chosen { rows, offsets } = &mut self.chosen;
+        (rows.clear(), offsets.clear());
+        rows.extend(0..input.tokens());
+        offsets.extend_from_slice(input.offsets);
     }
 
     /// (M, vocabulary) of the last masked pass; [`Bert::backward_masked`] expects their gradient in the same place.
@@ -92,16 +100,15 @@ impl Bert {
     /// Computes the classifier's logits (B, labels) or the span head's (T, 2), found in `workspace` afterwards. Gates need
     /// all units present.
     pub fn forward(&self, input: &Input, pass: &Pass, workspace: &mut Workspace) {
-        let Workspace { chosen, activations } = workspace;
-        chosen.rows.clear();
-        chosen.offsets.clear();
         if self.head == Head::Spans {
-            chosen.rows.extend(0..input.tokens());
-            chosen.offsets.extend_from_slice(input.offsets);
+            workspace.choose_all(input);
         } else {
-            chosen.rows.extend_from_slice(&input.offsets[..input.sequences()]);
-            chosen.offsets.extend(0..=input.sequences());
+            let Chosen { rows, offsets } = &mut workspace.chosen;
+            (rows.clear(), offsets.clear());
+            rows.extend_from_slice(&input.offsets[..input.sequences()]);
+            offsets.extend(0..=input.sequences());
         }
+        let Workspace { chosen, activations } = workspace;
         let (ops, run) = self.on_cpu(input, chosen, pass);
         let Ok(()) = activations.classify(&ops, &run);
     }
@@ -163,7 +170,12 @@ impl Bert {
         std::mem::swap(&mut of_head.logits, &mut of_head.d_logits);
     }
 
-    fn on_cpu<'a>(&'a self, input: &'a Input, chosen: &'a Chosen, pass: &Pass<'a>) -> (Cpu<'a>, Run<'a>) {
+    pub(super) fn on_cpu<'a>(
+        &'a self,
+        input: &'a Input,
+        chosen: &'a Chosen,
+        pass: &Pass<'a>,
+    ) -> (Cpu<'a>, Run<'a>) {
         let Self { config, shape, params, head } = self;
         let (epsilon, format) = (config.layer_norm_eps as f32, pass.format);
         let (tokens, read) = (input.tokens(), chosen.rows.len());

@@ -77,7 +77,7 @@ impl<'a> Cpu<'a> {
 }
 
 /// Queries, keys and values in their buffers.
-fn split<'q>(layer: &Layer, Qkv { q, kv }: &'q Qkv<Vec<f32>>) -> [Rows<'q>; 3] {
+pub(super) fn split<'q>(layer: &Layer, Qkv { q, kv }: &'q Qkv<Vec<f32>>) -> [Rows<'q>; 3] {
     let a = layer.width();
     if layer.is_last {
         [

@@ -2,7 +2,7 @@
 
 use super::{
     attention_block,
-    backend::{Backend, Done, Normed},
+    backend::{Backend, Done, Normed, Qkv},
     embeddings, ffn_block,
     pass::{Run, Wanted},
 };
@@ -33,6 +33,11 @@ impl<B> Saved<B> {
     /// The encoder's output (rows, H), and where the head's backward pass leaves its gradient.
     pub fn output(&mut self) -> (&B, &mut B) {
         (&self.outputs[self.last], &mut self.dy)
+    }
+
+    /// Queries, keys and values of a layer, after a pass that keeps them.
+    pub fn qkv(&self, layer: usize) -> &Qkv<B> {
+        &self.layers[layer].attention.attended.qkv
     }
 }
 

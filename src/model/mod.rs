@@ -2,6 +2,7 @@
 
 pub(crate) mod activations;
 mod attention_block;
+mod attention_maps;
 pub(crate) mod backend;
 pub mod bert;
 mod classifier;
@@ -29,6 +30,7 @@ pub mod tiny;
 pub mod weights;
 mod wrapper;
 
+pub use attention_maps::HeadMap;
 pub use bert::{Bert, Workspace};
 pub use config::BertConfig;
 pub use gates::{GateGradients, Gates};

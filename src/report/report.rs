@@ -5,10 +5,11 @@ use super::{
     comparison::{Comparison, correct, sides},
     group::{Group, groups},
     matching::{Highest, Matching, matching},
-    published::{Paper, beside},
+    published::Paper,
     run::{Run, Runs},
     table::Table,
     tables,
+    task_share::{TaskShares, task_shares},
 };
 use crate::{error::Result, sweep::records::Ignored};
 use rayon::prelude::*;
@@ -41,6 +42,8 @@ pub struct Report<'a> {
     pub agreement: Vec<Agreement>,
     pub matching: Vec<Matching>,
     pub highest: Vec<Highest>,
+    /// Empty unless the stages are read.
+    pub task_shares: Vec<TaskShares>,
     pub warnings: Vec<Warning>,
     /// What the report itself could not do, and left out.
     pub left_out: Vec<String>,
@@ -75,12 +78,19 @@ impl<'a> Report<'a> {
                 left_out.extend(one.read_importance(group).err().map(|error| error.to_string()));
             }
         }
+        let mut shares = Vec::new();
+        if options.stages {
+            match task_shares(&groups) {
+                Ok(found) => shares = found,
+                Err(error) => left_out.push(error.to_string()),
+            }
+        }
         let mut comparisons: Vec<Comparison> = comparisons.into_iter().map(|(one, ..)| one).collect();
         correct(&mut comparisons);
         let (matching, highest) = matching(&groups, options.margin);
         let published = options.paper.map(|paper| {
             let numbers = paper.numbers()?;
-            Ok(tables::published(&numbers, &beside(&numbers, &groups)))
+            Ok(tables::published(&numbers, numbers.beside(&groups)))
         });
         left_out.sort();
         left_out.dedup();
@@ -94,11 +104,13 @@ impl<'a> Report<'a> {
             agreement,
             matching,
             highest,
+            task_shares: shares,
             left_out,
         })
     }
 
-    /// All tables that have rows, the results first; the long one only where it is asked for.
+    /// All tables that have rows, the results first, but for those with a row for each run or unit; with `long` the former
+    /// alone.
     pub fn tables(&self, long: bool) -> Vec<Table> {
         if long {
             return vec![tables::runs(self.runs)];
@@ -113,6 +125,11 @@ impl<'a> Report<'a> {
         all.extend(self.published.clone());
         all.retain(|table| !table.rows.is_empty() || table.name == "results");
         all
+    }
+
+    /// A row for each unit and task, if tickets of several tasks were read.
+    pub fn units(&self) -> Option<Table> {
+        Some(tables::task_share(&self.task_shares)).filter(|table| !table.rows.is_empty())
     }
 }
 

@@ -147,14 +147,25 @@ impl Runs {
     /// # Errors
     /// Data: there is no store.
     pub fn of(stores: &[&Store], tasks: &[TaskId]) -> Result<Self> {
-        let wanted =
-            |record: &Summary| tasks.is_empty() || tasks.iter().any(|task| task.name() == record.task);
+        let is_of = |record: &Summary| tasks.iter().any(|task| task.name() == record.task);
+        Self::chosen(stores, |_, record| tasks.is_empty() || is_of(record))
+    }
+
+    /// The runs of these records of a store.
+    ///
+    /// # Errors
+    /// Data: there is no store.
+    pub fn among(store: &Store, records: &BTreeSet<&Path>) -> Result<Self> {
+        Self::chosen(&[store], |path, _| records.contains(path))
+    }
+
+    fn chosen(stores: &[&Store], wanted: impl Fn(&Path, &Summary) -> bool) -> Result<Self> {
         let (mut found, mut ignored) = (Vec::new(), Vec::new());
         for store in stores {
             store.must_exist()?;
             let records = records::all(store)?;
             ignored.extend(records.ignored);
-            let own = records.found.into_iter().filter(|(_, record)| wanted(record));
+            let own = records.found.into_iter().filter(|(path, record)| wanted(path, record));
             found.extend(own.map(|(path, record)| (store.dir().to_owned(), path, record)));
         }
         let summaries: Vec<&Summary> = found.iter().map(|(_, _, record)| record).collect();

@@ -1,7 +1,10 @@
 //! What the stages of tickets say of importances.
 
 use super::run::{Run, gone};
-use crate::{error::Result, experiment::ticket::TICKET};
+use crate::{
+    error::Result,
+    experiment::{stages::SCORED, ticket::TICKET},
+};
 use serde::Deserialize;
 
 /// Scores of heads (layer by layer) and FFNs; what was not a candidate is NaN.
@@ -30,19 +33,29 @@ struct Scores {
     ffns: Vec<Option<f64>>,
 }
 
-/// The importances of the first step, in the full model; none where the run has no search by importance.
+/// The importances in the full model, of the search's first step or of the one scoring that levels share; none where the run
+/// has no search by importance.
 ///
 /// # Errors
-/// Data: the search is not in the store any more, or its ticket is damaged.
+/// Data: the stage is not in the store any more, or is damaged.
 pub fn first_importance(run: &Run) -> Result<Option<Importances>> {
-    let Some(id) = run.ticket() else { return Ok(None) };
-    let done = run.open()?.stage(&id).load()?.ok_or_else(|| gone(run, "the ticket"))?;
-    let file: File = serde_json::from_value(done.read_json(TICKET)?)
-        .map_err(|e| done.damaged(TICKET, &format!("has unexpected content ({e})")))?;
+    let (id, name) = match (run.stage("score"), run.ticket()) {
+        (Some(score), _) => (score, SCORED),
+        (None, Some(search)) => (search, TICKET),
+        (None, None) => return Ok(None),
+    };
+    let done = run.open()?.stage(&id).load()?.ok_or_else(|| gone(run, "the importance of units"))?;
+    let json = done.read_json(name)?;
+    let unexpected = |e: serde_json::Error| done.damaged(name, &format!("has unexpected content ({e})"));
+    let scores = if name == SCORED {
+        Some(serde_json::from_value(json).map_err(unexpected)?)
+    } else {
+        let file: File = serde_json::from_value(json).map_err(unexpected)?;
+        file.steps.into_iter().next().and_then(|step| step.importance)
+    };
     let numbers = |row: Vec<Option<f64>>| row.into_iter().map(|score| score.unwrap_or(f64::NAN)).collect();
-    let first = file.steps.into_iter().next().and_then(|step| step.importance);
-    Ok(first.map(|scores| Importances {
-        heads: scores.heads.into_iter().map(numbers).collect(),
-        ffns: numbers(scores.ffns),
+    Ok(scores.map(|Scores { heads, ffns }| Importances {
+        heads: heads.into_iter().map(numbers).collect(),
+        ffns: numbers(ffns),
     }))
 }

@@ -35,12 +35,26 @@ pub static IMPORTANCE: StageKind =
     StageKind { name: "importance", weights: Weights::None, scalars: "importance" };
 /// Scores of a fine-tuned model with parts of it changed.
 pub static ABLATE: StageKind = StageKind { name: "ablate", weights: Weights::None, scalars: "ablate" };
+/// What the heads of a fine-tuned model attend to.
+pub static ATTENTION: StageKind =
+    StageKind { name: "attention", weights: Weights::None, scalars: "attention" };
 
 /// An encoder that several tasks share, with the classifiers of all.
 pub static SHARED: StageKind = StageKind { name: "shared", weights: Weights::Restorable, scalars: "shared" };
 
-static KINDS: [&StageKind; 10] =
-    [&SHARED, &FINETUNE, &SCORE, &SEARCH, &EVALUATE, &RETRAIN, &PRETRAIN, &TICKET, &IMPORTANCE, &ABLATE];
+static KINDS: [&StageKind; 11] = [
+    &SHARED,
+    &FINETUNE,
+    &SCORE,
+    &SEARCH,
+    &EVALUATE,
+    &RETRAIN,
+    &PRETRAIN,
+    &TICKET,
+    &IMPORTANCE,
+    &ABLATE,
+    &ATTENTION,
+];
 
 impl StageKind {
     /// The kind of this name; `None` if it is from another version.

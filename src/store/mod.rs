@@ -58,8 +58,8 @@ pub use gc::{Collector, Count, FileKind, names};
 pub use hashes::{HashKind, Hashes};
 pub use keep::Keep;
 pub use kind::{
-    ABLATE, EVALUATE, FINETUNE, IMPORTANCE, PRETRAIN, RETRAIN, SCORE, SEARCH, SHARED, StageKind, TICKET,
-    Weights,
+    ABLATE, ATTENTION, EVALUATE, FINETUNE, IMPORTANCE, PRETRAIN, RETRAIN, SCORE, SEARCH, SHARED, StageKind,
+    TICKET, Weights,
 };
 pub use lease::{Lease, Lock};
 pub use links::{is_link, refuse_link};

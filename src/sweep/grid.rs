@@ -88,7 +88,11 @@ impl Grid {
         Self::parse(&text, &format!("file {}", path.display()))
     }
 
-    fn parse(text: &str, origin: &str) -> Result<(Self, Table)> {
+    /// What [`Grid::read`] reads, of a text.
+    ///
+    /// # Errors
+    /// Usage: it is no TOML, or a table or a key in it is none of a sweep's.
+    pub fn parse(text: &str, origin: &str) -> Result<(Self, Table)> {
         let mut table = parse_toml(text, origin)?;
         let mut grid = Self::default();
         if let Some(axes) = table.remove("grid") {

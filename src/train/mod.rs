@@ -21,7 +21,7 @@ pub mod several;
 pub use answers::{Answer, Questioned};
 pub use batches::Batches;
 pub use checkpoint::Checkpoints;
-pub use dataset::Dataset;
+pub use dataset::{Dataset, input};
 pub use evaluate::{baseline, logits, metrics};
 pub use event::Event;
 pub use finetune::finetune;

@@ -232,3 +232,66 @@ fn a_record_has_the_majority_and_a_bag_of_words_beside_its_scores() {
     let squad = Bench::new("SQuAD").record("squad", &[&["--mode", "full"], SQUAD].concat());
     assert_eq!(squad["baselines"], json!({ "majority": { "f1": 0.0 }, "bag_of_words": null }));
 }
+
+#[test]
+fn the_heads_of_a_ticket_have_their_patterns_of_attention() {
+    let bench = Bench::new("SST-2");
+    // Nothing of the quick examples is long enough for a pattern.
+    let record = bench.record("sst2", &["--set", "data.max_length=48"]);
+    let words = |at: usize| (0..18).map(|n| ["a", "b", "c"][(at * n + at) % 3]).collect::<Vec<_>>().join(" ");
+    let rows: String = (0..DEV).map(|at| format!("{}\t{}\n", words(at), at % 2)).collect();
+    let short =
+        refused(&mut bench.verb("attention", &[RECORD]), 3, &["no development example has 16 tokens"]);
+    assert!(short.contains("data.max_length"), "{short}");
+    drop(record);
+    bench.write("glue/SST-2/dev.tsv", format!("sentence\tlabel\n{rows}"));
+    let record = bench.record("sst2", &["--set", "data.max_length=48", "--seed", "7"]);
+    let path = "runs/results/sst2/heads+ffns/good/seed-7.json";
+    let report = bench.report("attention", &[path, "--examples", "30"]);
+    assert_eq!(report["examples"], json!((0..30).collect::<Vec<_>>()));
+    assert_eq!(report["finetune"], record["stages"]["finetune"]);
+    let kept: Vec<String> = report["kept"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row.as_array().unwrap().iter().map(|kept| if kept == true { '1' } else { '0' }).collect())
+        .collect();
+    assert_eq!(json!(kept), record["ticket"]["heads"]);
+    let counts = |model: &str, attention: &str, layer: usize, head: usize| -> Vec<u64> {
+        let row = report[model][attention][layer][head].as_array().unwrap();
+        row.iter().map(|count| count.as_u64().unwrap()).collect()
+    };
+    // Every head of every example has one pattern, and shares are means of those.
+    let mut sums = [[0.0; 5]; 2];
+    let mut numbers = [0.0; 2];
+    for (layer, flags) in kept.iter().enumerate() {
+        for (head, flag) in flags.chars().enumerate() {
+            let own = counts("finetuned", "weighted", layer, head);
+            assert_eq!(own.iter().sum::<u64>(), 30);
+            assert_eq!(counts("pretrained", "raw", layer, head).iter().sum::<u64>(), 30);
+            let place = usize::from(flag == '1');
+            sums[place].iter_mut().zip(&own).for_each(|(sum, count)| *sum += *count as f64 / 30.0);
+            numbers[place] += 1.0;
+        }
+    }
+    let rows = report["shares"].as_array().unwrap();
+    for (place, heads) in [(0, "pruned"), (1, "kept")] {
+        let is = |row: &&Value| {
+            row["model"] == "fine-tuned" && row["attention"] == "weighted" && row["heads"] == heads
+        };
+        let row = rows.iter().find(is).unwrap();
+        assert_eq!(row["count"].as_f64(), Some(numbers[place]));
+        for (pattern, sum) in report["patterns"].as_array().unwrap().iter().zip(sums[place]) {
+            let share = row["shares"][pattern.as_str().unwrap()].as_f64().unwrap();
+            assert!((share - sum / f64::max(numbers[place], 1.0)).abs() < 1e-12, "{heads} {pattern}");
+        }
+    }
+    let before = done_stages(&bench.path("runs")).len();
+    assert_eq!(bench.report("attention", &[path, "--examples", "30"]), report);
+    assert_eq!(done_stages(&bench.path("runs")).len(), before);
+    let text = succeeded(&mut bench.verb("attention", &[path, "--examples", "30", "--heads"])).stdout;
+    let text = String::from_utf8(text).unwrap();
+    for word in ["pre-trained", "heterogeneous", "1.3", "30 development examples"] {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+}

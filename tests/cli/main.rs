@@ -37,6 +37,7 @@ mod processes;
 mod recipe;
 mod registry;
 mod report;
+mod reproduce;
 mod resume;
 mod reuse;
 mod rounds;

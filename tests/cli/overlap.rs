@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::fixture::{Bench, refused, succeeded};
+use crate::fixture::{Bench, lottery, refused, succeeded};
 
 fn report(bench: &Bench, more: &[&str]) -> Value {
     let output = succeeded(&mut bench.verb("overlap", &[more, &["--json"]].concat()));
@@ -67,4 +67,39 @@ fn tickets_of_seeds_and_tasks_are_compared_with_chance_by_layer() {
     for wanted in ["sst2 over seeds", "mrpc and sst2", "by chance", "other", "all"] {
         assert!(table.contains(wanted), "{wanted} is not in {table}");
     }
+    units_have_the_shares_of_tasks(&bench);
+}
+
+/// `lottery report`: Ticket Importance and Task Share, of the scores in the tickets.
+fn units_have_the_shares_of_tasks(bench: &Bench) {
+    let mut command = lottery();
+    command
+        .args(["report", "runs", "--stages", "--table", "task_share", "--json"])
+        .current_dir(bench.root.path());
+    let found: Value = serde_json::from_slice(&succeeded(&mut command).stdout).unwrap();
+    let rows = found["tables"]["task_share"].as_array().unwrap();
+    // Two layers of four heads and an FFN, for two tasks.
+    assert_eq!(rows.len(), 2 * 2 * (4 + 1));
+    let scores = |task: &str, seed: &str| {
+        let record = bench
+            .record(task, &["--method", "one-shot", "--mode", "good", "--sparsity", "0.5", "--seed", seed]);
+        let scored: Value =
+            serde_json::from_slice(&bench.stage_file("runs", &record, "score", "importance.json")).unwrap();
+        scored["heads"][1][2].as_f64().unwrap()
+    };
+    let of_tasks = [scores("mrpc", "1"), (scores("sst2", "1") + scores("sst2", "2")) / 2.0];
+    let of_unit: Vec<&Value> =
+        rows.iter().filter(|row| row["unit"] == "head" && row["layer"] == 2 && row["head"] == 3).collect();
+    let sum = of_tasks[0] + of_tasks[1];
+    for (n, (task, seeds)) in [("mrpc", 1), ("sst2", 2)].into_iter().enumerate() {
+        let row = of_unit.iter().find(|row| row["task"] == task).unwrap();
+        assert_eq!((&row["method"], &row["n"]), (&"one-shot".into(), &seeds.into()));
+        assert!((row["importance"].as_f64().unwrap() - sum / 2.0).abs() < 1e-12, "{row}");
+        assert!((row["share"].as_f64().unwrap() - of_tasks[n] / sum).abs() < 1e-12, "{row}");
+    }
+    let mut command = lottery();
+    command.args(["report", "runs", "--stages", "--figures", "figures"]).current_dir(bench.root.path());
+    succeeded(&mut command);
+    let captions = std::fs::read_to_string(bench.path("figures/figures.md")).unwrap();
+    assert!(captions.contains("(mrpc 1, sst2 2)") && captions.contains("task-share-one-shot"), "{captions}");
 }

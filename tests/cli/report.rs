@@ -300,3 +300,56 @@ fn what_cannot_be_reported_is_refused_with_the_remedy() {
         refused(&mut command, code, &[part]);
     }
 }
+
+#[test]
+fn results_samples_and_mlflow_runs_hold_the_records() {
+    let bench = &*bench();
+    report(bench, &["--stages", "--lm-eval", "harness", "--mlflow", "mlruns"]);
+    let files = |dir: &str| -> Vec<_> {
+        let found = crate::fixture::files(&bench.path(dir));
+        found.into_iter().map(|path| bench.path(dir).join(path)).collect()
+    };
+    let all = files("harness");
+    assert_eq!(all.len(), 20, "results and samples of ten runs");
+    let good = record(bench, "good", 2);
+    let is_of = |results: &Value| {
+        let settings = &results["config"]["model_args"]["settings"];
+        settings == &good["config"]
+    };
+    let results: Vec<_> = all.iter().filter(|path| path.extension().unwrap() == "json").collect();
+    let (path, results) =
+        results.iter().map(|path| (path, json_file(path))).find(|(_, results)| is_of(results)).unwrap();
+    let samples = path.with_file_name(
+        path.file_name()
+            .unwrap()
+            .to_string_lossy()
+            .replace("results_", "samples_sst2_")
+            .replace("json", "jsonl"),
+    );
+    let samples = fs::read_to_string(samples).unwrap();
+    let samples: Vec<Value> = samples.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for part in ["full", "pruned", "retrained"] {
+        let score = good[part]["metrics"]["accuracy"].as_f64().unwrap();
+        assert_eq!(results["results"]["sst2"][format!("accuracy,{part}")], score);
+        let right: Vec<f64> = samples
+            .iter()
+            .filter(|sample| sample["filter"] == part)
+            .map(|sample| {
+                assert_eq!(sample["accuracy"] == 1.0, sample["target"] == sample["filtered_resps"][0]);
+                sample["accuracy"].as_f64().unwrap()
+            })
+            .collect();
+        assert_eq!(right.len() as u64, good["data"]["dev"]["examples"].as_u64().unwrap());
+        assert!((mean(&right) - score).abs() < 1e-6, "{part}");
+    }
+    let runs = files("mlruns");
+    let named = |end: &str| runs.iter().filter(|path| path.ends_with(end)).collect::<Vec<_>>();
+    assert_eq!(named("artifacts/record.json").len(), 10);
+    let home = named("artifacts/record.json").into_iter().find(|path| json_file(path) == good).unwrap();
+    let home = home.parent().unwrap().parent().unwrap();
+    let read = |name: &str| fs::read_to_string(home.join(name)).unwrap();
+    assert_eq!(read("params/train.learning_rate"), good["config"]["train"]["learning_rate"].to_string());
+    let metric = read("metrics/retrained.accuracy");
+    let score = metric.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap();
+    assert_eq!(Some(score), good["retrained"]["metrics"]["accuracy"].as_f64());
+}

@@ -1,6 +1,7 @@
 //! The training engine against independent references: candle's autograd on a BERT composed of primitive operations,
 //! finite differences, and numbers dumped by PyTorch.
 
+mod attention_golden;
 mod bf16;
 mod criteria;
 mod encoders_golden;

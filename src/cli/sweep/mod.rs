@@ -3,7 +3,7 @@
 mod commas;
 mod console;
 mod execution;
-mod obstacles;
+pub(super) mod obstacles;
 pub(super) mod plan;
 pub(super) mod show;
 mod stop;

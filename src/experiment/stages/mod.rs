@@ -1,6 +1,7 @@
 //! The stages, one file each, and the files that several of them write.
 
 mod ablate;
+mod attend;
 mod evaluate;
 mod files;
 mod gradual;
@@ -18,6 +19,7 @@ mod train;
 mod train_shared;
 
 pub use ablate::{ABLATIONS, Ablate, Ablations};
+pub use attend::{Attend, PATTERNS, Patterns};
 pub use evaluate::Evaluate;
 pub use files::{
     METRICS, Metrics, PREDICTIONS, answers_by_id, metrics, predictions, scores, write_json, write_model,
@@ -27,7 +29,7 @@ pub use importance::{Importance, SCORES, Scores, SplitScores, Units};
 pub use level::Level;
 pub use magnitude::{Magnitude, USUAL};
 pub use of_shared::OfShared;
-pub use score::Score;
+pub use score::{SCORED, Score};
 pub use search::Search;
 pub use start::Start;
 pub use subnetwork::Subnetwork;

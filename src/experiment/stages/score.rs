@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use std::cell::RefCell;
 
 /// The file of its scores.
-const IMPORTANCE: &str = "importance.json";
+pub const SCORED: &str = "importance.json";
 
 /// One scoring of the whole network.
 #[derive(Clone, Debug, Serialize)]
@@ -45,7 +45,7 @@ impl Scored {
     /// # Errors
     /// Data: the file is damaged.
     pub fn read(stage: &Done) -> Result<Self> {
-        stage.read_json(IMPORTANCE)
+        stage.read_json(SCORED)
     }
 }
 
@@ -93,7 +93,7 @@ impl Stage for Score {
         let metric = inputs.task.metric.name();
         progress.borrow_mut().end(&format!("{}: all units scored, {metric} {full_score:.4}", given.id));
         let norm = criterion.norm().to_owned();
-        files::write_json(out, IMPORTANCE, &Scored { format_version: 1, full_score, norm, importance })?;
+        files::write_json(out, SCORED, &Scored { format_version: 1, full_score, norm, importance })?;
         Ok(json!({}))
     }
 }

@@ -1,4 +1,8 @@
-//! Numbers of published tables, as data with their sources.
+//! Numbers of published tables, as data with their sources, and the sweeps that give ours.
+
+mod target;
+
+pub use target::Target;
 
 use super::{
     group::{Group, Mean},
@@ -71,66 +75,87 @@ impl Paper {
     }
 }
 
-/// A published number beside ours of the same task, method, mode and metric.
+/// A published number, and ours of the same task, method, mode and metric.
 #[derive(Clone, Debug)]
 pub struct Beside {
     pub number: Number,
     pub model: String,
-    pub ours: Mean,
-    pub our_model: String,
+    pub ours: Option<Ours>,
+}
+
+/// What runs of this program gave.
+#[derive(Clone, Debug)]
+pub struct Ours {
+    pub mean: Mean,
+    pub model: String,
     /// The level and other settings that tell our groups apart.
     pub of: String,
 }
 
-/// Every published number that a group of ours belongs to, once for each, and how many of our tasks have no such group.
-pub fn beside(published: &Published, groups: &[Group]) -> (Vec<Beside>, usize) {
-    let (mut rows, mut alone) = (Vec::new(), 0);
-    for number in &published.cells {
-        let part = PARTS.iter().position(|part| *part == number.part).unwrap_or(0);
-        // The full model is that of the good runs: those of controls share it.
-        let mode = if part == 0 { "good" } else { &number.mode };
+impl Published {
+    /// Every published number with each group of ours that it belongs to, or alone.
+    pub fn beside(&self, groups: &[Group]) -> Vec<Beside> {
+        let mut rows = Vec::new();
+        for number in &self.cells {
+            let ours = number.ours(groups);
+            let model = number.model.as_ref().unwrap_or(&self.model);
+            let row = |ours| Beside { number: number.clone(), model: model.clone(), ours };
+            match ours.is_empty() {
+                true => rows.push(row(None)),
+                false => rows.extend(ours.into_iter().map(|ours| row(Some(ours)))),
+            }
+        }
+        rows
+    }
+}
+
+impl Number {
+    fn part(&self) -> usize {
+        PARTS.iter().position(|part| *part == self.part).unwrap_or(0)
+    }
+
+    fn ours(&self, groups: &[Group]) -> Vec<Ours> {
+        let part = self.part();
         let is_same = |group: &&Group| {
             let sparsity = group.level.map(super::run::Level::number);
-            group.task == number.task
-                && number.method.as_deref().is_none_or(|method| method == group.method)
-                && group.mode == mode
-                && (number.sparsity.is_none() || number.sparsity == sparsity)
+            group.task == self.task
+                && self.method.as_deref().is_none_or(|method| method == group.method)
+                && (part == 0 || group.mode == self.mode)
+                && (self.sparsity.is_none() || self.sparsity == sparsity)
         };
-        let ours = groups.iter().filter(is_same).filter_map(|group| {
-            let mean = group.mean(|run| run.metrics[part].get(&number.metric).copied())?;
-            let what = if part == 0 { vec![group.method.to_owned()] } else { Vec::new() };
-            let what = what.into_iter().chain([group.level_text()]).chain(group.settings.clone());
-            let what: Vec<String> = what.filter(|word| !word.is_empty()).collect();
-            Some((mean, group.model.to_owned(), what.join(" ")))
-        });
-        let model = number.model.clone().unwrap_or_else(|| published.model.clone());
-        let before = rows.len();
-        rows.extend(ours.map(|(ours, our_model, of)| Beside {
-            number: number.clone(),
-            model: model.clone(),
-            ours,
-            our_model,
-            of,
-        }));
-        alone += usize::from(rows.len() == before && groups.iter().any(|group| group.task == number.task));
+        let mut all: Vec<Ours> = Vec::new();
+        for group in groups.iter().filter(is_same) {
+            let Some(mean) = group.mean(|run| run.metrics[part].get(&self.metric).copied()) else { continue };
+            // Controls and levels share the full model.
+            let own = if part == 0 { group.method.to_owned() } else { group.level_text() };
+            let of: Vec<String> =
+                [own].into_iter().chain(group.settings.clone()).filter(|word| !word.is_empty()).collect();
+            let ours = Ours { mean, model: group.model.to_owned(), of: of.join(" ") };
+            if part > 0 || all.iter().all(|other| (&other.model, &other.of) != (&ours.model, &ours.of)) {
+                all.push(ours);
+            }
+        }
+        all
     }
-    (rows, alone)
 }
 
 impl Beside {
     /// Whether ours is theirs: `within 2 standard errors`, `above`, `below`, or why it cannot be said.
     pub fn verdict(&self) -> &'static str {
+        let Some(Ours { mean: ours, model, .. }) = &self.ours else { return "no runs" };
         // Of `owner/name` the name; a hash in brackets tells apart models of one name.
         let name =
             |model: &str| model.split(" (").next().unwrap_or(model).rsplit('/').next().map(str::to_owned);
-        if name(&self.our_model) != name(&self.model) {
-            return "other model";
+        if name(model) != name(&self.model) {
+            return "cannot be compared: other model";
         }
         let variance = |deviation: Option<f64>, n: Option<usize>| Some(deviation?.powi(2) / n? as f64);
-        let (theirs, ours) =
-            (variance(self.number.std, self.number.n), variance(self.ours.deviation, Some(self.ours.n)));
-        let Some(error) = theirs.zip(ours).map(|(a, b)| (a + b).sqrt()) else { return "no deviation" };
-        match self.ours.mean - self.number.mean {
+        let (theirs, own) =
+            (variance(self.number.std, self.number.n), variance(ours.deviation, Some(ours.n)));
+        let Some(error) = theirs.zip(own).map(|(a, b)| (a + b).sqrt()) else {
+            return "cannot be compared: no deviation";
+        };
+        match ours.mean - self.number.mean {
             apart if apart.abs() <= 2.0 * error => "within 2 standard errors",
             apart if apart > 0.0 => "above",
             _ => "below",
@@ -173,15 +198,15 @@ mod tests {
                 n: Some(5),
                 model: None,
             };
-            let ours = Mean { n: 5, mean, deviation };
-            let (theirs, our_model) = ("bert-base-uncased".to_owned(), model.to_owned());
-            Beside { number, model: theirs, ours, our_model, of: String::new() }.verdict()
+            let mean = Mean { n: 5, mean, deviation };
+            let ours = Some(Ours { mean, model: model.to_owned(), of: String::new() });
+            Beside { number, model: "bert-base-uncased".to_owned(), ours }.verdict()
         };
         let same = "google-bert/bert-base-uncased (sha256 0a1b2c3d)";
         assert_eq!(verdict(0.61, Some(0.03), same), "within 2 standard errors");
         assert_eq!(verdict(0.64, Some(0.03), same), "above");
         assert_eq!(verdict(0.55, Some(0.03), "bert-base-uncased"), "below");
-        assert_eq!(verdict(0.61, None, same), "no deviation");
-        assert_eq!(verdict(0.61, Some(0.03), "tiny"), "other model");
+        assert_eq!(verdict(0.61, None, same), "cannot be compared: no deviation");
+        assert_eq!(verdict(0.61, Some(0.03), "tiny"), "cannot be compared: other model");
     }
 }

@@ -1,10 +1,10 @@
-//! Against SciPy, statsmodels, krippendorff and deep-significance: `tests/golden/statistics.py` writes `statistics.json`.
+//! Against SciPy, statsmodels, krippendorff and deep-significance: `tests/golden/report_statistics.py` writes `report_statistics.json`.
 
 use super::*;
 use serde_json::Value;
 
 fn golden() -> Value {
-    serde_json::from_str(include_str!("../../../tests/golden/statistics.json")).unwrap()
+    serde_json::from_str(include_str!("../../../tests/golden/report_statistics.json")).unwrap()
 }
 
 fn numbers(value: &Value) -> Vec<f64> {

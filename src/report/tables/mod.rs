@@ -7,14 +7,16 @@ mod matching;
 mod published;
 mod results;
 mod runs;
+mod task_share;
 
 pub use agreement::agreement;
 pub use comparisons::comparisons;
 pub use masks::masks;
 pub use matching::{highest, matching};
-pub use published::published;
+pub use published::{beside, published};
 pub use results::results;
 pub use runs::runs;
+pub use task_share::task_share;
 
 use super::table::{Cell, Column, Shape};
 

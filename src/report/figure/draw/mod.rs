@@ -4,6 +4,7 @@ mod curves;
 mod importances;
 mod scores;
 mod survivors;
+mod task_share;
 mod training;
 
 use super::Figure;
@@ -18,6 +19,7 @@ use curves::{levels, weights_left};
 use importances::importances;
 use scores::scores;
 use survivors::{over_tasks, survivors};
+use task_share::task_share;
 use training::training;
 
 /// All figures that the records allow. Those of importances need the stages of the tickets (`stages`).
@@ -39,6 +41,7 @@ pub fn figures(report: &Report, stages: bool) -> Result<Vec<Figure>> {
         all.extend(levels(&family));
         all.extend(stages.then(|| training(&family)).flatten());
     }
+    all.extend(report.task_shares.iter().map(task_share));
     for group in good.iter().filter(|_| stages) {
         all.extend(importances(group)?);
     }

@@ -11,11 +11,11 @@ use crate::report::{
     survivors::{shared, survival},
 };
 
-fn layers(n: usize) -> Vec<String> {
+pub(super) fn layers(n: usize) -> Vec<String> {
     (1..=n).map(|layer| layer.to_string()).collect()
 }
 
-fn rows(flat: &[f64], width: usize) -> Vec<Vec<f64>> {
+pub(super) fn rows(flat: &[f64], width: usize) -> Vec<Vec<f64>> {
     flat.chunks(width.max(1)).map(<[f64]>::to_vec).collect()
 }
 

@@ -1,5 +1,5 @@
 """Values for src/report/statistics from SciPy, statsmodels, krippendorff and deep-significance:
-python3 statistics.py > statistics.json
+python3 report_statistics.py > report_statistics.json
 
     pip install scipy statsmodels krippendorff deepsig
 """

@@ -1,0 +1,115 @@
+//! `lottery reproduce`: the runs of a published table, on another model, beside its numbers.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::fixture::{Bench, json_file, refused, succeeded};
+
+/// Figure 2 on one task and two seeds, short.
+const SHORT: &[&str] = &[
+    "prasanna2020/figure2",
+    "--tasks",
+    "sst2",
+    "--seeds",
+    "1,2",
+    "--model",
+    "model",
+    "--data",
+    "glue",
+    "--threads",
+    "1",
+    "--set",
+    "data.max_length=16",
+    "--set",
+    "train.epochs=1",
+    "--set",
+    "prune.max_steps=3",
+];
+
+fn reproduced(bench: &Bench, arguments: &[&str]) -> Value {
+    let all = [SHORT, arguments, &["--json", "--quiet"]].concat();
+    serde_json::from_slice(&succeeded(&mut bench.verb("reproduce", &all)).stdout).unwrap()
+}
+
+#[test]
+fn a_tables_runs_are_made_once_and_stand_beside_its_numbers() {
+    let bench = Bench::new("SST-2");
+    let before = reproduced(&bench, &["--dry-run"]);
+    // Two methods of three modes with two seeds.
+    assert_eq!(before["missing"], json!({ "sst2": 12 }));
+    assert_eq!(before["cost"]["runs"], 12);
+    let cells = before["published"].as_array().unwrap();
+    // The full model, and two methods of three modes, pruned and retrained.
+    assert_eq!(cells.len(), 13);
+    assert!(cells.iter().all(|cell| cell["ours_mean"].is_null() && cell["verdict"] == "no runs"));
+    assert!(!bench.path("runs").exists(), "a dry run writes nothing");
+
+    let after = reproduced(&bench, &[]);
+    assert_eq!((&after["missing"], &after["cost"]), (&json!({}), &Value::Null));
+    let cells = after["published"].as_array().unwrap();
+    assert_eq!(cells.len(), 14, "the full models of both methods");
+    let published: Value =
+        serde_json::from_str(include_str!("../../src/report/published/prasanna2020.json")).unwrap();
+    for cell in cells {
+        let text = |key: &str| cell[key].as_str().unwrap_or_default();
+        assert_eq!((&cell["n"], text("verdict")), (&json!(2), "cannot be compared: other model"));
+        let number = published["cells"].as_array().unwrap().iter().find(|number| {
+            ["task", "mode", "part", "metric"].iter().all(|key| number[key] == cell[key])
+                && number["method"] == cell["method"]
+        });
+        assert_eq!(number.unwrap()["mean"], cell["published_mean"]);
+        let (method, mode) = match text("part") {
+            "full" => ("heads+ffns", "good"),
+            _ => (text("method"), text("mode")),
+        };
+        let dir = bench.path(&format!("runs/results/sst2/{method}/{mode}"));
+        let records: Vec<Value> =
+            fs::read_dir(dir).unwrap().map(|entry| json_file(&entry.unwrap().path())).collect();
+        let score = |record: &Value| record[text("part")]["metrics"]["accuracy"].as_f64().unwrap();
+        let mean = records.iter().map(score).sum::<f64>() / 2.0;
+        assert!(records.len() == 2 && (cell["ours_mean"].as_f64().unwrap() - mean).abs() < 1e-12, "{cell}");
+    }
+    let note = "Settings other than the table's: data.max_length=16, train.epochs=1, prune.max_steps=3.";
+    assert!(after["notes"].as_array().unwrap().contains(&json!(note)), "{}", after["notes"]);
+
+    // What is gone is missing, and made again alone.
+    let record = bench.path("runs/results/sst2/magnitude/bad/seed-2.json");
+    let other = bench.path("runs/results/sst2/magnitude/bad/seed-1.json");
+    let (written, kept) = (json_file(&record), fs::metadata(&other).unwrap().modified().unwrap());
+    fs::remove_file(&record).unwrap();
+    let output = succeeded(&mut bench.verb("reproduce", &[SHORT, &["--dry-run"]].concat()));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("missing: 1 of 12 runs (sst2 1)\ntime: about "), "{text}");
+    assert_eq!(reproduced(&bench, &[])["published"], after["published"]);
+    assert_eq!(json_file(&record)["retrained"], written["retrained"]);
+    assert_eq!(fs::metadata(&other).unwrap().modified().unwrap(), kept);
+}
+
+#[test]
+fn only_known_tables_and_their_tasks_are_reproduced() {
+    let bench = Bench::new("SST-2");
+    let refuse = |words: &[&str], parts: &[&str]| refused(&mut bench.verb("reproduce", words), 2, parts);
+    refuse(&["prasanna2020/table3"], &["expected prasanna2020/figure2", "did you mean prasanna2020/table2?"]);
+    refuse(
+        &["chen2020/table2", "--tasks", "snli"],
+        &[
+            "chen2020/table2 has no scores of snli. It has cola, mnli, mrpc, qnli, qqp, rte, squad, sst2, stsb, wnli.",
+        ],
+    );
+    refuse(&["liang2021/table1", "--workers", "2"], &["--executor slurm"]);
+    // Its data set cannot be had: nothing is started.
+    let words = [
+        "liang2021/table1",
+        "--tasks",
+        "rte",
+        "--model",
+        "model",
+        "--data",
+        "glue",
+        "--set",
+        "data.max_length=16",
+    ];
+    let error = refused(&mut bench.verb("reproduce", &words), 3, &["40 of 40 runs cannot start"]);
+    assert!(error.contains("RTE"), "{error}");
+}
