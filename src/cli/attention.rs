@@ -130,7 +130,8 @@ fn rows(kept: Option<&[Vec<bool>]>, models: &[(&'static str, &Counts)]) -> Vec<S
     for (model, counts) in models {
         for (attention, counts) in [("raw", &counts.raw), ("weighted", &counts.weighted)] {
             let is_kept = |layer: usize, head: usize| kept.is_some_and(|kept| kept[layer][head]);
-            let choices: [(&str, &dyn Fn(usize, usize) -> bool); 3] =
+            type Chosen<'a> = &'a dyn Fn(usize, usize) -> bool;
+            let choices: [(&str, Chosen); 3] =
                 [("all", &|_, _| true), ("kept", &is_kept), ("pruned", &|layer, head| !is_kept(layer, head))];
             for (heads, chosen) in &choices[..if kept.is_some() { 3 } else { 1 }] {
                 let all = counts.iter().enumerate();

@@ -28,7 +28,8 @@ impl Workspace {
     /// The head reads every token.
     pub(super) fn choose_all(&mut self, input: &Input) {
         let Chosen { rows, offsets } = &mut self.chosen;
-        (rows.clear(), offsets.clear());
+        rows.clear();
+        offsets.clear();
         rows.extend(0..input.tokens());
         offsets.extend_from_slice(input.offsets);
     }
@@ -104,7 +105,8 @@ impl Bert {
             workspace.choose_all(input);
         } else {
             let Chosen { rows, offsets } = &mut workspace.chosen;
-            (rows.clear(), offsets.clear());
+            rows.clear();
+            offsets.clear();
             rows.extend_from_slice(&input.offsets[..input.sequences()]);
             offsets.extend(0..=input.sequences());
         }
