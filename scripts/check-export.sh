@@ -18,7 +18,7 @@ else
         command -v python3 > /dev/null || unable "there is no python3 for transformers"
         rm -rf "$venv"
         python3 -m venv "$venv" || unable "this python3 makes no virtual environment; on Debian, install python3-venv"
-        pip() { "$venv/bin/pip" install --quiet --disable-pip-version-check "$@"; }
+        pip() { "$venv/bin/pip" install --quiet --no-compile --disable-pip-version-check "$@"; }
         pip "torch>=2.4" || unable "torch cannot be installed"
         pip "transformers>=5,<6" safetensors numpy || unable "transformers cannot be installed"
         install -m 755 /dev/null "$venv/installed"

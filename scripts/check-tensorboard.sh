@@ -13,7 +13,7 @@ if [ ! -x "$venv/installed" ]; then
     command -v python3 > /dev/null || unable "there is no python3 for TensorBoard"
     rm -rf "$venv"
     python3 -m venv "$venv" || unable "this python3 makes no virtual environment; on Debian, install python3-venv"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check "tensorboard>=2.12,<3" "setuptools<81" ||
+    "$venv/bin/pip" install --quiet --no-compile --disable-pip-version-check "tensorboard>=2.12,<3" "setuptools<81" ||
         unable "TensorBoard cannot be installed"
     install -m 755 /dev/null "$venv/installed"
 fi

@@ -138,7 +138,7 @@ pub fn run(arguments: &OverlapArgs) -> Result<()> {
 fn groups(store: &Store, arguments: &OverlapArgs) -> Result<Vec<Group>> {
     let mut groups: BTreeMap<String, Group> = BTreeMap::new();
     let is = |wanted: &Option<String>, own: &str| wanted.as_ref().is_none_or(|wanted| wanted == own);
-    for (_, record) in records::all(store)?.found {
+    for (_, record, ()) in records::all(store)?.found {
         let good = record.mode == Mode::Good.name() && record.method != Method::Ticket.name();
         if !good || !is(&arguments.method, &record.method) || !is(&arguments.task, &record.task) {
             continue;

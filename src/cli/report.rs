@@ -13,7 +13,7 @@ use crate::{
     error::{Error, Result, excerpt, message, none_of},
     report::{
         Options, Paper, Report, Runs,
-        figure::{figures, png},
+        figure::{figures, pdf, png},
         lm_eval, mlflow, page,
         table::{self, Table},
     },
@@ -96,7 +96,7 @@ pub struct ReportArgs {
     #[arg(long, conflicts_with = "table")]
     long: bool,
 
-    /// Only this table: results, comparisons, agreement, matching, highest, task_share or published
+    /// Only this table: results, comparisons, agreement, matching, highest, sensitivity, task_share or published
     #[arg(long, value_name = "NAME")]
     table: Option<String>,
 
@@ -112,7 +112,7 @@ pub struct ReportArgs {
     #[arg(long, value_name = "PAPER", value_parser = one_of::<Paper>())]
     published: Option<String>,
 
-    /// Draw figures into this folder, each as SVG and PNG, with a list of their captions
+    /// Draw figures into this folder, each as SVG, PNG and PDF, with a list of their captions
     #[arg(long, value_name = "DIR")]
     figures: Option<PathBuf>,
 
@@ -182,6 +182,7 @@ impl ReportArgs {
             for figure in &figures {
                 atomic_write(&dir.join(format!("{}.svg", figure.name)), figure.svg.as_bytes())?;
                 atomic_write(&dir.join(format!("{}.png", figure.name)), &png(&figure.svg, PIXELS)?)?;
+                atomic_write(&dir.join(format!("{}.pdf", figure.name)), &pdf(&figure.svg)?)?;
                 captions += &format!(
                     "## {}\n\n![{}]({}.svg)\n\n{}\n\n",
                     figure.title, figure.title, figure.name, figure.caption
@@ -230,8 +231,16 @@ impl ReportArgs {
         let Some(wanted) = wanted else { return Ok(tables) };
         let names: Vec<&str> = tables.iter().map(|table| table.name).collect();
         if !names.contains(&wanted) {
-            let known =
-                ["results", "comparisons", "agreement", "matching", "highest", "task_share", "published"];
+            let known = [
+                "results",
+                "comparisons",
+                "agreement",
+                "matching",
+                "highest",
+                "sensitivity",
+                "task_share",
+                "published",
+            ];
             return match known.contains(&wanted) {
                 true => Err(Error::usage(format!(
                     "the report has no rows for the table {wanted} (format {format}). It has {}.",

@@ -73,7 +73,7 @@ fn path(named: &str, store: &Store) -> Result<PathBuf> {
     store.must_exist()?;
     let found = records::all(store)?.found;
     let all: Vec<(String, PathBuf)> =
-        found.into_iter().filter_map(|(path, summary)| Some((summary.run()?, path))).collect();
+        found.into_iter().filter_map(|(path, summary, ())| Some((summary.run()?, path))).collect();
     let near: Vec<_> = all.iter().filter(|(run, _)| run.starts_with(named)).collect();
     let listed = |runs: &[&str]| {
         let more = if runs.len() > 10 { ", …" } else { "" };

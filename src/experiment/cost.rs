@@ -23,10 +23,11 @@ use std::{
 /// Examples of each split that are read to learn how long they are.
 const SAMPLE: usize = 500;
 
-/// What a run reads: tokens of the training and of the development set, once each.
+/// What a run reads: tokens of the training and of the development set, once each, and the steps of an epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Tokens {
     pub train: f64,
+    pub steps: f64,
     pub dev: f64,
 }
 
@@ -45,8 +46,10 @@ pub fn tokens(config: &ExperimentConfig) -> Result<Tokens> {
     let sampled = sample.counts();
     let encoded = sample.encode(&tokenizer, &Sources::new(config), None)?;
     let scaled = |tokens: usize, of: usize, all: usize| tokens as f64 * all as f64 / of.max(1) as f64;
+    let chosen = train as f64 * config.data.fraction;
     Ok(Tokens {
-        train: scaled(encoded.train.tokens(), sampled[0], train),
+        train: scaled(encoded.train.tokens(), sampled[0], train) * config.data.fraction,
+        steps: (chosen / config.train.batch_size as f64).ceil(),
         dev: scaled(encoded.dev.tokens(), sampled[1], dev),
     })
 }

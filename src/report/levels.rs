@@ -50,7 +50,7 @@ struct Run {
 /// Data: a stage's predictions cannot be read.
 pub fn levels(store: &Store, task: Option<TaskId>) -> Result<Vec<Levels>> {
     let mut groups: BTreeMap<String, (Summary, Vec<Run>)> = BTreeMap::new();
-    for (_, record) in records::all(store)?.found {
+    for (_, record, ()) in records::all(store)?.found {
         let wanted = task.is_none_or(|task| record.task == task.name());
         if record.method != Method::OneShot.name() || !wanted {
             continue;

@@ -16,6 +16,7 @@ mod published;
 #[expect(clippy::module_inception, reason = "the report that the room is about")]
 mod report;
 mod run;
+mod sensitivity;
 pub mod statistics;
 pub mod super_ticket;
 pub mod survivors;

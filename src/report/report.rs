@@ -7,6 +7,7 @@ use super::{
     matching::{Highest, Matching, matching},
     published::Paper,
     run::{Run, Runs},
+    sensitivity::sensitivity,
     table::Table,
     tables,
     task_share::{TaskShares, task_shares},
@@ -121,6 +122,7 @@ impl<'a> Report<'a> {
             tables::agreement(&self.agreement),
             tables::matching(&self.matching),
             tables::highest(&self.highest),
+            tables::sensitivity(&sensitivity(&self.groups)),
         ];
         all.extend(self.published.clone());
         all.retain(|table| !table.rows.is_empty() || table.name == "results");

@@ -4,7 +4,6 @@ use super::contents::{data_labels, model_labels};
 use crate::{
     choice::Choice,
     error::{Error, Result},
-    file,
     store::{StageId, Store},
     sweep::records::{self, Ignored, Kept, Summary},
     task::TaskId,
@@ -163,12 +162,12 @@ impl Runs {
         let (mut found, mut ignored) = (Vec::new(), Vec::new());
         for store in stores {
             store.must_exist()?;
-            let records = records::all(store)?;
+            let records = records::all_with(store, |text| serde_json::from_slice(text))?;
             ignored.extend(records.ignored);
-            let own = records.found.into_iter().filter(|(path, record)| wanted(path, record));
-            found.extend(own.map(|(path, record)| (store.dir().to_owned(), path, record)));
+            let own = records.found.into_iter().filter(|(path, record, _)| wanted(path, record));
+            found.extend(own.map(|(path, record, more)| (store.dir().to_owned(), path, record, more)));
         }
-        let summaries: Vec<&Summary> = found.iter().map(|(_, _, record)| record).collect();
+        let summaries: Vec<&Summary> = found.iter().map(|(_, _, record, _)| record).collect();
         let (models, data) = (model_labels(&summaries), data_labels(&summaries));
         let mut settings: Vec<BTreeMap<String, String>> =
             summaries.par_iter().map(|record| record.settings()).collect();
@@ -179,16 +178,11 @@ impl Runs {
         let levels: Vec<Option<Level>> = settings.iter().map(Level::of).collect();
         let differing: BTreeSet<String> = differing(&settings).into_iter().map(str::to_owned).collect();
         settings.iter_mut().for_each(|settings| settings.retain(|key, _| differing.contains(key)));
-        let parts: Vec<_> = found.into_iter().zip(settings).zip(levels.into_iter().zip(models)).collect();
-        let more: Vec<_> = parts.par_iter().map(|(((_, path, _), _), _)| read(path)).collect();
-        let mut runs = Self { found: Vec::with_capacity(parts.len()), ignored };
-        for (more, (((store, path, record), settings), (level, model))) in more.into_iter().zip(parts) {
-            match more {
-                Ok(more) => runs.found.push(run(&store, path, record, more, settings, level, model)),
-                Err(why) => runs.ignored.push(Ignored { path, why }),
-            }
-        }
-        Ok(runs)
+        let parts = found.into_iter().zip(settings).zip(levels.into_iter().zip(models));
+        let found = parts.map(|(((store, path, record, more), settings), (level, model))| {
+            run(&store, path, record, more, settings, level, model)
+        });
+        Ok(Self { found: found.collect(), ignored })
     }
 }
 
@@ -201,11 +195,6 @@ pub fn differing(all: &[BTreeMap<String, String>]) -> BTreeSet<&str> {
         differing.extend(keys.filter(|key| settings.get(*key) != all[0].get(*key)).map(String::as_str));
     }
     differing
-}
-
-fn read(path: &Path) -> std::result::Result<More, String> {
-    let text = file::read(path, file::LARGEST_JSON).map_err(|e| format!("cannot be read: {e}"))?;
-    serde_json::from_slice(&text).map_err(|error| format!("is damaged or not a record: {error}"))
 }
 
 fn run(

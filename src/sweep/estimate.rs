@@ -1,7 +1,12 @@
 //! Estimates of a sweep's time and disk space. Time: from records of the same task, model, data and epochs, else from any
-//! record of the model by tokens, else from measured steps. Space: from the size of the model, and what records kept of it.
+//! record of the model by tokens and steps, else from measured steps. Space: from the size of the model, and what records kept of it.
 
-use super::{Run, live::is_duration, records::Summary};
+use super::{
+    Run,
+    live::is_duration,
+    pace::{Pace, Work},
+    records::Summary,
+};
 use crate::{
     choice::Choice,
     error::Result,
@@ -109,7 +114,7 @@ const SEARCH_PASSES: f64 = 15.0;
 const FORWARD: f64 = 0.35;
 const GRADIENT: f64 = 0.8;
 
-/// The seconds of these stages by tokens: from records of the model on any data, else from measured steps.
+/// The seconds of these stages by tokens and steps: from records of the model on any data, else from measured steps.
 fn scaled(
     run: &Run,
     new: &[&Node],
@@ -129,24 +134,27 @@ fn scaled(
     let epochs = config.train.epochs as f64;
     let seconds = |node: &&Node| -> Option<f64> {
         let trains = node.stage.writes_model();
-        let units = if trains { tokens.train * epochs } else { tokens.dev };
+        let work = match trains {
+            true => Work { tokens: tokens.train * epochs, steps: tokens.steps * epochs },
+            false => Work { tokens: tokens.dev, steps: 0.0 },
+        };
         let own = |record: &&Summary| record.method == config.method.name();
         let pace =
             pace(node, of_model.iter().copied().filter(own)).or_else(|| pace(node, of_model.iter().copied()));
-        pace.map(|pace| pace * units).or_else(|| {
+        pace.map(|pace| pace.seconds(work)).or_else(|| {
             let parts = match node.name {
                 _ if trains => 1.0,
                 "search" => SEARCH_PASSES * GRADIENT,
                 _ => FORWARD,
             };
-            Some(parts * units / measured?.tokens_per_s)
+            Some(parts * work.tokens / measured?.tokens_per_s)
         })
     };
     new.iter().map(seconds).sum()
 }
 
-/// Seconds per token of this stage, on average over these records.
-fn pace<'a>(node: &Node, records: impl Iterator<Item = &'a Summary>) -> Option<f64> {
+/// How long this stage took in these records.
+fn pace<'a>(node: &Node, records: impl Iterator<Item = &'a Summary>) -> Option<Pace> {
     let of = |record: &Summary| {
         let seconds =
             record.timing.get(&key(node)).copied().flatten().filter(|seconds| is_duration(*seconds))?;
@@ -154,15 +162,19 @@ fn pace<'a>(node: &Node, records: impl Iterator<Item = &'a Summary>) -> Option<f
         if node.model == Some("full") && record.setting("/finetuned").is_some() {
             return None;
         }
-        let epochs = record.setting("/train/epochs").and_then(Value::as_f64)?;
-        let units = match node.stage.writes_model() {
-            true => record.data.train?.tokens as f64 * epochs,
-            false => record.data.dev?.tokens as f64,
+        let number = |pointer: &str| record.setting(pointer).and_then(Value::as_f64);
+        let (epochs, batch) = (number("/train/epochs")?, number("/train/batch_size")?);
+        let work = match node.stage.writes_model() {
+            true => {
+                let train = record.data.train?;
+                let steps = (train.examples as f64 / batch).ceil();
+                Work { tokens: train.tokens as f64 * epochs, steps: steps * epochs }
+            }
+            false => Work { tokens: record.data.dev?.tokens as f64, steps: 0.0 },
         };
-        (units > 0.0).then(|| seconds / units)
+        Some((work, seconds))
     };
-    let (sum, n) = records.filter_map(of).fold((0.0, 0.0), |(sum, n), pace| (sum + pace, n + 1.0));
-    (n > 0.0).then(|| sum / n)
+    Pace::of(&records.filter_map(of).collect::<Vec<_>>())
 }
 
 /// The part of the weights that a run's subnetwork keeps: that of the records of the same model, method and threshold; all

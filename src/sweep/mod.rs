@@ -21,6 +21,7 @@ pub mod live;
 pub mod local;
 pub mod lone;
 mod options;
+mod pace;
 pub mod plan;
 mod process;
 pub mod records;

@@ -114,10 +114,10 @@ pub struct Ignored {
     pub why: String,
 }
 
-/// The records of a store.
-#[derive(Debug, Default)]
-pub struct Records {
-    pub found: Vec<(PathBuf, Summary)>,
+/// The records of a store, with what else is read in them.
+#[derive(Debug)]
+pub struct Records<T = ()> {
+    pub found: Vec<(PathBuf, Summary, T)>,
     pub ignored: Vec<Ignored>,
 }
 
@@ -265,7 +265,7 @@ pub fn find(store: &Store, run: &Run, expected: &Expected) -> Result<Option<(Pat
     let dir = last.parent().unwrap_or(&last);
     let beside = names(dir)?.into_iter().filter(|name| seed_of(name) == Some(config.seed));
     let beside = beside.map(|name| dir.join(name)).filter(|path| *path != last);
-    let read = |path: PathBuf| Some((read(&path).ok()?, path));
+    let read = |path: PathBuf| Some((read(&path, |_| Ok(())).ok()?.0, path));
     let mut found = [last.clone()].into_iter().chain(beside).filter_map(read);
     Ok(found.find_map(|(summary, path)| expected.matches(&summary).then_some((path, summary))))
 }
@@ -280,11 +280,14 @@ fn seed_of(name: &str) -> Option<u64> {
     plain.then(|| seed.parse().ok())?
 }
 
-/// Reads a record. The error says why the file is not one, to follow its path.
-fn read(path: &Path) -> std::result::Result<Summary, String> {
+/// Reads a record, and what `more` finds in its text. The error says why the file is not one, to follow its path.
+fn read<T>(
+    path: &Path,
+    more: impl Fn(&[u8]) -> serde_json::Result<T>,
+) -> std::result::Result<(Summary, T), String> {
     let text = file::read(path, file::LARGEST_JSON).map_err(|e| format!("cannot be read: {e}"))?;
-    let summary: Summary =
-        serde_json::from_slice(&text).map_err(|error| format!("is damaged or not a record: {error}"))?;
+    let damaged = |error| format!("is damaged or not a record: {error}");
+    let summary: Summary = serde_json::from_slice(&text).map_err(damaged)?;
     for (part, scores) in
         [("full", &summary.full), ("pruned", &summary.pruned), ("retrained", &summary.retrained)]
     {
@@ -301,7 +304,7 @@ fn read(path: &Path) -> std::result::Result<Summary, String> {
             summary.task, summary.method, summary.mode, summary.seed
         ));
     }
-    Ok(summary)
+    Ok((summary, more(&text).map_err(damaged)?))
 }
 
 fn is_json(path: &Path) -> bool {
@@ -310,8 +313,16 @@ fn is_json(path: &Path) -> bool {
 
 /// All records of the store, and the files among them that are not records.
 pub fn all(store: &Store) -> Result<Records> {
+    all_with(store, |_| Ok(()))
+}
+
+/// The same, with what `more` finds in each record's text.
+pub fn all_with<T: Send>(
+    store: &Store,
+    more: impl Fn(&[u8]) -> serde_json::Result<T> + Sync,
+) -> Result<Records<T>> {
     let mut folders = vec![store.dir().join("results")];
-    let mut records = Records::default();
+    let mut records = Records { found: Vec::new(), ignored: Vec::new() };
     // results/<task>/<method>/<mode>
     for _ in 0..3 {
         let below = folders.iter().map(|dir| Ok(names(dir)?.into_iter().map(|name| dir.join(name))));
@@ -330,20 +341,20 @@ pub fn all(store: &Store) -> Result<Records> {
     let read = |path: PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let summary = match seed_of(&name) {
-            Some(_) => read(&path),
+            Some(_) => read(&path, &more),
             None => Err("does not have the name of a record; it may be a copy".to_owned()),
         };
-        let summary = summary.map(|summary| (summary.settings_key(), summary));
+        let summary = summary.map(|(summary, more)| (summary.settings_key(), summary, more));
         (path, summary)
     };
     let read: Vec<_> = files.into_par_iter().map(read).collect();
     let mut places = HashMap::new();
     for (path, summary) in read {
         match summary {
-            Ok((settings, summary)) => {
+            Ok((settings, summary, more)) => {
                 let first = places.entry((settings, summary.stages.clone())).or_insert_with(|| path.clone());
                 if *first == path {
-                    records.found.push((path, summary));
+                    records.found.push((path, summary, more));
                 } else {
                     let why = format!("is a duplicate of {}", first.display());
                     records.ignored.push(Ignored { path, why });

@@ -119,7 +119,7 @@ pub fn overview(store: &Store) -> Result<Overview> {
     let records::Records { found, mut ignored } = records::all(store)?;
     let records: Vec<Recorded> = found
         .into_par_iter()
-        .map(|(path, summary)| Recorded {
+        .map(|(path, summary, ())| Recorded {
             run: summary.run(),
             model: summary.model.name.clone(),
             model_sha256: summary.model.sha256.clone(),

@@ -221,7 +221,7 @@ fn figures_are_files_and_the_page_holds_everything_itself() {
         .map(|path| path.file_name().unwrap().to_string_lossy().into_owned())
         .collect();
     for start in ["scores-", "survivors-", "layers-", "importance-"] {
-        for end in [".svg", ".png"] {
+        for end in [".svg", ".png", ".pdf"] {
             assert!(
                 names.iter().any(|name| name.starts_with(start) && name.ends_with(end)),
                 "{start}{end}: {names:?}"
@@ -352,4 +352,34 @@ fn results_samples_and_mlflow_runs_hold_the_records() {
     let metric = read("metrics/retrained.accuracy");
     let score = metric.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap();
     assert_eq!(Some(score), good["retrained"]["metrics"]["accuracy"].as_f64());
+}
+
+#[test]
+fn spreads_are_over_seeds_and_over_learning_rates() {
+    let bench = &*bench();
+    let rows = document(bench, &[])["tables"]["sensitivity"].as_array().unwrap().clone();
+    let of = |over: &str, second: &str| {
+        let is = |row: &&Value| row["over"] == over && row["second"] == second;
+        rows.iter().find(is).unwrap_or_else(|| panic!("{over} {second}"))
+    };
+    let deviation = |values: &[f64]| {
+        let squares: f64 = values.iter().map(|value| (value - mean(values)).powi(2)).sum();
+        (squares / (values.len() as f64 - 1.0)).sqrt()
+    };
+    let row = of("seeds", "bad retrained");
+    assert_eq!(
+        (&row["first"], &row["first_n"], &row["second_n"]),
+        (&json!("good retrained"), &json!(3), &json!(3))
+    );
+    near(&row["first_std"], deviation(&scores(bench, "good", "retrained")));
+    near(&row["second_std"], deviation(&scores(bench, "bad", "retrained")));
+    // One seed of another rate beside the mean of three.
+    let row = of("learning rates", "full model");
+    let dir = bench.path("runs/results/sst2/heads+ffns/good");
+    let other = fs::read_dir(dir).unwrap().map(|entry| json_file(&entry.unwrap().path()));
+    let other = other.into_iter().find(|record| record["config"]["train"]["learning_rate"] == 1e-3).unwrap();
+    let score = |part: &str| other[part]["metrics"]["accuracy"].as_f64().unwrap();
+    assert_eq!(row["first_n"], 2);
+    near(&row["first_std"], deviation(&[mean(&scores(bench, "good", "retrained")), score("retrained")]));
+    near(&row["second_std"], deviation(&[mean(&scores(bench, "good", "full")), score("full")]));
 }

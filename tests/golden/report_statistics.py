@@ -95,6 +95,11 @@ def table(only_first, only_second):
             "chi": float(chi.statistic), "chi_p": float(chi.pvalue)}
 
 
+def spreads(*samples):
+    test = stats.levene(*samples, center="median")
+    return {"samples": [list(sample) for sample in samples], "f": float(test.statistic), "p": float(test.pvalue)}
+
+
 five = rng.normal(0.83, 0.01, 5).round(4)
 pairs = [
     paired(five, five - rng.normal(0.02, 0.01, 5).round(4)),
@@ -119,5 +124,7 @@ document = {
     "detectable": [{"n": n, "power": power,
                     "d": float(TTestPower().solve_power(nobs=n, alpha=0.05, power=power, alternative="two-sided"))}
                    for n, power in [(3, 0.8), (5, 0.8), (5, 0.9), (10, 0.8), (30, 0.8)]],
+    "spreads": [spreads([0.81, 0.82, 0.84, 0.80, 0.83], [0.70, 0.81, 0.95, 0.80, 0.62]),
+                spreads([0.5, 0.6, 0.7], [0.4, 0.55, 0.72, 0.71], [0.1, 0.9])],
 }
 print(json.dumps(document, indent=1))

@@ -71,7 +71,7 @@ pub fn use_sweeps(store: &Store, random: &mut Random) {
         let runs: Vec<(&Run, bool)> =
             sweep.runs.iter().zip(&results).map(|(run, result)| (run, result.summary.is_some())).collect();
         if let Some(all) = told(records::all(store)) {
-            let all: Vec<_> = all.found.into_iter().map(|(_, summary)| summary).collect();
+            let all: Vec<_> = all.found.into_iter().map(|(_, summary, ())| summary).collect();
             told(estimate(
                 &runs,
                 &all,

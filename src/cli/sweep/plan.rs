@@ -51,7 +51,7 @@ impl Forecast {
         let runs: Vec<(&Run, bool)> = sweep.runs.iter().zip(results.iter().map(done)).collect();
         let records::Records { found, ignored } = records::all(store)?;
         warn_of(&ignored);
-        let records: Vec<_> = found.into_iter().map(|(_, summary)| summary).collect();
+        let records: Vec<_> = found.into_iter().map(|(_, summary, ())| summary).collect();
         let mut contents = Contents::new(&sweep.directory, store);
         let measured = if measure { measured(sweep, results)? } else { HashMap::new() };
         let estimate = estimate(&runs, &records, &measured, store, &mut contents)?;

@@ -14,7 +14,7 @@ mod tests;
 
 pub use canvas::marked_up;
 pub use draw::figures;
-pub use raster::png;
+pub use raster::{pdf, png};
 
 /// A drawing with what has to be said of it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -59,6 +59,8 @@ fn drawings_are_the_same_every_time_and_readable_as_svg() {
         let png = png(&first, 2.0).unwrap();
         assert_eq!(&png[..8], b"\x89PNG\r\n\x1a\n", "{name}");
         assert_eq!(png, super::png(&first, 2.0).unwrap());
+        let pdf = pdf(&first).unwrap();
+        assert!(pdf.starts_with(b"%PDF-") && pdf.ends_with(b"%%EOF"), "{name}");
         assert!(!first.contains("NaN") && !first.contains("inf"), "{name}: {first}");
     }
 }

@@ -15,6 +15,7 @@ mod overlap;
 mod paired;
 mod power;
 mod sample;
+mod spread;
 mod wilcoxon;
 
 pub use agreement::{CochranQ, cochran_q, fleiss_kappa, krippendorff_alpha};
@@ -29,6 +30,7 @@ pub use overlap::{Overlap, expected_jaccard, jaccard};
 pub use paired::{Paired, paired_t};
 pub use power::detectable_difference;
 pub use sample::{deviation, differences, mean, quantile};
+pub use spread::{BrownForsythe, brown_forsythe};
 pub use wilcoxon::wilcoxon;
 
 #[cfg(test)]

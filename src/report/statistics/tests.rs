@@ -122,7 +122,22 @@ fn resampled_examples_tell_a_difference_from_none() {
 }
 
 #[test]
+fn spreads_are_compared_as_by_scipy() {
+    let golden = golden();
+    for case in golden["spreads"].as_array().unwrap() {
+        let samples: Vec<Vec<f64>> = case["samples"].as_array().unwrap().iter().map(numbers).collect();
+        let found = brown_forsythe(&samples.iter().map(Vec::as_slice).collect::<Vec<_>>()).unwrap();
+        near(found.f, &case["f"], 1e-9);
+        near(found.p, &case["p"], 1e-9);
+    }
+}
+
+#[test]
 fn what_is_undefined_is_none_and_never_a_number() {
+    for samples in [&[&[0.5, 0.6][..], &[0.52, 0.61]][..], &[&[0.5, 0.7, 0.6]], &[&[], &[0.1, 0.2, 0.4]], &[]]
+    {
+        assert_eq!(brown_forsythe(samples), None, "{samples:?}");
+    }
     for d in [&[][..], &[0.1], &[0.1, 0.1]] {
         assert_eq!((paired_t(d), cohen_d_z(d), equivalent(d, 0.1)), (None, None, None), "{d:?}");
     }

@@ -7,6 +7,7 @@ mod matching;
 mod published;
 mod results;
 mod runs;
+mod sensitivity;
 mod task_share;
 
 pub use agreement::agreement;
@@ -16,6 +17,7 @@ pub use matching::{highest, matching};
 pub use published::{beside, published};
 pub use results::results;
 pub use runs::runs;
+pub use sensitivity::sensitivity;
 pub use task_share::task_share;
 
 use super::table::{Cell, Column, Shape};
