@@ -76,14 +76,16 @@ mod tests {
         // More steps, less time.
         let pace = Pace::of(&[seen(1000.0, 10.0, 2.0), seen(1000.0, 100.0, 1.0)]).unwrap();
         assert!(pace.step == 0.0 && pace.token > 0.0);
-        let pace = Pace::of(&[seen(100_000.0, 10.0, 1.0), seen(10.0, 10.0, 2.0), seen(50_000.0, 20.0, 3.0)]).unwrap();
+        let pace = Pace::of(&[seen(100_000.0, 10.0, 1.0), seen(10.0, 10.0, 2.0), seen(50_000.0, 20.0, 3.0)])
+            .unwrap();
         assert!(pace.token >= 0.0 && pace.step >= 0.0);
         assert_eq!((Pace::of(&[]), Pace::of(&[seen(0.0, 1.0, 1.0)])), (None, None));
     }
 
     #[test]
     fn one_run_that_was_slowed_down_counts_little() {
-        let mut all: Vec<(Work, f64)> = (1..=9).map(|n| seen(1000.0 * f64::from(n), 10.0, f64::from(n))).collect();
+        let mut all: Vec<(Work, f64)> =
+            (1..=9).map(|n| seen(1000.0 * f64::from(n), 10.0, f64::from(n))).collect();
         all.push(seen(1000.0, 10.0, 40.0));
         let seconds = Pace::of(&all).unwrap().seconds(Work { tokens: 5000.0, steps: 10.0 });
         assert!((4.0..6.5).contains(&seconds), "{seconds}");
