@@ -149,15 +149,17 @@ impl ReproduceArgs {
     fn numbers(&self, target: Target) -> Result<Published> {
         let mut numbers = target.numbers()?;
         let known: BTreeSet<String> = numbers.cells.iter().map(|number| number.task.clone()).collect();
-        if let Some(unknown) = self.tasks.iter().find(|task| !known.contains(*task)) {
+        let tasks = self.tasks.iter().map(|task| Ok(task.parse::<TaskId>()?.name().to_owned()));
+        let tasks = tasks.collect::<Result<Vec<String>>>()?;
+        if let Some(unknown) = tasks.iter().find(|task| !known.contains(*task)) {
             let known: Vec<&str> = known.iter().map(String::as_str).collect();
             return Err(Error::usage(format!(
                 "--tasks: {target} has no scores of {unknown}. It has {}.",
                 known.join(", ")
             )));
         }
-        if !self.tasks.is_empty() {
-            numbers.cells.retain(|number| self.tasks.contains(&number.task));
+        if !tasks.is_empty() {
+            numbers.cells.retain(|number| tasks.contains(&number.task));
         }
         Ok(numbers)
     }
@@ -199,8 +201,9 @@ impl ReproduceArgs {
         let records: BTreeSet<&Path> =
             results.iter().filter_map(|result| result.state.record.as_deref()).collect();
         let runs = if records.is_empty() { Runs::default() } else { Runs::among(store, &records)? };
-        let mut table = target.reproduced(&numbers, &runs);
-        table.notes.extend(self.altered());
+        let altered = self.altered();
+        let mut table = target.reproduced(&numbers, &runs, altered.is_some());
+        table.notes.extend(altered);
         let mut missing: BTreeMap<&str, usize> = BTreeMap::new();
         for (run, _) in sweep.runs.iter().zip(&results).filter(|(_, result)| !done(result.state.status)) {
             *missing.entry(run.config.task.name()).or_default() += 1;
@@ -239,7 +242,9 @@ impl ReproduceArgs {
     /// What the runs have that the published ones had not.
     fn altered(&self) -> Option<String> {
         let preset = self.preset.iter().map(|preset| format!("preset={preset}"));
-        let all: Vec<String> = preset.chain(self.set.iter().cloned()).collect();
+        // Where and how fast runs are computed is theirs alone.
+        let set = self.set.iter().filter(|set| !set.starts_with("run.") || set.starts_with("run.dtype"));
+        let all: Vec<String> = preset.chain(set.cloned()).collect();
         (!all.is_empty()).then(|| format!("Settings other than the table's: {}.", all.join(", ")))
     }
 }

@@ -45,6 +45,13 @@ fn a_tables_runs_are_made_once_and_stand_beside_its_numbers() {
     assert!(cells.iter().all(|cell| cell["ours_mean"].is_null() && cell["verdict"] == "no runs"));
     assert!(!bench.path("runs").exists(), "a dry run writes nothing");
 
+    // GLUE's own spelling of the task.
+    let words =
+        ["prasanna2020/table2", "--tasks", "SST-2", "--seeds", "1", "--data", "glue", "--dry-run", "--json"];
+    let spelt: Value =
+        serde_json::from_slice(&succeeded(&mut bench.verb("reproduce", &words)).stdout).unwrap();
+    assert_eq!(spelt["missing"], json!({ "sst2": 6 }));
+
     let after = reproduced(&bench, &[]);
     assert_eq!((&after["missing"], &after["cost"]), (&json!({}), &Value::Null));
     let cells = after["published"].as_array().unwrap();

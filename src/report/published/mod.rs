@@ -81,6 +81,8 @@ pub struct Beside {
     pub number: Number,
     pub model: String,
     pub ours: Option<Ours>,
+    /// Whether our runs are of settings that the published ones had not.
+    pub altered: bool,
 }
 
 /// What runs of this program gave.
@@ -99,7 +101,7 @@ impl Published {
         for number in &self.cells {
             let ours = number.ours(groups);
             let model = number.model.as_ref().unwrap_or(&self.model);
-            let row = |ours| Beside { number: number.clone(), model: model.clone(), ours };
+            let row = |ours| Beside { number: number.clone(), model: model.clone(), ours, altered: false };
             match ours.is_empty() {
                 true => rows.push(row(None)),
                 false => rows.extend(ours.into_iter().map(|ours| row(Some(ours)))),
@@ -149,6 +151,9 @@ impl Beside {
         if name(model) != name(&self.model) {
             return "cannot be compared: other model";
         }
+        if self.altered {
+            return "cannot be compared: other settings";
+        }
         let variance = |deviation: Option<f64>, n: Option<usize>| Some(deviation?.powi(2) / n? as f64);
         let (theirs, own) =
             (variance(self.number.std, self.number.n), variance(ours.deviation, Some(ours.n)));
@@ -185,7 +190,7 @@ mod tests {
 
     #[test]
     fn a_verdict_asks_for_the_same_model_and_for_deviations() {
-        let verdict = |mean: f64, deviation: Option<f64>, model: &str| {
+        let beside = |mean: f64, deviation: Option<f64>, model: &str, altered: bool| {
             let number = Number {
                 task: "rte".to_owned(),
                 method: None,
@@ -200,13 +205,15 @@ mod tests {
             };
             let mean = Mean { n: 5, mean, deviation };
             let ours = Some(Ours { mean, model: model.to_owned(), of: String::new() });
-            Beside { number, model: "bert-base-uncased".to_owned(), ours }.verdict()
+            Beside { number, model: "bert-base-uncased".to_owned(), ours, altered }.verdict()
         };
+        let verdict = |mean, deviation, model: &str| beside(mean, deviation, model, false);
         let same = "google-bert/bert-base-uncased (sha256 0a1b2c3d)";
         assert_eq!(verdict(0.61, Some(0.03), same), "within 2 standard errors");
         assert_eq!(verdict(0.64, Some(0.03), same), "above");
         assert_eq!(verdict(0.55, Some(0.03), "bert-base-uncased"), "below");
         assert_eq!(verdict(0.61, None, same), "cannot be compared: no deviation");
         assert_eq!(verdict(0.61, Some(0.03), "tiny"), "cannot be compared: other model");
+        assert_eq!(beside(0.61, Some(0.03), same, true), "cannot be compared: other settings");
     }
 }

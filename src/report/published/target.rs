@@ -91,13 +91,15 @@ impl Target {
         Ok(published)
     }
 
-    /// Its numbers beside those of these runs.
+    /// Its numbers beside those of these runs; `altered` where they have settings that the published ones had not.
     ///
     /// # Errors
     /// Those of [`Paper::numbers`].
-    pub fn reproduced(self, numbers: &Published, runs: &Runs) -> Table {
+    pub fn reproduced(self, numbers: &Published, runs: &Runs, altered: bool) -> Table {
         let groups = best_levels(groups(&runs.found));
-        let mut table = tables::beside(numbers, &numbers.beside(&groups));
+        let mut rows = numbers.beside(&groups);
+        rows.iter_mut().for_each(|row| row.altered = altered);
+        let mut table = tables::beside(numbers, &rows);
         if self == Self::Liang2021Table1 {
             table.notes.push(
                 "Of the levels, the best by its development score stands here, as published: the selection is part of \

@@ -44,7 +44,7 @@ pub fn beside(of: &Published, rows: &[Beside]) -> Table {
         Column::hidden("verified", Shape::Flag),
     ];
     let row = |beside: &Beside| -> Vec<Cell> {
-        let Beside { number, model, ours } = beside;
+        let Beside { number, model, ours, .. } = beside;
         let mean = ours.as_ref().map(|ours| ours.mean);
         vec![
             number.task.as_str().into(),
