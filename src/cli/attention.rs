@@ -17,6 +17,7 @@ use crate::{
         stages::{Attend, PATTERNS, Patterns},
         ticket::Ticket,
     },
+    prune::Kind,
 };
 use clap::Args;
 use serde::Serialize;
@@ -98,11 +99,8 @@ pub fn run(arguments: &AttentionArgs) -> Result<()> {
     let model = &inputs.model.config;
     let ticket = done.get(SEARCH).map(|search| Ticket::read(search, model)).transpose()?;
     let kept = ticket.map(|ticket| {
-        let flags = |layer: usize| -> Vec<bool> {
-            let kept = ticket.mask.kept_heads(layer);
-            (0..model.num_attention_heads).map(|head| kept.contains(&head)).collect()
-        };
-        (0..model.num_hidden_layers).map(flags).collect::<Vec<_>>()
+        let flags = ticket.mask.flags(Kind::Heads);
+        flags.chunks(model.num_attention_heads).map(<[bool]>::to_vec).collect::<Vec<_>>()
     });
     let report = Report {
         format_version: 1,

@@ -8,7 +8,7 @@ use super::{
     run_args::SettingsArgs,
     slurm::{self as cluster, SlurmArgs},
     status::warn_of,
-    sweep::{ExecutionArgs, count, execute_runs, obstacles::obstacles, plan::Forecast, some_failed},
+    sweep::{ExecutionArgs, execute_runs, obstacles::obstacles, outcome, plan::Forecast},
     terminal,
 };
 use crate::{
@@ -20,7 +20,12 @@ use crate::{
     ops::Format,
     report::{Published, Runs, Target, table},
     store::Store,
-    sweep::{Grid, Sweep, records, run_result::run_results, slurm, state::Status},
+    sweep::{
+        Grid, Sweep, records,
+        run_result::{RunResult, run_results},
+        slurm,
+        state::Status,
+    },
     task::TaskId,
 };
 use clap::Args;
@@ -116,7 +121,7 @@ pub fn run(arguments: &ReproduceArgs) -> Result<()> {
     let store = Store::at(&execution.store())?;
     let sweep = arguments.sweep(target, &numbers, &store)?;
     if arguments.dry_run {
-        return arguments.tell(target, numbers, &sweep, &store);
+        return arguments.tell(target, &numbers, &sweep, &store, &run_results(&sweep, &store)?);
     }
     let store = Store::open(&execution.store())?;
     let found = obstacles(&sweep, &store, Preflight::fetching())?;
@@ -133,15 +138,8 @@ pub fn run(arguments: &ReproduceArgs) -> Result<()> {
     warn_of(&records::all(&store)?.ignored);
     sweep.save()?;
     let (results, stopped) = execute_runs(&sweep, &store, execution, &local)?;
-    arguments.tell(target, numbers, &sweep, &store)?;
-    let (failed, pending) = (count(&results, Status::Failed), count(&results, Status::Pending));
-    match (failed, pending) {
-        (_, 1..) if stopped || failed == 0 => {
-            Err(Error::stopped(&format!("with {pending} of {} runs left", results.len())))
-        }
-        (1.., _) => Err(some_failed(&sweep, &store, &results)),
-        _ => Ok(()),
-    }
+    arguments.tell(target, &numbers, &sweep, &store, &results)?;
+    outcome(&sweep, &store, execution, &results, stopped)
 }
 
 impl ReproduceArgs {
@@ -195,22 +193,30 @@ impl ReproduceArgs {
     }
 
     /// Our scores beside the published ones, then what is missing.
-    fn tell(&self, target: Target, numbers: Published, sweep: &Sweep, store: &Store) -> Result<()> {
-        let results = run_results(sweep, store)?;
-        let done = |status: Status| status == Status::Done;
+    fn tell(
+        &self,
+        target: Target,
+        numbers: &Published,
+        sweep: &Sweep,
+        store: &Store,
+        results: &[RunResult],
+    ) -> Result<()> {
         let records: BTreeSet<&Path> =
             results.iter().filter_map(|result| result.state.record.as_deref()).collect();
         let runs = if records.is_empty() { Runs::default() } else { Runs::among(store, &records)? };
         let altered = self.altered();
-        let mut table = target.reproduced(&numbers, &runs, altered.is_some());
+        let mut table = target.reproduced(numbers, &runs, altered.is_some());
         table.notes.extend(altered);
         let mut missing: BTreeMap<&str, usize> = BTreeMap::new();
-        for (run, _) in sweep.runs.iter().zip(&results).filter(|(_, result)| !done(result.state.status)) {
+        for (run, _) in
+            sweep.runs.iter().zip(results).filter(|(_, result)| result.state.status != Status::Done)
+        {
             *missing.entry(run.config.task.name()).or_default() += 1;
         }
         let left: usize = missing.values().sum();
-        let keep = (self.execution.options()?.keep, self.execution.options()?.jobs);
-        let forecast = (left > 0).then(|| Forecast::new(sweep, store, &results, keep, false)).transpose()?;
+        let options = self.execution.options()?;
+        let keep = (options.keep, options.jobs);
+        let forecast = (left > 0).then(|| Forecast::new(sweep, store, results, keep, false)).transpose()?;
         if self.execution.json {
             let all = json!({
                 "format_version": 1,

@@ -25,6 +25,16 @@ pub struct Side<'g, 'a> {
     pub part: usize,
 }
 
+impl Side<'_, '_> {
+    /// `good retrained`; the full model is that of every mode.
+    pub fn name(self) -> String {
+        match self.part {
+            0 => "full model".to_owned(),
+            part => format!("{} {}", self.group.mode, PARTS[part]),
+        }
+    }
+}
+
 /// First minus second, over the seeds that both have.
 #[derive(Clone, Debug)]
 pub struct Comparison {
@@ -63,18 +73,14 @@ impl Comparison {
         let of = |run: &Run, side: Side| run.scores[side.part];
         let (a, b): (Vec<f64>, Vec<f64>) = pairs.iter().map(|(a, b)| (of(a, first), of(b, second))).unzip();
         let d = differences(&a, &b);
-        let name = |side: Side| match side.part {
-            0 => "full model".to_owned(),
-            part => format!("{} {}", side.group.mode, PARTS[part]),
-        };
         Self {
             task: first.group.task.to_owned(),
             method: first.group.method.to_owned(),
             level: first.group.level_text(),
             settings: first.group.settings_text(),
             metric: first.group.metric.to_owned(),
-            first: name(first),
-            second: name(second),
+            first: first.name(),
+            second: second.name(),
             n: d.len(),
             means: [mean(&a), mean(&b)],
             difference: mean(&d),

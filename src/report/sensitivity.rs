@@ -3,7 +3,6 @@
 use super::{
     comparison::sides,
     group::{Group, Mean},
-    run::PARTS,
     statistics::{BrownForsythe, brown_forsythe},
 };
 use std::collections::BTreeMap;
@@ -38,10 +37,7 @@ pub fn sensitivity(groups: &[Group]) -> Vec<Sensitivity> {
     for (first, second) in sides(groups).into_iter().filter(|(first, _)| first.part == 2) {
         let scores = [first, second].map(|side| side.group.scores(side.part));
         let group = first.group;
-        let names = [first, second].map(|side| match side.part {
-            0 => "full model".to_owned(),
-            part => format!("{} {}", side.group.mode, PARTS[part]),
-        });
+        let names = [first, second].map(|side| side.name());
         let of = |over, settings: String, scores: &[Vec<f64>; 2]| {
             let spreads = [Mean::of(&scores[0])?, Mean::of(&scores[1])?];
             Some(Sensitivity {

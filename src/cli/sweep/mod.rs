@@ -363,12 +363,23 @@ fn execute(sweep: &Sweep, store: &Store, execution: &ExecutionArgs, options: &Op
         true => print(&document(sweep, store, &results, None)?),
         false => show_text(&table(sweep, &results, terminal::width())?),
     }?;
-    let (failed, pending) = (count(&results, Status::Failed), count(&results, Status::Pending));
+    outcome(sweep, store, execution, &results, stopped)
+}
+
+/// What a sweep's end is to the caller: an error where runs were left, failed, or have warnings that are denied.
+pub(super) fn outcome(
+    sweep: &Sweep,
+    store: &Store,
+    execution: &ExecutionArgs,
+    results: &[RunResult],
+    stopped: bool,
+) -> Result<()> {
+    let (failed, pending) = (count(results, Status::Failed), count(results, Status::Pending));
     if stopped && pending > 0 {
         return Err(Error::stopped(&format!("with {pending} of {} runs left", results.len())));
     }
     if failed > 0 {
-        return Err(some_failed(sweep, store, &results));
+        return Err(some_failed(sweep, store, results));
     }
     if pending > 0 {
         return Err(Error::stopped(&format!(

@@ -21,7 +21,9 @@ pub struct Counts {
 }
 
 impl Counts {
-    fn new(layers: usize, heads: usize) -> Self {
+    /// None yet, of a model without units removed.
+    pub fn of(bert: &Bert) -> Self {
+        let (layers, heads) = (bert.config.num_hidden_layers, bert.config.num_attention_heads);
         let none = vec![vec![vec![0; Pattern::all().len()]; heads]; layers];
         Self { raw: none.clone(), weighted: none }
     }
@@ -37,11 +39,6 @@ impl Counts {
                 }
             }
         });
-    }
-
-    /// Of a model without units removed.
-    pub fn of(bert: &Bert) -> Self {
-        Self::new(bert.config.num_hidden_layers, bert.config.num_attention_heads)
     }
 }
 
