@@ -202,7 +202,7 @@ fn masked(text: &str) -> String {
     let mut out = String::new();
     for line in text.lines() {
         let words = line.split_whitespace().map(|word| {
-            let is_number = |c: char| c.is_ascii_digit() || "+-.,:%×±<".contains(c);
+            let is_number = |c: char| c.is_ascii_digit() || "+-.,:%×±</".contains(c);
             match word {
                 _ if word.chars().all(is_number) && word.contains(|c: char| c.is_ascii_digit()) => {
                     "#".to_owned()
@@ -276,5 +276,23 @@ fn what_runs_and_analyses_say_fits_and_is_what_it_was() {
             output.stderr = masked(&stderr(&output).replace(&root, "DIR")).into_bytes();
             compare(name, columns, &output, &[]);
         }
+    }
+}
+
+#[test]
+fn patterns_of_attention_fit_and_are_told_as_they_were() {
+    let bench = Bench::new("SST-2");
+    // Long enough for a pattern.
+    let rows: String =
+        (0..48).map(|at| format!("{}\t{}\n", ["a", "b", "c", "a b"].join(" c ").repeat(2), at % 2)).collect();
+    bench.write("glue/SST-2/dev.tsv", format!("sentence\tlabel\n{rows}"));
+    bench.record("sst2", &["--set", "data.max_length=48"]);
+    let record = "runs/results/sst2/heads+ffns/good/seed-1337.json";
+    for columns in COLUMNS {
+        let mut output = typed(&bench, columns, &["attention", record, "--quiet", "--heads"]);
+        let text = String::from_utf8(output.stdout.clone()).unwrap();
+        assert!(text.lines().all(|line| line.chars().count() <= columns), "at {columns}:\n{text}");
+        output.stdout = masked(&text).into_bytes();
+        compare("attention", columns, &output, &[]);
     }
 }
