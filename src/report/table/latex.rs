@@ -1,10 +1,12 @@
 //! Tables in LaTeX, with the rules of the package booktabs.
 
-use super::Table;
+use super::{Column, Shape, Table};
 
-/// A float with caption and label; it needs `\usepackage{booktabs}`.
+/// A float with caption and label, which needs `\usepackage{booktabs,graphicx}`. What is the same in all rows stands in the
+/// caption, and a table that is wider than a line is made smaller.
 pub fn latex(table: &Table) -> String {
-    let (columns, rows) = table.shown();
+    let (mut columns, mut rows) = table.shown();
+    let same = constants(&mut columns, &mut rows);
     let shape: String =
         columns.iter().map(|column| if Table::is_number(column) { 'r' } else { 'l' }).collect();
     let line = |cells: Vec<String>| format!("    {} \\\\\n", cells.join(" & "));
@@ -12,12 +14,27 @@ pub fn latex(table: &Table) -> String {
     let body: String = rows.iter().map(|row| line(row.iter().map(|cell| escaped(cell)).collect())).collect();
     let notes = table.notes.iter().map(|note| format!("% {}\n", note.replace(['\n', '\r'], " ")));
     format!(
-        "\\begin{{table}}\n  \\centering\n  \\caption{{{}}}\n  \\label{{tab:{}}}\n  \\begin{{tabular}}{{{shape}}}\n    \\toprule\n\
-         {head}    \\midrule\n{body}    \\bottomrule\n  \\end{{tabular}}\n\\end{{table}}\n{}",
+        "% \\usepackage{{booktabs,graphicx}}\n\\begin{{table}}\n  \\centering\n  \\caption{{{}{same}}}\n  \\label{{tab:{}}}\n  \\footnotesize\n  \
+         \\setlength{{\\tabcolsep}}{{3pt}}\n  \\resizebox{{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}}{{!}}{{%\n  \
+         \\begin{{tabular}}{{{shape}}}\n    \\toprule\n{head}    \\midrule\n{body}    \\bottomrule\n  \\end{{tabular}}}}\n\
+         \\end{{table}}\n{}",
         escaped(&table.caption),
         table.name,
         notes.collect::<String>()
     )
+}
+
+/// Takes out the columns of one text, and says what it is; of a single row all columns stay.
+fn constants(columns: &mut Vec<&Column>, rows: &mut [Vec<String>]) -> String {
+    let mut same = Vec::new();
+    for at in (0..columns.len()).rev() {
+        let first = rows.first().map(|row| row[at].clone()).unwrap_or_default();
+        if columns[at].shape == Shape::Text && rows.len() > 1 && rows.iter().all(|row| row[at] == first) {
+            same.insert(0, format!("{} {first}", columns.remove(at).title));
+            rows.iter_mut().for_each(|row| _ = row.remove(at));
+        }
+    }
+    if same.is_empty() { String::new() } else { escaped(&format!(" All: {}.", same.join(", "))) }
 }
 
 /// Text as LaTeX: its own characters escaped, signs of mathematics in its mode.

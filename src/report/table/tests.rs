@@ -72,9 +72,11 @@ fn people_read_joined_and_rounded_cells() {
     assert_eq!(rows[1][2..], ["0.8125", "12.5/16", "+0.021 [+0.011, +0.030]", "41.9 %", ""]);
     assert!(markdown(&table()).contains("| a_b\\|c d | 5 | 0.8125 ± 0.0041 |"), "{}", markdown(&table()));
     let latex = latex(&table());
-    assert!(latex.contains("a\\_b|c d & 5 & 0.8125 $\\pm$ 0.0041 & 12.5/16 &"), "{latex}");
+    // The text that all rows have is in the caption.
+    assert!(latex.contains("    5 & 0.8125 $\\pm$ 0.0041 & 12.5/16 &"), "{latex}");
+    assert!(latex.contains("\\caption{Means $\\pm$ deviations, 100 \\%. All: task a\\_b|c d.}"), "{latex}");
     assert!(
-        latex.contains("\\begin{tabular}{lrrrrrr}") && latex.contains("41.9 \\% & $<$ 0.001 \\\\"),
+        latex.contains("\\begin{tabular}{rrrrrr}") && latex.contains("41.9 \\% & $<$ 0.001 \\\\"),
         "{latex}"
     );
 }
