@@ -15,7 +15,8 @@ const ABOUT: &str = "\
 Lists the settings: each key with its default, what it may hold and what it means.
 
 A key is set by --set KEY=VALUE, or in a file for --config, where train.epochs = 5 may also stand as epochs = 5 below \
-[train]. `lottery run --dry-run` prints the values of a run.";
+[train]. Below tasks.NAME it is of that task alone: tasks.rte.prune.level=2. `lottery run --dry-run` prints the values of a \
+run.";
 
 const EXAMPLES: &str = "\
 Examples:

@@ -15,7 +15,7 @@ use crate::{
     cores,
     error::{Error, Result},
     events::{Lines, TensorBoard, lines},
-    experiment::{self, Experiment, Record, protocol, provenance::command_line, shared, transfer},
+    experiment::{self, Experiment, Record, prepare, protocol, provenance::command_line},
     store::{Count, Keep, Store},
     sweep::{Sweep, live::Report, run_result::run_results},
     train::{Event, Progress},
@@ -166,24 +166,7 @@ fn record_events(
 }
 
 fn compute(config: ExperimentConfig, store: &Store, progress: &mut Telemetry) -> Result<(Record, PathBuf)> {
-    let cache = store.dir().join("cache");
-    let ticket = match transfer::source(&config)? {
-        None => None,
-        Some(source) => {
-            progress.note(&format!("the ticket is that of {}:", source.task));
-            let source = Experiment::load(source, Some(&cache), progress)?;
-            Some(transfer::find(&source, store, progress)?)
-        }
-    };
-    let mut experiment = Experiment::load(config, Some(&cache), progress)?;
-    if let Some(ticket) = ticket {
-        experiment = experiment.with_ticket(ticket)?;
-    }
-    for source in shared::sources(&experiment.config) {
-        progress.note(&format!("{} shares the encoder:", source.task));
-        let source = Experiment::load(source, Some(&cache), progress)?;
-        experiment.inputs.partners.push(shared::find(source, store, progress)?);
-    }
+    let experiment = prepare::prepare(config, store, progress)?;
     progress.expect(experiment.trainings());
     feed(&experiment.inputs.machine);
     let (record, path) = experiment::run(&experiment, store, progress)?;

@@ -91,7 +91,8 @@ pub struct SettingsArgs {
     /// Which weights the subnetwork is retrained from [default: pretrained]
     ///
     /// pretrained rewinds; random draws all anew, and random-masked what the mask is over; shuffle-layers and shuffle-within rewind and shuffle; step:N and epoch:F
-    /// rewind to that point of the fine-tuning; finetuned does not rewind.
+    /// rewind to that point of the fine-tuning; finetuned does not rewind; source continues the run of --ticket-from, with a fresh
+    /// classifier and its ticket: domain adaptation.
     #[arg(long, value_name = "WEIGHTS", help_heading = "What to run")]
     pub init: Option<String>,
 
@@ -140,7 +141,7 @@ pub struct SettingsArgs {
         value_name = "TASK,…",
         value_delimiter = ',',
         value_parser = one_of::<TaskId>(),
-        conflicts_with_all = ["ticket", "ticket_from"],
+        conflicts_with = "ticket",
         help_heading = "What to run"
     )]
     pub with: Vec<String>,

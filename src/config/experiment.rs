@@ -1,7 +1,7 @@
 //! The meaning of one run, complete: what the record repeats under `config`.
 
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{Init, Split};
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
         SearchRules,
     },
     task::TaskId,
-    train::{Batches, Schedule, Select},
+    train::{Batches, MaskedUnits, Schedule, Select},
 };
 
 /// One task × mode × seed. A setting that is added has a default, with which what was computed before stays as it is: see
@@ -57,6 +57,9 @@ pub struct ExperimentConfig {
     pub control: ControlRules,
     #[serde(default)]
     pub shared: SharedConfig,
+    /// Settings of the tasks that share the encoder where they are not this run's: by task, then as those of a run.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tasks: BTreeMap<String, toml::Table>,
     #[serde(default)]
     pub seeds: SeedsConfig,
     /// How, not what: this section enters no stage's hash.
@@ -159,11 +162,26 @@ pub struct SharedConfig {
     pub temper: f64,
     /// Whether the run's task is trained once more, alone, from the weights that all tasks have found.
     pub finetune: bool,
+    /// The peak of their training; without a value that of the tasks, which is then the same for all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub learning_rate: Option<f64>,
+    /// The peak of the training that goes on from there, alone; without a value that of the task.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finetune_learning_rate: Option<f64>,
+    /// What becomes of units in the steps of a task whose ticket has them not.
+    pub masked_units: MaskedUnits,
 }
 
 impl Default for SharedConfig {
     fn default() -> Self {
-        Self { tasks: Vec::new(), temper: 1.0, finetune: false }
+        Self {
+            tasks: Vec::new(),
+            temper: 1.0,
+            finetune: false,
+            learning_rate: None,
+            finetune_learning_rate: None,
+            masked_units: MaskedUnits::default(),
+        }
     }
 }
 
@@ -240,6 +258,7 @@ impl ExperimentConfig {
             prune: PruneRules::default(),
             control: ControlRules::default(),
             shared: SharedConfig::default(),
+            tasks: BTreeMap::new(),
             seeds: SeedsConfig::default(),
             run: RunConfig::default(),
         }

@@ -25,10 +25,12 @@ pub enum Init {
     Epoch(f64),
     /// The fine-tuned ones: no rewinding.
     Finetuned,
+    /// Those that the run of `ticket_from` ends with, and a fresh head: domain adaptation (Liang et al. 2021, section 4.4).
+    Source,
 }
 
 pub const EXPECTED: &str = "expected pretrained, random, random-masked, shuffle-layers, shuffle-within, step:N, epoch:F (after so much of the \
-                            fine-tuning) or finetuned";
+                            fine-tuning), finetuned or source (what the task of ticket_from has learnt)";
 
 impl Init {
     pub fn is_pretrained(&self) -> bool {
@@ -47,6 +49,7 @@ impl fmt::Display for Init {
             Self::Step(step) => write!(f, "step:{step}"),
             Self::Epoch(epochs) => write!(f, "epoch:{epochs}"),
             Self::Finetuned => f.pad("finetuned"),
+            Self::Source => f.pad("source"),
         }
     }
 }
@@ -63,6 +66,7 @@ impl FromStr for Init {
                 "shuffle-layers" => Some(Self::ShuffleLayers),
                 "shuffle-within" => Some(Self::ShuffleWithin),
                 "finetuned" => Some(Self::Finetuned),
+                "source" => Some(Self::Source),
                 _ => None,
             },
             Some(("step", step)) => step.parse().ok().filter(|step| *step > 0).map(Self::Step),
@@ -94,6 +98,7 @@ mod tests {
             "step:100",
             "epoch:0.5",
             "finetuned",
+            "source",
         ] {
             assert_eq!(text.parse::<Init>().unwrap().to_string(), text);
         }

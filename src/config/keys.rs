@@ -14,7 +14,7 @@ use crate::{
         WeightDraw, WeightSet, sparsity,
     },
     task::{Definition, TaskId},
-    train::{Batches, Schedule, Select},
+    train::{Batches, MaskedUnits, Schedule, Select},
 };
 
 /// What a key may hold.
@@ -164,7 +164,7 @@ pub(super) const KEYS: &[(&str, Kind, &str)] = &[
         "begin a phase with the scores of the mask that was just rejected, as the published code does",
     ),
     ("prune.sparsity", Kind::Sparsity, "how much is pruned, as a share of units, weights or FLOPs"),
-    ("prune.level", Kind::Count(1, 100), "the one-shot level of the ticket, counted from 1"),
+    ("prune.level", Kind::Count(0, 100), "the one-shot level of the ticket; 0 prunes nothing"),
     ("prune.head_per_layer", Kind::Switch, "leave a head in every layer"),
     ("prune.weights", Kind::Choice(Names::of::<WeightSet>()), "the weights that magnitude pruning may prune"),
     (
@@ -202,6 +202,21 @@ pub(super) const KEYS: &[(&str, Kind, &str)] = &[
         "shared.finetune",
         Kind::Switch,
         "train each task's subnetwork once more, alone, from the weights that all tasks have found",
+    ),
+    (
+        "shared.learning_rate",
+        POSITIVE,
+        "the peak of the learning rate of their training; without it train.learning_rate",
+    ),
+    (
+        "shared.finetune_learning_rate",
+        POSITIVE,
+        "the peak of the learning rate of shared.finetune; without it train.learning_rate",
+    ),
+    (
+        "shared.masked_units",
+        Kind::Choice(Names::of::<MaskedUnits>()),
+        "what becomes of units in the steps of a task whose ticket has them not",
     ),
     ("seeds.order", Kind::Seed, "another seed for the order of the training examples"),
     ("seeds.init", Kind::Seed, "another seed for the classifier's first weights"),

@@ -7,6 +7,7 @@ use toml::{Table, Value};
 use super::{
     DEFAULT_PRESET, EMBEDDED_MODEL, EMBEDDED_PRESET, ExperimentConfig,
     keys::{self, KEYS},
+    per_task::{self, PerTask},
     preset,
 };
 use crate::{
@@ -29,6 +30,8 @@ const SQUAD_OF_EMBEDDED: &[(&str, i64)] =
 #[derive(Clone, Debug, Default)]
 pub struct Layers {
     values: BTreeMap<&'static str, Value>,
+    /// Of one task, over these.
+    tasks: PerTask,
 }
 
 impl Layers {
@@ -104,7 +107,8 @@ impl Layers {
         leaves(table).into_iter().try_for_each(|(key, value)| self.put(&key, value, origin))
     }
 
-    /// The configuration: defaults, then the preset, then what it has for this task, then SQuAD's lengths where that is the task, then everything given.
+    /// The configuration: defaults, then the preset, then what it has for this task, then SQuAD's lengths where that is the task, then everything given,
+    /// and last what is given for this task. Tasks that share the encoder have theirs in [`ExperimentConfig::tasks`].
     /// Where neither task, model nor data is given, the demo task; the demo task's model is the embedded one, and that
     /// model's preset its own. Any other task has the preset's model.
     ///
@@ -125,34 +129,57 @@ impl Layers {
         let preset = preset(name)?;
         let mut below = Self::default();
         let origin = format!("preset {name}");
-        let mut recipe = parse(preset.toml, &origin)?;
-        let of_tasks = recipe.remove("tasks");
-        below.table(&recipe, &origin)?;
-        let own = of_tasks.as_ref().and_then(|tasks| tasks.get(self.text("task")?)?.as_table());
-        own.map_or(Ok(()), |own| below.table(own, &origin))?;
+        below.table(&parse(preset.toml, &origin)?, &origin)?;
         below.values.insert("preset", Value::String(name.to_owned()));
-        if embedded {
-            // The presets for larger models ask for longer sequences.
-            let [own, length] =
-                [super::preset(EMBEDDED_PRESET)?, preset].map(|preset| max_length(preset.toml));
-            below.values.extend(own.min(length).map(|length| ("data.max_length", Value::Integer(length))));
-        }
 
-        // Presets are for sentences; paragraphs are longer.
-        if self.text("task") == Some(TaskId::Squad.name()) {
-            let usual = if embedded { SQUAD_OF_EMBEDDED } else { &[("data.max_length", 384)] };
-            below.values.extend(usual.iter().map(|(key, value)| (*key, Value::Integer(*value))));
-        }
-
-        let mut table = defaults()?;
-        for (key, value) in below.values.into_iter().chain(self.values) {
-            insert(&mut table, key, value);
-        }
+        let of_task = |task: Option<&str>| -> Result<Table> {
+            let mut below = below.clone();
+            below
+                .values
+                .extend(below.tasks.of(task).map(|(key, value)| (key, value.clone())).collect::<Vec<_>>());
+            if embedded {
+                // The presets for larger models ask for longer sequences.
+                let [own, length] =
+                    [super::preset(EMBEDDED_PRESET)?, preset].map(|preset| max_length(preset.toml));
+                below
+                    .values
+                    .extend(own.min(length).map(|length| ("data.max_length", Value::Integer(length))));
+            }
+            // Presets are for sentences; paragraphs are longer.
+            if task == Some(TaskId::Squad.name()) {
+                let usual = if embedded { SQUAD_OF_EMBEDDED } else { &[("data.max_length", 384)] };
+                below.values.extend(usual.iter().map(|(key, value)| (*key, Value::Integer(*value))));
+            }
+            let given = self.values.iter().map(|(key, value)| (*key, value)).chain(self.tasks.of(task));
+            let mut table = defaults()?;
+            for (key, value) in below.values.iter().map(|(key, value)| (*key, value)).chain(given) {
+                insert(&mut table, key, value.clone());
+            }
+            Ok(table)
+        };
+        let task = self.values.get("task").and_then(per_task::name).map(str::to_owned);
+        let mut table = of_task(task.as_deref())?;
         require(&table)?;
+        let task = task.unwrap_or_default();
+        let others = per_task::others(&table, &task, &self.tasks);
+        self.tasks.check(&[&others[..], std::slice::from_ref(&task)].concat())?;
+        let mut of_others = Table::new();
+        for other in others {
+            let differing = per_task::difference(&table, [&task, &other], &of_task(Some(&other))?)?;
+            if !differing.is_empty() {
+                of_others.insert(other, Value::Table(differing));
+            }
+        }
+        if !of_others.is_empty() {
+            table.insert("tasks".to_owned(), Value::Table(of_others));
+        }
         table.try_into().map_err(|error| Error::internal(format!("checked settings do not fit: {error}")))
     }
 
     fn put(&mut self, key: &str, value: &Value, origin: &str) -> Result<()> {
+        if let Some((task, key)) = per_task::split(key) {
+            return self.tasks.put(task, key, value, origin);
+        }
         let (name, value) = canonical(key, value, origin)?;
         self.values.insert(name, value);
         Ok(())
@@ -219,7 +246,7 @@ pub fn canonical(key: &str, value: &Value, origin: &str) -> Result<(&'static str
 
 /// A value as typed in a flag: TOML, and a bare word is a text.
 pub fn typed(key: &str, raw: &str) -> Value {
-    let raw = raw.trim();
+    let (key, raw) = (per_task::split(key).map_or(key, |(_, key)| key), raw.trim());
     match parse_value(raw) {
         Some(value) if value.is_str() || !keys::kind_of(key).is_some_and(keys::Kind::is_text) => value,
         _ => Value::String(raw.to_owned()),
@@ -285,7 +312,7 @@ pub(super) fn defaults() -> Result<Table> {
     Ok(table)
 }
 
-fn as_table(config: &ExperimentConfig) -> Result<Table> {
+pub(super) fn as_table(config: &ExperimentConfig) -> Result<Table> {
     Table::try_from(config).map_err(|error| {
         Error::usage(format!(
             "the configuration cannot be written as TOML: {error}. Seeds end at {}.",
@@ -348,7 +375,7 @@ pub fn leaves(table: &Table) -> Vec<(String, &Value)> {
     found
 }
 
-fn insert(table: &mut Table, key: &str, value: Value) {
+pub(super) fn insert(table: &mut Table, key: &str, value: Value) {
     match key.split_once('.') {
         None => {
             table.insert(key.to_owned(), value);

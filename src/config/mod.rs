@@ -8,6 +8,7 @@ mod experiment;
 mod init;
 mod keys;
 mod layers;
+mod per_task;
 mod preset;
 mod split;
 

@@ -224,10 +224,8 @@ pub trait Engine {
     /// its own.
     ///
     /// # Errors
-    /// When this engine trains no model of several tasks.
-    fn take_up(&mut self, _part: &Arc<Part>, _steps: u32) -> Result<()> {
-        Err(Error::usage("several tasks are trained on the CPU alone. Use `--device cpu`."))
-    }
+    /// When this engine does not train.
+    fn take_up(&mut self, part: &Arc<Part>, steps: u32) -> Result<()>;
 
     /// Weights, laid out as the model's, and the optimizer's state, as they are behind all steps.
     ///

@@ -7,15 +7,15 @@ use crate::{
 use std::ops::Range;
 
 /// The classifier of a task and the units of its ticket. What is not its own a step leaves as it is to the last bit, weights
-/// and the optimizer's state: the other tasks' classifiers, and the units that its ticket has not (Liang et al. 2021,
-/// algorithm 1; their code lets such units move on by momentum and decay).
+/// and the optimizer's state: the other tasks' classifiers, and what is `still`, as the units are that its ticket has not
+/// (Liang et al. 2021, algorithm 1; their code lets such units move on by momentum and decay).
 #[derive(Clone, Debug)]
 pub struct Part {
     /// Its number among the model's classifiers.
     pub classifier: usize,
     /// Of the units of its ticket; `None` where that has all.
     pub gates: Option<Gates>,
-    /// Where the weights of the units lie that it has not.
+    /// Where the weights lie that its steps do not move.
     pub still: Vec<Range<usize>>,
 }
 

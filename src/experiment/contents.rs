@@ -109,6 +109,7 @@ impl Contents {
             tokenizer: &model.tokenizer,
             data,
             ticket: config.ticket.as_ref().and_then(|path| self.tickets.get(path)?.as_deref()),
+            source: None,
             partners: &[],
             finetuned: None,
         };

@@ -70,6 +70,8 @@ pub struct Hashes<'a> {
     pub ticket: Option<&'a str>,
     /// SHA-256 of the weights of a model that was fine-tuned elsewhere.
     pub finetuned: Option<&'a str>,
+    /// The stage of the model that a run continues.
+    pub source: Option<&'a str>,
     /// The tasks that share the run's encoder, once their tickets are known.
     pub partners: &'a [Partner],
 }

@@ -8,6 +8,7 @@ use super::{
     model_folder::model_folder,
     shared::Partner,
     ticket_file::TicketFile,
+    transfer::Trained,
     words::Texts,
     workload::{self, Workload},
 };
@@ -116,6 +117,8 @@ pub struct Inputs {
     pub ticket: Option<TicketFile>,
     /// The model that is fine-tuned already.
     pub finetuned: Option<Pretrained>,
+    /// The model that another task's run has trained, which this one continues.
+    pub source: Option<Trained>,
     /// The tasks that share the run's encoder, by name.
     pub partners: Vec<Partner>,
     /// Warnings about the data, the tokenizer and the words that it does not know.
@@ -177,6 +180,7 @@ impl Inputs {
             data_hashes: hashes,
             ticket: None,
             finetuned: None,
+            source: None,
             partners: Vec::new(),
             warnings,
         })
@@ -209,6 +213,7 @@ impl Inputs {
             data: &self.data_hashes,
             ticket: self.ticket.as_ref().map(|file| file.hash.as_str()),
             finetuned: self.finetuned.as_ref().map(|model| model.sha256.as_str()),
+            source: self.source.as_ref().map(|trained| trained.id().as_str()),
             partners: &self.partners,
         }
     }

@@ -19,6 +19,7 @@ pub mod inputs;
 mod model_folder;
 mod name;
 mod preflight;
+pub mod prepare;
 pub mod pretraining;
 pub mod protocol;
 pub mod provenance;

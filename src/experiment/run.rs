@@ -10,6 +10,7 @@ use super::{
     split::{self, training_data},
     stage::{Known, Outcomes},
     ticket_file::TicketFile,
+    transfer::Trained,
 };
 use crate::{
     choice::Choice,
@@ -30,7 +31,7 @@ pub struct Experiment {
     pub config: ExperimentConfig,
     pub inputs: Inputs,
     pub(super) protocol: &'static dyn Protocol,
-    graph: Graph,
+    pub(super) graph: Graph,
 }
 
 impl Experiment {
@@ -56,6 +57,12 @@ impl Experiment {
     /// With the ticket that another run has found.
     pub fn with_ticket(self, file: TicketFile) -> Result<Self> {
         Ok(Self { inputs: self.inputs.with_ticket(Some(file))?, ..self })
+    }
+
+    /// With the model that another run has trained.
+    pub fn with_source(mut self, trained: Trained) -> Self {
+        self.inputs.source = Some(trained);
+        self
     }
 
     fn describe(&self, progress: &mut dyn Progress) {

@@ -9,12 +9,14 @@ use super::{
     stages::{Member, Subnetwork},
 };
 use crate::{
-    config::{ExperimentConfig, SharedConfig},
+    choice::Choice,
+    config::{ExperimentConfig, Init, TrainConfig},
     error::{Error, Result},
     prune::Mask,
     store::Store,
     train::Progress,
 };
+use serde_json::json;
 use std::fmt;
 
 /// A task that shares the encoder.
@@ -31,10 +33,13 @@ impl fmt::Debug for Partner {
     }
 }
 
-/// The runs of the other tasks, whose subnetworks share the encoder with this one's.
-pub fn sources(config: &ExperimentConfig) -> Vec<ExperimentConfig> {
-    let of_task = |task| ExperimentConfig { task, shared: SharedConfig::default(), ..config.clone() };
-    config.shared.others(config.task).into_iter().map(of_task).collect()
+/// The runs of the other tasks, whose subnetworks share the encoder with this one's; none where that is its source's.
+///
+/// # Errors
+/// As those of [`ExperimentConfig::of_partner`].
+pub fn sources(config: &ExperimentConfig) -> Result<Vec<ExperimentConfig>> {
+    let others = if config.init == Init::Source { Vec::new() } else { config.shared.others(config.task) };
+    others.into_iter().map(|task| config.of_partner(task)).collect()
 }
 
 /// The subnetwork of a [source](sources), found in the store or searched; it is neither evaluated nor retrained.
@@ -68,5 +73,26 @@ pub fn check(config: &ExperimentConfig) -> Result<()> {
     if config.finetuned.is_some() {
         return refused("a model that is fine-tuned already is of one task. Leave out --finetuned");
     }
-    Ok(())
+    sources(config)?.iter().try_for_each(|other| check_recipe(config, other))
+}
+
+/// Refuses a task that would be trained by another recipe: the encoder has one.
+fn check_recipe(config: &ExperimentConfig, other: &ExperimentConfig) -> Result<()> {
+    let of_encoder = |of: &ExperimentConfig| {
+        let train = of.train.clone();
+        let learning_rate = config.shared.learning_rate.unwrap_or(train.learning_rate);
+        json!(TrainConfig { learning_rate, classifier_dropout: None, ..train })
+    };
+    let (own, theirs) = (of_encoder(config), of_encoder(other));
+    let differs = own.as_object().and_then(|all| all.keys().find(|key| own[*key] != theirs[*key]));
+    let Some(key) = differs else { return Ok(()) };
+    let task = other.task.name();
+    let remedy = match key.as_str() {
+        "learning_rate" => "Give shared.learning_rate, the one of their training together".to_owned(),
+        key => format!("Give train.{key} one value for all, or leave {task} out"),
+    };
+    Err(Error::usage(format!(
+        "tasks.{task}.train.{key} is {}, and {} has {}: tasks that share an encoder are trained by one recipe. {remedy}.",
+        theirs[key], config.task, own[key]
+    )))
 }

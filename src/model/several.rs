@@ -62,9 +62,7 @@ impl Bert {
 
     /// Computes with the classifier of this task from here on.
     pub fn choose_classifier(&mut self, n: usize) {
-        let [weight, bias] = self.params.layout.classifiers[n].clone();
-        self.head = Head::Classifier { labels: bias.len() };
-        (self.params.layout.classifier_weight, self.params.layout.classifier_bias) = (weight, bias);
+        self.head = self.params.layout.choose_classifier(n);
     }
 
     /// The model of one of the tasks.
@@ -83,6 +81,14 @@ impl Bert {
 }
 
 impl Layout {
+    /// Takes the classifier of this task, of several, from here on; the head that this is.
+    pub fn choose_classifier(&mut self, n: usize) -> Head {
+        let [weight, bias] = self.classifiers[n].clone();
+        let labels = bias.len();
+        (self.classifier_weight, self.classifier_bias) = (weight, bias);
+        Head::Classifier { labels }
+    }
+
     /// Where the weights lie of the heads and FFNs of an unpruned model whose gates are 0: a head's rows of queries, keys and
     /// values and its columns of the output matrix, an FFN with both its biases. Ascending.
     pub fn of_closed(&self, gates: &Gates, config: &BertConfig) -> Vec<Range<usize>> {

@@ -42,7 +42,7 @@ choices! {
 pub struct PruneRules {
     /// How much is pruned. Without it a search prunes while the score holds, and other methods as published.
     pub sparsity: Option<Sparsity>,
-    /// The level of one-shot pruning, counted from 1.
+    /// The level of one-shot pruning; 0 prunes nothing.
     pub level: Option<usize>,
     /// Whether one-shot pruning keeps a head in every layer.
     pub head_per_layer: bool,

@@ -1,6 +1,9 @@
 //! One record, with what the report takes from it.
 
-use super::contents::{data_labels, model_labels};
+use super::{
+    contents::{data_labels, model_labels},
+    published::Setting,
+};
 use crate::{
     choice::Choice,
     error::{Error, Result},
@@ -53,6 +56,9 @@ pub struct Run {
     pub model_sha256: String,
     /// How much was pruned, where that was given: a sparsity or a level.
     pub level: Option<Level>,
+    pub setting: Setting,
+    /// The share of the training data.
+    pub fraction: f64,
     /// Value by key of the settings in which the runs differ, the level, model and data among them.
     pub settings: BTreeMap<String, String>,
     stages: BTreeMap<String, String>,
@@ -89,6 +95,20 @@ impl Level {
             Self::Level(level) => format!("level {level}"),
             Self::Sparsity(_, text) => format!("sparsity {text}"),
         }
+    }
+}
+
+/// What of a run's settings decides which other runs it stands beside, whether these differ in it or not.
+struct Asked {
+    level: Option<Level>,
+    setting: Setting,
+    fraction: f64,
+}
+
+impl Asked {
+    fn of(settings: &BTreeMap<String, String>) -> Self {
+        let fraction = settings.get("data.fraction").and_then(|fraction| fraction.parse().ok());
+        Self { level: Level::of(settings), setting: Setting::of(settings), fraction: fraction.unwrap_or(1.0) }
     }
 }
 
@@ -175,12 +195,12 @@ impl Runs {
             settings.insert("model".to_owned(), model.clone());
             settings.extend(data.map(|data| ("data".to_owned(), data)));
         }
-        let levels: Vec<Option<Level>> = settings.iter().map(Level::of).collect();
+        let levels: Vec<Asked> = settings.iter().map(Asked::of).collect();
         let differing: BTreeSet<String> = differing(&settings).into_iter().map(str::to_owned).collect();
         settings.iter_mut().for_each(|settings| settings.retain(|key, _| differing.contains(key)));
         let parts = found.into_iter().zip(settings).zip(levels.into_iter().zip(models));
-        let found = parts.map(|(((store, path, record, more), settings), (level, model))| {
-            run(&store, path, record, more, settings, level, model)
+        let found = parts.map(|(((store, path, record, more), settings), (asked, model))| {
+            run(&store, path, record, more, settings, asked, model)
         });
         Ok(Self { found: found.collect(), ignored })
     }
@@ -203,7 +223,7 @@ fn run(
     record: Summary,
     more: More,
     settings: BTreeMap<String, String>,
-    level: Option<Level>,
+    Asked { level, setting, fraction }: Asked,
     model: String,
 ) -> Run {
     let text = |key: &str| more.provenance[key].as_str().unwrap_or_default().to_owned();
@@ -230,6 +250,8 @@ fn run(
         warnings: record.warnings,
         path,
         level,
+        setting,
+        fraction,
         settings,
         stages: more.stages,
     }

@@ -7,8 +7,12 @@ use super::{
 };
 use std::collections::BTreeMap;
 
-/// The setting whose values are the points of the second kind of row.
-const RATE: &str = "train.learning_rate=";
+/// Whether a setting's values are the points of the second kind of row.
+fn is_rate(setting: &str) -> bool {
+    ["train.learning_rate=", "shared.learning_rate=", "shared.finetune_learning_rate="]
+        .iter()
+        .any(|key| setting.starts_with(key))
+}
 
 /// Spreads of the retrained ticket and of what it is compared with.
 #[derive(Clone, Debug)]
@@ -53,9 +57,9 @@ pub fn sensitivity(groups: &[Group]) -> Vec<Sensitivity> {
             })
         };
         found.extend(of("seeds", group.settings_text(), &scores).filter(Sensitivity::has_spread));
-        if group.settings.iter().any(|setting| setting.starts_with(RATE)) {
+        if group.settings.iter().any(|setting| is_rate(setting)) {
             let others = group.settings_text();
-            let others: Vec<&str> = others.split(' ').filter(|word| !word.starts_with(RATE)).collect();
+            let others: Vec<&str> = others.split(' ').filter(|word| !is_rate(word)).collect();
             let [a, b] = names.clone();
             let key = [group.task, group.method, &group.level_text(), &others.join(" "), &a, &b];
             let points = rates.entry(key.map(str::to_owned)).or_default();

@@ -31,3 +31,4 @@ pub use pretrain::{MaskedText, pretrain};
 pub use progress::{Progress, Silent};
 pub use schedule::Schedule;
 pub use select::Select;
+pub use several::MaskedUnits;

@@ -9,15 +9,36 @@ use super::{
     progress::Progress,
 };
 use crate::{
+    choice::choices,
     engine::{Engine, Machine, Part, Update},
     error::Result,
-    model::{Bert, Gates},
+    model::{Bert, BertConfig, Gates, params::Layout},
     ops::{
         dropout::DropoutPlan,
         rng::{Purpose, Stream},
     },
 };
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
+
+choices! {
+    /// What becomes of units in the steps of a task whose ticket has them not.
+    pub enum MaskedUnits ("setting of shared.masked_units", default Frozen) {
+        /// they keep their bits, and so does their optimizer's state (Liang et al. 2021, algorithm 1)
+        Frozen = "frozen",
+        /// they move on by momentum and decay, without a gradient (Liang et al. 2021, in code)
+        Drifting = "drifting",
+    }
+}
+
+impl MaskedUnits {
+    /// Where the weights lie that the steps of a task with these gates leave as they are.
+    pub fn still(self, layout: &Layout, gates: &Gates, model: &BertConfig) -> Vec<Range<usize>> {
+        match self {
+            Self::Frozen => layout.of_closed(gates, model),
+            Self::Drifting => Vec::new(),
+        }
+    }
+}
 
 /// One of the tasks.
 pub struct OneTask<'a> {
@@ -143,18 +164,20 @@ impl Objective for Several<'_> {
 }
 
 /// Trains a model of several tasks ([`Bert::of_several`]); see [`optimize`]. `order` says how the tasks follow each other.
+#[allow(clippy::too_many_arguments)]
 pub fn train_several(
     machine: &Machine,
     bert: Bert,
     tasks: &[OneTask],
     order: Interleaved,
+    masked: MaskedUnits,
     recipe: &Recipe,
     checkpoints: &mut Checkpoints,
     progress: &mut dyn Progress,
 ) -> Result<(Bert, Summary)> {
     let part = |(classifier, task): (usize, &OneTask)| {
         let gates = task.gates.clone();
-        let still = gates.as_ref().map(|gates| bert.params.layout.of_closed(gates, &bert.config));
+        let still = gates.as_ref().map(|gates| masked.still(&bert.params.layout, gates, &bert.config));
         Arc::new(Part { classifier, gates, still: still.unwrap_or_default() })
     };
     let parts = tasks.iter().enumerate().map(part).collect();

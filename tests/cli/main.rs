@@ -1,6 +1,7 @@
 //! The real binary, driven from outside: a random BERT of a few thousand weights and generated task files in the GLUE
 //! layout, so that every run trains, scores, searches and retrains for real within a second.
 
+mod adaptation;
 mod analyses;
 mod bad_data;
 mod bad_model;

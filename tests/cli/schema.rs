@@ -45,6 +45,16 @@ fn records() -> Vec<Value> {
     ] {
         records.push(modes.record("sst2", more));
     }
+    modes.write_task("MRPC");
+    let shared =
+        ["shared.finetune=true", "shared.learning_rate=0.001", "shared.finetune_learning_rate=0.001"];
+    let shared =
+        [&shared[..], &["shared.masked_units=drifting", "tasks.mrpc.prune.level=2", "prune.level=1"]]
+            .concat();
+    let shared: Vec<&str> = shared.into_iter().flat_map(|assignment| ["--set", assignment]).collect();
+    records.push(modes.record("sst2", &[&["--method", "one-shot", "--with", "mrpc"], &shared[..]].concat()));
+    records
+        .push(modes.record("sst2", &["--method", "one-shot", "--ticket-from", "mrpc", "--init", "source"]));
     let finetuned = modes.path("runs/stages").join(records[0]["stages"]["finetune"].as_str().unwrap());
     records.push(modes.record("sst2", &["--finetuned", finetuned.to_str().unwrap()]));
     for (folder, task) in [("CoLA", "cola"), ("MRPC", "mrpc"), ("STS-B", "stsb"), ("MNLI", "mnli")] {

@@ -61,7 +61,26 @@ fn tickets_of_several_tasks_are_trained_on_one_encoder_and_each_has_its_record()
     assert_eq!(full["ticket"]["heads_kept"], full["ticket"]["heads_total"]);
     let different: std::collections::BTreeSet<_> = [&mrpc, &full, &tempered].map(shared).into();
     assert_eq!(different.len(), 3);
-    assert_eq!(full["config"]["shared"], json!({ "tasks": ["sst2"], "temper": 1.0, "finetune": false }));
+    assert_eq!(
+        full["config"]["shared"],
+        json!({ "tasks": ["sst2"], "temper": 1.0, "finetune": false, "masked_units": "frozen" })
+    );
+    // Drifting units, another rate and a dropout of one task are other trainings, and for each task the same.
+    let options = [
+        &["--set", "shared.masked_units=drifting"][..],
+        &["--set", "shared.learning_rate=1e-4"],
+        &["--set", "tasks.mrpc.prune.level=2"],
+        &["--set", "train.classifier_dropout=0.1", "--set", "tasks.mrpc.train.classifier_dropout=0.3"],
+    ];
+    let of_options = options.map(|more| {
+        let [mrpc, sst2] = [record("mrpc", "sst2,stsb", more), record("sst2", "mrpc,stsb", more)];
+        assert_eq!(shared(&mrpc), shared(&sst2), "{more:?}");
+        assert_eq!(sst2["ticket"]["heads_kept"], all["ticket"]["heads_kept"]);
+        (shared(&mrpc), mrpc["ticket"]["heads_kept"].clone())
+    });
+    let different: std::collections::BTreeSet<_> = of_options.iter().map(|(id, _)| id).collect();
+    assert_eq!((different.len(), different.contains(&shared(&mrpc))), (4, false));
+    assert!(of_options[2].1.as_u64() > of_options[0].1.as_u64());
     // Trained once more, alone, under the ticket.
     let after = record("mrpc", "sst2,stsb", &["--set", "shared.finetune=true"]);
     assert_eq!(shared(&after), shared(&mrpc));
@@ -129,6 +148,8 @@ fn what_tasks_that_share_cannot_have_is_refused_with_what_helps() {
         (&["--with", "sst3"], 2, "sst2"),
         (&["--with", "sst2", "--set", "ticket_from=sst2"], 2, "Leave out --ticket and --ticket-from"),
         (&["--with", "cola"], 3, "CoLA"),
+        (&["--with", "sst2", "--set", "tasks.sst2.train.epochs=4"], 2, "Give train.epochs one value for all"),
+        (&["--with", "sst2", "--set", "tasks.sst2.train.learning_rate=1e-4"], 2, "Give shared.learning_rate"),
         (
             &[
                 "--mode",

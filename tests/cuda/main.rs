@@ -38,5 +38,6 @@ mod pipeline;
 mod pooler;
 mod rows;
 mod sanitizers;
+mod several;
 mod sums;
 mod support;

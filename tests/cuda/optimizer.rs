@@ -7,7 +7,7 @@ use lottery::{
         WeightMask,
         cuda::{
             Buffer, Format, Gpu, download,
-            optimizer::{self, Outcome, Parameters},
+            optimizer::{self, Outcome, Parameters, Unkept},
         },
         optimizer::{self as cpu, AdamW, Adamax, Optimizer},
     },
@@ -92,7 +92,7 @@ fn check_steps(gpu: &Rc<dyn Gpu>, optimizer: Optimizer, len: usize, clip: f64, m
             slots: &[first.address(), second.address()],
             copy: (steps != 2).then_some(copy.address()),
             decays: on_bytes.address(),
-            kept,
+            unkept: kept.map_or(Unkept::None, Unkept::Zero),
         };
         optimizer::step(&**gpu, &optimizer, &on, rate, steps, outcome.address()).unwrap();
         let found = Outcome::fetch(&**gpu, outcome.address()).unwrap().wait().unwrap();
@@ -139,6 +139,52 @@ fn what_is_held_becomes_zero_and_counts_nowhere() {
 }
 
 #[test]
+fn what_is_frozen_keeps_its_bits_and_the_rest_is_stepped_as_without() {
+    for gpu in devices("frozen") {
+        for (len, optimizer) in LENGTHS.into_iter().flat_map(|len| BOTH.map(|optimizer| (len, optimizer))) {
+            let mut mask = WeightMask::all_kept(len);
+            mask.set(0..len, numbers(len, 7, Format::F32).into_iter().map(|v| v > 0.0));
+            let on_bytes = Buffer::new(&gpu);
+            on_bytes.upload(&decays(len).0).unwrap();
+            let before = [1, 2, 3].map(|seed| numbers(len, seed, Format::F32).into_iter().map(f32::abs));
+            let before = before.map(Iterator::collect::<Vec<f32>>);
+            let gradient = on_device(&gpu, &numbers(len, 11, Format::F32), Format::F32).unwrap();
+            let outcome = judged(&gpu, &gradient, None, len, 1.0, 2.5).unwrap();
+            let step = |unkept| {
+                let [weights, first, second] =
+                    before.each_ref().map(|values| on_device(&gpu, values, Format::F32).unwrap());
+                let copy = on_device(&gpu, &before[0], Format::Bf16).unwrap();
+                let on = Parameters {
+                    len,
+                    weights: weights.address(),
+                    gradient: gradient.address(),
+                    slots: &[first.address(), second.address()],
+                    copy: Some(copy.address()),
+                    decays: on_bytes.address(),
+                    unkept,
+                };
+                optimizer::step(&*gpu, &optimizer, &on, 1e-2, 2, outcome.address()).unwrap();
+                let all = [
+                    (weights, Format::F32),
+                    (first, Format::F32),
+                    (second, Format::F32),
+                    (copy, Format::Bf16),
+                ];
+                all.map(|(buffer, format)| values(&gpu, &buffer, len, format).unwrap())
+            };
+            let on_mask = Buffer::new(&gpu);
+            let frozen = step(Unkept::Frozen(on_mask.upload(mask.words()).unwrap()));
+            let rounded = before[0].iter().map(|v| bf16::from_f32(*v).to_f32()).collect::<Vec<_>>();
+            let all = frozen.iter().zip(step(Unkept::None)).zip(before.iter().chain([&rounded]));
+            for (i, ((found, moved), before)) in all.flat_map(|one| (0..len).map(move |i| (i, one.clone()))) {
+                let expected = if mask.keeps(i) { moved[i] } else { before[i] };
+                assert_eq!(found[i].to_bits(), expected.to_bits(), "{len}: {i}");
+            }
+        }
+    }
+}
+
+#[test]
 fn nothing_is_done_when_the_loss_or_the_norm_is_no_finite_number() {
     for gpu in devices("optimizer") {
         let len = 16384 + 21;
@@ -169,7 +215,7 @@ fn nothing_is_done_when_the_loss_or_the_norm_is_no_finite_number() {
                 slots: &[buffers[1].address(), buffers[2].address()],
                 copy: Some(copy.address()),
                 decays: on_bytes.address(),
-                kept: None,
+                unkept: Unkept::None,
             };
             optimizer::step(&*gpu, &OPTIMIZER, &on, 1e-2, 1, outcome.address()).unwrap();
             let found = Outcome::fetch(&*gpu, outcome.address()).unwrap().wait().unwrap();

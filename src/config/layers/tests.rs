@@ -36,6 +36,7 @@ fn the_list_of_keys_is_exactly_what_a_config_holds() {
     config.ticket_from = Some(TaskId::Mrpc);
     config.prune.sparsity = Some(Sparsity::units(0.5));
     config.prune.level = Some(1);
+    (config.shared.learning_rate, config.shared.finetune_learning_rate) = (Some(1e-4), Some(1e-4));
     config.prune.weights = Some(WeightSet::Chen);
     config.prune.initial = Some(0.5);
     config.finetuned = Some("f".into());
@@ -178,7 +179,7 @@ fn set_reads_toml_values_and_bare_words() {
 fn an_unknown_key_is_answered_with_its_origin_and_the_nearest_key() {
     for (given, near) in [
         ("train.learning_rat=1", "train.learning_rate?"),
-        ("learning_rate=1", "train.learning_rate?"),
+        ("learning_rate=1", "train.learning_rate or shared.learning_rate?"),
         ("learnig_rate=1", "train.learning_rate?"),
         ("trian.epochs=1", "train.epochs?"),
         ("batch_size=1", "train.batch_size or importance.batch_size?"),
@@ -330,4 +331,63 @@ fn the_settings_of_another_task_are_what_the_preset_has_for_it_and_the_users_sta
     // What the user said of a setting that the preset has for a task counts for both.
     let set = of("prasanna2020", "mlm", &["data.text=a.txt", "data.max_length=64"]);
     assert_eq!(set.for_task(TaskId::Rte).unwrap().data.max_length, 64);
+}
+
+/// Settings of an encoder that RTE, MRPC and CoLA share.
+fn of_three(task: &str, more: &[&str]) -> Result<ExperimentConfig> {
+    let mut layers = base();
+    layers.value("task", task, "--task")?;
+    layers.value("preset", "liang2021-mt", "--preset")?;
+    layers.set(r#"shared.tasks=["rte", "mrpc", "cola"]"#)?;
+    more.iter().try_for_each(|assignment| layers.set(assignment))?;
+    layers.resolve()
+}
+
+#[test]
+fn a_task_has_settings_of_its_own_in_their_places_and_those_of_tasks_that_share_its_encoder_beside_them() {
+    let mut layers = base();
+    for assignment in ["prune.level=1", "tasks.RTE.prune.level=3", "tasks.mrpc.prune.level=2"] {
+        layers.set(assignment).unwrap();
+    }
+    let alone = layers.resolve().unwrap();
+    assert_eq!((alone.prune.level, alone.tasks.len()), (Some(3), 0));
+
+    let levels = ["prune.level=1", "tasks.mrpc.prune.level=3"];
+    let of = |task| of_three(task, &levels).unwrap();
+    let [rte, mrpc, cola] = ["rte", "mrpc", "cola"].map(of);
+    assert_eq!([&rte, &mrpc, &cola].map(|config| config.prune.level), [Some(1), Some(3), Some(1)]);
+    let text = |config: &ExperimentConfig| toml::to_string(&config.tasks).unwrap();
+    // The preset's own for a task is beside what is given.
+    assert_eq!(text(&rte), "[cola.train]\nclassifier_dropout = 0.05\n\n[mrpc.prune]\nlevel = 3\n");
+    assert!(text(&mrpc).contains("[rte.prune]\nlevel = 1"));
+    // Each task's run is the same from wherever it is seen.
+    for (config, task, other) in
+        [(&rte, TaskId::Mrpc, &mrpc), (&mrpc, TaskId::Cola, &cola), (&cola, TaskId::Rte, &rte)]
+    {
+        let found = config.of_partner(task).unwrap();
+        let expected = other.of_partner(task).unwrap();
+        assert_eq!(found, expected);
+        assert_eq!(found.train.classifier_dropout, other.train.classifier_dropout);
+    }
+    // What is given for all is above what the preset has for one.
+    let given = of_three("rte", &["train.classifier_dropout=0.3"]).unwrap();
+    assert_eq!(given.tasks.len(), 0);
+
+    // A resolved configuration is its own, also read again.
+    for config in [&rte, &mrpc, &cola] {
+        let mut layers = Layers::new();
+        layers.table(&as_table(config).unwrap(), "file").unwrap();
+        assert_eq!(&layers.resolve().unwrap(), config);
+        config.validate().unwrap();
+    }
+}
+
+#[test]
+fn settings_of_a_task_that_is_none_or_that_are_of_the_whole_run_are_refused() {
+    let refusal = |more: &[&str]| of_three("rte", more).unwrap_err().to_string();
+    assert!(refusal(&["tasks.mrcp.prune.level=3"]).contains("Did you mean tasks.mrpc?"));
+    assert!(refusal(&["tasks.mrpc.seed=3"]).contains("Set seed."));
+    assert!(refusal(&["tasks.mrpc.prune.levle=3"]).contains("Did you mean prune.level?"));
+    // The level of the others is not known.
+    assert!(refusal(&["tasks.rte.prune.level=3"]).contains("Give it one too: tasks.cola.prune.level."));
 }

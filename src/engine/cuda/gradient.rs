@@ -38,6 +38,11 @@ impl WeightGradient {
         fetch(gpu, self.address(), layout.len)
     }
 
+    /// A tensor's becomes zeros.
+    pub fn clear(&self, gpu: &dyn Gpu, slot: &Slot) -> Result<()> {
+        gpu.clear(tensor(self.buffer.address(), slot), slot.len() * 4)
+    }
+
     /// The gradients of the embeddings' tables become zeros: most of their rows have no token. That of the words' is left
     /// as it is where the masked-LM head writes it.
     pub fn clear_tables(&self, gpu: &dyn Gpu, layout: &Layout, goal: &Goal) -> Result<()> {

@@ -10,11 +10,12 @@ mod outputs;
 mod trainer;
 mod weights;
 
-use super::{Engine, Goal, StepStats, Update, loss_and_find, no_trainer};
+use super::{Engine, Goal, Part as OfTask, StepStats, Update, loss_and_find, no_trainer};
 use crate::{
     error::Result,
     model::{
-        self, Bert, GateGradients, Head, Input, Params, Pass, Wanted, activations::Activations, pass::Run,
+        self, Bert, GateGradients, Head, Input, Params, Pass, Wanted, activations::Activations,
+        params::Layout, pass::Run,
     },
     ops::{
         WeightMask,
@@ -30,7 +31,7 @@ use batch::{Batch, Part};
 use device::{Cuda as Device, address};
 use gradient::{Gradient, WeightGradient};
 use outputs::GateOutputs;
-use std::{cell::OnceCell, rc::Rc};
+use std::{cell::OnceCell, rc::Rc, sync::Arc};
 use trainer::Trainer;
 use weights::Weights;
 
@@ -217,7 +218,10 @@ impl Cuda {
             Goal::Labels(targets) => batch.upload_for_training(input, rows.as_deref(), &bits(targets))?,
             Goal::MaskedTokens { rows, words } => batch.upload_for_training(input, Some(rows), words)?,
         }
-        let pass = Pass { dropout, keep: true, ..Pass::default() };
+        let task = self.trainer.as_ref().and_then(Trainer::part);
+        let gates = task.as_ref().and_then(|task| task.gates.as_ref());
+        self.model.upload_gates(gates)?;
+        let pass = Pass { dropout, gates, keep: true, ..Pass::default() };
         let ((ops, run), sums) = (self.model.run(pass), whole.parts.begin());
         let mut gradient = Gradient { address: whole.address(), sums: &sums };
         whole.clear_tables(&*self.model.gpu, &self.model.weights.layout, goal)?;
@@ -334,6 +338,17 @@ impl Engine for Cuda {
         let gradient = self.gradient.as_ref().ok_or_else(no_trainer)?;
         let trainer = self.trainer.as_mut().ok_or_else(no_trainer)?;
         trainer.update(&*self.model.gpu, &self.model.weights, gradient.address(), update)
+    }
+
+    fn take_up(&mut self, part: &Arc<OfTask>, steps: u32) -> Result<()> {
+        let trainer = self.trainer.as_mut().ok_or_else(no_trainer)?;
+        let Model { gpu, weights, .. } = &mut self.model;
+        // A step writes the gradient of its own classifier alone, and the norm is that of all.
+        let gradient = self.gradient.as_ref().ok_or_else(no_trainer)?;
+        let Layout { classifier_weight, classifier_bias, .. } = &weights.layout;
+        gradient.clear(&**gpu, &(classifier_weight.start..classifier_bias.end))?;
+        weights.head = weights.layout.choose_classifier(part.classifier);
+        trainer.take_up(gpu, &weights.layout, part, steps)
     }
 
     fn state(&mut self) -> Result<(&[f32], &State)> {

@@ -3,7 +3,7 @@
 
 use crate::{
     config::{ExperimentConfig, Init},
-    error::Result,
+    error::{Error, Result},
     experiment::{
         Inputs, Record,
         graph::Graph,
@@ -75,17 +75,27 @@ pub fn named(name: &'static str, number: Option<u64>) -> &'static str {
 /// # Errors
 /// A usage error when settings contradict each other.
 pub fn compare(graph: &mut Graph, config: &ExperimentConfig, found: Found) -> Result<()> {
-    shared::check(config)?;
+    // Of a run that continues another, the tasks have shared that one's encoder.
+    let continues = config.init == Init::Source;
+    if continues && config.ticket_from.is_none() {
+        return Err(Error::usage(
+            "init=source continues what another task has learnt, and none is named. Give --ticket-from TASK.",
+        ));
+    }
+    if !continues {
+        shared::check(config)?;
+    }
     let subnetwork = Subnetwork::of_run(config, found.tickets);
     let pruned = Evaluate { finetune: found.trained, subnetwork: subnetwork.clone() };
     graph.add(EVALUATE, Some("pruned"), pruned);
-    if config.shared.is_wanted() {
+    if config.shared.is_wanted() && !continues {
         let together = TrainShared::new(config, subnetwork.clone());
         graph.add(SHARED, None, together.clone());
         let of_task = |subnetwork| OfShared { shared: together, node: SHARED, subnetwork };
         if config.shared.finetune {
             graph.add(SHARED_TASK, None, of_task(Subnetwork::Whole));
-            let alone = Train::new(config).of(subnetwork).from(Start::Node(SHARED_TASK));
+            let alone = Train::new(config).at(config.shared.finetune_learning_rate);
+            let alone = alone.of(subnetwork).from(Start::Node(SHARED_TASK));
             graph.add(RETRAIN, Some("retrained"), alone);
         } else {
             graph.add(RETRAIN, Some("retrained"), of_task(subnetwork));
@@ -100,6 +110,7 @@ pub fn compare(graph: &mut Graph, config: &ExperimentConfig, found: Found) -> Re
         Init::ShuffleLayers => Start::ShuffleLayers,
         Init::ShuffleWithin => Start::ShuffleWithin,
         Init::Finetuned => Start::Node(found.trained),
+        Init::Source => Start::Source,
         Init::Step(_) | Init::Epoch(_) => {
             graph.add(EARLY, None, Train::new(config).until(config.init));
             Start::Node(EARLY)

@@ -2,7 +2,7 @@
 
 use super::files;
 use crate::{
-    error::Result,
+    error::{Error, Result},
     experiment::stage::Given,
     model::{Bert, Head, params::Owner},
     ops::rng::{Purpose, Stream},
@@ -30,6 +30,8 @@ pub enum Start {
     ShuffleWithin,
     /// Those that this node has trained, with its head.
     Node(&'static str),
+    /// Those that another task's run has trained, with a fresh head.
+    Source,
 }
 
 /// Streams of these shuffles, apart from those of tensors and of epochs.
@@ -56,6 +58,10 @@ impl Start {
         if let Self::Node(node) = self {
             return files::load_model(inputs, given.outcome(node)?);
         }
+        if self == Self::Source {
+            let trained = inputs.source.as_ref().ok_or_else(|| Error::internal("no source was trained"))?;
+            return Ok(trained.model.clone().build(inputs.head(), seed, true)?.expanded());
+        }
         let mut pretrained = inputs.model.clone();
         let mut bert = pretrained.build(inputs.head(), seed, inputs.head() != Head::MaskedLm)?;
         pretrained.notes.iter().for_each(|note| progress.note(note));
@@ -65,7 +71,7 @@ impl Start {
             Self::ShuffleWithin => shuffle_within(&mut bert, seed),
             Self::RandomMasked => draw_masked(&mut bert, mask, seed),
             Self::Head(node) => take_head(&mut bert, &files::load_model(inputs, given.outcome(node)?)?),
-            Self::Pretrained | Self::Node(_) => {}
+            Self::Pretrained | Self::Node(_) | Self::Source => {}
         }
         Ok(bert)
     }
@@ -146,6 +152,7 @@ impl fmt::Display for Start {
             Self::ShuffleWithin => "the pre-trained weights, shuffled within each matrix",
             Self::Node("finetune") => "the fine-tuned weights",
             Self::Node(_) => "the weights of an early step",
+            Self::Source => "what another task has learnt",
         })
     }
 }

@@ -85,6 +85,12 @@ impl Train {
         Self { start, ..self.clone() }
     }
 
+    /// The same training with this peak of the learning rate.
+    pub fn at(&self, learning_rate: Option<f64>) -> Self {
+        let learning_rate = learning_rate.unwrap_or(self.train.learning_rate);
+        Self { train: TrainConfig { learning_rate, ..self.train.clone() }, ..self.clone() }
+    }
+
     /// The same training, ended at this step or epoch.
     pub fn until(&self, point: Init) -> Self {
         Self { until: Some(point), ..self.clone() }
@@ -117,6 +123,11 @@ impl Train {
     pub(super) fn tell_dropouts(&self, bert: &mut Bert) {
         let TrainConfig { dropout, attention_dropout, .. } = self.train;
         bert.config.set_dropouts([dropout, attention_dropout, self.train.classifier_dropout()]);
+    }
+
+    /// Where it is not that of the hidden states.
+    pub(super) fn classifier_dropout(&self) -> Option<f64> {
+        self.train.classifier_dropout
     }
 
     pub(super) fn init_seed(&self) -> u64 {
@@ -194,6 +205,10 @@ impl Stage for Train {
         fields.remove("subnetwork");
         if !mask.is_whole() {
             fields.insert("mask".to_owned(), json!(mask));
+        }
+        if self.start == Start::Source {
+            let Some(id) = known.hashes.source else { return Ok(None) };
+            fields.insert("start".to_owned(), json!({ "source": id }));
         }
         if let Some(node) = self.start.node() {
             let Some(id) = known.id(node) else { return Ok(None) };

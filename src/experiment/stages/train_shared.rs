@@ -4,7 +4,7 @@
 use super::{Subnetwork, files, train::Train};
 use crate::{
     choice::Choice,
-    config::ExperimentConfig,
+    config::{ExperimentConfig, SharedConfig},
     error::{Error, Result},
     experiment::{
         Inputs,
@@ -15,7 +15,7 @@ use crate::{
     prune::Mask,
     store::{SHARED, StageWriter, WEIGHTS},
     train::{
-        Checkpoints, Progress, Summary,
+        Checkpoints, MaskedUnits, Progress, Recipe, Summary,
         several::{Interleaved, OneTask, train_several},
     },
 };
@@ -31,9 +31,12 @@ impl Member {
         Self(Train::new(config))
     }
 
-    /// What the training depends on of this task.
-    fn identity(&self, hashes: &Hashes, mask: &Mask) -> Value {
+    /// What the training depends on of this task; of its dropout where the recipe does not say it.
+    fn identity(&self, hashes: &Hashes, mask: &Mask, own_dropout: bool) -> Value {
         let mut identity = hashes.with_hashes(self.0.data());
+        if own_dropout {
+            identity["classifier_dropout"] = json!(self.0.recipe(0).classifier_dropout);
+        }
         if !mask.is_whole() {
             identity["mask"] = json!(mask);
         }
@@ -50,6 +53,11 @@ pub struct TrainShared {
     /// All tasks, in the order of their classifiers.
     tasks: Vec<&'static str>,
     temper: f64,
+    /// Where it is not that of the tasks.
+    learning_rate: Option<f64>,
+    masked: MaskedUnits,
+    /// The settings of the other tasks, where they differ.
+    others: Value,
     name: &'static str,
 }
 
@@ -67,7 +75,9 @@ impl TrainShared {
             config.shared.others(config.task).into_iter().map(|task| task.name()).collect();
         tasks.push(name);
         tasks.sort_unstable();
-        Self { own: Member::new(config), subnetwork, tasks, temper: config.shared.temper, name }
+        let SharedConfig { temper, learning_rate, masked_units: masked, .. } = config.shared;
+        let others = json!(config.tasks);
+        Self { own: Member::new(config), subnetwork, tasks, temper, learning_rate, masked, others, name }
     }
 
     /// The number of the run's task among the classifiers.
@@ -88,6 +98,22 @@ impl TrainShared {
         all.push(Ready { inputs: given.inputs, member: &self.own, mask });
         all.sort_unstable_by_key(|one| one.inputs.task.name);
         Ok(all)
+    }
+
+    /// How all are trained, but for the dropout of their classifiers.
+    fn recipe(&self) -> Recipe {
+        let own = self.own.0.recipe(0);
+        Recipe { learning_rate: self.learning_rate.unwrap_or(own.learning_rate), ..own }
+    }
+
+    /// Adds what is not as usual.
+    fn add_options(&self, to: &mut Value) {
+        if let Some(rate) = self.learning_rate {
+            to["learning_rate"] = json!(rate);
+        }
+        if self.masked != MaskedUnits::default() {
+            to["masked_units"] = json!(self.masked);
+        }
     }
 
     fn labels(inputs: &Inputs) -> Result<usize> {
@@ -135,7 +161,7 @@ impl TrainShared {
         pretrained.notes.iter().for_each(|note| progress.note(note));
         let bert = bert.of_several(&labels, train.init_seed());
         let data: Vec<_> = all.iter().map(|one| one.member.0.examples(one.inputs)).collect();
-        let recipe = train.recipe(0);
+        let recipe = self.recipe();
         let sizes: Vec<usize> = data.iter().map(|data| data.len()).collect();
         let order = Interleaved::new(&sizes, &recipe, self.temper);
         let tasks: Vec<OneTask> = all
@@ -144,18 +170,26 @@ impl TrainShared {
             .map(|(one, data)| OneTask {
                 train: data,
                 gates: (!one.mask.is_whole()).then(|| one.mask.gates()),
-                classifier_dropout: recipe.classifier_dropout,
+                classifier_dropout: one.member.0.recipe(0).classifier_dropout,
             })
             .collect();
         progress.begin(SHARED.name, recipe.steps_of(order.steps()));
         let mut checkpoints = Checkpoints::new(checkpoints, given.checkpoint_every);
-        train_several(&given.inputs.machine, bert, &tasks, order, &recipe, &mut checkpoints, progress)
+        let (machine, masked) = (&given.inputs.machine, self.masked);
+        train_several(machine, bert, &tasks, order, masked, &recipe, &mut checkpoints, progress)
     }
 }
 
 impl Stage for TrainShared {
     fn settings(&self) -> Value {
-        json!({ "tasks": self.tasks, "temper": self.temper, "train": self.own.0.settings(), "subnetwork": self.subnetwork })
+        let Self { tasks, temper, own, subnetwork, .. } = self;
+        let mut settings =
+            json!({ "tasks": tasks, "temper": temper, "train": own.0.settings(), "subnetwork": subnetwork });
+        self.add_options(&mut settings);
+        if self.others != json!({}) {
+            settings["others"] = self.others.clone();
+        }
+        settings
     }
 
     fn reads(&self) -> Vec<&'static str> {
@@ -172,13 +206,21 @@ impl Stage for TrainShared {
         else {
             return Ok(None);
         };
-        let of_partners = partners
-            .iter()
-            .map(|one| (one.inputs.task.name, one.member.identity(&one.inputs.hashes(), &one.mask)));
-        let own = (self.name, self.own.identity(&known.hashes, &mask));
+        let dropout = self.own.0.classifier_dropout();
+        let own_dropouts = partners.iter().any(|one| one.member.0.classifier_dropout() != dropout);
+        let of_partners = partners.iter().map(|one| {
+            let identity = one.member.identity(&one.inputs.hashes(), &one.mask, own_dropouts);
+            (one.inputs.task.name, identity)
+        });
+        let own = (self.name, self.own.identity(&known.hashes, &mask, own_dropouts));
         let mut members: Vec<(&str, Value)> = of_partners.chain([own]).collect();
         members.sort_unstable_by_key(|(name, _)| *name);
         let mut inputs = self.own.0.how();
+        if let Some(recipe) = inputs["train"].as_object_mut() {
+            own_dropouts.then(|| recipe.remove("classifier_dropout"));
+            self.learning_rate.and_then(|_| recipe.remove("learning_rate"));
+        }
+        self.add_options(&mut inputs);
         inputs["members"] = members.into_iter().map(|(_, member)| member).collect();
         inputs["temper"] = json!(self.temper);
         Ok(Some(Identity { kind: &SHARED, inputs }))

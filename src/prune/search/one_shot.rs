@@ -20,8 +20,8 @@ pub struct OneShot {
 
 /// The level that these settings ask for. Level k prunes ⌊0.1 · k · heads⌋ heads and ⌊k · layers / 12⌋ FFNs of a model with up
 /// to 12 layers, which is what was published for BERT-base; deeper models have levels in proportion to one FFN each, as
-/// published for BERT-large (5 % of the heads and one FFN). A sparsity prunes that share of the heads and of the FFNs, or
-/// as many as save so many weights or FLOPs.
+/// published for BERT-large (5 % of the heads and one FFN). Level 0 prunes nothing. A sparsity prunes that share of the heads
+/// and of the FFNs, or as many as save so many weights or FLOPs.
 ///
 /// # Errors
 /// `Usage` for settings that contradict each other or that no level fulfils; `Internal` for a unit without a score.
@@ -63,9 +63,10 @@ pub fn one_shot(
 fn share_of_level(level: usize, layers: usize) -> Result<f64> {
     let step = if layers <= 12 { 0.1 } else { 1.2 / layers as f64 };
     let most = LEVELS * layers.div_ceil(12).max(1);
-    if level == 0 || level > most {
+    if level > most {
         return Err(Error::usage(format!(
-            "prune.level is {level}, and a model of {layers} layers has levels 1 to {most}. Give one of them, or --sparsity."
+            "prune.level is {level}, and a model of {layers} layers has levels 1 to {most}. Give one of them, 0 to prune nothing, \
+             or --sparsity."
         )));
     }
     Ok(step * level as f64)

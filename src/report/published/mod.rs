@@ -1,7 +1,9 @@
 //! Numbers of published tables, as data with their sources, and the sweeps that give ours.
 
+mod setting;
 mod target;
 
+pub use setting::Setting;
 pub use target::Target;
 
 use super::{
@@ -21,7 +23,7 @@ choices! {
         Prasanna2020 = "prasanna2020",
         /// iterative magnitude pruning (Chen et al. 2020, Table 2; not verified)
         Chen2020 = "chen2020",
-        /// super tickets (Liang et al. 2021, Table 1)
+        /// super tickets, several tasks on one encoder, and adaptation (Liang et al. 2021, Tables 1, 3 and 4)
         Liang2021 = "liang2021",
     }
 }
@@ -52,6 +54,10 @@ pub struct Number {
     pub part: String,
     pub metric: String,
     pub sparsity: Option<f64>,
+    #[serde(default)]
+    pub setting: Setting,
+    /// The share of the task's training data.
+    pub fraction: Option<f64>,
     pub mean: f64,
     pub std: Option<f64>,
     pub n: Option<usize>,
@@ -124,6 +130,8 @@ impl Number {
                 && self.method.as_deref().is_none_or(|method| method == group.method)
                 && (part == 0 || group.mode == self.mode)
                 && (self.sparsity.is_none() || self.sparsity == sparsity)
+                && (part == 0 || self.setting == group.runs[0].setting)
+                && self.fraction.is_none_or(|fraction| fraction == group.runs[0].fraction)
         };
         let mut all: Vec<Ours> = Vec::new();
         for group in groups.iter().filter(is_same) {
@@ -198,6 +206,8 @@ mod tests {
                 part: "pruned".to_owned(),
                 metric: "accuracy".to_owned(),
                 sparsity: None,
+                setting: Setting::Alone,
+                fraction: None,
                 mean: 0.6,
                 std: Some(0.03),
                 n: Some(5),

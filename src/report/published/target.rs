@@ -1,6 +1,6 @@
 //! Published tables, and the ready sweeps whose runs give ours.
 
-use super::{Number, Paper, Published};
+use super::{Number, Paper, Published, Setting};
 use crate::{
     choice::{Choice, choices},
     config::ExperimentConfig,
@@ -28,6 +28,10 @@ choices! {
         Chen2020Table2 = "chen2020/table2",
         /// super tickets: the best of eight one-shot levels
         Liang2021Table1 = "liang2021/table1",
+        /// several tasks on one encoder, with and without tickets, and each fine-tuned from there
+        Liang2021Table3 = "liang2021/table3",
+        /// adaptation of MNLI and of several tasks to SNLI and SciTail, by the share of their data
+        Liang2021Table4 = "liang2021/table4",
     }
 }
 
@@ -45,7 +49,7 @@ impl Target {
             | Self::Prasanna2020Super
             | Self::Prasanna2020Methods => Paper::Prasanna2020,
             Self::Chen2020Table2 => Paper::Chen2020,
-            Self::Liang2021Table1 => Paper::Liang2021,
+            Self::Liang2021Table1 | Self::Liang2021Table3 | Self::Liang2021Table4 => Paper::Liang2021,
         }
     }
 
@@ -59,13 +63,17 @@ impl Target {
             Self::Prasanna2020Methods => vec![ready!("prasanna2020-methods.toml")],
             Self::Chen2020Table2 => vec![ready!("chen2020.toml"), ready!("chen2020-squad.toml")],
             Self::Liang2021Table1 => vec![ready!("liang2021-levels.toml")],
+            Self::Liang2021Table3 => vec![ready!("liang2021-shared.toml")],
+            Self::Liang2021Table4 => {
+                vec![ready!("liang2021-adaptation.toml"), ready!("liang2021-adaptation-shared.toml")]
+            }
         }
     }
 
     fn has(self, number: &Number) -> bool {
         let (method, mode) = (number.method.as_deref().unwrap_or_default(), number.mode.as_str());
         if number.part == "full" {
-            return true;
+            return self != Self::Liang2021Table4;
         }
         match self {
             Self::Prasanna2020Figure2 => {
@@ -74,7 +82,10 @@ impl Target {
             Self::Prasanna2020Table2 => Self::Prasanna2020Figure2.has(number) && number.part == "retrained",
             Self::Prasanna2020Super => method == "heads+ffns" && mode.starts_with("super-"),
             Self::Prasanna2020Methods => ["heads", "ffns"].contains(&method) && mode == "good",
-            Self::Chen2020Table2 | Self::Liang2021Table1 => true,
+            Self::Chen2020Table2 => true,
+            Self::Liang2021Table1 => number.setting == Setting::Alone,
+            Self::Liang2021Table3 => [Setting::Shared, Setting::SharedFinetuned].contains(&number.setting),
+            Self::Liang2021Table4 => [Setting::Adapted, Setting::AdaptedShared].contains(&number.setting),
         }
     }
 
@@ -120,6 +131,8 @@ impl Number {
             && self.method.as_deref().is_none_or(|method| method == run.method.name())
             && self.mode == run.mode.name()
             && (self.sparsity.is_none() || self.sparsity == sparsity)
+            && self.setting == Setting::planned(run)
+            && self.fraction.is_none_or(|fraction| fraction == run.data.fraction)
     }
 }
 
@@ -150,7 +163,8 @@ mod tests {
                 let (grid, table) = Grid::parse(text, name).unwrap();
                 let mut layers = Layers::default();
                 layers.table(&table, name).unwrap();
-                runs.extend(grid.runs(&layers, |_| Ok(())).unwrap());
+                let folder = |layers: &mut Layers| layers.value_below("data.dir", "glue", "test");
+                runs.extend(grid.runs(&layers, folder).unwrap());
             }
             for number in numbers.cells.iter().filter(|number| number.part != "full") {
                 assert!(runs.iter().any(|run| number.needs(run)), "{target}: {number:?}");

@@ -70,8 +70,8 @@ REGISTER(judge)
 #define OPTIMIZER_ARGUMENTS {slot0, slot1}, weights, gradient, copy, decays, kept, len, outcome
 
 // One step of an optimizer with so many slots, four elements a thread: update(weight, gradient, slots, whether it decays)
-// of each, and zeros where it is not kept.
-template <unsigned SLOTS, typename Update>
+// of each. What is not kept becomes zero, or where the step FREEZES it stays as it is.
+template <bool FREEZES, unsigned SLOTS, typename Update>
 __device__ __forceinline__ void optimizer_step(float* const (&slots)[2], float* weights, const float* gradient, bf16* copy,
                                                const uint8_t* decays, const uint32_t* kept, uint64_t len,
                                                const Outcome* outcome, const Update& update) {
@@ -92,6 +92,7 @@ __device__ __forceinline__ void optimizer_step(float* const (&slots)[2], float* 
     if (!fine) return;
     if (whole) {
         for (unsigned i = 0; i < 4; i++) {
+            if (FREEZES && !(bits >> i & 1)) continue;
             float of_one[SLOTS];
             for (unsigned k = 0; k < SLOTS; k++) of_one[k] = state[k][i];
             update(w[i], g[i] * scale, of_one, decayed);
@@ -104,6 +105,7 @@ __device__ __forceinline__ void optimizer_step(float* const (&slots)[2], float* 
         if (copy) store4(copy + at, w);
     } else {
         for (uint64_t i = at; i < len; i++) {
+            if (FREEZES && !(bits >> (i - at) & 1)) continue;
             float of_one[SLOTS];
             for (unsigned k = 0; k < SLOTS; k++) of_one[k] = slots[k][i];
             update(weights[i], gradient[i] * scale, of_one, decayed);
@@ -115,10 +117,11 @@ __device__ __forceinline__ void optimizer_step(float* const (&slots)[2], float* 
     }
 }
 
-// As ../optimizer/adamw.rs, whose numbers these are. Six blocks of a multiprocessor: with fewer, memory waits.
-extern "C" __global__ void __launch_bounds__(256, 6) adamw(OPTIMIZER_PARAMETERS) {
+// As ../optimizer/adamw.rs, whose numbers these are.
+template <bool FREEZES>
+__device__ __forceinline__ void adamw_step(OPTIMIZER_PARAMETERS) {
     const float beta1 = n0, beta2 = n1, rest1 = n2, rest2 = n3, epsilon = n4, step_size = n5, inverse_root = n6, keep = n7;
-    optimizer_step<2>(OPTIMIZER_ARGUMENTS, [=](float& w, float g, float (&moments)[2], bool decayed) {
+    optimizer_step<FREEZES, 2>(OPTIMIZER_ARGUMENTS, [=](float& w, float g, float (&moments)[2], bool decayed) {
         float &m = moments[0], &v = moments[1];
         m = fmaf(beta1, m, rest1 * g);
         v = fmaf(beta2, v, rest2 * g * g);
@@ -126,16 +129,26 @@ extern "C" __global__ void __launch_bounds__(256, 6) adamw(OPTIMIZER_PARAMETERS)
         w = fmaf(w, decayed ? keep : 1.0f, -(step_size * m / root));
     });
 }
-REGISTER(adamw)
 
 // As ../optimizer/adamax.rs, whose numbers these are.
-extern "C" __global__ void __launch_bounds__(256, 6) adamax(OPTIMIZER_PARAMETERS) {
+template <bool FREEZES>
+__device__ __forceinline__ void adamax_step(OPTIMIZER_PARAMETERS) {
     const float beta1 = n0, beta2 = n1, rest1 = n2, epsilon = n3, rate = n4, keep = n5;
-    optimizer_step<2>(OPTIMIZER_ARGUMENTS, [=](float& w, float g, float (&state)[2], bool decayed) {
+    optimizer_step<FREEZES, 2>(OPTIMIZER_ARGUMENTS, [=](float& w, float g, float (&state)[2], bool decayed) {
         float &m = state[0], &u = state[1];
         m = fmaf(beta1, m, rest1 * g);
         u = fmaxf(beta2 * u, fabsf(g) + epsilon);
         w = fmaf(w, decayed ? keep : 1.0f, -(rate * m / (u + epsilon)));
     });
 }
-REGISTER(adamax)
+
+// Six blocks of a multiprocessor: with fewer, memory waits.
+#define OPTIMIZER_KERNEL(NAME, STEP)                                                                                \
+    extern "C" __global__ void __launch_bounds__(256, 6) NAME(OPTIMIZER_PARAMETERS) {                               \
+        STEP(weights, gradient, slot0, slot1, copy, decays, kept, len, outcome, n0, n1, n2, n3, n4, n5, n6, n7);    \
+    }                                                                                                               \
+    REGISTER(NAME)
+OPTIMIZER_KERNEL(adamw, adamw_step<false>)
+OPTIMIZER_KERNEL(adamw_frozen, adamw_step<true>)
+OPTIMIZER_KERNEL(adamax, adamax_step<false>)
+OPTIMIZER_KERNEL(adamax_frozen, adamax_step<true>)

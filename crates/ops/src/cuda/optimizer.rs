@@ -100,8 +100,18 @@ pub struct Parameters<'a> {
     pub copy: Option<u64>,
     /// One byte for every 16 elements: 1 where weight decay applies.
     pub decays: u64,
-    /// One bit for each element, as in [`judge`]: what is not kept becomes zero, with its state.
-    pub kept: Option<u64>,
+    pub unkept: Unkept,
+}
+
+/// What becomes of elements that a mask does not keep, whose address this is: one bit for each element, as in [`judge`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unkept {
+    /// There is no mask.
+    None,
+    /// They become zero, with their state.
+    Zero(u64),
+    /// They stay as they are, with their state.
+    Frozen(u64),
 }
 
 /// One step on the weights, number `step` counted from 1, if the outcome allows it; else nothing. The copy in bf16 is
@@ -116,13 +126,19 @@ pub fn step(
 ) -> Result<()> {
     let slots = (0..SLOTS).map(|i| on.slots.get(i).copied().unwrap_or(0));
     let numbers = optimizer.numbers(learning_rate, step);
+    let (kept, suffix) = match on.unkept {
+        Unkept::None => (0, ""),
+        Unkept::Zero(kept) => (kept, ""),
+        Unkept::Frozen(kept) => (kept, "_frozen"),
+    };
+    let kernel = format!("{}{suffix}", optimizer.kernel());
     let arguments: Vec<Argument> = [on.weights, on.gradient]
         .into_iter()
         .chain(slots)
-        .chain([on.copy.unwrap_or(0), on.decays, on.kept.unwrap_or(0)])
+        .chain([on.copy.unwrap_or(0), on.decays, kept])
         .map(Argument::Address)
         .chain([Argument::U64(on.len as u64), Argument::Address(outcome)])
         .chain(numbers.map(Argument::F32))
         .collect();
-    gpu.launch(optimizer.kernel(), Grid::new(on.len.div_ceil(4 * THREADS), THREADS), &arguments)
+    gpu.launch(&kernel, Grid::new(on.len.div_ceil(4 * THREADS), THREADS), &arguments)
 }

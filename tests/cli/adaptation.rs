@@ -1,0 +1,113 @@
+//! Continuing what another task has learnt: `run --ticket-from TASK --init source`.
+
+use safetensors::SafeTensors;
+use serde_json::{Value, json};
+
+use crate::fixture::{Bench, done_stages, refused};
+
+const LEVEL: [&str; 4] = ["--method", "one-shot", "--set", "prune.level=3"];
+const FROM_MRPC: [&str; 4] = ["--ticket-from", "mrpc", "--init", "source"];
+
+fn bench() -> Bench {
+    let bench = Bench::new("SST-2");
+    ["MRPC", "STS-B"].into_iter().for_each(|task| bench.write_task(task));
+    bench
+}
+
+fn line<'a>(more: &[&[&'a str]]) -> Vec<&'a str> {
+    [&LEVEL[..], &more.concat()].concat()
+}
+
+/// What the training of a record's last model began with.
+fn start(bench: &Bench, record: &Value) -> Value {
+    let info = bench.stage_file("runs", record, "retrain", "stage.json");
+    serde_json::from_slice::<Value>(&info).unwrap()["inputs"]["start"].clone()
+}
+
+#[test]
+fn a_model_and_its_ticket_go_on_with_another_task() {
+    let bench = bench();
+    for mode in ["good", "random", "full"] {
+        let mode = ["--mode", mode];
+        let source = bench.record("mrpc", &line(&[&mode]));
+        let before = done_stages(&bench.path("runs")).len();
+        let adapted = bench.record("stsb", &line(&[&mode, &FROM_MRPC]));
+        // The source's run is found, all of it, and its last stage is what is continued.
+        let own = if mode[1] == "full" { 2 } else { 4 };
+        assert!(done_stages(&bench.path("runs")).len() <= before + own);
+        assert_eq!(start(&bench, &adapted), json!({ "source": source["stages"]["retrain"] }));
+        for kept in ["heads_kept", "ffns_kept", "encoder_weights_kept"] {
+            assert_eq!(adapted["ticket"][kept], source["ticket"][kept], "{mode:?}");
+        }
+        // Less data of its own is no less of the source's.
+        let part = bench.record("stsb", &line(&[&mode, &FROM_MRPC, &["--set", "data.fraction=0.25"]]));
+        assert_eq!(start(&bench, &part), start(&bench, &adapted));
+        assert_ne!(part["retrained"], adapted["retrained"]);
+    }
+    // With the rewound weights it is another training.
+    let rewound = bench.record("stsb", &line(&[&FROM_MRPC[..2]]));
+    assert_eq!(start(&bench, &rewound), Value::Null);
+}
+
+#[test]
+fn the_encoder_is_the_sources_and_the_classifier_is_fresh() {
+    let bench = bench();
+    // So slow that nothing moves.
+    let still = ["--set", "train.learning_rate=1e-12", "--set", "train.epochs=1"];
+    let rates = ["--set", "tasks.mrpc.train.learning_rate=0.002", "--set", "tasks.mrpc.train.epochs=2"];
+    let source =
+        bench.record("mrpc", &line(&[&["--set", "train.learning_rate=0.002", "--set", "train.epochs=2"]]));
+    let adapted = bench.record("stsb", &line(&[&FROM_MRPC, &still, &rates]));
+    assert_eq!(start(&bench, &adapted), json!({ "source": source["stages"]["retrain"] }));
+    assert_eq!(adapted["config"]["tasks"]["mrpc"]["train"]["epochs"], 2);
+    let alone = bench.record("stsb", &line(&[&["--mode", "full"], &still]));
+    let [theirs, ours, fresh] = [&source, &adapted, &alone]
+        .map(|record| bench.stage_file("runs", record, "retrain", "model.safetensors"));
+    let [theirs, ours, fresh] =
+        [&theirs, &ours, &fresh].map(|bytes| SafeTensors::deserialize(bytes).unwrap());
+    let values = |file: &SafeTensors, name: &str| -> Vec<f32> {
+        let data = file.tensor(name).unwrap().data().to_vec();
+        data.chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap())).collect()
+    };
+    let mut compared = 0;
+    for name in ours.names() {
+        let other = if name.starts_with("classifier") { &fresh } else { &theirs };
+        let (own, expected) = (values(&ours, name), values(other, name));
+        assert_eq!(own.len(), expected.len(), "{name}");
+        assert!(own.iter().zip(&expected).all(|(own, expected)| (own - expected).abs() < 1e-9), "{name}");
+        compared += 1;
+    }
+    assert!(compared > 30);
+}
+
+#[test]
+fn an_encoder_that_tasks_have_shared_goes_on_with_another_one() {
+    let bench = bench();
+    let shared = ["--with", "mrpc,sst2"];
+    let source = bench.record("mrpc", &line(&[&shared]));
+    let adapted = bench.record("stsb", &line(&[&shared, &FROM_MRPC]));
+    assert_eq!(start(&bench, &adapted), json!({ "source": source["stages"]["retrain"] }));
+    // Its own training is alone.
+    assert_eq!(adapted["stages"].get("shared"), None);
+}
+
+#[test]
+fn weights_of_the_source_that_were_removed_are_trained_again() {
+    let bench = bench();
+    let kept = bench.record_in("kept", "stsb", &line(&[&FROM_MRPC]));
+    bench.record("mrpc", &line(&[&["--keep", "tickets"]]));
+    let restored = bench.record("stsb", &line(&[&FROM_MRPC]));
+    let weights = |store, record| bench.stage_file(store, record, "retrain", "model.safetensors");
+    assert!(weights("kept", &kept) == weights("runs", &restored));
+}
+
+#[test]
+fn a_source_must_be_named() {
+    let bench = bench();
+    refused(&mut bench.run("stsb", &["--init", "source"]), 2, &["Give --ticket-from TASK"]);
+    refused(
+        &mut bench.run("stsb", &line(&[&FROM_MRPC, &["--mode", "super-good"]])),
+        2,
+        &["Take another mode"],
+    );
+}
