@@ -13,7 +13,7 @@ use lottery::{
         WeightMask,
         cuda::{
             Buffer, Format, Gpu, Matrix, Product,
-            optimizer::{self, Outcome, Parameters},
+            optimizer::{self, Outcome, Parameters, Unkept},
         },
         dropout::DropoutPlan,
         optimizer::{AdamW, Optimizer},
@@ -131,7 +131,7 @@ fn optimizer(gpu: &Rc<dyn Gpu>, format: Format, len: usize, steps: usize) -> Res
             slots: &[first.address(), second.address()],
             copy,
             decays: decays.address(),
-            kept: None,
+            unkept: Unkept::None,
         };
         optimizer::step(&**gpu, &OPTIMIZER, &on, 2e-5, step as u32 + 1, outcome.address())?;
         gpu.wait()?;

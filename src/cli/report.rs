@@ -272,15 +272,12 @@ pub fn texts(tables: &[Table], width: Option<usize>) -> String {
     let mut text = String::new();
     for table in tables {
         let (columns, rows) = table.shown();
-        let kind = |name: &str, number: bool| match (number, name) {
-            (_, "encoder weights" | "majority" | "bag of words") => Column::Extra,
-            (_, "p" | "p (Wilcoxon)" | "d_z" | "ε_min" | "p (equivalent)" | "detectable") => Column::Extra,
-            (true, _) => Column::Number,
-            (false, _) => Column::Text,
+        let kind = |column: &table::Column| match Table::is_number(column) {
+            _ if column.extra => Column::Extra,
+            true => Column::Number,
+            false => Column::Text,
         };
-        let mut sheet = Sheet::new(
-            columns.iter().map(|column| (column.title, kind(column.title, Table::is_number(column)))),
-        );
+        let mut sheet = Sheet::new(columns.iter().map(|column| (column.title, kind(column))));
         for row in rows {
             sheet.row(row.iter().map(|cell| excerpt(cell).into_owned()));
         }

@@ -68,15 +68,21 @@ pub struct Column {
     pub join: Option<Join>,
     /// For programs alone.
     pub hidden: bool,
+    /// For people the first to be left out where the table is too wide.
+    pub extra: bool,
 }
 
 impl Column {
     pub fn new(key: &'static str, title: &'static str, shape: Shape) -> Self {
-        Self { key, title, shape, join: None, hidden: false }
+        Self { key, title, shape, join: None, hidden: false, extra: false }
     }
 
     pub fn joined(key: &'static str, shape: Shape, join: Join) -> Self {
         Self { join: Some(join), ..Self::new(key, "", shape) }
+    }
+
+    pub fn extra(self) -> Self {
+        Self { extra: true, ..self }
     }
 
     pub fn hidden(key: &'static str, shape: Shape) -> Self {

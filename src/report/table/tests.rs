@@ -111,3 +111,22 @@ fn a_column_without_cells_is_hidden_from_people_alone() {
     assert_eq!(shown.shown().0.len() + 1, table.shown().0.len());
     assert_eq!(super::json(&shown), super::json(&table));
 }
+
+#[test]
+fn latex_leaves_out_extras_of_a_table_that_is_too_wide_and_says_which() {
+    let mut table = table();
+    table
+        .columns
+        .iter_mut()
+        .filter(|column| ["weights", "p"].contains(&column.title))
+        .for_each(|c| c.extra = true);
+    assert!(latex(&table).contains("& weights & p "), "{}", latex(&table));
+    // Two texts, so that they are no part of the caption.
+    table.rows[0][0] = "wide ".repeat(12).into();
+    table.rows[1][0] = "x".repeat(62).into();
+    let text = latex(&table);
+    assert!(
+        text.contains("& weights \\\\\n") && text.contains("% Left out, and in the other formats: p.\n"),
+        "{text}"
+    );
+}

@@ -19,7 +19,7 @@ pub fn agreement(all: &[Agreement]) -> Table {
         number("jaccard", "Jaccard", 3),
         number("jaccard_expected", "of random masks", 3),
         number("cochran_q", "Cochran Q", 2),
-        p("cochran_p", "p"),
+        p("cochran_p", "p").extra(),
         number("importance_spearman", "ρ of importances", 3),
     ]);
     let row = |one: &Agreement| {

@@ -19,7 +19,7 @@ pub fn matching(all: &[Matching]) -> Table {
         Column::new("matches", "within 1 std", Shape::Flag),
         Column::new("matches_strictly", "≥ full", Shape::Flag),
         Column::new("matches_relaxed", "≥ 99 %", Shape::Flag),
-        p("p_equivalent", "p (equivalent)"),
+        p("p_equivalent", "p (equivalent)").extra(),
     ]);
     let row = |one: &Matching| {
         let mut row = of(&one.task, &one.method, &one.level, &one.settings);

@@ -29,18 +29,18 @@ pub fn results(groups: &[Group]) -> Table {
             .extend([number(mean, title, 4), Column::joined(deviation, Shape::Decimals(4), Join::Deviation)]);
     }
     columns.extend([
-        Column::new("pruned_share_of_full", "pruned of full", Shape::Percent(1)),
-        Column::new("retrained_share_of_full", "retrained of full", Shape::Percent(1)),
+        Column::new("pruned_share_of_full", "pruned of full", Shape::Percent(1)).extra(),
+        Column::new("retrained_share_of_full", "retrained of full", Shape::Percent(1)).extra(),
         Column::new("heads_kept_mean", "heads", Shape::Decimals(1)),
         Column::joined("heads_kept_std", Shape::Decimals(1), Join::Deviation),
         Column::joined("heads_total", Shape::Count, Join::Total),
         Column::new("ffns_kept_mean", "FFNs", Shape::Decimals(1)),
         Column::joined("ffns_kept_std", Shape::Decimals(1), Join::Deviation),
         Column::joined("ffns_total", Shape::Count, Join::Total),
-        Column::new("encoder_weights_kept_mean", "encoder weights", Shape::Percent(1)),
+        Column::new("encoder_weights_kept_mean", "encoder weights", Shape::Percent(1)).extra(),
         Column::joined("encoder_weights_kept_std", Shape::Percent(1), Join::Deviation),
-        number("majority", "majority", 4),
-        number("bag_of_words_mean", "bag of words", 4),
+        number("majority", "majority", 4).extra(),
+        number("bag_of_words_mean", "bag of words", 4).extra(),
         Column::joined("bag_of_words_std", Shape::Decimals(4), Join::Deviation),
         Column::hidden("seeds", Shape::Text),
     ]);

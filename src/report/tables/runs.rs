@@ -25,10 +25,10 @@ pub fn runs(runs: &[Run]) -> Table {
         Column::joined("heads_total", Shape::Count, Join::Total),
         Column::new("ffns_kept", "FFNs", Shape::Count),
         Column::joined("ffns_total", Shape::Count, Join::Total),
-        Column::new("encoder_weights_kept", "encoder weights", Shape::Percent(1)),
+        Column::new("encoder_weights_kept", "encoder weights", Shape::Percent(1)).extra(),
         Column::hidden("all_weights_kept", Shape::Percent(1)),
-        number("majority", "majority", 4),
-        number("bag_of_words", "bag of words", 4),
+        number("majority", "majority", 4).extra(),
+        number("bag_of_words", "bag of words", 4).extra(),
         Column::new("warnings", "warnings", Shape::Count),
     ];
     let mut metrics: Vec<(&'static str, usize, &'static str)> = Vec::new();

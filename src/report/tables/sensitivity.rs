@@ -18,7 +18,7 @@ pub fn sensitivity(all: &[Sensitivity]) -> Table {
         Column::new("second_n", "n", Shape::Count),
         number("second_std", "deviation", 4),
         number("f", "F", 2),
-        p("p", "p"),
+        p("p", "p").extra(),
     ]);
     let row = |one: &Sensitivity| {
         let [first, second] = &one.spreads;
