@@ -122,8 +122,8 @@ fn latex_leaves_out_extras_of_a_table_that_is_too_wide_and_says_which() {
         .for_each(|c| c.extra = true);
     assert!(latex(&table).contains("& weights & p "), "{}", latex(&table));
     // Two texts, so that they are no part of the caption.
-    table.rows[0][0] = "wide ".repeat(12).into();
-    table.rows[1][0] = "x".repeat(62).into();
+    table.rows[0][0] = "wide ".repeat(11).into();
+    table.rows[1][0] = "x".repeat(58).into();
     let text = latex(&table);
     assert!(
         text.contains("& weights \\\\\n") && text.contains("% Left out, and in the other formats: p.\n"),
