@@ -90,7 +90,7 @@ pub(super) fn difference(own: &Table, [task, other]: [&str; 2], others: &Table) 
     };
     let (own, others) = (of(own), of(others));
     let mut differing = Table::new();
-    for key in own.keys().filter(|key| !others.contains_key(*key)) {
+    if let Some(key) = own.keys().find(|key| !others.contains_key(*key)) {
         return Err(Error::usage(format!(
             "{key} has a value for {task} and none for {other}, which shares its encoder. Give it one too: \
              tasks.{other}.{key}."
