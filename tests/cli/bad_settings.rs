@@ -22,7 +22,7 @@ fn an_unknown_name_is_answered_with_the_nearest_one() {
     refuse(&["--set", "train.epoch=3"], &["unknown key train.epoch", "Did you mean train.epochs?"]);
     refuse(
         &["--set", "learning_rate=3"],
-        &["unknown key learning_rate", "Did you mean train.learning_rate?"],
+        &["unknown key learning_rate", "Did you mean train.learning_rate or shared.learning_rate?"],
     );
     refuse(&["--set", "importance.estimator=tokens"], &["importance.estimator", "Did you mean token?"]);
     refuse(

@@ -27,10 +27,12 @@ const BAR: f64 = 20.0;
 const HEIGHT: f64 = 240.0;
 const LEFT: f64 = 62.0;
 const TOP: f64 = 44.0;
+/// Size of a cluster's name, and the height of its lines.
+const NAME: f64 = 11.0;
+const LINE: f64 = 14.0;
 
 /// Clusters on one scale, the dark and light bars and the lines named above.
 pub fn draw(clusters: &[Cluster], y_name: &str, label: &str) -> String {
-    let width = |cluster: &Cluster| BAR * (cluster.bars.len() as f64 + 1.6);
     let inner: f64 = clusters.iter().map(width).sum();
     let ends = clusters.iter().flat_map(|cluster| {
         let bars = cluster.bars.iter().flat_map(|bar| {
@@ -41,7 +43,9 @@ pub fn draw(clusters: &[Cluster], y_name: &str, label: &str) -> String {
     });
     let range = Range::of(ends.chain([0.0]));
     let range = Range { low: if range.low > -0.08 { 0.0 } else { range.low }, ..range };
-    let mut canvas = Canvas::new((LEFT + inner + 16.0).max(LEFT + 500.0), TOP + HEIGHT + 84.0);
+    let lines = clusters.iter().map(|cluster| name_lines(cluster).len()).max().unwrap_or(1);
+    let height = TOP + HEIGHT + 84.0 + LINE * (lines - 1) as f64;
+    let mut canvas = Canvas::new((LEFT + inner + 16.0).max(LEFT + 500.0), height);
     let plot = Plot { area: [LEFT, TOP, inner, HEIGHT], x: Range { low: 0.0, high: inner }, y: range };
     plot.y_axis(&mut canvas, y_name);
     legend(&mut canvas, clusters);
@@ -52,6 +56,18 @@ pub fn draw(clusters: &[Cluster], y_name: &str, label: &str) -> String {
     }
     plot.x_line(&mut canvas, "");
     canvas.finish(label)
+}
+
+fn width(cluster: &Cluster) -> f64 {
+    BAR * (cluster.bars.len() as f64 + 1.6)
+}
+
+/// Its name, in a line for each part where one is too long.
+fn name_lines(cluster: &Cluster) -> Vec<&str> {
+    match Canvas::width_of(&cluster.name, NAME) < width(cluster) {
+        true => vec![&cluster.name],
+        false => cluster.name.split(", ").collect(),
+    }
 }
 
 fn draw_cluster(canvas: &mut Canvas, plot: &Plot, cluster: &Cluster, x0: f64) {
@@ -88,7 +104,10 @@ fn draw_cluster(canvas: &mut Canvas, plot: &Plot, cluster: &Cluster, x0: f64) {
             &format!("{} {name}: {value:.4}", cluster.name),
         );
     }
-    canvas.text([(left + right) / 2.0, bottom + 70.0], Anchor::Middle, 11.0, &cluster.name);
+    for (n, line) in name_lines(cluster).into_iter().enumerate() {
+        let y = bottom + 70.0 + LINE * n as f64;
+        canvas.text([(left + right) / 2.0, y], Anchor::Middle, NAME, line);
+    }
 }
 
 fn legend(canvas: &mut Canvas, clusters: &[Cluster]) {

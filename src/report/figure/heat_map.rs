@@ -37,38 +37,38 @@ impl Panel<'_> {
         TOP + CELL * self.rows.len() as f64 + 54.0
     }
 
-    fn draw(&self, canvas: &mut Canvas, x0: f64) {
-        canvas.text([x0 + LEFT, 20.0], Anchor::Start, 12.0, self.title);
-        let left = x0 + LEFT;
+    fn draw(&self, canvas: &mut Canvas, [x0, y0]: [f64; 2]) {
+        let (left, top) = (x0 + LEFT, y0 + TOP);
+        canvas.text([left, y0 + 20.0], Anchor::Start, 12.0, self.title);
         let longest = self.columns.iter().map(|name| name.chars().count()).max().unwrap_or(0);
         for (n, name) in self.columns.iter().enumerate() {
             let x = left + CELL * (n as f64 + 0.5);
             match longest {
-                0..=3 => canvas.text([x, TOP - 6.0], Anchor::Middle, 10.0, name),
-                _ => canvas.turned([x + 3.0, TOP - 6.0], Anchor::Start, 10.0, -40.0, INK, name),
+                0..=3 => canvas.text([x, top - 6.0], Anchor::Middle, 10.0, name),
+                _ => canvas.turned([x + 3.0, top - 6.0], Anchor::Start, 10.0, -40.0, INK, name),
             }
         }
         for (n, (name, row)) in self.rows.iter().zip(&self.values).enumerate() {
-            let y = TOP + CELL * n as f64;
+            let y = top + CELL * n as f64;
             canvas.text([left - 6.0, y + CELL / 2.0 + 3.5], Anchor::End, 10.0, name);
             for (m, value) in row.iter().enumerate() {
                 let of = format!("{} {name}, {} {}", self.row_name, self.column_name, self.columns[m]);
                 self.cell(canvas, [left + CELL * m as f64, y], *value, &of);
             }
         }
-        let bottom = TOP + CELL * self.rows.len() as f64;
+        let bottom = top + CELL * self.rows.len() as f64;
         let middle = left + CELL * self.columns.len() as f64 / 2.0;
         if !self.column_name.is_empty() {
             canvas.text([middle, bottom + 16.0], Anchor::Middle, 11.0, self.column_name);
         }
-        let half = TOP + CELL * self.rows.len() as f64 / 2.0;
+        let half = top + CELL * self.rows.len() as f64 / 2.0;
         canvas.turned([x0 + 14.0, half], Anchor::Middle, 11.0, -90.0, INK, self.row_name);
         if let Some((name, values)) = &self.strip {
             let x = left + CELL * self.columns.len() as f64 + GAP;
-            canvas.text([x + CELL / 2.0, TOP - 6.0], Anchor::Middle, 10.0, name);
+            canvas.text([x + CELL / 2.0, top - 6.0], Anchor::Middle, 10.0, name);
             for (n, value) in values.iter().enumerate() {
                 let of = format!("{} {}, {name}", self.row_name, self.rows[n]);
-                self.cell(canvas, [x, TOP + CELL * n as f64], *value, &of);
+                self.cell(canvas, [x, top + CELL * n as f64], *value, &of);
             }
         }
         self.scale(canvas, [left, bottom + 26.0]);
@@ -101,14 +101,19 @@ impl Panel<'_> {
     }
 }
 
-/// Panels side by side.
+/// Panels side by side, two in a row.
 pub fn draw(panels: &[Panel], label: &str) -> String {
     let height = panels.iter().map(Panel::height).fold(0.0, f64::max);
-    let mut canvas = Canvas::new(panels.iter().map(Panel::width).sum::<f64>() + 10.0, height);
-    let mut x = 0.0;
-    for panel in panels {
-        panel.draw(&mut canvas, x);
-        x += panel.width();
+    let rows = || panels.chunks(2);
+    let width = |row: &[Panel]| row.iter().map(Panel::width).sum::<f64>();
+    let widest = rows().map(width).fold(0.0, f64::max);
+    let mut canvas = Canvas::new(widest + 10.0, height * rows().count() as f64);
+    for (n, row) in rows().enumerate() {
+        let mut x = 0.0;
+        for panel in row {
+            panel.draw(&mut canvas, [x, height * n as f64]);
+            x += panel.width();
+        }
     }
     canvas.finish(label)
 }
