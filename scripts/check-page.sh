@@ -65,7 +65,7 @@ JS
 sed '/<\/body>/e cat '"$work/use.js" "$page" > "$work/used.html"
 for size in 1400,1000 420,900; do
     run --window-size=$size --enable-logging=stderr --dump-dom "file://$work/used.html" > "$work/dom" 2> "$work/log"
-    title=$(grep -o '<title>[^<]*</title>' "$work/dom" | head -1)
+    title=$(grep -o '<title>[^<]*</title>' "$work/dom" | sed -n 1p)
     if grep -q 'CONSOLE' "$work/log"; then
         grep 'CONSOLE' "$work/log" >&2
         echo "the console is not empty" >&2
