@@ -1,6 +1,6 @@
 //! A run with what it takes of other tasks' runs, which are executed as far as it needs them.
 
-use super::{run::Experiment, shared, transfer};
+use super::{protocol, run::Experiment, shared, transfer};
 use crate::{
     config::{ExperimentConfig, Init},
     error::Result,
@@ -13,6 +13,8 @@ use crate::{
 /// # Errors
 /// As those of the runs that it needs.
 pub fn prepare(config: ExperimentConfig, store: &Store, progress: &mut dyn Progress) -> Result<Experiment> {
+    // Settings that contradict each other are refused before anything is read.
+    protocol::graph(&config)?;
     let cache = store.dir().join("cache");
     let (mut ticket, mut trained) = (None, None);
     if let Some(source) = transfer::source(&config)? {

@@ -146,7 +146,11 @@ fn what_tasks_that_share_cannot_have_is_refused_with_what_helps() {
         (&["--with", "sst2", "--init", "random"][..], 2, "Leave out --init"),
         (&["--with", "sst2", "--method", "magnitude", "--sparsity", "0.3"], 2, "by heads and FFNs"),
         (&["--with", "sst3"], 2, "sst2"),
-        (&["--with", "sst2", "--set", "ticket_from=sst2"], 2, "Leave out --ticket and --ticket-from"),
+        (
+            &["--with", "sst2", "--ticket-from", "cola", "--method", "one-shot"],
+            2,
+            "Leave out --ticket and --ticket-from",
+        ),
         (&["--with", "cola"], 3, "CoLA"),
         (&["--with", "sst2", "--set", "tasks.sst2.train.epochs=4"], 2, "Give train.epochs one value for all"),
         (&["--with", "sst2", "--set", "tasks.sst2.train.learning_rate=1e-4"], 2, "Give shared.learning_rate"),
