@@ -2,7 +2,8 @@
 
 use super::{
     ExperimentConfig,
-    keys::{KEYS, Kind, suggest},
+    keys::{KEYS, suggest},
+    kind::Kind,
     layers::{defaults, leaves},
 };
 use crate::error::{Error, Result, excerpt};

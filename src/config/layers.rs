@@ -7,6 +7,7 @@ use toml::{Table, Value};
 use super::{
     DEFAULT_PRESET, EMBEDDED_MODEL, EMBEDDED_PRESET, ExperimentConfig,
     keys::{self, KEYS},
+    kind::Kind,
     per_task::{self, PerTask},
     preset,
 };
@@ -248,7 +249,7 @@ pub fn canonical(key: &str, value: &Value, origin: &str) -> Result<(&'static str
 pub fn typed(key: &str, raw: &str) -> Value {
     let (key, raw) = (per_task::split(key).map_or(key, |(_, key)| key), raw.trim());
     match parse_value(raw) {
-        Some(value) if value.is_str() || !keys::kind_of(key).is_some_and(keys::Kind::is_text) => value,
+        Some(value) if value.is_str() || !keys::kind_of(key).is_some_and(Kind::is_text) => value,
         _ => Value::String(raw.to_owned()),
     }
 }

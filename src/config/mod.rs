@@ -7,6 +7,7 @@ mod essential;
 mod experiment;
 mod init;
 mod keys;
+mod kind;
 mod layers;
 mod per_task;
 mod preset;

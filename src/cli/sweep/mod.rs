@@ -4,11 +4,13 @@ mod commas;
 mod console;
 mod execution;
 pub(super) mod obstacles;
+mod outcome;
 pub(super) mod plan;
 pub(super) mod show;
 mod stop;
 
 pub use execution::ExecutionArgs;
+pub use outcome::outcome;
 pub use show::{count, document, duration, short_label, some_failed};
 
 use super::{
@@ -34,7 +36,6 @@ use crate::{
         records,
         run_result::RunResult,
         slurm,
-        state::Status,
     },
     task::TaskId,
 };
@@ -364,39 +365,6 @@ fn execute(sweep: &Sweep, store: &Store, execution: &ExecutionArgs, options: &Op
         false => show_text(&table(sweep, &results, terminal::width())?),
     }?;
     outcome(sweep, store, execution, &results, stopped)
-}
-
-/// What a sweep's end is to the caller: an error where runs were left, failed, or have warnings that are denied.
-pub(super) fn outcome(
-    sweep: &Sweep,
-    store: &Store,
-    execution: &ExecutionArgs,
-    results: &[RunResult],
-    stopped: bool,
-) -> Result<()> {
-    let (failed, pending) = (count(results, Status::Failed), count(results, Status::Pending));
-    if stopped && pending > 0 {
-        return Err(Error::stopped(&format!("with {pending} of {} runs left", results.len())));
-    }
-    if failed > 0 {
-        return Err(some_failed(sweep, store, results));
-    }
-    if pending > 0 {
-        return Err(Error::stopped(&format!(
-            "by other processes with {pending} of {} runs left",
-            results.len()
-        )));
-    }
-    let warned = results
-        .iter()
-        .filter_map(|result| result.summary.as_ref())
-        .filter(|record| !record.warnings.is_empty());
-    match warned.count() {
-        n @ 1.. if execution.deny_warnings => {
-            Err(Error::Warned(format!("--deny-warnings: {n} of {} records have warnings", results.len())))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// Executes the sweep; the final state of every run, and whether a signal asked to stop.
