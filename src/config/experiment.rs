@@ -264,6 +264,12 @@ impl ExperimentConfig {
         }
     }
 
+    /// Whether the run's subnetwork is trained with those of other tasks. Of a run that continues another, they have shared that
+    /// one's encoder.
+    pub fn shares_encoder(&self) -> bool {
+        self.shared.is_wanted() && self.init != Init::Source
+    }
+
     pub fn order_seed(&self) -> u64 {
         self.seeds.order.unwrap_or(self.seed)
     }

@@ -265,33 +265,6 @@ impl ExperimentConfig {
         require(&table)
     }
 
-    /// The settings of a run of this task where this run's are as they are: what the preset has for its own task becomes what
-    /// it has for the other, everything else stays.
-    ///
-    /// # Errors
-    /// As [`Layers::resolve`].
-    pub fn for_task(&self, task: TaskId) -> Result<Self> {
-        let other = Self { task, ..self.clone() };
-        let usual = |config: &Self| -> Result<BTreeMap<String, Value>> {
-            let mut layers = Layers::new();
-            for key in ["task", "preset", "model", "data.dir", "data.text"] {
-                if let Some(value) = config.settings()?.get(key) {
-                    layers.value(key, value.clone(), "configuration")?;
-                }
-            }
-            layers.resolve()?.settings()
-        };
-        let (own, others, now) = (usual(self)?, usual(&other)?, other.settings()?);
-        let mut table = as_table(&other)?;
-        for key in own.keys().chain(others.keys()).filter(|key| now.get(*key) == own.get(*key)) {
-            match others.get(key) {
-                Some(value) => insert(&mut table, key, value.clone()),
-                None => remove(&mut table, key),
-            }
-        }
-        table.try_into().map_err(|error| Error::internal(format!("checked settings do not fit: {error}")))
-    }
-
     /// Every setting that has a value, by dotted key.
     pub fn settings(&self) -> Result<BTreeMap<String, Value>> {
         Ok(leaves(&as_table(self)?).into_iter().map(|(key, value)| (key, value.clone())).collect())
@@ -390,7 +363,7 @@ pub(super) fn insert(table: &mut Table, key: &str, value: Value) {
     }
 }
 
-fn remove(table: &mut Table, key: &str) {
+pub(super) fn remove(table: &mut Table, key: &str) {
     match key.split_once('.') {
         None => _ = table.remove(key),
         Some((section, rest)) => {

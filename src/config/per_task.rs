@@ -2,8 +2,8 @@
 //! the tasks that share its encoder where they differ.
 
 use super::{
-    ExperimentConfig,
-    layers::{as_table, canonical, insert, leaves},
+    ExperimentConfig, Init, Layers, SharedConfig,
+    layers::{as_table, canonical, insert, leaves, remove},
 };
 use crate::{
     choice::Choice,
@@ -92,8 +92,7 @@ pub(super) fn difference(own: &Table, [task, other]: [&str; 2], others: &Table) 
     let mut differing = Table::new();
     if let Some(key) = own.keys().find(|key| !others.contains_key(*key)) {
         return Err(Error::usage(format!(
-            "{key} has a value for {task} and none for {other}, which shares its encoder. Give it one too: \
-             tasks.{other}.{key}."
+            "{key} has a value for {task} and none for {other}. Give it one too: tasks.{other}.{key}."
         )));
     }
     for (key, value) in others.into_iter().filter(|(key, value)| own.get(key) != Some(value)) {
@@ -107,20 +106,17 @@ impl ExperimentConfig {
     /// with the tasks that share its encoder.
     ///
     /// # Errors
-    /// As [`for_task`](Self::for_task).
+    /// As [`of_task`](Self::of_task).
     pub fn of_source(&self, task: TaskId) -> Result<Self> {
-        let alone = Self { ticket_from: None, init: super::Init::Pretrained, ..self.clone() };
-        let mut own = match self.tasks.contains_key(task.name()) || self.shared.is_wanted() {
-            true => alone.of_partner(task)?,
-            false => alone.for_task(task)?,
-        };
-        own.data.fraction = 1.0;
+        let mut alone = Self { ticket_from: None, init: Init::Pretrained, ..self.clone() };
+        // That of the data is the new task's.
+        alone.data.fraction = 1.0;
+        let own = alone.of_task(task)?;
         let table = as_table(&own)?;
         let mut tasks = BTreeMap::new();
         for other in self.shared.others(task) {
-            let mut theirs = alone.of_partner(other)?;
-            theirs.data.fraction = 1.0;
-            let differing = difference(&table, [task.name(), other.name()], &as_table(&theirs)?)?;
+            let theirs = as_table(&alone.of_partner(other)?)?;
+            let differing = difference(&table, [task.name(), other.name()], &theirs)?;
             if !differing.is_empty() {
                 tasks.insert(other.name().to_owned(), differing);
             }
@@ -128,13 +124,51 @@ impl ExperimentConfig {
         Ok(Self { shared: self.shared.clone(), tasks, ..own })
     }
 
+    /// The settings of a run of this task, which stands alone: as they are remembered, else with the preset's for that task.
+    ///
+    /// # Errors
+    /// As [`Layers::resolve`].
+    pub fn of_task(&self, task: TaskId) -> Result<Self> {
+        // Of tasks that share an encoder all are remembered that differ.
+        match self.tasks.contains_key(task.name()) || self.shared.is_wanted() {
+            true => self.of_partner(task),
+            false => self.for_task(task),
+        }
+    }
+
+    /// The settings of a run of this task where this run's are as they are: what the preset has for its own task becomes what
+    /// it has for the other, everything else stays.
+    ///
+    /// # Errors
+    /// As [`Layers::resolve`].
+    pub(super) fn for_task(&self, task: TaskId) -> Result<Self> {
+        let other = Self { task, ..self.clone() };
+        let usual = |config: &Self| -> Result<BTreeMap<String, Value>> {
+            let mut layers = Layers::new();
+            for key in ["task", "preset", "model", "data.dir", "data.text"] {
+                if let Some(value) = config.settings()?.get(key) {
+                    layers.value(key, value.clone(), "configuration")?;
+                }
+            }
+            layers.resolve()?.settings()
+        };
+        let (own, others, now) = (usual(self)?, usual(&other)?, other.settings()?);
+        let mut table = as_table(&other)?;
+        for key in own.keys().chain(others.keys()).filter(|key| now.get(*key) == own.get(*key)) {
+            match others.get(key) {
+                Some(value) => insert(&mut table, key, value.clone()),
+                None => remove(&mut table, key),
+            }
+        }
+        table.try_into().map_err(|error| Error::internal(format!("checked settings do not fit: {error}")))
+    }
+
     /// The settings of a run of this task, which shares the encoder of this run's.
     ///
     /// # Errors
     /// Internal: the settings do not fit, which they did when they were read.
     pub fn of_partner(&self, task: TaskId) -> Result<Self> {
-        let own =
-            Self { task, shared: super::SharedConfig::default(), tasks: BTreeMap::new(), ..self.clone() };
+        let own = Self { task, shared: SharedConfig::default(), tasks: BTreeMap::new(), ..self.clone() };
         let Some(settings) = self.tasks.get(task.name()) else { return Ok(own) };
         let mut table = as_table(&own)?;
         for (key, value) in leaves(settings) {

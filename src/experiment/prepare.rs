@@ -22,18 +22,18 @@ pub fn prepare(config: ExperimentConfig, store: &Store, progress: &mut dyn Progr
         let what = if continues { "the weights are those" } else { "the ticket is that" };
         progress.note(&format!("{what} of {}:", source.task));
         let source = prepare(source, store, progress)?;
-        ticket = transfer::find(&source, store, progress)?;
         if continues {
-            trained = Some(transfer::train(&source, store, progress)?);
+            let (model, own) = transfer::train(&source, store, progress)?;
+            (trained, ticket) = (Some(model), own);
+        } else {
+            ticket = Some(transfer::find(&source, store, progress)?);
         }
     }
     let mut experiment = Experiment::load(config, Some(&cache), progress)?;
     if let Some(ticket) = ticket {
         experiment = experiment.with_ticket(ticket)?;
     }
-    if let Some(trained) = trained {
-        experiment = experiment.with_source(trained);
-    }
+    experiment.inputs.source = trained;
     for source in shared::sources(&experiment.config)? {
         progress.note(&format!("{} shares the encoder:", source.task));
         let source = Experiment::load(source, Some(&cache), progress)?;

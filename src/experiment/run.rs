@@ -10,7 +10,6 @@ use super::{
     split::{self, training_data},
     stage::{Known, Outcomes},
     ticket_file::TicketFile,
-    transfer::Trained,
 };
 use crate::{
     choice::Choice,
@@ -57,12 +56,6 @@ impl Experiment {
     /// With the ticket that another run has found.
     pub fn with_ticket(self, file: TicketFile) -> Result<Self> {
         Ok(Self { inputs: self.inputs.with_ticket(Some(file))?, ..self })
-    }
-
-    /// With the model that another run has trained.
-    pub fn with_source(mut self, trained: Trained) -> Self {
-        self.inputs.source = Some(trained);
-        self
     }
 
     fn describe(&self, progress: &mut dyn Progress) {

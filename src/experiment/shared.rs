@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     choice::Choice,
-    config::{ExperimentConfig, Init, TrainConfig},
+    config::{ExperimentConfig, TrainConfig},
     error::{Error, Result},
     prune::Mask,
     store::Store,
@@ -38,7 +38,7 @@ impl fmt::Debug for Partner {
 /// # Errors
 /// As those of [`ExperimentConfig::of_partner`].
 pub fn sources(config: &ExperimentConfig) -> Result<Vec<ExperimentConfig>> {
-    let others = if config.init == Init::Source { Vec::new() } else { config.shared.others(config.task) };
+    let others = if config.shares_encoder() { config.shared.others(config.task) } else { Vec::new() };
     others.into_iter().map(|task| config.of_partner(task)).collect()
 }
 
@@ -61,7 +61,7 @@ pub fn find(source: Experiment, store: &Store, progress: &mut dyn Progress) -> R
 /// Refuses settings that tasks which share an encoder do not have.
 pub fn check(config: &ExperimentConfig) -> Result<()> {
     let refused = |what: &str| Err(Error::usage(format!("shared.tasks: {what}.")));
-    if !config.shared.is_wanted() {
+    if !config.shares_encoder() {
         return Ok(());
     }
     if config.ticket.is_some() || config.ticket_from.is_some() {

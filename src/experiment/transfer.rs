@@ -6,7 +6,7 @@ use super::{
     graph::Graph,
     restore::weights_for,
     run::Experiment,
-    stage::Given,
+    stage::{Given, Outcomes},
     ticket::{TICKET, Ticket},
     ticket_file::{About, Base, TicketFile, search_of},
 };
@@ -48,17 +48,23 @@ pub fn source(config: &ExperimentConfig) -> Result<Option<ExperimentConfig>> {
     }
     let own = ExperimentConfig { mode: Mode::Good, ticket_from: None, ..config.clone() };
     let own = ExperimentConfig { init: Init::Pretrained, ..own };
-    own.for_task(task).map(Some)
+    own.of_task(task).map(Some)
 }
 
-/// The ticket of a [`source`], found in the store or searched; it is neither evaluated nor retrained. None of a full model.
-pub fn find(source: &Experiment, store: &Store, progress: &mut dyn Progress) -> Result<Option<TicketFile>> {
-    let (config, inputs) = (&source.config, &source.inputs);
+/// The ticket of a [`source`], found in the store or searched; it is neither evaluated nor retrained.
+pub fn find(source: &Experiment, store: &Store, progress: &mut dyn Progress) -> Result<TicketFile> {
     let mut graph = Graph::default();
-    let found = source.protocol.find(&mut graph, config)?;
+    source.protocol.find(&mut graph, &source.config)?;
+    let every = source.config.run.checkpoint_interval();
+    let done = execute(&graph, &source.inputs, every, store, progress)?;
+    ticket(source, &done)?.ok_or_else(|| Error::internal("the source's run has no ticket"))
+}
+
+/// The ticket among what a [`source`] has done; none of a full model.
+fn ticket(source: &Experiment, done: &Outcomes) -> Result<Option<TicketFile>> {
+    let (config, inputs) = (&source.config, &source.inputs);
+    let found = source.protocol.find(&mut Graph::default(), config)?;
     let Some(node) = found.tickets.last() else { return Ok(None) };
-    let every = config.run.checkpoint_interval();
-    let done = execute(&graph, inputs, every, store, progress)?;
     let stage = &done[node];
     let ticket = Ticket::read(stage, &inputs.model.config)?;
     let base = Base::new(
@@ -85,13 +91,18 @@ pub fn find(source: &Experiment, store: &Store, progress: &mut dyn Progress) -> 
     TicketFile::parse(Path::new(&format!("the ticket of {}", inputs.task.name)), &bytes).map(Some)
 }
 
-/// The model that a [`source`] ends with, found in the store or trained.
-pub fn train(source: &Experiment, store: &Store, progress: &mut dyn Progress) -> Result<Trained> {
+/// The model that a [`source`] ends with, found in the store or trained, and its ticket.
+pub fn train(
+    source: &Experiment,
+    store: &Store,
+    progress: &mut dyn Progress,
+) -> Result<(Trained, Option<TicketFile>)> {
     let (graph, inputs) = (&source.graph, &source.inputs);
     let checkpoint_every = source.config.run.checkpoint_interval();
     let done = execute(graph, inputs, checkpoint_every, store, progress)?;
     let node = graph.nodes().last().ok_or_else(|| Error::internal("the source's run has no stages"))?;
     let given = Given { id: done[node.name].id(), inputs, done: &done, checkpoint_every };
     let pinned = weights_for(node, &given, store, progress)?;
-    Ok(Trained { model: Pretrained::load(pinned.done().dir())?, pinned })
+    let trained = Trained { model: Pretrained::load(pinned.done().dir())?, pinned };
+    Ok((trained, ticket(source, &done)?))
 }

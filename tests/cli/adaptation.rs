@@ -47,6 +47,11 @@ fn a_model_and_its_ticket_go_on_with_another_task() {
     // With the rewound weights it is another training.
     let rewound = bench.record("stsb", &line(&[&FROM_MRPC[..2]]));
     assert_eq!(start(&bench, &rewound), Value::Null);
+    // What is given for the source alone is the source's, rewound or not.
+    for init in [&FROM_MRPC[..2], &FROM_MRPC] {
+        let whole = bench.record("stsb", &line(&[init, &["--set", "tasks.mrpc.prune.level=0"]]));
+        assert_eq!(whole["ticket"]["heads_kept"], whole["ticket"]["heads_total"]);
+    }
 }
 
 #[test]

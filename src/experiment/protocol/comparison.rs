@@ -75,20 +75,16 @@ pub fn named(name: &'static str, number: Option<u64>) -> &'static str {
 /// # Errors
 /// A usage error when settings contradict each other.
 pub fn compare(graph: &mut Graph, config: &ExperimentConfig, found: Found) -> Result<()> {
-    // Of a run that continues another, the tasks have shared that one's encoder.
-    let continues = config.init == Init::Source;
-    if continues && config.ticket_from.is_none() {
+    if config.init == Init::Source && config.ticket_from.is_none() {
         return Err(Error::usage(
             "init=source continues what another task has learnt, and none is named. Give --ticket-from TASK.",
         ));
     }
-    if !continues {
-        shared::check(config)?;
-    }
+    shared::check(config)?;
     let subnetwork = Subnetwork::of_run(config, found.tickets);
     let pruned = Evaluate { finetune: found.trained, subnetwork: subnetwork.clone() };
     graph.add(EVALUATE, Some("pruned"), pruned);
-    if config.shared.is_wanted() && !continues {
+    if config.shares_encoder() {
         let together = TrainShared::new(config, subnetwork.clone());
         graph.add(SHARED, None, together.clone());
         let of_task = |subnetwork| OfShared { shared: together, node: SHARED, subnetwork };

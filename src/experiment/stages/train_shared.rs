@@ -15,7 +15,7 @@ use crate::{
     prune::Mask,
     store::{SHARED, StageWriter, WEIGHTS},
     train::{
-        Checkpoints, MaskedUnits, Progress, Recipe, Summary,
+        Checkpoints, MaskedUnits, Progress, Summary,
         several::{Interleaved, OneTask, train_several},
     },
 };
@@ -31,11 +31,15 @@ impl Member {
         Self(Train::new(config))
     }
 
+    fn classifier_dropout(&self) -> f32 {
+        self.0.recipe(0).classifier_dropout
+    }
+
     /// What the training depends on of this task; of its dropout where the recipe does not say it.
     fn identity(&self, hashes: &Hashes, mask: &Mask, own_dropout: bool) -> Value {
         let mut identity = hashes.with_hashes(self.0.data());
         if own_dropout {
-            identity["classifier_dropout"] = json!(self.0.recipe(0).classifier_dropout);
+            identity["classifier_dropout"] = json!(self.classifier_dropout());
         }
         if !mask.is_whole() {
             identity["mask"] = json!(mask);
@@ -53,8 +57,6 @@ pub struct TrainShared {
     /// All tasks, in the order of their classifiers.
     tasks: Vec<&'static str>,
     temper: f64,
-    /// Where it is not that of the tasks.
-    learning_rate: Option<f64>,
     masked: MaskedUnits,
     /// The settings of the other tasks, where they differ.
     others: Value,
@@ -76,8 +78,8 @@ impl TrainShared {
         tasks.push(name);
         tasks.sort_unstable();
         let SharedConfig { temper, learning_rate, masked_units: masked, .. } = config.shared;
-        let others = json!(config.tasks);
-        Self { own: Member::new(config), subnetwork, tasks, temper, learning_rate, masked, others, name }
+        let own = Member(Train::new(config).at(learning_rate));
+        Self { own, subnetwork, tasks, temper, masked, others: json!(config.tasks), name }
     }
 
     /// The number of the run's task among the classifiers.
@@ -100,17 +102,8 @@ impl TrainShared {
         Ok(all)
     }
 
-    /// How all are trained, but for the dropout of their classifiers.
-    fn recipe(&self) -> Recipe {
-        let own = self.own.0.recipe(0);
-        Recipe { learning_rate: self.learning_rate.unwrap_or(own.learning_rate), ..own }
-    }
-
     /// Adds what is not as usual.
     fn add_options(&self, to: &mut Value) {
-        if let Some(rate) = self.learning_rate {
-            to["learning_rate"] = json!(rate);
-        }
         if self.masked != MaskedUnits::default() {
             to["masked_units"] = json!(self.masked);
         }
@@ -161,7 +154,7 @@ impl TrainShared {
         pretrained.notes.iter().for_each(|note| progress.note(note));
         let bert = bert.of_several(&labels, train.init_seed());
         let data: Vec<_> = all.iter().map(|one| one.member.0.examples(one.inputs)).collect();
-        let recipe = self.recipe();
+        let recipe = train.recipe(0);
         let sizes: Vec<usize> = data.iter().map(|data| data.len()).collect();
         let order = Interleaved::new(&sizes, &recipe, self.temper);
         let tasks: Vec<OneTask> = all
@@ -170,7 +163,7 @@ impl TrainShared {
             .map(|(one, data)| OneTask {
                 train: data,
                 gates: (!one.mask.is_whole()).then(|| one.mask.gates()),
-                classifier_dropout: one.member.0.recipe(0).classifier_dropout,
+                classifier_dropout: one.member.classifier_dropout(),
             })
             .collect();
         progress.begin(SHARED.name, recipe.steps_of(order.steps()));
@@ -216,9 +209,8 @@ impl Stage for TrainShared {
         let mut members: Vec<(&str, Value)> = of_partners.chain([own]).collect();
         members.sort_unstable_by_key(|(name, _)| *name);
         let mut inputs = self.own.0.how();
-        if let Some(recipe) = inputs["train"].as_object_mut() {
-            own_dropouts.then(|| recipe.remove("classifier_dropout"));
-            self.learning_rate.and_then(|_| recipe.remove("learning_rate"));
+        if let Some(recipe) = inputs["train"].as_object_mut().filter(|_| own_dropouts) {
+            recipe.remove("classifier_dropout");
         }
         self.add_options(&mut inputs);
         inputs["members"] = members.into_iter().map(|(_, member)| member).collect();
