@@ -3,7 +3,7 @@
 use super::{
     choice::one_of,
     options::{store_folder, variable},
-    output::{document, print},
+    output::{counted, document, print},
     table::Sheet,
     terminal,
 };
@@ -93,8 +93,8 @@ fn text(levels: &Levels) -> String {
     };
     let null = found.null.as_ref().map(|null| format!("\n{}", gain("as many random tickets", null)));
     format!(
-        "{task}, {model}: mean {metric} over {} seeds, retrained; full model {full:.4}\n{table}{}{}\n",
-        seeds.len(),
+        "{task}, {model}: mean {metric} over {}, retrained; full model {full:.4}\n{table}{}{}\n",
+        counted(seeds.len(), "seed"),
         gain("super ticket", &found.winning),
         null.unwrap_or_default()
     )

@@ -96,7 +96,7 @@ pub struct ReportArgs {
     #[arg(long, conflicts_with = "table")]
     long: bool,
 
-    /// Only this table: results, comparisons, agreement, matching, highest, sensitivity, task_share or published
+    /// Only this table: results, comparisons, agreement, matching, highest, transfer, sensitivity, task_share or published
     #[arg(long, value_name = "NAME")]
     table: Option<String>,
 
@@ -237,6 +237,7 @@ impl ReportArgs {
                 "agreement",
                 "matching",
                 "highest",
+                "transfer",
                 "sensitivity",
                 "task_share",
                 "published",

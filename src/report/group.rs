@@ -2,6 +2,7 @@
 
 use super::{
     modes::place,
+    published::Setting,
     run::{Level, Run},
     statistics::{deviation, mean},
 };
@@ -18,6 +19,8 @@ pub struct Group<'a> {
     pub level: Option<&'a Level>,
     /// The settings in which these runs differ from others, level and model aside: `key=value`.
     pub settings: Vec<String>,
+    /// Those of them that not all groups of its task and method have: what a figure of one method has to say.
+    pub distinct: Vec<String>,
     /// By seed.
     pub runs: Vec<&'a Run>,
 }
@@ -53,7 +56,8 @@ pub fn groups(runs: &[Run]) -> Vec<Group<'_>> {
     type Key<'a> = (&'a str, &'a str, Vec<String>, &'a str, u64, String, usize, &'a str, &'a str);
     let mut groups: BTreeMap<Key, Group> = BTreeMap::new();
     for run in runs {
-        let own = run.settings.iter().filter(|(key, _)| !OWN.contains(&key.as_str()));
+        // What is not set is told apart from what is without a word.
+        let own = run.settings.iter().filter(|(key, value)| !OWN.contains(&key.as_str()) && *value != "null");
         let settings: Vec<String> = own.map(|(key, value)| format!("{key}={value}")).collect();
         let level = run.level.as_ref();
         let key = (
@@ -76,6 +80,7 @@ pub fn groups(runs: &[Run]) -> Vec<Group<'_>> {
             model: &run.model,
             level,
             settings,
+            distinct: Vec::new(),
             runs: Vec::new(),
         };
         groups.entry(key).or_insert_with(new).runs.push(run);
@@ -84,6 +89,13 @@ pub fn groups(runs: &[Run]) -> Vec<Group<'_>> {
     for group in &mut groups {
         group.runs.sort_by(|a, b| (a.seed, &a.path).cmp(&(b.seed, &b.path)));
         group.runs.dedup_by_key(|run| run.seed);
+    }
+    for alike in groups.chunk_by_mut(|a, b| (a.task, a.method) == (b.task, b.method)) {
+        let is_common = |setting: &&String| alike.iter().all(|group| group.settings.contains(setting));
+        let common: Vec<String> = alike[0].settings.iter().filter(is_common).cloned().collect();
+        for group in alike {
+            group.distinct = group.settings.iter().filter(|own| !common.contains(own)).cloned().collect();
+        }
     }
     groups
 }
@@ -97,6 +109,15 @@ impl<'a> Group<'a> {
     /// Whether the other group has the same family and the same level.
     pub fn is_beside(&self, other: &Self) -> bool {
         self.family() == other.family() && self.level == other.level
+    }
+
+    pub fn setting(&self) -> Setting {
+        self.runs[0].setting
+    }
+
+    /// The task whose ticket it takes.
+    pub fn ticket_from(&self) -> Option<&'a str> {
+        self.runs[0].ticket_from.as_deref()
     }
 
     pub fn seeds(&self) -> Vec<u64> {
@@ -131,6 +152,28 @@ impl<'a> Group<'a> {
         let words = [self.task, self.method, self.mode].map(str::to_owned).into_iter();
         let words = words.chain([self.level_text(), self.settings_text()]);
         words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Its name in a figure of its method.
+    pub fn title(&self) -> String {
+        let words = [self.task, self.method, self.mode].map(str::to_owned).into_iter();
+        let words = words.chain([self.level_text()]).chain(self.distinct.iter().cloned());
+        words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+    }
+
+    /// What stands for its family in a title.
+    pub fn family_title(&self) -> String {
+        let words = [self.task, self.method].map(str::to_owned).into_iter();
+        words.chain(self.distinct.iter().cloned()).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Whether the full models of both are the same: those of the seeds that both have, of which there is one at least.
+    pub fn has_full_models_of(&self, other: &Group) -> bool {
+        let pairs = self.paired(other);
+        let same = |(own, other): &(&Run, &Run)| {
+            own.evaluated(0).is_some() && own.evaluated(0) == other.evaluated(0)
+        };
+        !pairs.is_empty() && pairs.iter().all(same)
     }
 
     /// The runs of both, seed by seed.

@@ -25,6 +25,7 @@ pub mod tables;
 mod task_share;
 mod tickets;
 mod training;
+mod transfer;
 
 pub use compared::{Compared, compared};
 pub use contents::{data_labels, model_labels};

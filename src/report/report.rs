@@ -4,6 +4,7 @@ use super::{
     agreement::{Agreement, agreement},
     comparison::{Comparison, correct, sides},
     group::{Group, groups},
+    levels::{Levels, levels},
     matching::{Highest, Matching, matching},
     published::Paper,
     run::{Run, Runs},
@@ -11,10 +12,14 @@ use super::{
     table::Table,
     tables,
     task_share::{TaskShares, task_shares},
+    transfer::{Transfer, transfers},
 };
-use crate::{error::Result, sweep::records::Ignored};
+use crate::{choice::Choice, error::Result, prune::Method, store::Store, sweep::records::Ignored};
 use rayon::prelude::*;
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 /// What is computed beside the means.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +48,9 @@ pub struct Report<'a> {
     pub agreement: Vec<Agreement>,
     pub matching: Vec<Matching>,
     pub highest: Vec<Highest>,
+    pub transfers: Vec<Transfer>,
+    /// Empty unless the stages are read.
+    pub levels: Vec<Levels>,
     /// Empty unless the stages are read.
     pub task_shares: Vec<TaskShares>,
     pub warnings: Vec<Warning>,
@@ -79,10 +87,14 @@ impl<'a> Report<'a> {
                 left_out.extend(one.read_importance(group).err().map(|error| error.to_string()));
             }
         }
-        let mut shares = Vec::new();
+        let (mut shares, mut of_levels) = (Vec::new(), Vec::new());
         if options.stages {
             match task_shares(&groups) {
                 Ok(found) => shares = found,
+                Err(error) => left_out.push(error.to_string()),
+            }
+            match levels_of(&runs.found) {
+                Ok(found) => of_levels = found,
                 Err(error) => left_out.push(error.to_string()),
             }
         }
@@ -100,6 +112,8 @@ impl<'a> Report<'a> {
             runs: &runs.found,
             ignored: &runs.ignored,
             published: published.transpose()?,
+            transfers: transfers(&groups),
+            levels: of_levels,
             groups,
             comparisons,
             agreement,
@@ -122,6 +136,7 @@ impl<'a> Report<'a> {
             tables::agreement(&self.agreement),
             tables::matching(&self.matching),
             tables::highest(&self.highest),
+            tables::transfer(&self.transfers),
             tables::sensitivity(&sensitivity(&self.groups)),
         ];
         all.extend(self.published.clone());
@@ -133,6 +148,17 @@ impl<'a> Report<'a> {
     pub fn units(&self) -> Option<Table> {
         Some(tables::task_share(&self.task_shares)).filter(|table| !table.rows.is_empty())
     }
+}
+
+/// The one-shot levels of the stores and tasks of these runs.
+fn levels_of(runs: &[Run]) -> Result<Vec<Levels>> {
+    let one_shot = runs.iter().filter(|run| run.method == Method::OneShot.name());
+    let places: BTreeSet<(&Path, &str)> =
+        one_shot.map(|run| (run.store.as_path(), run.task.as_str())).collect();
+    // A task that is none of the program's has no levels.
+    let places = places.into_iter().filter_map(|(store, task)| Some((store, task.parse().ok()?)));
+    let found = places.map(|(store, task)| levels(&Store::at(store)?, Some(task)));
+    Ok(found.collect::<Result<Vec<_>>>()?.concat())
 }
 
 /// The kinds of warnings: their texts up to the numbers.

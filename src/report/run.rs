@@ -57,6 +57,10 @@ pub struct Run {
     /// How much was pruned, where that was given: a sparsity or a level.
     pub level: Option<Level>,
     pub setting: Setting,
+    /// The task whose ticket it takes.
+    pub ticket_from: Option<String>,
+    /// The starting weights of the retraining.
+    pub init: String,
     /// The share of the training data.
     pub fraction: f64,
     /// Value by key of the settings in which the runs differ, the level, model and data among them.
@@ -102,13 +106,21 @@ impl Level {
 struct Asked {
     level: Option<Level>,
     setting: Setting,
+    ticket_from: Option<String>,
+    init: String,
     fraction: f64,
 }
 
 impl Asked {
     fn of(settings: &BTreeMap<String, String>) -> Self {
         let fraction = settings.get("data.fraction").and_then(|fraction| fraction.parse().ok());
-        Self { level: Level::of(settings), setting: Setting::of(settings), fraction: fraction.unwrap_or(1.0) }
+        Self {
+            level: Level::of(settings),
+            setting: Setting::of(settings),
+            ticket_from: settings.get("ticket_from").filter(|task| *task != "null").cloned(),
+            init: settings.get("init").cloned().unwrap_or_default(),
+            fraction: fraction.unwrap_or(1.0),
+        }
     }
 }
 
@@ -223,7 +235,7 @@ fn run(
     record: Summary,
     more: More,
     settings: BTreeMap<String, String>,
-    Asked { level, setting, fraction }: Asked,
+    Asked { level, setting, ticket_from, init, fraction }: Asked,
     model: String,
 ) -> Run {
     let text = |key: &str| more.provenance[key].as_str().unwrap_or_default().to_owned();
@@ -251,6 +263,8 @@ fn run(
         path,
         level,
         setting,
+        ticket_from,
+        init,
         fraction,
         settings,
         stages: more.stages,

@@ -220,7 +220,7 @@ fn figures_are_files_and_the_page_holds_everything_itself() {
         .iter()
         .map(|path| path.file_name().unwrap().to_string_lossy().into_owned())
         .collect();
-    for start in ["scores-", "survivors-", "layers-", "importance-"] {
+    for start in ["scores-", "survivors-", "layers-", "importance-sst2-", "importance-by-step-"] {
         for end in [".svg", ".png", ".pdf"] {
             assert!(
                 names.iter().any(|name| name.starts_with(start) && name.ends_with(end)),
@@ -382,4 +382,66 @@ fn spreads_are_over_seeds_and_over_learning_rates() {
     assert_eq!(row["first_n"], 2);
     near(&row["first_std"], deviation(&[mean(&scores(bench, "good", "retrained")), score("retrained")]));
     near(&row["second_std"], deviation(&[mean(&scores(bench, "good", "full")), score("full")]));
+}
+
+/// Methods and tasks in one store: transfers beside the task's own ticket, and figures that show each scoring once and name
+/// what differs within their method.
+#[test]
+fn tickets_of_other_tasks_and_methods_stand_beside_a_task_s_own() {
+    let bench = Bench::new("SST-2");
+    bench.write_task("MRPC");
+    let seeds = ["1", "2"];
+    let record = |task: &str, more: &[&str]| -> Vec<Value> {
+        seeds.iter().map(|seed| bench.record(task, &[&["--seed", seed], more].concat())).collect()
+    };
+    let imp = ["--method", "imp", "--sparsity", "0.2"];
+    let own = record("mrpc", &imp);
+    record("mrpc", &["--method", "imp", "--sparsity", "0.4"]);
+    let taken = record("mrpc", &[&imp[..], &["--ticket-from", "sst2"]].concat());
+    let omp = record("mrpc", &["--method", "omp", "--sparsity", "0.2"]);
+    for level in ["prune.level=2", "prune.level=5"] {
+        for mode in ["good", "random"] {
+            let by_tokens = ["--set", level, "--mode", mode, "--set", "importance.estimator=token"];
+            record("mrpc", &[&["--method", "one-shot"], &by_tokens[..]].concat());
+        }
+    }
+    let retrained = |records: &[Value]| {
+        let scores: Vec<f64> = records
+            .iter()
+            .map(|record| {
+                record["retrained"]["metrics"][record["metric"].as_str().unwrap()].as_f64().unwrap()
+            })
+            .collect();
+        mean(&scores)
+    };
+    let report = document(&bench, &["--stages"]);
+    let rows = report["tables"]["transfer"].as_array().unwrap();
+    assert_eq!(rows.len(), 3, "{rows:?}");
+    for (row, (source, records)) in rows.iter().zip([("mrpc", &own), ("sst2", &taken), ("pre-trained", &omp)])
+    {
+        assert_eq!((&row["task"], &row["ticket_of"], &row["n"]), (&json!("mrpc"), &json!(source), &json!(2)));
+        assert_eq!((&row["level"], &row["settings"]), (&json!("sparsity 0.2"), &json!("")));
+        near(&row["retrained_mean"], retrained(records));
+        near(&row["relative"], retrained(records) / retrained(&own));
+    }
+    self::report(&bench, &["--stages", "--figures", "figures"]);
+    let captions = fs::read_to_string(bench.path("figures/figures.md")).unwrap();
+    let titles: Vec<&str> = captions.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+    let of = |start: &str| titles.iter().filter(|title| title.starts_with(start)).count();
+    for (start, figures) in [
+        ("Score by size of several methods: mrpc", 1),
+        ("Score by size: mrpc imp", 1),
+        ("Score by size: mrpc one-shot", 1),
+        ("Transfer of tickets: imp sparsity 0.2", 1),
+        ("Super tickets: gain of the best level", 1),
+        ("Heads and FFNs left by layer: mrpc one-shot", 1),
+        // One scoring, two levels.
+        ("Importances: mrpc one-shot", 1),
+    ] {
+        assert_eq!(of(start), figures, "{start}: {titles:?}");
+    }
+    assert!(!captions.contains("importance.estimator"), "{captions}");
+    let levels = succeeded(lottery().arg("levels").current_dir(bench.root.path()));
+    let levels = String::from_utf8(levels.stdout).unwrap();
+    assert!(levels.contains("over 2 seeds"), "{levels}");
 }

@@ -10,7 +10,7 @@ use crate::report::group::Mean;
 pub struct Bar {
     pub name: String,
     pub colour: &'static str,
-    /// A light bar, for what is not trained again.
+    /// A light bar: the first of the two names.
     pub light: bool,
     pub mean: Mean,
 }
@@ -31,8 +31,8 @@ const TOP: f64 = 44.0;
 const NAME: f64 = 11.0;
 const LINE: f64 = 14.0;
 
-/// Clusters on one scale, the dark and light bars and the lines named above.
-pub fn draw(clusters: &[Cluster], y_name: &str, label: &str) -> String {
+/// Clusters on one scale, the light and dark bars (`names`) and the lines named above.
+pub fn draw(clusters: &[Cluster], names: [&str; 2], y_name: &str, label: &str) -> String {
     let inner: f64 = clusters.iter().map(width).sum();
     let ends = clusters.iter().flat_map(|cluster| {
         let bars = cluster.bars.iter().flat_map(|bar| {
@@ -41,14 +41,15 @@ pub fn draw(clusters: &[Cluster], y_name: &str, label: &str) -> String {
         });
         bars.chain(cluster.lines.iter().map(|line| line.2)).collect::<Vec<_>>()
     });
-    let range = Range::of(ends.chain([0.0]));
-    let range = Range { low: if range.low > -0.08 { 0.0 } else { range.low }, ..range };
+    let ends: Vec<f64> = ends.chain([0.0]).collect();
+    let range = Range::of(ends.iter().copied());
+    let range = Range { low: if ends.iter().all(|end| *end >= 0.0) { 0.0 } else { range.low }, ..range };
     let lines = clusters.iter().map(|cluster| name_lines(cluster).len()).max().unwrap_or(1);
     let height = TOP + HEIGHT + 84.0 + LINE * (lines - 1) as f64;
     let mut canvas = Canvas::new((LEFT + inner + 16.0).max(LEFT + 500.0), height);
     let plot = Plot { area: [LEFT, TOP, inner, HEIGHT], x: Range { low: 0.0, high: inner }, y: range };
     plot.y_axis(&mut canvas, y_name);
-    legend(&mut canvas, clusters);
+    legend(&mut canvas, clusters, names);
     let mut x = 0.0;
     for cluster in clusters {
         draw_cluster(&mut canvas, &plot, cluster, x);
@@ -110,9 +111,9 @@ fn draw_cluster(canvas: &mut Canvas, plot: &Plot, cluster: &Cluster, x0: f64) {
     }
 }
 
-fn legend(canvas: &mut Canvas, clusters: &[Cluster]) {
+fn legend(canvas: &mut Canvas, clusters: &[Cluster], names: [&str; 2]) {
     let mut x = LEFT;
-    for (name, opacity) in [("pruned", 0.4), ("retrained", 1.0)] {
+    for (name, opacity) in names.into_iter().zip([0.4, 1.0]) {
         canvas.rect([x, 12.0, 12.0, 12.0], "#555555", opacity, "");
         canvas.frame([x, 12.0, 12.0, 12.0], "#555555", 1.0);
         canvas.text([x + 17.0, 22.0], Anchor::Start, 10.5, name);

@@ -58,6 +58,10 @@ pub fn draw(curves: &[Curve], levels: &[Level], axes: &Axes, label: &str) -> Str
         }
         let line: Vec<[f64; 2]> = curve.points.iter().map(|(x, y, _)| plot.at(*x, *y)).collect();
         canvas.line(&line, curve.colour, 1.8, curve.dash, &curve.name);
+        // A band of no width is an error bar.
+        if let [(x, y, d)] = curve.points[..] {
+            canvas.line(&[plot.at(x, y - d), plot.at(x, y + d)], curve.colour, 1.4, "", "");
+        }
     }
     // Above all bands.
     for (nth, curve) in curves.iter().enumerate().filter(|_| axes.markers) {

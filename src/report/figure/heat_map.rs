@@ -22,23 +22,36 @@ pub struct Panel<'a> {
 }
 
 const CELL: f64 = 26.0;
+/// At least; more where names of rows are long.
 const LEFT: f64 = 64.0;
 const TOP: f64 = 58.0;
 const GAP: f64 = 18.0;
 
 impl Panel<'_> {
+    fn left(&self) -> f64 {
+        let names = self.rows.iter().map(|name| Canvas::width_of(name, 10.0));
+        LEFT.max(26.0 + names.fold(0.0, f64::max))
+    }
+
+    /// What the names of columns need above the cells.
+    fn top(&self) -> f64 {
+        let longest = self.columns.iter().map(|name| Canvas::width_of(name, 10.0)).fold(0.0, f64::max);
+        TOP.max(34.0 + 0.65 * longest)
+    }
+
     fn width(&self) -> f64 {
         let strip = if self.strip.is_some() { GAP + CELL } else { 0.0 };
         let title = Canvas::width_of(self.title, 12.0);
-        (LEFT + CELL * self.columns.len() as f64 + strip + 14.0).max(LEFT + title)
+        let left = self.left();
+        (left + CELL * self.columns.len() as f64 + strip + 14.0).max(left + title)
     }
 
     fn height(&self) -> f64 {
-        TOP + CELL * self.rows.len() as f64 + 54.0
+        self.top() + CELL * self.rows.len() as f64 + 54.0
     }
 
     fn draw(&self, canvas: &mut Canvas, [x0, y0]: [f64; 2]) {
-        let (left, top) = (x0 + LEFT, y0 + TOP);
+        let (left, top) = (x0 + self.left(), y0 + self.top());
         canvas.text([left, y0 + 20.0], Anchor::Start, 12.0, self.title);
         let longest = self.columns.iter().map(|name| name.chars().count()).max().unwrap_or(0);
         for (n, name) in self.columns.iter().enumerate() {
@@ -99,6 +112,11 @@ impl Panel<'_> {
             if self.most.fract() == 0.0 { format!("{}", self.most) } else { format!("{:.2}", self.most) };
         canvas.text([x + width, y + 19.0], Anchor::End, 9.0, &most);
     }
+}
+
+/// What colours of a panel without a scale of its own are shares of: above 0, whatever the values.
+pub fn largest(values: &[Vec<f64>]) -> f64 {
+    values.iter().flatten().copied().filter(|value| value.is_finite()).fold(1e-9, f64::max)
 }
 
 /// Panels side by side, two in a row.

@@ -10,11 +10,11 @@ const AREA: [f64; 4] = [62.0, 34.0, 440.0, 220.0];
 const KEPT: &str = "#0072B2";
 const PRUNED: &str = "#E69F00";
 
-/// Values of kept and of pruned units; `cut` is where a choice by these values alone would fall.
+/// Values of kept and of pruned units; cuts are where choices by these values alone would fall, with their names.
 pub struct Histogram {
     pub kept: Vec<f64>,
     pub pruned: Vec<f64>,
-    pub cut: Option<f64>,
+    pub cuts: Vec<(String, f64)>,
 }
 
 pub fn draw(of: &Histogram, x_name: &str, y_name: &str, label: &str) -> String {
@@ -36,26 +36,30 @@ pub fn draw(of: &Histogram, x_name: &str, y_name: &str, label: &str) -> String {
     let step = high / BINS as f64;
     for bin in 0..BINS {
         let mut below = 0.0;
-        for (name, bins, colour, opacity) in [("pruned", pruned, PRUNED, 1.0), ("kept", kept, KEPT, 1.0)] {
+        let kept_name = if of.pruned.is_empty() { "" } else { " kept" };
+        for (name, bins, colour) in [(" pruned", pruned, PRUNED), (kept_name, kept, KEPT)] {
             let count = bins[bin] as f64;
             let ([left, bottom], [right, top]) =
                 (plot.at(step * bin as f64, below), plot.at(step * (bin + 1) as f64, below + count));
             if count > 0.0 {
                 let title =
-                    format!("{:.3} to {:.3}: {count} {name}", step * bin as f64, step * (bin + 1) as f64);
-                canvas.rect([left + 0.7, top, right - left - 1.4, bottom - top], colour, opacity, &title);
+                    format!("{:.3} to {:.3}: {count}{name}", step * bin as f64, step * (bin + 1) as f64);
+                canvas.rect([left + 0.7, top, right - left - 1.4, bottom - top], colour, 1.0, &title);
             }
             below += count;
         }
     }
     plot.x_axis(&mut canvas, x_name, false);
-    if let Some(cut) = of.cut {
-        let [[x, bottom], [_, top]] = [plot.at(cut, 0.0), plot.at(cut, plot.y.high)];
-        canvas.line(&[[x, bottom], [x, top]], INK, 1.4, "5 3", &format!("cut: {cut:.4}"));
-        canvas.text([x + 5.0, top + 10.0], Anchor::Start, 10.0, "cut");
+    for (nth, (name, cut)) in of.cuts.iter().enumerate() {
+        let [[x, bottom], [_, top]] = [plot.at(*cut, 0.0), plot.at(*cut, plot.y.high)];
+        canvas.line(&[[x, bottom], [x, top]], INK, 1.4, "5 3", &format!("{name}: {cut:.4}"));
+        // Names of cuts that lie close to each other do not stand on each other.
+        let height = if of.cuts.len() > 1 { 5.0 + 11.0 * (nth % 2) as f64 } else { 4.0 };
+        canvas.text([x, top - height], Anchor::Middle, 9.5, name);
     }
     let mut x = AREA[0];
-    for (name, colour) in [("pruned", PRUNED), ("kept", KEPT)] {
+    // Of several cuts no unit is kept or pruned by all.
+    for (name, colour) in [("pruned", PRUNED), ("kept", KEPT)].into_iter().filter(|_| !of.pruned.is_empty()) {
         canvas.rect([x, 10.0, 12.0, 12.0], colour, 1.0, "");
         canvas.text([x + 17.0, 20.0], Anchor::Start, 10.5, name);
         x += 80.0;

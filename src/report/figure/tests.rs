@@ -43,9 +43,10 @@ fn drawings() -> Vec<(&'static str, String)> {
     };
     let level = Level { name: "full model".to_owned(), mean: 0.82, deviation: 0.01 };
     let axes = Axes { x: "weights left", y: "accuracy", percent: true, markers: true };
-    let histogram = Histogram { kept: vec![0.5, 0.9, 1.0], pruned: vec![0.1, 0.15], cut: Some(0.3) };
+    let histogram =
+        Histogram { kept: vec![0.5, 0.9, 1.0], pruned: vec![0.1, 0.15], cuts: vec![("cut".to_owned(), 0.3)] };
     vec![
-        ("bars", bars::draw(&[cluster], "score", "bars")),
+        ("bars", bars::draw(&[cluster], ["pruned", "retrained"], "score", "bars")),
         ("heat-map", heat_map::draw(&[panel], "survivors")),
         ("curves", curves::draw(&[curve], &[level], &axes, "curves")),
         ("histogram", histogram::draw(&histogram, "importance", "heads", "histogram")),

@@ -9,6 +9,7 @@ mod results;
 mod runs;
 mod sensitivity;
 mod task_share;
+mod transfer;
 
 pub use agreement::agreement;
 pub use comparisons::comparisons;
@@ -19,6 +20,7 @@ pub use results::results;
 pub use runs::runs;
 pub use sensitivity::sensitivity;
 pub use task_share::task_share;
+pub use transfer::transfer;
 
 use super::table::{Cell, Column, Shape};
 

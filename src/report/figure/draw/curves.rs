@@ -1,6 +1,6 @@
-//! Lines: heads left by layer, and scores by size.
+//! Scores by size: of the modes of a method, and of several methods.
 
-use super::{prunes, seeds};
+use super::seeds;
 use crate::report::{
     figure::{
         Figure,
@@ -8,55 +8,9 @@ use crate::report::{
         file_name, palette,
     },
     group::{Group, Mean},
-    run::Run,
+    published::Setting,
 };
-
-/// The share of heads left in each layer, task by task.
-pub fn weights_left(good: &[&Group]) -> Vec<Figure> {
-    let mut kinds: Vec<(&str, &str)> =
-        good.iter().filter(|group| prunes(group)).map(|group| (group.method, group.model)).collect();
-    kinds.sort_unstable();
-    kinds.dedup();
-    let mut figures = Vec::new();
-    for (method, model) in kinds {
-        let own = good.iter().filter(|group| (group.method, group.model) == (method, model) && prunes(group));
-        let curves: Vec<Curve> = own
-            .take(7)
-            .enumerate()
-            .map(|(nth, group)| {
-                let (colour, dash) = palette::series(nth);
-                let depth = group.runs[0].heads.len();
-                let share = |run: &Run, layer: usize| {
-                    let heads = &run.heads[layer];
-                    heads.iter().filter(|kept| **kept).count() as f64 / heads.len().max(1) as f64
-                };
-                let point = |layer: usize| {
-                    let mean = group.mean(|run| (run.heads.len() == depth).then(|| share(run, layer)))?;
-                    Some((layer as f64 + 1.0, mean.mean, mean.deviation.unwrap_or(0.0)))
-                };
-                let name = [group.task.to_owned(), group.level_text()].join(" ");
-                Curve {
-                    name: name.trim_end().to_owned(),
-                    colour,
-                    dash,
-                    points: (0..depth).filter_map(point).collect(),
-                }
-            })
-            .collect();
-        let title = format!("Heads left by layer: {method}");
-        let axes = Axes { x: "layer", y: "share of heads left", percent: false, markers: true };
-        figures.push(Figure {
-            name: file_name(&format!("layers {method} {model}")),
-            caption: format!(
-                "The share of heads that tickets of {method} keep in each layer of {model}: means over seeds, bands of ± one \
-                 standard deviation. Layers count from 1."
-            ),
-            svg: curves::draw(&curves, &[], &axes, &title),
-            title,
-        });
-    }
-    figures
-}
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Retrained scores over the encoder's weights that are left, by mode, beside the full model.
 pub fn levels(family: &[&Group]) -> Option<Figure> {
@@ -72,14 +26,7 @@ pub fn levels(family: &[&Group]) -> Option<Figure> {
         .iter()
         .enumerate()
         .map(|(nth, mode)| {
-            let point = |group: &&&Group| {
-                let (score, kept) =
-                    (Mean::of(&group.scores(2))?, group.mean(|run| run.kept.encoder_weights_kept)?);
-                Some((kept.mean, score.mean, score.deviation.unwrap_or(0.0)))
-            };
-            let mut points: Vec<(f64, f64, f64)> =
-                of_levels.iter().filter(|group| group.mode == *mode).filter_map(point).collect();
-            points.sort_by(|a, b| a.0.total_cmp(&b.0));
+            let points = points(of_levels.iter().filter(|group| group.mode == *mode).map(|group| **group));
             let (colour, dash) = palette::mode(mode, nth);
             let name = match *mode {
                 "good" => "winning (good)".to_owned(),
@@ -93,21 +40,9 @@ pub fn levels(family: &[&Group]) -> Option<Figure> {
     if curves.iter().all(|curve| curve.points.len() < 2) {
         return None;
     }
-    // The full models of all seeds, once each.
-    let mut full: Vec<(u64, f64)> =
-        of_levels.iter().flat_map(|group| group.runs.iter().map(|run| (run.seed, run.scores[0]))).collect();
-    full.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
-    full.dedup_by_key(|(seed, _)| *seed);
-    let full = Mean::of(&full.into_iter().map(|(_, score)| score).collect::<Vec<_>>())?;
-    let level =
-        Level { name: "full model".to_owned(), mean: full.mean, deviation: full.deviation.unwrap_or(0.0) };
+    let level = full(of_levels.iter().map(|group| **group))?;
     let most = of_levels.iter().map(|group| group.runs.len()).max().unwrap_or(0);
-    let name = [first.task, first.method]
-        .into_iter()
-        .map(str::to_owned)
-        .chain(first.settings.clone())
-        .collect::<Vec<_>>()
-        .join(" ");
+    let name = first.family_title();
     let title = format!("Score by size: {name}");
     let axes = Axes { x: "encoder weights left", y: first.metric, percent: true, markers: true };
     Some(Figure {
@@ -121,6 +56,93 @@ pub fn levels(family: &[&Group]) -> Option<Figure> {
             seeds(most)
         ),
         svg: curves::draw(&curves, &[level], &axes, &title),
+        title,
+    })
+}
+
+/// By the encoder's weights that are left, the retrained score and its deviation.
+fn points<'g>(groups: impl Iterator<Item = &'g Group<'g>>) -> Vec<(f64, f64, f64)> {
+    let point = |group: &Group| {
+        let (score, kept) = (Mean::of(&group.scores(2))?, group.mean(|run| run.kept.encoder_weights_kept)?);
+        Some((kept.mean, score.mean, score.deviation.unwrap_or(0.0)))
+    };
+    let mut points: Vec<(f64, f64, f64)> = groups.filter_map(point).collect();
+    points.sort_by(|a, b| a.0.total_cmp(&b.0));
+    points
+}
+
+/// The full models of all seeds, once each.
+fn full<'g>(groups: impl Iterator<Item = &'g Group<'g>>) -> Option<Level> {
+    let of_seeds: BTreeMap<u64, f64> =
+        groups.flat_map(|group| group.runs.iter().map(|run| (run.seed, run.scores[0]))).collect();
+    let full = Mean::of(&of_seeds.into_values().collect::<Vec<_>>())?;
+    Some(Level { name: "full model".to_owned(), mean: full.mean, deviation: full.deviation.unwrap_or(0.0) })
+}
+
+/// Retrained scores of tickets over the encoder's weights that are left, by method, of methods with the same full models.
+pub fn methods(good: &[&Group]) -> Vec<Figure> {
+    let mut sets: Vec<Vec<&Group>> = Vec::new();
+    for group in
+        good.iter().filter(|group| group.setting() == Setting::Alone && group.ticket_from().is_none())
+    {
+        let alike = |set: &&mut Vec<&Group>| set[0].task == group.task && group.has_full_models_of(set[0]);
+        match sets.iter_mut().find(alike) {
+            Some(set) => set.push(group),
+            None => sets.push(vec![group]),
+        }
+    }
+    let mut figures: Vec<Figure> = sets.iter().filter_map(|set| of_methods(set)).collect();
+    // Where a task has several full models: its figures have names of their own.
+    for nth in 1..figures.len() {
+        if figures[..nth].iter().any(|figure| figure.name == figures[nth].name) {
+            figures[nth].name += &format!("-{nth}");
+        }
+    }
+    figures
+}
+
+fn of_methods(set: &[&Group]) -> Option<Figure> {
+    let first = set[0];
+    let mut families: Vec<Vec<&Group>> = Vec::new();
+    for group in set {
+        match families.iter_mut().find(|family| family[0].family() == group.family()) {
+            Some(family) => family.push(group),
+            None => families.push(vec![group]),
+        }
+    }
+    let methods: BTreeSet<&str> = set.iter().map(|group| group.method).collect();
+    let (lines, single): (Vec<_>, Vec<_>) = families.into_iter().partition(|family| family.len() > 1);
+    // One line beside other methods' points says something, points alone do not.
+    if methods.len() < 2 || lines.is_empty() {
+        return None;
+    }
+    let curves: Vec<Curve> = lines
+        .iter()
+        .chain(&single)
+        .enumerate()
+        .map(|(nth, family)| {
+            let (colour, dash) = palette::series(nth);
+            let group = family[0];
+            let level = if family.len() > 1 { String::new() } else { group.level_text() };
+            let words =
+                [group.method.to_owned()].into_iter().chain(group.distinct.iter().cloned()).chain([level]);
+            let name = words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+            Curve { name, colour, dash, points: points(family.iter().copied()) }
+        })
+        .collect();
+    let title = format!("Score by size of several methods: {}", first.task);
+    let axes = Axes { x: "encoder weights left", y: first.metric, percent: true, markers: true };
+    let most = set.iter().map(|group| group.runs.len()).max().unwrap_or(0);
+    Some(Figure {
+        name: file_name(&format!("methods {} {}", first.task, first.model)),
+        caption: format!(
+            "Retrained {} of tickets of several methods in {} by the share of the encoder's weights that is left: means over up to \
+             {}; bands: ± one standard deviation, grey that of the full model.",
+            first.metric,
+            first.model,
+            seeds(most)
+        ),
+        svg: curves::draw(&curves, &[full(set.iter().copied())?], &axes, &title),
         title,
     })
 }

@@ -1,55 +1,147 @@
-//! Importances before anything is pruned.
+//! Importances before anything is pruned, and over the steps of a search.
 
-use super::seeds;
+use super::{seeds, survivors::layers};
 use crate::{
     error::Result,
     report::{
         figure::{
             Figure, file_name,
+            heat_map::{self, Panel},
             histogram::{self, Histogram},
         },
         group::{Group, Mean},
-        tickets::first_importance,
+        run::Run,
+        tickets::{Importances, first_importance, importances},
     },
 };
 
-/// Importances of heads in the full model, of kept and of pruned ones.
-pub fn importances(group: &Group) -> Result<Option<Figure>> {
-    let mut of = Histogram { kept: Vec::new(), pruned: Vec::new(), cut: None };
-    let (mut counted, mut cuts) = (0, Vec::new());
-    for run in &group.runs {
-        let Some(importance) = first_importance(run)? else { continue };
-        let (values, kept) = (importance.heads.concat(), run.head_flags());
-        if values.len() != kept.len() || values.iter().any(|value| value.is_nan()) {
-            continue;
-        }
+/// Importances of the heads in the full model: of kept and of pruned ones, or, of several levels that share one scoring, of all
+/// of them with the cut of each level.
+pub fn importance(family: &[&Group]) -> Result<Option<Figure>> {
+    let Some(first) = family.first() else { return Ok(None) };
+    let mut of = Histogram { kept: Vec::new(), pruned: Vec::new(), cuts: Vec::new() };
+    let mut counted = 0;
+    for run in &first.runs {
+        let Some(values) = scores(run)? else { continue };
         counted += 1;
-        let mut sorted = values.clone();
-        sorted.sort_by(f64::total_cmp);
-        let pruned = kept.iter().filter(|kept| !**kept).count();
-        if pruned > 0 && pruned < sorted.len() {
-            cuts.push((sorted[pruned - 1] + sorted[pruned]) / 2.0);
-        }
-        for (value, kept) in values.into_iter().zip(kept) {
-            if kept { of.kept.push(value) } else { of.pruned.push(value) }
+        for (value, kept) in values.into_iter().zip(run.head_flags()) {
+            if kept || family.len() > 1 { of.kept.push(value) } else { of.pruned.push(value) }
         }
     }
-    if counted == 0 || of.pruned.is_empty() {
+    if counted == 0 || family.len() == 1 && of.pruned.is_empty() {
         return Ok(None);
     }
-    of.cut = Mean::of(&cuts).map(|mean| mean.mean);
-    let title = format!("Importances: {}", group.name());
+    for group in family {
+        let number = || group.level_text().split(' ').next_back().unwrap_or_default().to_owned();
+        let name = if family.len() > 1 { number() } else { "cut".to_owned() };
+        let cuts: Vec<f64> = group
+            .runs
+            .iter()
+            .map(|run| cut(run))
+            .collect::<Result<Vec<_>>>()?
+            .into_iter()
+            .flatten()
+            .collect();
+        of.cuts.extend(Mean::of(&cuts).map(|mean| (name, mean.mean)));
+    }
+    let what = if family.len() > 1 { first.family_title() } else { first.title() };
+    let title = format!("Importances: {what}");
+    let (of_whom, size) = match family.len() {
+        1 => (", of those that the ticket keeps and of those that it prunes", "the tickets' mean size"),
+        _ => ("", "the size of each level"),
+    };
     Ok(Some(Figure {
-        name: file_name(&format!("importance {} {}", group.name(), group.model)),
+        name: file_name(&format!("importance {what} {}", first.model)),
         caption: format!(
-            "Importances of the heads of {} before anything is pruned ({} {}), of those that the ticket keeps and of those that it \
-             prunes; heads of {} together. Dashed: where a single cut of the tickets' mean size would fall.",
-            group.model,
-            group.task,
-            group.method,
+            "Importances of the heads of {} before anything is pruned ({} {}){of_whom}; heads of {} together. Dashed: where a single \
+             cut of {size} would fall.",
+            first.model,
+            first.task,
+            first.method,
             seeds(counted)
         ),
         svg: histogram::draw(&of, "importance of a head", "heads", &title),
+        title,
+    }))
+}
+
+/// The scores of all heads in the full model; none where the run has none, or not of all.
+fn scores(run: &Run) -> Result<Option<Vec<f64>>> {
+    let values = first_importance(run)?.map(|importance| importance.heads.concat());
+    Ok(values.filter(|values| {
+        values.len() == run.head_flags().len() && !values.iter().any(|value| value.is_nan())
+    }))
+}
+
+/// Between the last score that a cut of the ticket's size would prune and the first that it would keep.
+fn cut(run: &Run) -> Result<Option<f64>> {
+    let Some(mut sorted) = scores(run)? else { return Ok(None) };
+    sorted.sort_by(f64::total_cmp);
+    let pruned = run.head_flags().iter().filter(|kept| !**kept).count();
+    Ok((pruned > 0 && pruned < sorted.len()).then(|| (sorted[pruned - 1] + sorted[pruned]) / 2.0))
+}
+
+/// The mean importance of the heads that are left in each layer, and that of its FFN, over the steps of the search.
+pub fn steps(group: &Group) -> Result<Option<Figure>> {
+    let mut found: Vec<Vec<Importances>> = Vec::new();
+    for run in &group.runs {
+        found.push(importances(run)?.into_iter().flatten().collect());
+    }
+    let steps = found.iter().map(Vec::len).max().unwrap_or(0);
+    let depth = found.iter().flatten().map(|one| one.heads.len().max(one.ffns.len())).max().unwrap_or(0);
+    if steps < 2 {
+        return Ok(None);
+    }
+    let panel = |title, of: &dyn Fn(&Importances, usize) -> Option<f64>| {
+        let cell = |layer: usize, step: usize| {
+            let values: Vec<f64> = found
+                .iter()
+                .filter_map(|run| of(run.get(step)?, layer))
+                .filter(|value| value.is_finite())
+                .collect();
+            Mean::of(&values).map_or(f64::NAN, |mean| mean.mean)
+        };
+        let values: Vec<Vec<f64>> =
+            (0..depth).map(|layer| (0..steps).map(|step| cell(layer, step)).collect()).collect();
+        Panel {
+            title,
+            most: heat_map::largest(&values),
+            values,
+            rows: layers(depth),
+            columns: layers(steps),
+            row_name: "layer",
+            column_name: "step of the search",
+            decimals: 2,
+            strip: None,
+        }
+    };
+    let of_heads = |one: &Importances, layer: usize| {
+        let left: Vec<f64> =
+            one.heads.get(layer)?.iter().copied().filter(|value| value.is_finite()).collect();
+        Some(Mean::of(&left)?.mean)
+    };
+    let all = [
+        panel("heads that are left, mean", &of_heads),
+        panel("FFN", &|one: &Importances, layer: usize| one.ffns.get(layer).copied()),
+    ];
+    let has_any = |panel: &Panel| panel.values.iter().flatten().any(|value| value.is_finite());
+    let panels: Vec<Panel> = all.into_iter().filter(has_any).collect();
+    // Single weights are pruned by their magnitudes.
+    if panels.is_empty() {
+        return Ok(None);
+    }
+    let title = format!("Importances by step: {}", group.title());
+    Ok(Some(Figure {
+        name: file_name(&format!("importance by step {} {}", group.title(), group.model)),
+        caption: format!(
+            "By what importances each step of the search pruned {} ({} {}): means over up to {}, those whose search came so far. \
+             Empty where nothing of a layer is left to prune. Each panel has its own scale; steps and layers count from 1.",
+            group.model,
+            group.task,
+            group.method,
+            seeds(group.runs.len())
+        ),
+        svg: heat_map::draw(&panels, &title),
         title,
     }))
 }

@@ -2,10 +2,13 @@
 
 mod curves;
 mod importances;
+mod layers;
 mod scores;
+mod super_tickets;
 mod survivors;
 mod task_share;
 mod training;
+mod transfer;
 
 use super::Figure;
 use crate::{
@@ -15,12 +18,15 @@ use crate::{
         report::Report,
     },
 };
-use curves::{levels, weights_left};
-use importances::importances;
+use curves::{levels, methods};
+use importances::{importance, steps};
+use layers::layers;
 use scores::scores;
+use super_tickets::super_tickets;
 use survivors::{over_tasks, survivors};
 use task_share::task_share;
 use training::training;
+use transfer::transfer;
 
 /// All figures that the records allow. Those of importances need the stages of the tickets (`stages`).
 ///
@@ -29,21 +35,26 @@ use training::training;
 pub fn figures(report: &Report, stages: bool) -> Result<Vec<Figure>> {
     let mut all = Vec::new();
     all.extend(scores(&report.groups));
-    let good: Vec<&Group> = report
-        .groups
-        .iter()
-        .filter(|group| group.mode == "good" && !group.runs[0].heads.is_empty())
-        .collect();
+    let winning: Vec<&Group> = report.groups.iter().filter(|group| group.mode == "good").collect();
+    let good: Vec<&Group> = winning.iter().filter(|group| !group.runs[0].heads.is_empty()).copied().collect();
     all.extend(good.iter().filter_map(|group| survivors(group)));
     all.extend(over_tasks(&good));
-    all.extend(weights_left(&good));
+    all.extend(layers(&good));
     for family in families(&report.groups) {
         all.extend(levels(&family));
         all.extend(stages.then(|| training(&family)).flatten());
     }
+    all.extend(methods(&winning));
+    all.extend(report.transfers.iter().map(transfer));
+    all.extend(super_tickets(&report.levels));
     all.extend(report.task_shares.iter().map(task_share));
-    for group in good.iter().filter(|_| stages) {
-        all.extend(importances(group)?);
+    if stages {
+        for family in good.chunk_by(|a, b| a.family() == b.family()) {
+            all.extend(importance(family)?);
+        }
+        for group in &good {
+            all.extend(steps(group)?);
+        }
     }
     Ok(all)
 }

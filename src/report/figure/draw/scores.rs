@@ -31,7 +31,7 @@ pub fn scores(groups: &[Group]) -> Vec<Figure> {
                     ("bag of words", "6 3", group.mean(|run| run.bag_of_words).map(|mean| mean.mean)),
                 ];
                 let lines = lines.into_iter().filter_map(|(name, dash, value)| Some((name, dash, value?)));
-                let settings = group.settings.iter().map(String::as_str);
+                let settings = group.distinct.iter().map(String::as_str);
                 let words: Vec<&str> = [group.task, group.metric].into_iter().chain(settings).collect();
                 clusters.push(Cluster { name: words.join(", "), bars: Vec::new(), lines: lines.collect() });
             }
@@ -58,7 +58,7 @@ pub fn scores(groups: &[Group]) -> Vec<Figure> {
                  class, bag of words.",
                 seeds(most)
             ),
-            svg: bars::draw(&clusters, "score", &title),
+            svg: bars::draw(&clusters, ["pruned", "retrained"], "score", &title),
             title,
         });
     }

@@ -38,7 +38,7 @@ pub fn survivors(group: &Group) -> Option<Figure> {
         decimals: 2,
         strip: ffns.map(|ffns| ("FFN", ffns.clone())),
     };
-    let title = format!("Survivors: {}", group.name());
+    let title = format!("Survivors: {}", group.title());
     let svg = heat_map::draw(
         &[
             panel("kept, share of seeds", &heads.mean, ffns.as_ref().map(|ffns| &ffns.mean), 1.0),
@@ -47,7 +47,7 @@ pub fn survivors(group: &Group) -> Option<Figure> {
         &title,
     );
     Some(Figure {
-        name: file_name(&format!("survivors {} {}", group.name(), group.model)),
+        name: file_name(&format!("survivors {} {}", group.title(), group.model)),
         caption: format!(
             "Heads and FFNs of {} that the tickets of {} keep ({} {}): the share of seeds, and its standard deviation over them \
              (n − 1). Layers and heads count from 1.",

@@ -15,7 +15,7 @@ pub fn task_share(of: &TaskShares) -> Figure {
         |units: &[Shared], value: &dyn Fn(&Shared) -> f64| units.iter().map(value).collect::<Vec<f64>>();
     let panel = |title, value: &dyn Fn(&Shared) -> f64| {
         let (heads, ffns) = (column(&of.heads, value), column(&of.ffns, value));
-        let finite = heads.iter().chain(&ffns).copied().filter(|value| value.is_finite());
+        let most = heat_map::largest(&[heads.clone(), ffns.clone()]);
         Panel {
             title,
             rows: layers(heads.len() / of.width),
@@ -23,7 +23,7 @@ pub fn task_share(of: &TaskShares) -> Figure {
             columns: layers(of.width),
             row_name: "layer",
             column_name: "head",
-            most: finite.fold(0.0, f64::max),
+            most,
             decimals: 2,
             strip: (!ffns.is_empty()).then_some(("FFN", ffns)),
         }

@@ -44,8 +44,7 @@ pub fn training(family: &[&Group]) -> Option<Figure> {
     if curves.is_empty() {
         return None;
     }
-    let words = [first.task, first.method].into_iter().map(str::to_owned).chain(first.settings.clone());
-    let name = words.collect::<Vec<_>>().join(" ");
+    let name = first.family_title();
     let title = format!("Training: {name}");
     let axes = Axes { x: "share of the training's steps", y: "training loss", percent: true, markers: false };
     Some(Figure {
