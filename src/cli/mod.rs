@@ -15,6 +15,7 @@ mod generate;
 mod importance;
 mod levels;
 mod marks;
+mod matching;
 mod means;
 mod near_miss;
 mod options;

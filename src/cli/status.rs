@@ -3,6 +3,7 @@
 use super::{
     choice::one_of,
     marks::failures,
+    matching::{lines, matching},
     means, options,
     output::{counted, print, show, to_stderr},
     sweep::duration,
@@ -22,9 +23,10 @@ use crate::{
     task::TaskId,
 };
 use clap::Args;
+use serde_json::json;
 use std::{
-    collections::{HashMap, HashSet},
-    path::PathBuf,
+    collections::{BTreeSet, HashMap, HashSet},
+    path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
 };
@@ -70,9 +72,13 @@ pub fn run(arguments: &StatusArgs) -> Result<()> {
         let mut overview = overview(&store)?;
         arguments.choose(&mut overview)?;
         slurm.fill_in(&mut overview);
+        let sized = overview.records.iter().filter(|record| record.summary.has_level());
+        let sized: BTreeSet<&Path> = sized.filter(|_| !arguments.watch).map(|record| &*record.path).collect();
+        let highest = matching(&store, &sized)?;
         if arguments.json {
-            let text = serde_json::to_string(&overview).map_err(|e| Error::internal(e.to_string()))?;
-            return print(&format!("{text}\n"));
+            let mut value = serde_json::to_value(&overview).map_err(|e| Error::internal(e.to_string()))?;
+            value["matching"] = json!(highest);
+            return print(&format!("{value}\n"));
         }
         warn_of(&overview.ignored);
         let alone = overview.lone.iter().any(|lone| lone.fate == Fate::Running);
@@ -80,7 +86,7 @@ pub fn run(arguments: &StatusArgs) -> Result<()> {
         match terminal::size().filter(|_| arguments.watch) {
             Some(size) => print(&screen(&overview, size))?,
             None if arguments.failed => show(&failed(&overview))?,
-            None => show(&shown(&overview, terminal::width()))?,
+            None => show(&(shown(&overview, terminal::width()) + &lines(&highest)))?,
         }
         if over {
             return Ok(());

@@ -60,7 +60,7 @@ pub fn run(arguments: &WorkerArgs) -> Result<()> {
     options.threads = arguments.threads.map(|threads| threads as usize);
     let (results, stopped) = execute_runs(&sweep, &store, execution, &options)?;
     if execution.json {
-        print(&document(&sweep, &store, &results, None)?)?;
+        print(&document(&sweep, &store, &results, &[])?)?;
     }
     let late = until.is_some_and(|until| Instant::now() >= until);
     let pending = count(&results, Status::Pending);

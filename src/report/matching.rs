@@ -2,9 +2,11 @@
 //! deviation of the full model.
 
 use super::{
-    group::{Group, Mean, families},
+    group::{Group, Mean, families, groups},
+    run::Runs,
     statistics::{Interval, bootstrap, deviation, differences, equivalent, mean},
 };
+use serde::Serialize;
 
 const SEED: u64 = 2020;
 
@@ -29,7 +31,7 @@ pub struct Matching {
 }
 
 /// The highest sparsity of a family that matches by the published rule.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Highest {
     pub task: String,
     pub method: String,
@@ -63,8 +65,7 @@ fn sparsity(group: &Group) -> Option<f64> {
 pub fn matching(groups: &[Group], margin: f64) -> (Vec<Matching>, Vec<Highest>) {
     let (mut all, mut best) = (Vec::new(), Vec::new());
     for family in families(groups) {
-        let levels: Vec<&&Group> =
-            family.iter().filter(|group| group.mode == "good" && group.level.is_some()).collect();
+        let levels = with_levels(&family);
         for group in &levels {
             let (full, retrained) = (group.scores(0), group.scores(2));
             let [published, strict, relaxed] = verdicts(&full, &retrained);
@@ -88,7 +89,18 @@ pub fn matching(groups: &[Group], margin: f64) -> (Vec<Matching>, Vec<Highest>) 
     (all, best)
 }
 
-fn highest(levels: &[&&Group]) -> Option<Highest> {
+/// The highest sparsity that matches, of every family of these runs that has several.
+pub fn highest_of(runs: &Runs) -> Vec<Highest> {
+    let groups = groups(&runs.found);
+    families(&groups).iter().filter_map(|family| highest(&with_levels(family))).collect()
+}
+
+/// The tickets of a family whose size was asked for.
+fn with_levels<'g, 'a>(family: &[&'g Group<'a>]) -> Vec<&'g Group<'a>> {
+    family.iter().filter(|group| group.mode == "good" && group.level.is_some()).copied().collect()
+}
+
+fn highest(levels: &[&Group]) -> Option<Highest> {
     let first = levels.first().filter(|_| levels.len() > 1)?;
     // Of the seeds that all levels have.
     let seeds: Vec<u64> = first

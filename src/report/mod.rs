@@ -30,6 +30,7 @@ mod transfer;
 pub use compared::{Compared, compared};
 pub use contents::{data_labels, model_labels};
 pub use levels::{Levels, levels};
+pub use matching::{Highest, highest_of};
 pub use modes::place;
 pub use outside::{lm_eval, mlflow};
 pub use page::page;

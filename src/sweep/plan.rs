@@ -1,6 +1,7 @@
 //! A sweep: its runs, without duplicates, ordered so that shared stages are computed first.
 
 use crate::{
+    choice::Choice,
     config::ExperimentConfig,
     error::{Error, Result},
     experiment::{graph::Graph, protocol, run_name},
@@ -10,7 +11,7 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -180,14 +181,27 @@ impl Sweep {
         self.dir.join("logs").join(format!("{}.log", run.name))
     }
 
-    /// The settings that differ between runs, other than task, mode and seed, which are always shown.
+    /// The settings that differ between runs, other than task, mode and seed, which are always shown, and other than a recipe
+    /// that comes with the task, or with the one whose ticket is taken.
     pub fn varying(&self) -> Result<Vec<String>> {
         let all = self.runs.iter().map(|run| run.config.settings()).collect::<Result<Vec<_>>>()?;
-        let keys: std::collections::BTreeSet<&String> =
-            all.iter().flat_map(|settings| settings.keys()).collect();
+        let keys: BTreeSet<&String> = all.iter().flat_map(|settings| settings.keys()).collect();
         let varies = |key: &str| all.iter().any(|settings| settings.get(key) != all[0].get(key));
-        let usual = ["task", "mode", "seed"];
-        Ok(keys.into_iter().filter(|key| !usual.contains(&key.as_str()) && varies(key)).cloned().collect())
+        let by_task = |key: &str| {
+            let mut of_tasks = BTreeMap::new();
+            let mut settings = all.iter().zip(&self.runs);
+            settings.all(|(settings, run)| {
+                *of_tasks.entry(run.config.task.name()).or_insert(settings.get(key)) == settings.get(key)
+            })
+        };
+        let comes_with_a_task = |key: &str| {
+            key.starts_with("tasks.")
+                || (key.starts_with("data.") || key.starts_with("train.")) && by_task(key)
+        };
+        let shown = |key: &&String| {
+            !["task", "mode", "seed"].contains(&key.as_str()) && varies(key) && !comes_with_a_task(key)
+        };
+        Ok(keys.into_iter().filter(shown).cloned().collect())
     }
 }
 
@@ -235,7 +249,7 @@ fn shared_first(runs: Vec<Run>) -> Result<Vec<Run>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{choice::Choice, task::TaskId};
+    use crate::task::TaskId;
     use serde_json::Value;
 
     fn config(seed: u64, mode: &str, threshold: f64) -> ExperimentConfig {
@@ -319,5 +333,24 @@ mod tests {
         let expected = [(1, 0.9), (1, 0.9), (1, 0.5), (1, 0.5), (2, 0.9), (2, 0.9), (2, 0.5), (2, 0.5)];
         assert_eq!(searched, expected);
         assert_eq!(sweep.varying().unwrap(), ["search.threshold"]);
+    }
+
+    #[test]
+    fn a_recipe_that_comes_with_the_task_is_not_what_runs_vary_in() {
+        let of = |task: TaskId, limit: usize, level: usize, source: TaskId| {
+            let mut config = ExperimentConfig { task, ticket_from: Some(source), ..config(1, "good", 0.9) };
+            (config.data.train_limit, config.prune.level) = (Some(limit), Some(level));
+            config
+        };
+        let all = sweep(vec![
+            of(TaskId::Rte, 10, 1, TaskId::Rte),
+            of(TaskId::Rte, 10, 2, TaskId::Mrpc),
+            of(TaskId::Mrpc, 20, 1, TaskId::Mrpc),
+            of(TaskId::Mrpc, 20, 1, TaskId::Rte),
+        ]);
+        assert_eq!(all.varying().unwrap(), ["prune.level", "ticket_from"]);
+        // Two limits of one task are.
+        let all = sweep(vec![of(TaskId::Rte, 10, 1, TaskId::Rte), of(TaskId::Rte, 20, 1, TaskId::Rte)]);
+        assert_eq!(all.varying().unwrap(), ["data.train_limit"]);
     }
 }

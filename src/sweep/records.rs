@@ -197,6 +197,13 @@ impl Summary {
         settings(&self.config).ok()
     }
 
+    /// Whether the size of its ticket was asked for.
+    pub fn has_level(&self) -> bool {
+        ["/prune/sparsity", "/prune/level"]
+            .iter()
+            .any(|key| self.config.pointer(key).is_some_and(|value| !value.is_null()))
+    }
+
     /// The data's folder.
     pub fn data_dir(&self) -> &str {
         self.config.pointer("/data/dir").and_then(Value::as_str).unwrap_or_default()

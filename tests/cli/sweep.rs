@@ -7,7 +7,7 @@ use std::{
     process::{Command, Output},
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     fixture::{Bench, QUICK, done_stages, files, json_file, refusal, stderr},
@@ -375,4 +375,36 @@ fn runs_that_cannot_begin_are_told_before_any_begins() {
     let document =
         document(&sweep(&bench, "runs", &["--tasks", "sst2", "--modes", "full", "--json"]).output().unwrap());
     assert_eq!(runs(&document)[0]["status"], "done");
+}
+
+/// The end of a sweep over sparsities, and the store's status, say up to which of them tickets match the full model.
+#[test]
+fn the_highest_sparsity_that_matches_is_told_by_the_sweep_and_by_the_status() {
+    let bench = Bench::new("SST-2");
+    let grid = ["--tasks", "sst2", "--methods", "imp", "--set", "prune.sparsity=0.1,0.3", "--seeds", "1,2"];
+    let done = all_done(&bench, "runs", &grid);
+    let scores = |sparsity: &str, part: &str| -> Vec<f64> {
+        let own = runs(&done).iter().filter(|run| run["config"]["prune"]["sparsity"] == sparsity);
+        own.map(|run| run["scores"][part].as_f64().unwrap()).collect()
+    };
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+    let full = scores("0.1", "full");
+    let deviation = (full[0] - full[1]).abs() / 2f64.sqrt();
+    let matching = |least: f64| {
+        let matches = |sparsity: &&str| mean(&scores(sparsity, "retrained")) >= least;
+        ["0.3", "0.1"].into_iter().find(|sparsity| matches(sparsity)).map(|text| text.parse::<f64>().unwrap())
+    };
+    let found = &done["matching"][0];
+    assert_eq!((&found["task"], &found["method"], &found["n"]), (&json!("sst2"), &json!("imp"), &json!(2)));
+    assert_eq!(found["sparsity"], json!(matching(mean(&full) - deviation)));
+    assert_eq!(found["strict"], json!(matching(mean(&full))));
+    assert_eq!(found["relaxed"], json!(matching(0.99 * mean(&full))));
+
+    let status = bench.verb("status", &["--json"]).output().unwrap();
+    assert_eq!(document(&status)["matching"], done["matching"]);
+    let text = String::from_utf8(bench.verb("status", &[]).output().unwrap().stdout).unwrap();
+    let again = String::from_utf8(sweep(&bench, "runs", &grid).output().unwrap().stdout).unwrap();
+    for text in [text, again] {
+        assert!(text.contains("\nmatching: sst2 imp, 2 seeds: "), "{text}");
+    }
 }

@@ -67,7 +67,7 @@ pub fn use_sweeps(store: &Store, random: &mut Random) {
         if let Some(table) = told(cli::table(&sweep, &results, Some(80))) {
             shown(&table);
         }
-        told(cli::document(&sweep, store, &results, None));
+        told(cli::document(&sweep, store, &results, &[]));
         let runs: Vec<(&Run, bool)> =
             sweep.runs.iter().zip(&results).map(|(run, result)| (run, result.summary.is_some())).collect();
         if let Some(all) = told(records::all(store)) {

@@ -15,6 +15,7 @@ pub use show::{count, document, duration, short_label, some_failed};
 
 use super::{
     choice::{one_of, one_of_or, presets},
+    matching::{lines, matching},
     options::{self, add_environment, numbers},
     output::{print, show as show_text, to_stderr},
     run_args::SettingsArgs,
@@ -42,6 +43,7 @@ use crate::{
 use clap::{Args, Subcommand};
 use console::SweepConsole;
 use obstacles::obstacles;
+use serde_json::json;
 use show::table;
 use std::path::PathBuf;
 use stop::{CancelArgs, ForgetArgs};
@@ -360,9 +362,11 @@ fn retry(arguments: &RetryArgs) -> Result<()> {
 fn execute(sweep: &Sweep, store: &Store, execution: &ExecutionArgs, options: &Options) -> Result<()> {
     sweep.save()?;
     let (results, stopped) = execute_runs(sweep, store, execution, options)?;
+    let records = results.iter().filter_map(|result| result.state.record.as_deref()).collect();
+    let found = matching(store, &records)?;
     match execution.json {
-        true => print(&document(sweep, store, &results, None)?),
-        false => show_text(&table(sweep, &results, terminal::width())?),
+        true => print(&document(sweep, store, &results, &[("matching", json!(found))])?),
+        false => show_text(&(table(sweep, &results, terminal::width())? + &lines(&found))),
     }?;
     outcome(sweep, store, execution, &results, stopped)
 }

@@ -106,7 +106,7 @@ pub fn dry_run(
     let results = run_results(sweep, store)?;
     let forecast = Forecast::new(sweep, store, &results, (options.keep, options.jobs), measure)?;
     if execution.json {
-        return print(&document(sweep, store, &results, Some(forecast.json()))?);
+        return print(&document(sweep, store, &results, &[("estimate", forecast.json())])?);
     }
     let rows = if list { table(sweep, &results, terminal::width())? } else { String::new() };
     let Forecast { left, time, disk, .. } = forecast;

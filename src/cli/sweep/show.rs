@@ -84,11 +84,12 @@ fn by_mode<'a>(sweep: &'a Sweep, results: &'a [RunResult]) -> Result<Vec<(&'a Ru
     Ok(rows.into_iter().map(|(_, row)| row).collect())
 }
 
+/// All runs, and what more is to be said of them together.
 pub fn document(
     sweep: &Sweep,
     store: &Store,
     results: &[RunResult],
-    estimate: Option<Value>,
+    more: &[(&str, Value)],
 ) -> Result<String> {
     let runs = sweep.runs.iter().zip(results).map(|(run, result)| {
         let mut value = serde_json::to_value(&result.state).unwrap_or_default();
@@ -107,8 +108,8 @@ pub fn document(
         "store": store.dir(),
         "runs": runs.collect::<Vec<_>>(),
     });
-    if let Some(estimate) = estimate {
-        value["estimate"] = estimate;
+    for (key, part) in more {
+        value[*key] = part.clone();
     }
     super::super::output::document(&value)
 }
