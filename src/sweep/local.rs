@@ -106,7 +106,14 @@ pub fn execute(
         // For example, the store cannot be written. Running processes write a checkpoint and stop.
         local.jobs.iter().for_each(|job| terminate(&job.child));
     }
-    outcome.map(|()| local.results)
+    outcome?;
+    // The record of a later run of other settings moves that of an earlier one to another file.
+    for (index, run) in sweep.runs.iter().enumerate() {
+        if local.results[index].state.status == Status::Done {
+            local.results[index] = run_result(sweep, store, run, &mut local.contents)?;
+        }
+    }
+    Ok(local.results)
 }
 
 impl Local<'_> {

@@ -394,6 +394,11 @@ fn the_highest_sparsity_that_matches_is_told_by_the_sweep_and_by_the_status() {
         let matches = |sparsity: &&str| mean(&scores(sparsity, "retrained")) >= least;
         ["0.3", "0.1"].into_iter().find(|sparsity| matches(sparsity)).map(|text| text.parse::<f64>().unwrap())
     };
+    // Each run's record is its own, although they have one place.
+    for run in runs(&done) {
+        let record = json_file(Path::new(run["record"].as_str().unwrap()));
+        assert_eq!(record["config"]["prune"]["sparsity"], run["config"]["prune"]["sparsity"]);
+    }
     let found = &done["matching"][0];
     assert_eq!((&found["task"], &found["method"], &found["n"]), (&json!("sst2"), &json!("imp"), &json!(2)));
     assert_eq!(found["sparsity"], json!(matching(mean(&full) - deviation)));
