@@ -8,7 +8,7 @@ use crate::{
     prune::{Method, Mode},
     store::{Done, StageId, Store, canonical_json},
     sweep::records::{self, Summary},
-    task::{Label, TaskId},
+    task::{Label, Labels, TaskId},
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -101,7 +101,9 @@ fn of_group(store: &Store, record: &Summary, runs: &[Run]) -> Result<Option<Leve
     let complete = |seed: &u64| names.iter().all(|level| of(level, good, *seed).is_some());
     let seeds: Vec<u64> = seeds.into_iter().filter(complete).collect();
     let Ok(task) = record.task.parse::<TaskId>() else { return Ok(None) };
-    if seeds.is_empty() {
+    // Of masked words and of questions the predictions hold no logits.
+    let has_logits = !matches!(task.spec().labels, Labels::Spans | Labels::Words);
+    if seeds.is_empty() || !has_logits {
         return Ok(None);
     }
     let mut labels = Vec::new();

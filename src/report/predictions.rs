@@ -9,13 +9,26 @@ use crate::{
 };
 use serde::Deserialize;
 
-/// A line of `predictions.jsonl`. Of questions the answers are texts, and each has its scores.
+/// A line of `predictions.jsonl`. Of questions the answers are texts, and each has its scores; of masked words it is a block.
 #[derive(Deserialize)]
 struct Line {
+    #[serde(default)]
     label: serde_json::Value,
+    #[serde(default)]
     prediction: serde_json::Value,
     exact_match: Option<f64>,
     f1: Option<f64>,
+    #[serde(flatten)]
+    block: Option<Block>,
+}
+
+/// The hidden words of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+pub struct Block {
+    hidden: f64,
+    found: f64,
+    /// Its mean over the hidden words.
+    loss: f64,
 }
 
 /// The answers of one model.
@@ -31,6 +44,7 @@ pub enum Answers {
     },
     /// The score of each answer.
     Graded(Vec<f64>),
+    Blocks(Vec<Block>),
 }
 
 impl Answers {
@@ -52,6 +66,9 @@ impl Answers {
 
     fn of(lines: &[Line], metric: &str) -> Option<Self> {
         let first = lines.first()?;
+        if first.block.is_some() {
+            return lines.iter().map(|line| line.block).collect::<Option<_>>().map(Self::Blocks);
+        }
         if first.exact_match.is_some() {
             let own = |line: &Line| if metric == "exact_match" { line.exact_match } else { line.f1 };
             return lines.iter().map(own).collect::<Option<_>>().map(Self::Graded);
@@ -79,6 +96,7 @@ impl Answers {
             Self::Classes { labels, .. } => labels.len(),
             Self::Scores { labels, .. } => labels.len(),
             Self::Graded(scores) => scores.len(),
+            Self::Blocks(blocks) => blocks.len(),
         }
     }
 
@@ -88,6 +106,9 @@ impl Answers {
             (Self::Classes { labels: a, .. }, Self::Classes { labels: b, .. }) => a == b,
             (Self::Scores { labels: a, .. }, Self::Scores { labels: b, .. }) => a == b,
             (Self::Graded(a), Self::Graded(b)) => a.len() == b.len(),
+            (Self::Blocks(a), Self::Blocks(b)) => {
+                a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.hidden == b.hidden)
+            }
             _ => false,
         }
     }
@@ -98,7 +119,7 @@ impl Answers {
             Self::Classes { predicted, labels } => {
                 Some(predicted.iter().zip(labels).map(|(p, l)| p == l).collect())
             }
-            Self::Scores { .. } => None,
+            Self::Scores { .. } | Self::Blocks(_) => None,
             Self::Graded(scores) => Some(scores.iter().map(|score| *score >= 1.0).collect()),
         }
     }
@@ -119,6 +140,16 @@ impl Answers {
                 compute(metric, &Predictions::Scores { predicted: &predicted, labels: &labels })
             }
             Self::Graded(scores) => super::statistics::mean(&take(scores, chosen)),
+            Self::Blocks(blocks) => {
+                let blocks = take(blocks, chosen);
+                let sum = |of: &dyn Fn(&Block) -> f64| blocks.iter().map(of).sum::<f64>();
+                let (hidden, loss) = (sum(&|block| block.hidden), sum(&|block| block.hidden * block.loss));
+                match metric {
+                    MetricId::Loss => loss / hidden,
+                    MetricId::Perplexity => (loss / hidden).exp(),
+                    _ => sum(&|block| block.found) / hidden,
+                }
+            }
         }
     }
 }

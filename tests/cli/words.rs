@@ -72,7 +72,18 @@ fn masked_lm_tickets_are_scored_alike_whatever_the_seed_and_by_eval() {
         assert_eq!(first[key], second[key], "what is hidden in the development set has no seed");
     }
 
-    // The scores of stages, exports and the text itself.
+    // A report compares blocks drawn again: what they say together is the difference of the means.
+    let mut command = lottery();
+    let output =
+        succeeded(command.args(["report", "runs", "--stages", "--json"]).current_dir(bench.root.path()));
+    assert!(!stderr(&output).contains("warning"), "{}", stderr(&output));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let row = &report["tables"]["comparisons"][0];
+    let accuracy = |record: &Value, part: &str| number(&record[part]["metrics"]["accuracy"]);
+    let gains = [&first, &second].map(|record| accuracy(record, "retrained") - accuracy(record, "full"));
+    assert!((number(&row["examples_difference"]) - (gains[0] + gains[1]) / 2.0).abs() < 1e-12, "{row}");
+    assert!((0.0..=1.0).contains(&number(&row["p_examples"])), "{row}");
+
     let eval = |what: &str, more: &[&str]| -> Value {
         let all = [&[what, "--task", "mlm", "--max-length", "32", "--json"], more].concat();
         serde_json::from_slice(&succeeded(&mut bench.verb("eval", &all)).stdout).unwrap()
