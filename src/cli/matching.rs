@@ -5,15 +5,21 @@ use crate::{
     error::{Result, excerpt},
     report::{Highest, Runs, highest_of},
     store::Store,
+    sweep::records::Summary,
 };
 use std::{collections::BTreeSet, path::Path};
 
-/// Of these records of the store; empty where no tickets of several sizes are among them.
+/// Of these records of the store; those of tickets whose size was not asked for are not read again.
 ///
 /// # Errors
 /// Data: there is no store.
-pub fn matching(store: &Store, records: &BTreeSet<&Path>) -> Result<Vec<Highest>> {
-    let runs = if records.is_empty() { Runs::default() } else { Runs::among(store, records)? };
+pub fn matching<'a>(
+    store: &Store,
+    records: impl Iterator<Item = (&'a Path, &'a Summary)>,
+) -> Result<Vec<Highest>> {
+    let sized: BTreeSet<&Path> =
+        records.filter(|(_, summary)| summary.has_level()).map(|(path, _)| path).collect();
+    let runs = if sized.is_empty() { Runs::default() } else { Runs::among(store, &sized)? };
     Ok(highest_of(&runs))
 }
 

@@ -25,8 +25,8 @@ use crate::{
 use clap::Args;
 use serde_json::json;
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
-    path::{Path, PathBuf},
+    collections::{HashMap, HashSet},
+    path::PathBuf,
     thread,
     time::{Duration, Instant},
 };
@@ -72,9 +72,8 @@ pub fn run(arguments: &StatusArgs) -> Result<()> {
         let mut overview = overview(&store)?;
         arguments.choose(&mut overview)?;
         slurm.fill_in(&mut overview);
-        let sized = overview.records.iter().filter(|record| record.summary.has_level());
-        let sized: BTreeSet<&Path> = sized.filter(|_| !arguments.watch).map(|record| &*record.path).collect();
-        let highest = matching(&store, &sized)?;
+        let records = overview.records.iter().filter(|_| !arguments.watch);
+        let highest = matching(&store, records.map(|record| (&*record.path, &record.summary)))?;
         if arguments.json {
             let mut value = serde_json::to_value(&overview).map_err(|e| Error::internal(e.to_string()))?;
             value["matching"] = json!(highest);

@@ -149,22 +149,21 @@ impl<'a> Group<'a> {
 
     /// For people: `mrpc heads+ffns good`, with the level and what else distinguishes it.
     pub fn name(&self) -> String {
-        let words = [self.task, self.method, self.mode].map(str::to_owned).into_iter();
-        let words = words.chain([self.level_text(), self.settings_text()]);
-        words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+        words(&[self.task, self.method, self.mode, &self.level_text(), &self.settings_text()])
     }
 
     /// Its name in a figure of its method.
     pub fn title(&self) -> String {
-        let words = [self.task, self.method, self.mode].map(str::to_owned).into_iter();
-        let words = words.chain([self.level_text()]).chain(self.distinct.iter().cloned());
-        words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+        words(&[self.task, self.method, self.mode, &self.level_text(), &self.distinct_text()])
     }
 
     /// What stands for its family in a title.
     pub fn family_title(&self) -> String {
-        let words = [self.task, self.method].map(str::to_owned).into_iter();
-        words.chain(self.distinct.iter().cloned()).collect::<Vec<_>>().join(" ")
+        words(&[self.task, self.method, &self.distinct_text()])
+    }
+
+    pub fn distinct_text(&self) -> String {
+        self.distinct.join(" ")
     }
 
     /// Whether the full models of both are the same: those of the seeds that both have, of which there is one at least.
@@ -181,6 +180,11 @@ impl<'a> Group<'a> {
         let of = |seed: u64| other.runs.iter().find(|run| run.seed == seed).copied();
         self.runs.iter().filter_map(|run| Some((*run, of(run.seed)?))).collect()
     }
+}
+
+/// Those that say something, in one line.
+pub fn words(all: &[&str]) -> String {
+    all.iter().filter(|word| !word.is_empty()).copied().collect::<Vec<_>>().join(" ")
 }
 
 /// Groups by family, in the order of the groups.

@@ -362,8 +362,9 @@ fn retry(arguments: &RetryArgs) -> Result<()> {
 fn execute(sweep: &Sweep, store: &Store, execution: &ExecutionArgs, options: &Options) -> Result<()> {
     sweep.save()?;
     let (results, stopped) = execute_runs(sweep, store, execution, options)?;
-    let records = results.iter().filter_map(|result| result.state.record.as_deref()).collect();
-    let found = matching(store, &records)?;
+    let records =
+        results.iter().filter_map(|run| Some((run.state.record.as_deref()?, run.summary.as_ref()?)));
+    let found = matching(store, records)?;
     match execution.json {
         true => print(&document(sweep, store, &results, &[("matching", json!(found))])?),
         false => show_text(&(table(sweep, &results, terminal::width())? + &lines(&found))),

@@ -7,7 +7,7 @@ use crate::report::{
         curves::{self, Axes, Curve, Level},
         file_name, palette,
     },
-    group::{Group, Mean},
+    group::{Group, Mean, words},
     published::Setting,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -103,15 +103,9 @@ pub fn methods(good: &[&Group]) -> Vec<Figure> {
 
 fn of_methods(set: &[&Group]) -> Option<Figure> {
     let first = set[0];
-    let mut families: Vec<Vec<&Group>> = Vec::new();
-    for group in set {
-        match families.iter_mut().find(|family| family[0].family() == group.family()) {
-            Some(family) => family.push(group),
-            None => families.push(vec![group]),
-        }
-    }
+    let families = set.chunk_by(|a, b| a.family() == b.family());
     let methods: BTreeSet<&str> = set.iter().map(|group| group.method).collect();
-    let (lines, single): (Vec<_>, Vec<_>) = families.into_iter().partition(|family| family.len() > 1);
+    let (lines, single): (Vec<_>, Vec<_>) = families.partition(|family| family.len() > 1);
     // One line beside other methods' points says something, points alone do not.
     if methods.len() < 2 || lines.is_empty() {
         return None;
@@ -124,9 +118,7 @@ fn of_methods(set: &[&Group]) -> Option<Figure> {
             let (colour, dash) = palette::series(nth);
             let group = family[0];
             let level = if family.len() > 1 { String::new() } else { group.level_text() };
-            let words =
-                [group.method.to_owned()].into_iter().chain(group.distinct.iter().cloned()).chain([level]);
-            let name = words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+            let name = words(&[group.method, &group.distinct_text(), &level]);
             Curve { name, colour, dash, points: points(family.iter().copied()) }
         })
         .collect();

@@ -1,6 +1,6 @@
 //! Importances before anything is pruned, and over the steps of a search.
 
-use super::{seeds, survivors::layers};
+use super::{seeds, survivors::numbers};
 use crate::{
     error::Result,
     report::{
@@ -14,41 +14,42 @@ use crate::{
         tickets::{Importances, first_importance, importances},
     },
 };
+use std::collections::{BTreeMap, btree_map::Entry};
 
 /// Importances of the heads in the full model: of kept and of pruned ones, or, of several levels that share one scoring, of all
 /// of them with the cut of each level.
 pub fn importance(family: &[&Group]) -> Result<Option<Figure>> {
     let Some(first) = family.first() else { return Ok(None) };
-    let mut of = Histogram { kept: Vec::new(), pruned: Vec::new(), cuts: Vec::new() };
-    let mut counted = 0;
-    for run in &first.runs {
-        let Some(values) = scores(run)? else { continue };
-        counted += 1;
-        for (value, kept) in values.into_iter().zip(run.head_flags()) {
-            if kept || family.len() > 1 { of.kept.push(value) } else { of.pruned.push(value) }
+    let several = family.len() > 1;
+    // Levels share the scoring of a seed.
+    let mut of_seeds = Scores::new();
+    for run in family.iter().flat_map(|group| &group.runs) {
+        if let Entry::Vacant(place) = of_seeds.entry(run.seed) {
+            place.insert(scores(run)?);
         }
     }
-    if counted == 0 || family.len() == 1 && of.pruned.is_empty() {
+    let own = scored(first, &of_seeds);
+    let kept = own.iter().flat_map(|(run, values)| values.iter().copied().zip(run.head_flags()));
+    let (kept, pruned): (Vec<_>, Vec<_>) = kept.partition(|(_, kept)| *kept || several);
+    let values = |of: Vec<(f64, bool)>| of.into_iter().map(|(value, _)| value).collect();
+    let mut of = Histogram { kept: values(kept), pruned: values(pruned), cuts: Vec::new() };
+    if own.is_empty() || !several && of.pruned.is_empty() {
         return Ok(None);
     }
     for group in family {
         let number = || group.level_text().split(' ').next_back().unwrap_or_default().to_owned();
-        let name = if family.len() > 1 { number() } else { "cut".to_owned() };
-        let cuts: Vec<f64> = group
-            .runs
-            .iter()
-            .map(|run| cut(run))
-            .collect::<Result<Vec<_>>>()?
+        let name = if several { number() } else { "cut".to_owned() };
+        let cuts: Vec<f64> = scored(group, &of_seeds)
             .into_iter()
-            .flatten()
+            .filter_map(|(run, values)| cut(values, &run.head_flags()))
             .collect();
         of.cuts.extend(Mean::of(&cuts).map(|mean| (name, mean.mean)));
     }
-    let what = if family.len() > 1 { first.family_title() } else { first.title() };
+    let what = if several { first.family_title() } else { first.title() };
     let title = format!("Importances: {what}");
-    let (of_whom, size) = match family.len() {
-        1 => (", of those that the ticket keeps and of those that it prunes", "the tickets' mean size"),
-        _ => ("", "the size of each level"),
+    let (of_whom, size) = match several {
+        false => (", of those that the ticket keeps and of those that it prunes", "the tickets' mean size"),
+        true => ("", "the size of each level"),
     };
     Ok(Some(Figure {
         name: file_name(&format!("importance {what} {}", first.model)),
@@ -58,27 +59,34 @@ pub fn importance(family: &[&Group]) -> Result<Option<Figure>> {
             first.model,
             first.task,
             first.method,
-            seeds(counted)
+            seeds(own.len())
         ),
         svg: histogram::draw(&of, "importance of a head", "heads", &title),
         title,
     }))
 }
 
+/// By seed, the scores of all heads in the full model.
+type Scores = BTreeMap<u64, Option<Vec<f64>>>;
+
+/// The runs of a group that have scores of their heads.
+fn scored<'a, 's>(group: &Group<'a>, of_seeds: &'s Scores) -> Vec<(&'a Run, &'s [f64])> {
+    let runs = group.runs.iter().filter_map(|run| Some((*run, of_seeds[&run.seed].as_deref()?)));
+    runs.filter(|(run, values)| values.len() == run.head_flags().len()).collect()
+}
+
 /// The scores of all heads in the full model; none where the run has none, or not of all.
 fn scores(run: &Run) -> Result<Option<Vec<f64>>> {
     let values = first_importance(run)?.map(|importance| importance.heads.concat());
-    Ok(values.filter(|values| {
-        values.len() == run.head_flags().len() && !values.iter().any(|value| value.is_nan())
-    }))
+    Ok(values.filter(|values| !values.iter().any(|value| value.is_nan())))
 }
 
 /// Between the last score that a cut of the ticket's size would prune and the first that it would keep.
-fn cut(run: &Run) -> Result<Option<f64>> {
-    let Some(mut sorted) = scores(run)? else { return Ok(None) };
+fn cut(values: &[f64], kept: &[bool]) -> Option<f64> {
+    let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
-    let pruned = run.head_flags().iter().filter(|kept| !**kept).count();
-    Ok((pruned > 0 && pruned < sorted.len()).then(|| (sorted[pruned - 1] + sorted[pruned]) / 2.0))
+    let pruned = kept.iter().filter(|kept| !**kept).count();
+    (pruned > 0 && pruned < sorted.len()).then(|| (sorted[pruned - 1] + sorted[pruned]) / 2.0)
 }
 
 /// The mean importance of the heads that are left in each layer, and that of its FFN, over the steps of the search.
@@ -107,8 +115,8 @@ pub fn steps(group: &Group) -> Result<Option<Figure>> {
             title,
             most: heat_map::largest(&values),
             values,
-            rows: layers(depth),
-            columns: layers(steps),
+            rows: numbers(depth),
+            columns: numbers(steps),
             row_name: "layer",
             column_name: "step of the search",
             decimals: 2,

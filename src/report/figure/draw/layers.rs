@@ -1,12 +1,12 @@
 //! What tickets leave of each layer.
 
-use super::{prunes, seeds};
+use super::{prunes, seeds, survivors::numbers};
 use crate::report::{
     figure::{
         Figure, file_name,
         heat_map::{self, Panel},
     },
-    group::Group,
+    group::{Group, words},
     run::Run,
 };
 
@@ -45,18 +45,14 @@ fn figure(groups: &[&Group]) -> Figure {
     let ffn = |run: &Run, layer: usize| run.ffns.get(layer).map(|kept| f64::from(u8::from(*kept)));
     let name = |group: &&Group| match group.level {
         Some(_) => group.level_text(),
-        None => [group.task.to_owned()]
-            .into_iter()
-            .chain(group.distinct.iter().cloned())
-            .collect::<Vec<_>>()
-            .join(" "),
+        None => words(&[group.task, &group.distinct_text()]),
     };
     let rows: Vec<String> = groups.iter().map(name).collect();
     let panel = |title, values: Vec<Vec<f64>>| Panel {
         title,
         values,
         rows: rows.clone(),
-        columns: super::survivors::layers(depth),
+        columns: numbers(depth),
         row_name: "",
         column_name: "layer",
         most: 1.0,

@@ -11,8 +11,9 @@ use crate::report::{
     survivors::{shared, survival},
 };
 
-pub(super) fn layers(n: usize) -> Vec<String> {
-    (1..=n).map(|layer| layer.to_string()).collect()
+/// The names of layers, heads and steps.
+pub(super) fn numbers(n: usize) -> Vec<String> {
+    (1..=n).map(|number| number.to_string()).collect()
 }
 
 pub(super) fn rows(flat: &[f64], width: usize) -> Vec<Vec<f64>> {
@@ -30,8 +31,8 @@ pub fn survivors(group: &Group) -> Option<Figure> {
     let panel = |title, heads: &[f64], ffns: Option<&Vec<f64>>, most| Panel {
         title,
         values: rows(heads, width),
-        rows: layers(heads.len() / width),
-        columns: layers(width),
+        rows: numbers(heads.len() / width),
+        columns: numbers(width),
         row_name: "layer",
         column_name: "head",
         most,
@@ -102,8 +103,8 @@ pub fn over_tasks(good: &[&Group]) -> Vec<Figure> {
         let panel = |title, values: &[f64], strip: Option<Vec<f64>>, most| Panel {
             title,
             values: rows(values, width),
-            rows: layers(values.len() / width),
-            columns: layers(width),
+            rows: numbers(values.len() / width),
+            columns: numbers(width),
             row_name: "layer",
             column_name: "head",
             most,

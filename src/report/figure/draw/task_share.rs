@@ -1,6 +1,6 @@
 //! How important units are to several tasks, and to which.
 
-use super::survivors::{layers, rows};
+use super::survivors::{numbers, rows};
 use crate::report::{
     figure::{
         Figure, file_name,
@@ -18,9 +18,9 @@ pub fn task_share(of: &TaskShares) -> Figure {
         let most = heat_map::largest(&[heads.clone(), ffns.clone()]);
         Panel {
             title,
-            rows: layers(heads.len() / of.width),
+            rows: numbers(heads.len() / of.width),
             values: rows(&heads, of.width),
-            columns: layers(of.width),
+            columns: numbers(of.width),
             row_name: "layer",
             column_name: "head",
             most,
