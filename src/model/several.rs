@@ -13,13 +13,14 @@ use std::{collections::BTreeMap, ops::Range, path::Path};
 
 impl Bert {
     /// A model of several tasks, by their numbers of labels, with the weights of this one, whose classifier is the first task's. The
-    /// others' are drawn as that of a model of their own with this seed.
+    /// others' are drawn from the seed, each from a stream of its own: classifiers that begin alike read the same directions of the
+    /// encoder's output, and their tasks hinder each other.
     pub fn of_several(self, labels: &[usize], seed: u64) -> Self {
         let layout = Layout::of_several(&self.config, labels);
         let mut params = Params::zeros(layout);
         params.data[..self.params.data.len()].copy_from_slice(&self.params.data);
-        let [name, _] = of_head(self.config.family.classifier);
-        for [weight, _] in &params.layout.classifiers[1..] {
+        for (n, [weight, _]) in params.layout.classifiers.iter().enumerate().skip(1) {
+            let [name, _] = of_head(&format!("classifiers.{n}"));
             draw(&mut params.data[weight.clone()], seed, &name, self.config.initializer_range);
         }
         Self { params, ..self }

@@ -18,6 +18,11 @@ fn line<'a>(more: &[&[&'a str]]) -> Vec<&'a str> {
     [&LEVEL[..], &more.concat()].concat()
 }
 
+/// What a training that continues a source's last model begins with.
+fn from(source: &Value) -> Value {
+    json!({ "source": source["stages"]["retrain"], "head": "drawn apart" })
+}
+
 /// What the training of a record's last model began with.
 fn start(bench: &Bench, record: &Value) -> Value {
     let info = bench.stage_file("runs", record, "retrain", "stage.json");
@@ -35,7 +40,7 @@ fn a_model_and_its_ticket_go_on_with_another_task() {
         // The source's run is found, all of it, and its last stage is what is continued.
         let own = if mode[1] == "full" { 2 } else { 4 };
         assert!(done_stages(&bench.path("runs")).len() <= before + own);
-        assert_eq!(start(&bench, &adapted), json!({ "source": source["stages"]["retrain"] }));
+        assert_eq!(start(&bench, &adapted), from(&source));
         for kept in ["heads_kept", "ffns_kept", "encoder_weights_kept"] {
             assert_eq!(adapted["ticket"][kept], source["ticket"][kept], "{mode:?}");
         }
@@ -63,7 +68,7 @@ fn the_encoder_is_the_sources_and_the_classifier_is_fresh() {
     let source =
         bench.record("mrpc", &line(&[&["--set", "train.learning_rate=0.002", "--set", "train.epochs=2"]]));
     let adapted = bench.record("stsb", &line(&[&FROM_MRPC, &still, &rates]));
-    assert_eq!(start(&bench, &adapted), json!({ "source": source["stages"]["retrain"] }));
+    assert_eq!(start(&bench, &adapted), from(&source));
     assert_eq!(adapted["config"]["tasks"]["mrpc"]["train"]["epochs"], 2);
     let alone = bench.record("stsb", &line(&[&["--mode", "full"], &still]));
     let [theirs, ours, fresh] = [&source, &adapted, &alone]
@@ -75,13 +80,19 @@ fn the_encoder_is_the_sources_and_the_classifier_is_fresh() {
         data.chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap())).collect()
     };
     let mut compared = 0;
-    for name in ours.names() {
-        let other = if name.starts_with("classifier") { &fresh } else { &theirs };
-        let (own, expected) = (values(&ours, name), values(other, name));
+    for name in ours.names().into_iter().filter(|name| !name.starts_with("classifier")) {
+        let (own, expected) = (values(&ours, name), values(&theirs, name));
         assert_eq!(own.len(), expected.len(), "{name}");
         assert!(own.iter().zip(&expected).all(|(own, expected)| (own - expected).abs() < 1e-9), "{name}");
         compared += 1;
     }
+    // The seed's own classifier is that which the source began with.
+    let [own, seeds] = [&ours, &fresh].map(|file| values(file, "classifier.weight"));
+    let product = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+    let cosine = product(&own, &seeds) / (product(&own, &own) * product(&seeds, &seeds)).sqrt();
+    assert!(cosine.abs() < 0.6, "{cosine}");
+    assert!((0.5..2.0).contains(&(product(&own, &own) / product(&seeds, &seeds)).sqrt()));
+    assert!(values(&ours, "classifier.bias").iter().all(|bias| bias.abs() < 1e-9));
     assert!(compared > 30);
 }
 
@@ -91,7 +102,7 @@ fn an_encoder_that_tasks_have_shared_goes_on_with_another_one() {
     let shared = ["--with", "mrpc,sst2"];
     let source = bench.record("mrpc", &line(&[&shared]));
     let adapted = bench.record("stsb", &line(&[&shared, &FROM_MRPC]));
-    assert_eq!(start(&bench, &adapted), json!({ "source": source["stages"]["retrain"] }));
+    assert_eq!(start(&bench, &adapted), from(&source));
     // Its own training is alone.
     assert_eq!(adapted["stages"].get("shared"), None);
 }

@@ -200,6 +200,37 @@ fn one_task_alone_is_trained_as_without_the_others_bit_for_bit() {
     }
 }
 
+/// Classifiers that begin alike read the same direction of the encoder's output: on MiniLM, STS-B beside SST-2 lost 0.3 of
+/// its correlation by that.
+#[test]
+fn classifiers_of_several_tasks_begin_apart() {
+    let config = config(1, 96, 3, 40);
+    let bert = random_bert(config.clone(), config.full_shape(), 2, 9);
+    let several = bert.clone().of_several(&[2, 1, 3], 9);
+    assert!(several.alone(0) == bert);
+    let rows: Vec<&[f32]> = (0..3).flat_map(|n| classifier_rows(&several, n)).collect();
+    assert_eq!(rows.len(), 6);
+    for (n, row) in rows.iter().enumerate() {
+        let size = norm_of(row);
+        assert!((0.5..1.5).contains(&(size / (config.initializer_range * 96f64.sqrt()))), "{n}: {size}");
+        for other in &rows[..n] {
+            let product: f64 = row.iter().zip(*other).map(|(a, b)| f64::from(a * b)).sum();
+            assert!((product / size / norm_of(other)).abs() < 0.4, "{n}: {product}");
+        }
+    }
+    assert!(
+        (0..3).all(|n| several.params.at(&several.params.layout.classifiers[n][1]).iter().all(|v| *v == 0.0))
+    );
+}
+
+fn classifier_rows(bert: &Bert, n: usize) -> impl Iterator<Item = &[f32]> {
+    bert.params.at(&bert.params.layout.classifiers[n][0]).chunks_exact(bert.config.hidden_size)
+}
+
+fn norm_of(row: &[f32]) -> f64 {
+    norm(&row.iter().map(|v| f64::from(*v)).collect::<Vec<_>>())
+}
+
 #[test]
 fn each_task_takes_all_its_batches_and_a_tempered_order_as_many_in_all() {
     let folder = tempfile::tempdir().unwrap();
@@ -214,10 +245,6 @@ fn each_task_takes_all_its_batches_and_a_tempered_order_as_many_in_all() {
     ];
     let recipe =
         recipe(Optimizer::AdamW(AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.01 }));
-    // The classifier that a model of the second task alone has with this seed.
-    let mut alone = first.alone(1);
-    alone.initialise(4, |name| name.starts_with("classifier"));
-    assert!(alone == first.alone(1));
     for (temper, steps) in [(1.0, 26), (0.0, 28)] {
         let order = Interleaved::new(&[40, 9], &recipe, temper);
         let (bert, summary) =

@@ -34,9 +34,10 @@ pub enum Start {
     Source,
 }
 
-/// Streams of these shuffles, apart from those of tensors and of epochs.
+/// Streams of these draws, apart from those of tensors and of epochs.
 const LAYERS: u32 = 1;
 const WITHIN: u32 = 2;
+const FRESH_HEAD: u32 = 3;
 
 impl Start {
     pub fn is_pretrained(&self) -> bool {
@@ -60,7 +61,7 @@ impl Start {
         }
         if self == Self::Source {
             let trained = inputs.source.as_ref().ok_or_else(|| Error::internal("no source was trained"))?;
-            return Ok(trained.model.clone().build(inputs.head(), seed, true)?.expanded());
+            return Ok(trained.model.clone().build(inputs.head(), apart(seed), true)?.expanded());
         }
         let mut pretrained = inputs.model.clone();
         let mut bert = pretrained.build(inputs.head(), seed, inputs.head() != Head::MaskedLm)?;
@@ -75,6 +76,13 @@ impl Start {
         }
         Ok(bert)
     }
+}
+
+/// The seed of a head that is fresh beside one which began with `seed`: drawn alike, it would read the encoder's output in
+/// the directions that the source's has taught it.
+fn apart(seed: u64) -> u64 {
+    let mut stream = Stream::with(seed, Purpose::Selection, FRESH_HEAD, 0);
+    u64::from(stream.next_u32()) << 32 | u64::from(stream.next_u32())
 }
 
 /// Draws the tensors of the mask's single weights, or of its units.

@@ -208,7 +208,7 @@ impl Stage for Train {
         }
         if self.start == Start::Source {
             let Some(id) = known.hashes.source else { return Ok(None) };
-            fields.insert("start".to_owned(), json!({ "source": id }));
+            fields.insert("start".to_owned(), json!({ "source": id, "head": "drawn apart" }));
         }
         if let Some(node) = self.start.node() {
             let Some(id) = known.id(node) else { return Ok(None) };

@@ -215,6 +215,8 @@ impl Stage for TrainShared {
         self.add_options(&mut inputs);
         inputs["members"] = members.into_iter().map(|(_, member)| member).collect();
         inputs["temper"] = json!(self.temper);
+        // Before, all began alike.
+        inputs["classifiers"] = json!("drawn apart");
         Ok(Some(Identity { kind: &SHARED, inputs }))
     }
 
