@@ -117,7 +117,7 @@ fn legend(canvas: &mut Canvas, clusters: &[Cluster], names: [&str; 2]) {
         canvas.rect([x, 12.0, 12.0, 12.0], "#555555", opacity, "");
         canvas.frame([x, 12.0, 12.0, 12.0], "#555555", 1.0);
         canvas.text([x + 17.0, 22.0], Anchor::Start, 10.5, name);
-        x += 30.0 + Canvas::width_of(name, 10.5);
+        x += 38.0 + Canvas::width_of(name, 10.5);
     }
     let mut seen: Vec<&str> = Vec::new();
     for (name, dash, _) in clusters.iter().flat_map(|cluster| &cluster.lines) {
@@ -125,7 +125,7 @@ fn legend(canvas: &mut Canvas, clusters: &[Cluster], names: [&str; 2]) {
             seen.push(name);
             canvas.line(&[[x, 18.0], [x + 22.0, 18.0]], INK, 1.3, dash, "");
             canvas.text([x + 27.0, 22.0], Anchor::Start, 10.5, name);
-            x += 40.0 + Canvas::width_of(name, 10.5);
+            x += 48.0 + Canvas::width_of(name, 10.5);
         }
     }
 }

@@ -94,16 +94,29 @@ pub fn draw(curves: &[Curve], levels: &[Level], axes: &Axes, label: &str) -> Str
     canvas.finish(label)
 }
 
-/// A shape for each series: they are told apart without colour.
+/// A shape for each of six series, which are told apart without colour.
 fn marker(canvas: &mut Canvas, [x, y]: [f64; 2], nth: usize, colour: &str, title: &str) {
-    let r = 4.0;
-    match nth % 3 {
-        0 => canvas.rect([x - 3.5, y - 3.5, 7.0, 7.0], colour, 1.0, title),
-        1 => canvas.shape(&[[x, y - r - 0.5], [x + r, y + r - 0.5], [x - r, y + r - 0.5]], colour, title),
-        _ => canvas.shape(
-            &[[x, y - r - 1.0], [x + r + 1.0, y], [x, y + r + 1.0], [x - r - 1.0, y]],
-            colour,
-            title,
-        ),
-    }
+    const R: f64 = 4.0;
+    let regular = |corners: usize, radius: f64, first: f64| -> Vec<[f64; 2]> {
+        let angle = |n: usize| (first + 360.0 * n as f64 / corners as f64).to_radians();
+        (0..corners).map(|n| [x + radius * angle(n).sin(), y - radius * angle(n).cos()]).collect()
+    };
+    let points = match nth % 6 {
+        0 => regular(4, 1.25 * R, 45.0),
+        1 => regular(3, 1.25 * R, 0.0),
+        2 => regular(4, 1.25 * R, 0.0),
+        3 => regular(16, R, 0.0),
+        4 => regular(3, 1.25 * R, 180.0),
+        // A cross: its arms' ends on a circle, with notches between them.
+        _ => (0..4)
+            .flat_map(|arm| {
+                let turned = |by: f64, radius: f64| {
+                    let angle = (45.0 + 90.0 * f64::from(arm) + by).to_radians();
+                    [x + radius * angle.sin(), y - radius * angle.cos()]
+                };
+                [turned(-16.0, 1.3 * R), turned(16.0, 1.3 * R), turned(45.0, 0.5 * R)]
+            })
+            .collect(),
+    };
+    canvas.shape(&points, colour, title);
 }

@@ -2,7 +2,7 @@
 
 /// Okabe and Ito's colours (2008), without yellow, which is too light for lines.
 const SERIES: [&str; 7] = ["#0072B2", "#E69F00", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#555555"];
-const DASHES: [&str; 7] = ["", "6 3", "2 3", "8 3 2 3", "4 2", "1 2", "10 4"];
+const DASHES: [&str; 7] = ["", "6 3", "2 3", "8 3 2 3", "4 2", "10 3 2 3 2 3", "12 4"];
 
 /// The colour of a mode, or of the nth series.
 pub fn mode(name: &str, nth: usize) -> (&'static str, &'static str) {
@@ -13,6 +13,7 @@ pub fn mode(name: &str, nth: usize) -> (&'static str, &'static str) {
         "inverse" => 3,
         "super-good" => 4,
         "super-random" => 5,
+        "super-bad" => 6,
         _ => nth.max(3) % SERIES.len(),
     };
     (SERIES[at], DASHES[at])

@@ -1,15 +1,16 @@
 //! PNG and PDF from SVG.
 
 use crate::error::{Error, Result};
+use krilla::{Document, geom::Size, page::PageSettings};
+use krilla_svg::{SurfaceExt, SvgSettings};
 use resvg::{tiny_skia, usvg};
 use std::{fmt::Debug, sync::Arc};
-use svg2pdf::{ConversionOptions, PageOptions};
 
 /// Letters, digits and the signs of figures: a part of Roboto Regular (Christian Robertson; Apache-2.0).
 const FONT: &[u8] = include_bytes!("roboto-subset.ttf");
 
-/// Of SVG's px there are 96 to an inch.
-const SVG_DPI: f32 = 96.0;
+/// SVG has 96 px to an inch, PDF 72 points.
+const POINTS: f32 = 72.0 / 96.0;
 
 fn internal(what: impl Debug) -> Error {
     Error::internal(format!("a figure in another format: {what:?}"))
@@ -39,11 +40,20 @@ pub fn png(svg: &str, scale: f32) -> Result<Vec<u8>> {
     image.encode_png().map_err(internal)
 }
 
-/// One page of the drawing's size, in which texts are outlines. Its objects stand in another order each time.
+/// One page of the drawing's size, whose texts can be searched. Equal drawings give equal bytes.
 ///
 /// # Errors
-/// Internal: the SVG is none.
+/// Internal: the SVG is none, or has no size.
 pub fn pdf(svg: &str) -> Result<Vec<u8>> {
-    let page = PageOptions { dpi: SVG_DPI };
-    svg2pdf::to_pdf(&tree(svg)?, ConversionOptions::default(), page).map_err(internal)
+    let tree = tree(svg)?;
+    let [width, height] = [tree.size().width(), tree.size().height()].map(|side| side * POINTS);
+    let no_size = || internal("its size");
+    let mut document = Document::new();
+    let mut page = document.start_page_with(PageSettings::from_wh(width, height).ok_or_else(no_size)?);
+    let mut surface = page.surface();
+    let size = Size::from_wh(width, height).ok_or_else(no_size)?;
+    surface.draw_svg(&tree, size, SvgSettings::default()).ok_or_else(no_size)?;
+    surface.finish();
+    page.finish();
+    document.finish().map_err(internal)
 }

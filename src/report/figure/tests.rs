@@ -6,6 +6,7 @@ use super::{
     *,
 };
 use crate::report::group::Mean;
+use std::{fs, path::Path};
 
 fn mean(mean: f64, deviation: f64) -> Mean {
     Mean { n: 5, mean, deviation: Some(deviation) }
@@ -35,12 +36,14 @@ fn drawings() -> Vec<(&'static str, String)> {
         decimals: 1,
         strip: Some(("FFN", vec![0.2, 0.8])),
     };
-    let curve = Curve {
-        name: "winning".to_owned(),
-        colour: palette::mode("good", 0).0,
-        dash: "",
-        points: vec![(0.2, 0.7, 0.02), (0.6, 0.8, 0.01)],
+    // One of each marker, dash and colour.
+    let curve = |nth: usize| {
+        let (colour, dash) = palette::series(nth);
+        let down = 0.05 * nth as f64;
+        let name = if nth == 0 { "winning".to_owned() } else { format!("series {nth}") };
+        Curve { name, colour, dash, points: vec![(0.2, 0.7 - down, 0.02), (0.6, 0.8 - down, 0.01)] }
     };
+    let curves: Vec<Curve> = (0..7).map(curve).collect();
     let level = Level { name: "full model".to_owned(), mean: 0.82, deviation: 0.01 };
     let axes = Axes { x: "weights left", y: "accuracy", percent: true, markers: true };
     let histogram =
@@ -48,7 +51,7 @@ fn drawings() -> Vec<(&'static str, String)> {
     vec![
         ("bars", bars::draw(&[cluster], ["pruned", "retrained"], "score", "bars")),
         ("heat-map", heat_map::draw(&[panel], "survivors")),
-        ("curves", curves::draw(&[curve], &[level], &axes, "curves")),
+        ("curves", curves::draw(&curves, &[level], &axes, "curves")),
         ("histogram", histogram::draw(&histogram, "importance", "heads", "histogram")),
     ]
 }
@@ -60,7 +63,8 @@ fn drawings_are_the_same_every_time_and_readable_as_svg() {
         let png = png(&first, 2.0).unwrap();
         assert_eq!(&png[..8], b"\x89PNG\r\n\x1a\n", "{name}");
         assert_eq!(png, super::png(&first, 2.0).unwrap());
-        let pdf = pdf(&first).unwrap();
+        let [pdf, again] = [&first, &second].map(|svg| pdf(svg).unwrap());
+        assert!(pdf == again, "{name}");
         assert!(pdf.starts_with(b"%PDF-") && pdf.ends_with(b"%%EOF"), "{name}");
         assert!(!first.contains("NaN") && !first.contains("inf"), "{name}: {first}");
     }
@@ -79,6 +83,21 @@ fn marks_say_what_they_stand_for_and_text_is_escaped() {
     assert!(of("heat-map").contains("<title>layer 2, FFN: 0.800</title>"));
     assert!(of("curves").contains("<title>winning, 60.0 %: 0.8000 ± 0.0100</title>"), "{}", of("curves"));
     assert!(of("histogram").contains("<title>0.100 to 0.150: 1 pruned</title>"), "{}", of("histogram"));
+}
+
+/// Against the files of `snapshots/`, which `LOTTERY_SNAPSHOTS=write` writes anew.
+#[test]
+fn drawings_equal_their_snapshots() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/report/figure/snapshots");
+    for (name, drawn) in drawings() {
+        let file = folder.join(format!("{name}.svg"));
+        if std::env::var_os("LOTTERY_SNAPSHOTS").is_some_and(|value| value == "write") {
+            fs::create_dir_all(&folder).unwrap();
+            fs::write(&file, &drawn).unwrap();
+        }
+        let wanted = fs::read_to_string(&file).unwrap();
+        assert!(drawn == wanted, "{} (LOTTERY_SNAPSHOTS=write writes it anew):\n{drawn}", file.display());
+    }
 }
 
 /// What is drawn of text must show a trace: a font without the letters draws nothing.

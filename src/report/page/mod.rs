@@ -92,7 +92,7 @@ fn warnings(report: &Report) -> String {
     format!("<section id=\"warnings\" role=\"note\"><h2>Warnings</h2><ul>{items}</ul></section>\n")
 }
 
-/// A table with its caption and notes; `link` is where a row's first number leads.
+/// A table with its caption and notes; `link` is where a row's numbers lead.
 fn table(of: &Table, link: impl Fn(usize) -> Option<String>) -> String {
     let (columns, rows) = of.shown();
     let mut out = format!(
@@ -101,20 +101,24 @@ fn table(of: &Table, link: impl Fn(usize) -> Option<String>) -> String {
         of.name,
         escaped(&of.caption)
     );
-    for column in &columns {
+    // Places among shown columns and among all. Settings are long and stand last, so that scores are in sight.
+    let mut places: Vec<(usize, usize)> = (0..of.columns.len())
+        .filter(|at| of.columns[*at].join.is_none() && !of.columns[*at].hidden)
+        .enumerate()
+        .collect();
+    places.sort_by_key(|(_, at)| of.columns[*at].key == "settings");
+    for &(at, _) in &places {
+        let column = columns[at];
         let class = if Table::is_number(column) { " class=\"number\"" } else { "" };
         let _ = write!(out, "<th{class} aria-sort=\"none\"><button>{}</button></th>", escaped(column.title));
     }
     out += "</tr></thead><tbody>\n";
-    // The places of shown columns among all.
-    let places: Vec<usize> = (0..of.columns.len())
-        .filter(|at| of.columns[*at].join.is_none() && !of.columns[*at].hidden)
-        .collect();
     for (nth, (row, shown)) in of.rows.iter().zip(&rows).enumerate() {
         let href = link(nth);
         out += "<tr>";
-        for ((column, at), text) in columns.iter().zip(&places).zip(shown) {
-            let (class, sort) = match &row[*at] {
+        for &(at, of_all) in &places {
+            let (column, text) = (columns[at], &shown[at]);
+            let (class, sort) = match &row[of_all] {
                 Cell::Number(number) => (" class=\"number\"", format!(" data-sort=\"{number}\"")),
                 Cell::Count(count) => (" class=\"number\"", format!(" data-sort=\"{count}\"")),
                 _ if Table::is_number(column) => (" class=\"number\"", String::new()),
@@ -158,7 +162,7 @@ fn group(nth: usize, group: &Group) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::table::{Column, Shape};
+    use crate::report::table::{Column, Join, Shape};
 
     #[test]
     fn what_files_say_is_text_in_the_page_and_numbers_sort_by_their_values() {
@@ -167,9 +171,12 @@ mod tests {
             caption: "<script>".to_owned(),
             columns: vec![
                 Column::new("task", "task", Shape::Text),
+                Column::hidden("seeds", Shape::Text),
+                Column::new("settings", "settings that differ", Shape::Text),
                 Column::new("full", "full", Shape::Decimals(2)),
+                Column::joined("std", Shape::Decimals(2), Join::Deviation),
             ],
-            rows: vec![vec!["a<b>&\"".into(), 0.8125.into()]],
+            rows: vec![vec!["a<b>&\"".into(), "7".into(), "init=random".into(), 0.8125.into(), 0.03.into()]],
             notes: Vec::new(),
         };
         let html = table(&of, |row| Some(format!("#group-{row}")));
@@ -178,7 +185,10 @@ mod tests {
             "{html}"
         );
         assert!(
-            html.contains("<td class=\"number\" data-sort=\"0.8125\"><a href=\"#group-0\">0.81</a></td>"),
+            html.contains(
+                "<td class=\"number\" data-sort=\"0.8125\"><a href=\"#group-0\">0.81 ± 0.03</a></td>\
+                 <td>init=random</td></tr>"
+            ),
             "{html}"
         );
     }
