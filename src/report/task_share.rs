@@ -35,8 +35,8 @@ impl Shared {
     }
 }
 
-/// Of the good groups of each method and model that score units, one of each task. Methods that score in the same way at every
-/// level have one group only.
+/// Of the good groups of each method and model that score units, one of each task: not those whose ticket another task has
+/// found. Methods that score in the same way at every level have one group only.
 ///
 /// # Errors
 /// Data: a ticket is not in the store any more, or is damaged.
@@ -44,8 +44,13 @@ pub fn task_shares(groups: &[Group]) -> Result<Vec<TaskShares>> {
     let mut sets: Vec<Vec<&Group>> = Vec::new();
     for group in groups.iter().filter(|group| group.mode == "good" && !group.runs[0].heads.is_empty()) {
         let key = |group: &Group| (group.method.to_owned(), group.model.to_owned());
-        match sets.iter_mut().find(|set| key(set[0]) == key(group)) {
-            Some(set) if set.iter().any(|own| own.task == group.task) => {}
+        let set = sets.iter_mut().find(|set| key(set[0]) == key(group));
+        if set.as_ref().is_some_and(|set| set.iter().any(|own| own.task == group.task))
+            || first_importance(group.runs[0])?.is_none()
+        {
+            continue;
+        }
+        match set {
             Some(set) => set.push(group),
             None => sets.push(vec![group]),
         }

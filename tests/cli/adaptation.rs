@@ -3,7 +3,7 @@
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
 
-use crate::fixture::{Bench, done_stages, refused};
+use crate::fixture::{Bench, done_stages, lottery, refused, succeeded};
 
 const LEVEL: [&str; 4] = ["--method", "one-shot", "--set", "prune.level=3"];
 const FROM_MRPC: [&str; 4] = ["--ticket-from", "mrpc", "--init", "source"];
@@ -57,6 +57,12 @@ fn a_model_and_its_ticket_go_on_with_another_task() {
         let whole = bench.record("stsb", &line(&[init, &["--set", "tasks.mrpc.prune.level=0"]]));
         assert_eq!(whole["ticket"]["heads_kept"], whole["ticket"]["heads_total"]);
     }
+    // A report compares the scores of the tasks that have some of their own.
+    bench.record("stsb", &line(&[]));
+    let arguments = ["report", "runs", "--stages", "--table", "task_share", "--format", "csv"];
+    let output = succeeded(lottery().args(arguments).current_dir(bench.root.path()));
+    let shares = String::from_utf8(output.stdout).unwrap();
+    assert!([",mrpc,", ",stsb,"].iter().all(|task| shares.contains(task)), "{shares}");
 }
 
 #[test]

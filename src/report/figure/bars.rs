@@ -46,7 +46,7 @@ pub fn draw(clusters: &[Cluster], names: [&str; 2], y_name: &str, label: &str) -
     let range = Range { low: if ends.iter().all(|end| *end >= 0.0) { 0.0 } else { range.low }, ..range };
     let lines = clusters.iter().map(|cluster| name_lines(cluster).len()).max().unwrap_or(1);
     let height = TOP + HEIGHT + 84.0 + LINE * (lines - 1) as f64;
-    let mut canvas = Canvas::new((LEFT + inner + 16.0).max(LEFT + 500.0), height);
+    let mut canvas = Canvas::new((LEFT + inner + 16.0).max(LEFT + 540.0), height);
     let plot = Plot { area: [LEFT, TOP, inner, HEIGHT], x: Range { low: 0.0, high: inner }, y: range };
     plot.y_axis(&mut canvas, y_name);
     legend(&mut canvas, clusters, names);
