@@ -120,13 +120,20 @@ impl Comparison {
 }
 
 /// What is compared: in each family and level the ticket's pruned and retrained models with those of each control, and the
-/// retrained ones with the full models.
+/// retrained ones with the full models; and with what whole models became where that is another training, as with several
+/// tasks on one encoder.
 pub fn sides<'g, 'a>(groups: &'g [Group<'a>]) -> Vec<(Side<'g, 'a>, Side<'g, 'a>)> {
     let mut sides = Vec::new();
     for good in groups.iter().filter(|group| group.mode == "good") {
         let others = groups.iter().filter(|other| other.is_beside(good));
-        for other in others.filter(|other| other.mode != "good" && other.mode != "full") {
-            sides.extend([1, 2].map(|part| (Side { group: good, part }, Side { group: other, part })));
+        for other in others.filter(|other| other.mode != "good") {
+            let parts: &[usize] = match other.mode {
+                "full" if other.scores(0) == other.scores(2) => &[],
+                "full" => &[2],
+                _ => &[1, 2],
+            };
+            let side = |part: &usize| (Side { group: good, part: *part }, Side { group: other, part: *part });
+            sides.extend(parts.iter().map(side));
         }
         sides.push((Side { group: good, part: 2 }, Side { group: good, part: 0 }));
     }

@@ -57,17 +57,20 @@ pub fn sensitivity(groups: &[Group]) -> Vec<Sensitivity> {
             })
         };
         found.extend(of("seeds", group.settings_text(), &scores).filter(Sensitivity::has_spread));
-        if group.settings.iter().any(|setting| is_rate(setting)) {
-            let others = group.settings_text();
-            let others: Vec<&str> = others.split(' ').filter(|word| !is_rate(word)).collect();
-            let [a, b] = names.clone();
-            let key = [group.task, group.method, &group.level_text(), &others.join(" "), &a, &b];
-            let points = rates.entry(key.map(str::to_owned)).or_default();
-            let [a, b] = scores.map(|scores| super::statistics::mean(&scores));
-            points.0.push(a);
-            points.1.push(b);
-        }
+        // Groups differ in nothing else. One without such a setting has the rate of its preset.
+        let others = group.settings_text();
+        let others: Vec<&str> = others.split(' ').filter(|word| !is_rate(word)).collect();
+        let [a, b] = names.clone();
+        let key = [group.task, group.method, &group.level_text(), &others.join(" "), &a, &b];
+        let points = rates.entry(key.map(str::to_owned)).or_default();
+        let [a, b] = scores.map(|scores| super::statistics::mean(&scores));
+        points.0.push(a);
+        points.1.push(b);
     }
+    // Full models know nothing of the rates of what follows them.
+    rates.retain(|[.., second], (_, scores)| {
+        second != "full model" || scores.iter().any(|score| *score != scores[0])
+    });
     for ([task, method, level, settings, first, second], (a, b)) in rates {
         let (Some(one), Some(other)) = (Mean::of(&a), Mean::of(&b)) else { continue };
         let spreads = [one, other];

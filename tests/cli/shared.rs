@@ -5,7 +5,7 @@ use std::{process::Stdio, time::Duration};
 use serde_json::{Value, json};
 
 use crate::{
-    fixture::{Bench, done_stages, refused, stderr, succeeded},
+    fixture::{Bench, done_stages, lottery, refused, stderr, succeeded},
     output::plain,
     processes::{has, wait_until},
 };
@@ -87,6 +87,37 @@ fn tickets_of_several_tasks_are_trained_on_one_encoder_and_each_has_its_record()
     assert_ne!(after["stages"]["retrain"], mrpc["stages"]["retrain"]);
     let weights = |record: &Value| bench.stage_file("runs", record, "retrain", "model.safetensors");
     assert!(weights(&after) != weights(&mrpc));
+}
+
+#[test]
+fn reports_compare_tickets_with_whole_models_of_a_shared_encoder_over_seeds_and_rates() {
+    let bench = bench();
+    // At the preset's rate, and at one of their own.
+    for rate in [&[][..], &["--set", "shared.finetune_learning_rate=0.0005"]] {
+        for (mode, seed) in [("good", "1"), ("good", "2"), ("full", "1"), ("full", "2")] {
+            let own = ["--mode", mode, "--seed", seed, "--set", "shared.finetune=true"];
+            bench.record("mrpc", &with("sst2", &[&own, rate].concat()));
+        }
+    }
+    let mut report = lottery();
+    report.args(["report", "runs", "--json"]).current_dir(bench.root.path());
+    let found: Value = serde_json::from_slice(&succeeded(&mut report).stdout).unwrap();
+    let rows = |table: &str, over: Option<&str>| -> Vec<Value> {
+        let rows = found["tables"][table].as_array().unwrap().iter();
+        let wanted = rows.filter(|row| {
+            row["second"] == "full retrained" && row.get("over").and_then(Value::as_str) == over
+        });
+        wanted.cloned().collect()
+    };
+    assert_eq!((rows("comparisons", None).len(), rows("sensitivity", Some("seeds")).len()), (2, 2));
+    let over_rates = rows("sensitivity", Some("learning rates"));
+    assert_eq!(
+        (over_rates.len(), &over_rates[0]["first_n"], &over_rates[0]["second_n"]),
+        (1, &json!(2), &json!(2))
+    );
+    // The single task's model knows nothing of the rate of what follows.
+    let rates = found["tables"]["sensitivity"].as_array().unwrap().iter();
+    assert!(rates.filter(|row| row["over"] == "learning rates").all(|row| row["second"] != "full model"));
 }
 
 #[test]
