@@ -128,7 +128,7 @@ pub fn sides<'g, 'a>(groups: &'g [Group<'a>]) -> Vec<(Side<'g, 'a>, Side<'g, 'a>
         let others = groups.iter().filter(|other| other.is_beside(good));
         for other in others.filter(|other| other.mode != "good") {
             let parts: &[usize] = match other.mode {
-                "full" if other.scores(0) == other.scores(2) => &[],
+                "full" if other.is_of_one_training() => &[],
                 "full" => &[2],
                 _ => &[1, 2],
             };

@@ -111,6 +111,11 @@ impl<'a> Group<'a> {
         self.family() == other.family() && self.level == other.level
     }
 
+    /// Whether its retrained models are the full ones.
+    pub fn is_of_one_training(&self) -> bool {
+        self.runs.iter().all(|run| run.evaluated(2).is_none_or(|stage| run.evaluated(0) == Some(stage)))
+    }
+
     pub fn setting(&self) -> Setting {
         self.runs[0].setting
     }
