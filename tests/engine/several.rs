@@ -7,7 +7,7 @@ use crate::{
 use lottery::{
     choice::Choice,
     engine::{Goal, Machine, Part, Update},
-    model::{Bert, Gates},
+    model::{Bert, Gates, Head},
     ops::{
         dropout::DropoutPlan,
         loss::Targets,
@@ -205,7 +205,7 @@ fn one_task_alone_is_trained_as_without_the_others_bit_for_bit() {
 #[test]
 fn classifiers_of_several_tasks_begin_apart() {
     let config = config(1, 96, 3, 40);
-    let bert = random_bert(config.clone(), config.full_shape(), 2, 9);
+    let bert = Bert::random(config.clone(), Head::Classifier { labels: 2 }, 9);
     let several = bert.clone().of_several(&[2, 1, 3], 9);
     assert!(several.alone(0) == bert);
     let rows: Vec<&[f32]> = (0..3).flat_map(|n| classifier_rows(&several, n)).collect();
