@@ -42,15 +42,13 @@ impl Shared {
 /// Data: a ticket is not in the store any more, or is damaged.
 pub fn task_shares(groups: &[Group]) -> Result<Vec<TaskShares>> {
     let mut sets: Vec<Vec<&Group>> = Vec::new();
-    for group in groups.iter().filter(|group| group.mode == "good" && !group.runs[0].heads.is_empty()) {
+    let scored = |group: &&Group| {
+        group.mode == "good" && group.ticket_from().is_none() && !group.runs[0].heads.is_empty()
+    };
+    for group in groups.iter().filter(scored) {
         let key = |group: &Group| (group.method.to_owned(), group.model.to_owned());
-        let set = sets.iter_mut().find(|set| key(set[0]) == key(group));
-        if set.as_ref().is_some_and(|set| set.iter().any(|own| own.task == group.task))
-            || first_importance(group.runs[0])?.is_none()
-        {
-            continue;
-        }
-        match set {
+        match sets.iter_mut().find(|set| key(set[0]) == key(group)) {
+            Some(set) if set.iter().any(|own| own.task == group.task) => {}
             Some(set) => set.push(group),
             None => sets.push(vec![group]),
         }
