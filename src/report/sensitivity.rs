@@ -14,6 +14,11 @@ fn is_rate(setting: &str) -> bool {
         .any(|key| setting.starts_with(key))
 }
 
+/// Those of these settings that are no learning rate.
+pub fn settings_but_rates(settings: &[String]) -> Vec<String> {
+    settings.iter().filter(|setting| !is_rate(setting)).cloned().collect()
+}
+
 /// Spreads of the retrained ticket and of what it is compared with.
 #[derive(Clone, Debug)]
 pub struct Sensitivity {

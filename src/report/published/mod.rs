@@ -1,20 +1,20 @@
 //! Numbers of published tables, as data with their sources, and the sweeps that give ours.
 
+mod best_levels;
+mod number;
 mod setting;
 mod target;
 
+pub use number::{Number, Over};
 pub use setting::Setting;
 pub use target::Target;
 
-use super::{
-    group::{Group, Mean},
-    run::PARTS,
-};
+use super::group::{Group, Mean};
 use crate::{
     choice::choices,
     error::{Error, Result},
 };
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 choices! {
     /// A paper whose numbers are shipped.
@@ -23,7 +23,7 @@ choices! {
         Prasanna2020 = "prasanna2020",
         /// iterative magnitude pruning (Chen et al. 2020, Table 2; not verified)
         Chen2020 = "chen2020",
-        /// super tickets, several tasks on one encoder, and adaptation (Liang et al. 2021, Tables 1, 3 and 4)
+        /// super tickets, several tasks on one encoder, and adaptation (Liang et al. 2021, Tables 1 and 3 to 8)
         Liang2021 = "liang2021",
     }
 }
@@ -41,28 +41,6 @@ pub struct Published {
     pub verified: bool,
     pub note: Option<String>,
     pub cells: Vec<Number>,
-}
-
-/// One number: scores are shares of 1, deviations by n − 1.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Number {
-    pub task: String,
-    /// None of a full model, which belongs to every method.
-    pub method: Option<String>,
-    pub mode: String,
-    pub part: String,
-    pub metric: String,
-    pub sparsity: Option<f64>,
-    #[serde(default)]
-    pub setting: Setting,
-    /// The share of the task's training data.
-    pub fraction: Option<f64>,
-    pub mean: f64,
-    pub std: Option<f64>,
-    pub n: Option<usize>,
-    /// Where it is not that of the paper.
-    pub model: Option<String>,
 }
 
 impl Paper {
@@ -117,38 +95,6 @@ impl Published {
     }
 }
 
-impl Number {
-    fn part(&self) -> usize {
-        PARTS.iter().position(|part| *part == self.part).unwrap_or(0)
-    }
-
-    fn ours(&self, groups: &[Group]) -> Vec<Ours> {
-        let part = self.part();
-        let is_same = |group: &&Group| {
-            let sparsity = group.level.map(super::run::Level::number);
-            group.task == self.task
-                && self.method.as_deref().is_none_or(|method| method == group.method)
-                && (part == 0 || group.mode == self.mode)
-                && (self.sparsity.is_none() || self.sparsity == sparsity)
-                && (part == 0 || self.setting == group.runs[0].setting)
-                && self.fraction.is_none_or(|fraction| fraction == group.runs[0].fraction)
-        };
-        let mut all: Vec<Ours> = Vec::new();
-        for group in groups.iter().filter(is_same) {
-            let Some(mean) = group.mean(|run| run.metrics[part].get(&self.metric).copied()) else { continue };
-            // Controls and levels share the full model.
-            let own = if part == 0 { group.method.to_owned() } else { group.level_text() };
-            let of: Vec<String> =
-                [own].into_iter().chain(group.settings.clone()).filter(|word| !word.is_empty()).collect();
-            let ours = Ours { mean, model: group.model.to_owned(), of: of.join(" ") };
-            if part > 0 || all.iter().all(|other| (&other.model, &other.of) != (&ours.model, &ours.of)) {
-                all.push(ours);
-            }
-        }
-        all
-    }
-}
-
 impl Beside {
     /// Whether ours is theirs: `within 2 standard errors`, `above`, `below`, or why it cannot be said.
     pub fn verdict(&self) -> &'static str {
@@ -161,6 +107,9 @@ impl Beside {
         }
         if self.altered {
             return "cannot be compared: other settings";
+        }
+        if self.number.n.is_none() && (self.number.std.is_some() || self.number.deviation_over.is_some()) {
+            return "cannot be compared: number of runs not published";
         }
         let variance = |deviation: Option<f64>, n: Option<usize>| Some(deviation?.powi(2) / n? as f64);
         let (theirs, own) =
@@ -179,7 +128,7 @@ impl Beside {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::choice::Choice;
+    use crate::{choice::Choice, report::run::PARTS};
 
     #[test]
     fn every_papers_numbers_are_shares_of_registered_tasks_methods_and_modes() {
@@ -208,6 +157,7 @@ mod tests {
                 sparsity: None,
                 setting: Setting::Alone,
                 fraction: None,
+                deviation_over: None,
                 mean: 0.6,
                 std: Some(0.03),
                 n: Some(5),

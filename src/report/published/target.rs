@@ -1,16 +1,10 @@
 //! Published tables, and the ready sweeps whose runs give ours.
 
-use super::{Number, Paper, Published, Setting};
+use super::{Number, Over, Paper, Published, Setting, best_levels::best_levels, number::WEIGHTS};
 use crate::{
-    choice::{Choice, choices},
-    config::ExperimentConfig,
+    choice::choices,
     error::Result,
-    report::{
-        group::{Group, groups},
-        run::Runs,
-        table::Table,
-        tables,
-    },
+    report::{group::groups, run::Runs, table::Table, tables},
 };
 
 choices! {
@@ -28,10 +22,24 @@ choices! {
         Chen2020Table2 = "chen2020/table2",
         /// super tickets: the best of eight one-shot levels
         Liang2021Table1 = "liang2021/table1",
+        /// the same of BERT-large
+        Liang2021Table1Large = "liang2021/table1-large",
         /// several tasks on one encoder, with and without tickets, and each fine-tuned from there
         Liang2021Table3 = "liang2021/table3",
+        /// the same of BERT-large
+        Liang2021Table3Large = "liang2021/table3-large",
         /// adaptation of MNLI and of several tasks to SNLI and SciTail, by the share of their data
         Liang2021Table4 = "liang2021/table4",
+        /// deviations over seeds of BERT-large, of one task and of several on one encoder
+        Liang2021Table5 = "liang2021/table5",
+        /// deviations over seeds of super tickets
+        Liang2021Table6 = "liang2021/table6",
+        /// the weights that super tickets leave
+        Liang2021Table7 = "liang2021/table7",
+        /// the same of BERT-large
+        Liang2021Table7Large = "liang2021/table7-large",
+        /// deviations over learning rates of BERT-large, of several tasks on one encoder
+        Liang2021Table8 = "liang2021/table8",
     }
 }
 
@@ -49,7 +57,16 @@ impl Target {
             | Self::Prasanna2020Super
             | Self::Prasanna2020Methods => Paper::Prasanna2020,
             Self::Chen2020Table2 => Paper::Chen2020,
-            Self::Liang2021Table1 | Self::Liang2021Table3 | Self::Liang2021Table4 => Paper::Liang2021,
+            Self::Liang2021Table1
+            | Self::Liang2021Table1Large
+            | Self::Liang2021Table3
+            | Self::Liang2021Table3Large
+            | Self::Liang2021Table4
+            | Self::Liang2021Table5
+            | Self::Liang2021Table6
+            | Self::Liang2021Table7
+            | Self::Liang2021Table7Large
+            | Self::Liang2021Table8 => Paper::Liang2021,
         }
     }
 
@@ -62,30 +79,59 @@ impl Target {
             Self::Prasanna2020Super => vec![ready!("prasanna2020-super.toml")],
             Self::Prasanna2020Methods => vec![ready!("prasanna2020-methods.toml")],
             Self::Chen2020Table2 => vec![ready!("chen2020.toml"), ready!("chen2020-squad.toml")],
-            Self::Liang2021Table1 => vec![ready!("liang2021-levels.toml")],
+            Self::Liang2021Table1 | Self::Liang2021Table6 | Self::Liang2021Table7 => {
+                vec![ready!("liang2021-levels.toml")]
+            }
+            Self::Liang2021Table1Large | Self::Liang2021Table7Large => vec![ready!("liang2021-large.toml")],
             Self::Liang2021Table3 => vec![ready!("liang2021-shared.toml")],
+            Self::Liang2021Table3Large => vec![ready!("liang2021-shared-large.toml")],
+            Self::Liang2021Table5 => {
+                vec![ready!("liang2021-large.toml"), ready!("liang2021-shared-large.toml")]
+            }
+            Self::Liang2021Table8 => vec![ready!("liang2021-rates.toml")],
             Self::Liang2021Table4 => {
                 vec![ready!("liang2021-adaptation.toml"), ready!("liang2021-adaptation-shared.toml")]
             }
         }
     }
 
+    /// The model of its sweeps, as numbers name it.
+    fn model(self) -> &'static str {
+        match self {
+            Self::Liang2021Table1Large
+            | Self::Liang2021Table3Large
+            | Self::Liang2021Table5
+            | Self::Liang2021Table7Large
+            | Self::Liang2021Table8 => "bert-large-uncased",
+            _ => "bert-base-uncased",
+        }
+    }
+
+    /// Whether the number is one of its own, model aside.
     fn has(self, number: &Number) -> bool {
         let (method, mode) = (number.method.as_deref().unwrap_or_default(), number.mode.as_str());
-        if number.part == "full" {
-            return self != Self::Liang2021Table4;
-        }
+        let (full, is_score) = (number.part == "full", number.deviation_over.is_none());
+        let alone = number.setting == Setting::Alone;
+        let of_ticket = number.metric == WEIGHTS;
+        let shares = [Setting::Shared, Setting::SharedFinetuned].contains(&number.setting);
         match self {
             Self::Prasanna2020Figure2 => {
-                ["heads+ffns", "magnitude"].contains(&method) && ["good", "bad", "random"].contains(&mode)
+                full || ["heads+ffns", "magnitude"].contains(&method)
+                    && ["good", "bad", "random"].contains(&mode)
             }
-            Self::Prasanna2020Table2 => Self::Prasanna2020Figure2.has(number) && number.part == "retrained",
-            Self::Prasanna2020Super => method == "heads+ffns" && mode.starts_with("super-"),
-            Self::Prasanna2020Methods => ["heads", "ffns"].contains(&method) && mode == "good",
+            Self::Prasanna2020Table2 => {
+                full || Self::Prasanna2020Figure2.has(number) && number.part == "retrained"
+            }
+            Self::Prasanna2020Super => full || method == "heads+ffns" && mode.starts_with("super-"),
+            Self::Prasanna2020Methods => full || ["heads", "ffns"].contains(&method) && mode == "good",
             Self::Chen2020Table2 => true,
-            Self::Liang2021Table1 => number.setting == Setting::Alone,
-            Self::Liang2021Table3 => [Setting::Shared, Setting::SharedFinetuned].contains(&number.setting),
+            Self::Liang2021Table1 | Self::Liang2021Table1Large => alone && is_score && !of_ticket,
+            Self::Liang2021Table3 | Self::Liang2021Table3Large => full || shares && is_score,
             Self::Liang2021Table4 => [Setting::Adapted, Setting::AdaptedShared].contains(&number.setting),
+            Self::Liang2021Table5 => number.deviation_over == Some(Over::Seeds),
+            Self::Liang2021Table6 => number.deviation_over == Some(Over::Seeds) && alone && !full,
+            Self::Liang2021Table7 | Self::Liang2021Table7Large => of_ticket,
+            Self::Liang2021Table8 => number.deviation_over == Some(Over::LearningRates),
         }
     }
 
@@ -95,10 +141,13 @@ impl Target {
     /// Those of [`Paper::numbers`].
     pub fn numbers(self) -> Result<Published> {
         let mut published = self.paper().numbers()?;
-        let base = published.model.clone();
+        if matches!(self, Self::Liang2021Table5 | Self::Liang2021Table6) {
+            published.cells = published.cells.iter().filter_map(Number::deviation_over_seeds).collect();
+        }
+        let usual = published.model.clone();
         published
             .cells
-            .retain(|number| self.has(number) && number.model.as_deref().is_none_or(|model| model == base));
+            .retain(|number| self.has(number) && number.model.as_ref().unwrap_or(&usual) == self.model());
         Ok(published)
     }
 
@@ -111,10 +160,10 @@ impl Target {
         let mut rows = numbers.beside(&groups);
         rows.iter_mut().for_each(|row| row.altered = altered);
         let mut table = tables::beside(numbers, &rows);
-        if self == Self::Liang2021Table1 {
+        if rows.iter().any(|row| row.ours.as_ref().is_some_and(|ours| ours.of.starts_with("levels "))) {
             table.notes.push(
-                "Of the levels, the best by its development score stands here, as published: the selection is part of \
-                 its gain. `lottery levels` shows how much of it."
+                "Of the levels, each seed's best by its development score stands here, as published: the selection is part \
+                 of its gain. `lottery levels` shows how much of it."
                     .to_owned(),
             );
         }
@@ -122,37 +171,10 @@ impl Target {
     }
 }
 
-impl Number {
-    /// Whether the score is one of this run. A full model's is part of every record, and needs no run of its own.
-    pub fn needs(&self, run: &ExperimentConfig) -> bool {
-        let sparsity = run.prune.sparsity.map(|sparsity| sparsity.share);
-        self.part != "full"
-            && self.task == run.task.name()
-            && self.method.as_deref().is_none_or(|method| method == run.method.name())
-            && self.mode == run.mode.name()
-            && (self.sparsity.is_none() || self.sparsity == sparsity)
-            && self.setting == Setting::planned(run)
-            && self.fraction.is_none_or(|fraction| fraction == run.data.fraction)
-    }
-}
-
-/// Of groups that differ in their one-shot level alone, the one with the best retrained score.
-fn best_levels(groups: Vec<Group>) -> Vec<Group> {
-    let score = |group: &Group| group.mean(|run| Some(run.scores[2])).map(|mean| mean.mean);
-    let is_beaten = |group: &Group| {
-        let mut others = groups.iter().filter(|other| {
-            other.method == "one-shot" && other.family() == group.family() && other.mode == group.mode
-        });
-        others.any(|other| score(other) > score(group))
-    };
-    let kept: Vec<bool> = groups.iter().map(|group| !is_beaten(group)).collect();
-    groups.into_iter().zip(kept).filter_map(|(group, kept)| kept.then_some(group)).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{config::Layers, sweep::Grid};
+    use crate::{choice::Choice, config::Layers, sweep::Grid};
 
     #[test]
     fn every_table_has_numbers_and_every_number_a_run_of_its_sweeps() {
@@ -170,6 +192,8 @@ mod tests {
                 assert!(runs.iter().any(|run| number.needs(run)), "{target}: {number:?}");
             }
             assert!(numbers.cells.iter().any(|number| number.part == "retrained"), "{target}");
+            let of = runs.iter().all(|run| run.model.to_string().ends_with(target.model()));
+            assert!(of, "{target}: {}", target.model());
         }
     }
 }

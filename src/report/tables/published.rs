@@ -1,6 +1,7 @@
 //! Published numbers beside ours.
 
 use super::{number, text};
+use crate::choice::Choice;
 use crate::report::{
     published::{Beside, Published},
     table::{Cell, Column, Join, Shape, Table},
@@ -33,6 +34,7 @@ pub fn beside(of: &Published, rows: &[Beside]) -> Table {
         Column::new("fraction", "data", Shape::Decimals(3)),
         text("part", "model of"),
         text("metric", "metric"),
+        text("deviation_over", "deviation over"),
         number("published_mean", "published", 4),
         Column::joined("published_std", Shape::Decimals(4), Join::Deviation),
         text("published_model", "by"),
@@ -57,6 +59,7 @@ pub fn beside(of: &Published, rows: &[Beside]) -> Table {
             number.fraction.into(),
             number.part.as_str().into(),
             number.metric.as_str().into(),
+            number.deviation_over.map(|over| over.name()).into(),
             number.mean.into(),
             number.std.into(),
             model.as_str().into(),
