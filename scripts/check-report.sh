@@ -18,7 +18,7 @@ if [ -z "${PYTHON:-}" ]; then
         rm -rf "$venv"
         python3 -m venv "$venv" || unable "this python3 makes no virtual environment; on Debian, install python3-venv"
         pip() { "$venv/bin/pip" install --quiet --no-compile --disable-pip-version-check "$@"; }
-        pip pandas pyarrow mlflow-skinny && pip --no-deps lm-eval && pip pytablewriter sacrebleu more_itertools word2number ||
+        pip pandas pyarrow mlflow-skinny && pip --no-deps lm-eval && pip jinja2 pytablewriter sacrebleu more_itertools word2number ||
             unable "pandas, MLflow and lm-evaluation-harness cannot be installed"
         install -m 755 /dev/null "$venv/installed"
     fi

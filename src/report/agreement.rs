@@ -1,7 +1,7 @@
 //! How far the tickets of several seeds agree.
 
 use super::{
-    group::Group,
+    group::{Group, with_tickets_of_their_own},
     run::Run,
     statistics::{CochranQ, Overlap, cochran_q, fleiss_kappa, krippendorff_alpha, mean},
     tickets::first_importance,
@@ -29,10 +29,13 @@ pub struct Agreement {
     pub importance: Option<f64>,
 }
 
-/// Of all groups of tickets with at least two seeds whose masks say something: not those that keep or prune everything.
+/// Of all groups of tickets with at least two seeds whose masks say something: not those that keep or prune everything, and once
+/// of those that share their tickets.
 pub fn agreement(groups: &[Group]) -> Vec<Agreement> {
     let mut found = Vec::new();
-    for group in groups.iter().filter(|group| group.mode == "good" && group.runs.len() > 1) {
+    let good: Vec<&Group> =
+        groups.iter().filter(|group| group.mode == "good" && group.runs.len() > 1).collect();
+    for group in with_tickets_of_their_own(&good) {
         type Flags = fn(&Run) -> Vec<bool>;
         let kinds: [(&str, Flags); 2] = [("heads", |run| run.head_flags()), ("FFNs", |run| run.ffns.clone())];
         for (units, flags) in kinds {

@@ -6,7 +6,8 @@ use super::{
     run::{Level, Run},
     statistics::{deviation, mean},
 };
-use std::collections::BTreeMap;
+use crate::store::StageId;
+use std::collections::{BTreeMap, HashSet};
 
 /// Runs of one task, method, mode, level, model, data and of the same settings: what may be averaged.
 #[derive(Clone, Debug)]
@@ -185,6 +186,30 @@ impl<'a> Group<'a> {
         let of = |seed: u64| other.runs.iter().find(|run| run.seed == seed).copied();
         self.runs.iter().filter_map(|run| Some((*run, of(run.seed)?))).collect()
     }
+}
+
+/// Without groups whose tickets are those of another one, seed by seed: what comes after the search shares them, and a run may
+/// have taken that of another task.
+pub fn with_tickets_of_their_own<'g, 'a>(groups: &[&'g Group<'a>]) -> Vec<&'g Group<'a>> {
+    let mut seen: HashSet<Vec<(u64, StageId)>> = HashSet::new();
+    let mut own = Vec::new();
+    for group in groups {
+        let is_source = |other: &&Group| {
+            Some(other.task) == group.ticket_from()
+                && (other.method, other.model) == (group.method, group.model)
+                && other.ticket_from().is_none()
+                && group.paired(other).len() == group.runs.len()
+                && group.paired(other).iter().all(|(a, b)| (&a.heads, &a.ffns) == (&b.heads, &b.ffns))
+        };
+        let stage = |run: &&Run| Some((run.seed, run.ticket().or_else(|| run.stage("ticket"))?));
+        let tickets: Option<Vec<(u64, StageId)>> = group.runs.iter().map(stage).collect();
+        if !groups.iter().copied().any(|other| is_source(&other))
+            && tickets.is_none_or(|tickets| seen.insert(tickets))
+        {
+            own.push(*group);
+        }
+    }
+    own
 }
 
 /// Those that say something, in one line.

@@ -1,5 +1,7 @@
 //! Continuing what another task has learnt: `run --ticket-from TASK --init source`.
 
+use std::fs;
+
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
 
@@ -63,6 +65,15 @@ fn a_model_and_its_ticket_go_on_with_another_task() {
     let output = succeeded(lottery().args(arguments).current_dir(bench.root.path()));
     let shares = String::from_utf8(output.stdout).unwrap();
     assert!([",mrpc,", ",stsb,"].iter().all(|task| shares.contains(task)), "{shares}");
+    // A ticket that another task has taken is drawn once, as its own task's.
+    let arguments = ["report", "runs", "--stages", "--figures", "figures"];
+    succeeded(lottery().args(arguments).current_dir(bench.root.path()));
+    let captions = fs::read_to_string(bench.path("figures/figures.md")).unwrap();
+    for (start, most) in [("## Survivors: ", 2), ("## Importances: ", 2)] {
+        let titles: Vec<&str> = captions.lines().filter_map(|line| line.strip_prefix(start)).collect();
+        assert!(titles.len() == most && titles[0].starts_with("mrpc"), "{start}{titles:?}");
+        assert!(titles[1].starts_with("stsb") && !titles[1].contains("ticket_from="), "{titles:?}");
+    }
 }
 
 #[test]

@@ -14,7 +14,7 @@ use super::Figure;
 use crate::{
     error::Result,
     report::{
-        group::{Group, families},
+        group::{Group, families, with_tickets_of_their_own},
         report::Report,
     },
 };
@@ -37,6 +37,7 @@ pub fn figures(report: &Report, stages: bool) -> Result<Vec<Figure>> {
     all.extend(scores(&report.groups));
     let winning: Vec<&Group> = report.groups.iter().filter(|group| group.mode == "good").collect();
     let good: Vec<&Group> = winning.iter().filter(|group| !group.runs[0].heads.is_empty()).copied().collect();
+    let good = with_tickets_of_their_own(&good);
     all.extend(good.iter().filter_map(|group| survivors(group)));
     all.extend(over_tasks(&good));
     all.extend(layers(&good));
