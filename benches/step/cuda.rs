@@ -167,7 +167,7 @@ pub fn bench(gpu: &Rc<dyn Gpu>, format: Format, work: &Work, steps: usize, ceili
     println!(
         "lottery {} cuda {format} {}: step {step:.3} ms (norm and AdamW {update:.3}, the host's part {host:.3}) \
          {rate:.1} TFLOP/s = {:.3} of the ceiling, {:.0} tokens/s | inference {inference:.3} ms | importance pass \
-         {importance:.3} ms = {:.2} of forward + backward | half ticket {half:.3} ms = {:.2} of the step | half of the weights held \
+         {importance:.3} ms = {:.2} of forward + backward | half ticket {half:.3} ms = {:.2} of the step | 70 % of the weights held \
          {held:.3} ms = {:.3} of the step | a step has {}",
         work.name,
         work.size(),

@@ -1,4 +1,4 @@
-//! Training step, inference, importance pass, a half ticket's step and one with half of the weights held at zero, on random
+//! Training step, inference, importance pass, a half ticket's step and one with 70 % of the weights held at zero, on random
 //! tokens, beside PyTorch's in one sitting.
 //!
 //!     cargo bench --bench step -- [tiny|minilm6|mini|base]... [--steps 10] [--batch 32] [--length 128] [--threads N]
