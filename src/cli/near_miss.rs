@@ -20,6 +20,15 @@ pub fn near_miss(error: &clap::Error, verb: &str) -> Option<String> {
     match word.strip_prefix("--") {
         Some(flag) => {
             let flag = flag.split('=').next().unwrap_or(flag);
+            if let Some(one) = of_sweeps(flag).filter(|_| verb == "run") {
+                let shared = match one {
+                    "task" => " Several tasks on one encoder are --task and --with.",
+                    _ => "",
+                };
+                return Some(format!(
+                    "there is no flag --{flag}: a run has one {one}. lottery sweep --{flag} makes a run for each.{shared}"
+                ));
+            }
             // The parser knows the flag that is one letter away.
             let key = key_of_flag(flag)
                 .filter(|_| error.get(ContextKind::SuggestedArg).is_none() || flag.len() < 4)?;
@@ -31,6 +40,12 @@ pub fn near_miss(error: &clap::Error, verb: &str) -> Option<String> {
         }
         None => Some(format!("{shown:?} is no flag. {}", meant(word, verb)?)),
     }
+}
+
+/// What a flag of `lottery sweep` has several of.
+fn of_sweeps(flag: &str) -> Option<&str> {
+    let one = flag.strip_suffix('s')?;
+    ["task", "mode", "method", "seed", "model"].contains(&one).then_some(one)
 }
 
 /// Whole sentences.

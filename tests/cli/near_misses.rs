@@ -35,6 +35,11 @@ fn what_was_meant_is_said_in_the_words_that_do_it() {
         (&["run", "model"], &["--model model"]),
         (&["run", "--config", "grid.toml"], &["is the file of a sweep", "lottery sweep grid.toml"]),
         (&["sweep", "seeds.toml"], &["unknown key seeds", "Did you mean seed?"]),
+        (
+            &["run", "--tasks", "rte,mrpc"],
+            &["a run has one task", "lottery sweep --tasks", "--task and --with"],
+        ),
+        (&["run", "--seeds=1-5"], &["a run has one seed", "lottery sweep --seeds makes"]),
         (&["run", "--set", "search.sparsity=0.5"], &["Did you mean prune.sparsity?"]),
         (&["run", "--set", "train.epoch=5"], &["Did you mean train.epochs?"]),
         // What the parser knows better.
