@@ -149,8 +149,13 @@ impl<'a> Group<'a> {
     /// What distinguishes it from other groups of its task, method, mode and level: settings, and the model where there
     /// are several.
     pub fn settings_text(&self) -> String {
+        self.settings_words().join(" ")
+    }
+
+    /// The same, one by one.
+    pub fn settings_words(&self) -> Vec<String> {
         let model = self.runs[0].settings.get("model").map(|model| format!("model={model}"));
-        model.into_iter().chain(self.settings.iter().cloned()).collect::<Vec<_>>().join(" ")
+        model.into_iter().chain(self.settings.iter().cloned()).collect()
     }
 
     /// For people: `mrpc heads+ffns good`, with the level and what else distinguishes it.
@@ -181,6 +186,11 @@ impl<'a> Group<'a> {
         !pairs.is_empty() && pairs.iter().all(same)
     }
 
+    /// Whether it has a run of each seed of the other.
+    pub fn has_seeds_of(&self, other: &Group) -> bool {
+        other.paired(self).len() == other.runs.len()
+    }
+
     /// The runs of both, seed by seed.
     pub fn paired<'b>(&self, other: &Group<'b>) -> Vec<(&'a Run, &'b Run)> {
         let of = |seed: u64| other.runs.iter().find(|run| run.seed == seed).copied();
@@ -194,18 +204,17 @@ pub fn with_tickets_of_their_own<'g, 'a>(groups: &[&'g Group<'a>]) -> Vec<&'g Gr
     let mut seen: HashSet<Vec<(u64, StageId)>> = HashSet::new();
     let mut own = Vec::new();
     for group in groups {
-        let is_source = |other: &&Group| {
-            Some(other.task) == group.ticket_from()
-                && (other.method, other.model) == (group.method, group.model)
+        let is_source = |other: &Group, task: &str| {
+            (other.task, other.method, other.model) == (task, group.method, group.model)
                 && other.ticket_from().is_none()
-                && group.paired(other).len() == group.runs.len()
+                && other.has_seeds_of(group)
                 && group.paired(other).iter().all(|(a, b)| (&a.heads, &a.ffns) == (&b.heads, &b.ffns))
         };
+        let is_taken =
+            group.ticket_from().is_some_and(|task| groups.iter().any(|other| is_source(other, task)));
         let stage = |run: &&Run| Some((run.seed, run.ticket().or_else(|| run.stage("ticket"))?));
         let tickets: Option<Vec<(u64, StageId)>> = group.runs.iter().map(stage).collect();
-        if !groups.iter().copied().any(|other| is_source(&other))
-            && tickets.is_none_or(|tickets| seen.insert(tickets))
-        {
+        if !is_taken && tickets.is_none_or(|tickets| seen.insert(tickets)) {
             own.push(*group);
         }
     }

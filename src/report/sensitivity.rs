@@ -63,8 +63,7 @@ pub fn sensitivity(groups: &[Group]) -> Vec<Sensitivity> {
         };
         found.extend(of("seeds", group.settings_text(), &scores).filter(Sensitivity::has_spread));
         // Groups differ in nothing else. One without such a setting has the rate of its preset.
-        let others = group.settings_text();
-        let others: Vec<&str> = others.split(' ').filter(|word| !is_rate(word)).collect();
+        let others = settings_but_rates(&group.settings_words());
         let [a, b] = names.clone();
         let key = [group.task, group.method, &group.level_text(), &others.join(" "), &a, &b];
         let points = rates.entry(key.map(str::to_owned)).or_default();

@@ -1,9 +1,6 @@
 //! The level that each seed's scores choose, where there are several.
 
-use crate::report::{
-    group::Group,
-    run::{Level, Run},
-};
+use crate::report::group::Group;
 
 /// In the place of groups that differ in their one-shot level alone one of each seed's best run, by its retrained score; of
 /// equal ones that of the lower level. The published rule: the weights left of a super ticket deviate over seeds (Liang et
@@ -31,11 +28,16 @@ pub fn best_levels(groups: Vec<Group>) -> Vec<Group> {
     best
 }
 
+/// Whether each seed has a level of its own.
+pub fn has_several_levels(group: &Group) -> bool {
+    group.level.is_none() && group.runs[0].level.is_some()
+}
+
 /// The level, or those of the seeds in their order: `level 1`, `levels 1, 3, 1`.
 pub fn levels_text(group: &Group) -> String {
-    let number = |run: &&Run| run.level.as_ref().map(|level| level.number().to_string());
-    match (group.level, group.runs.iter().map(number).collect::<Option<Vec<String>>>()) {
-        (None, Some(levels)) => format!("levels {}", levels.join(", ")),
-        (level, _) => level.map(Level::text).unwrap_or_default(),
+    if !has_several_levels(group) {
+        return group.level_text();
     }
+    let levels = group.runs.iter().filter_map(|run| run.level.as_ref());
+    format!("levels {}", levels.map(|level| level.number().to_string()).collect::<Vec<_>>().join(", "))
 }

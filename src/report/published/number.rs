@@ -1,12 +1,15 @@
 //! One published number, and what of our runs it stands beside.
 
-use super::{Ours, Setting, best_levels::levels_text};
+use super::{
+    Ours, Setting,
+    best_levels::{has_several_levels, levels_text},
+};
 use crate::{
     choice::{Choice, choices},
     config::ExperimentConfig,
     report::{
         group::{Group, Mean},
-        run::{PARTS, Run},
+        run::{Level, PARTS, Run},
         sensitivity::settings_but_rates,
     },
 };
@@ -75,7 +78,7 @@ impl Number {
 
     fn is_of(&self, group: &Group) -> bool {
         let full = self.part() == 0;
-        let sparsity = group.level.map(crate::report::run::Level::number);
+        let sparsity = group.level.map(Level::number);
         group.task == self.task
             && self.method.as_deref().is_none_or(|method| method == group.method)
             && (full || group.mode == self.mode)
@@ -83,7 +86,7 @@ impl Number {
             && (full || self.setting == group.setting())
             && self.fraction.is_none_or(|fraction| fraction == group.runs[0].fraction)
             // The weights left are those of a choice of levels.
-            && (self.metric != WEIGHTS || group.level.is_none())
+            && (self.metric != WEIGHTS || has_several_levels(group))
     }
 
     fn value(&self, run: &Run) -> Option<f64> {
@@ -140,10 +143,7 @@ impl Ours {
 fn distinct_full_models<'g, 'a>(groups: &[&'g Group<'a>]) -> Vec<&'g Group<'a>> {
     let mut distinct: Vec<&Group> = Vec::new();
     for group in groups {
-        let has_them = |other: &&Group| {
-            let seeds = other.seeds();
-            other.has_full_models_of(group) && group.seeds().iter().all(|seed| seeds.contains(seed))
-        };
+        let has_them = |other: &&Group| other.has_full_models_of(group) && other.has_seeds_of(group);
         if !distinct.iter().any(has_them) {
             distinct.push(group);
         }

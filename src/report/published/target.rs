@@ -1,6 +1,10 @@
 //! Published tables, and the ready sweeps whose runs give ours.
 
-use super::{Number, Over, Paper, Published, Setting, best_levels::best_levels, number::WEIGHTS};
+use super::{
+    Number, Over, Paper, Published, Setting,
+    best_levels::{best_levels, has_several_levels},
+    number::WEIGHTS,
+};
 use crate::{
     choice::choices,
     error::Result,
@@ -49,62 +53,56 @@ macro_rules! ready {
     };
 }
 
+/// Where the numbers of a table are from, and where ours are.
+struct Origin {
+    paper: Paper,
+    /// The model of the sweeps, as numbers name it.
+    model: &'static str,
+    /// Name and text of the files in `configs/sweeps` that have its runs.
+    sweeps: Vec<(&'static str, &'static str)>,
+}
+
+const BASE: &str = "bert-base-uncased";
+const LARGE: &str = "bert-large-uncased";
+
 impl Target {
-    pub fn paper(self) -> Paper {
-        match self {
-            Self::Prasanna2020Figure2
-            | Self::Prasanna2020Table2
-            | Self::Prasanna2020Super
-            | Self::Prasanna2020Methods => Paper::Prasanna2020,
-            Self::Chen2020Table2 => Paper::Chen2020,
-            Self::Liang2021Table1
-            | Self::Liang2021Table1Large
-            | Self::Liang2021Table3
-            | Self::Liang2021Table3Large
-            | Self::Liang2021Table4
-            | Self::Liang2021Table5
-            | Self::Liang2021Table6
-            | Self::Liang2021Table7
-            | Self::Liang2021Table7Large
-            | Self::Liang2021Table8 => Paper::Liang2021,
-        }
+    fn origin(self) -> Origin {
+        use Paper::{Chen2020, Liang2021, Prasanna2020};
+        let (paper, model, sweeps) = match self {
+            Self::Prasanna2020Figure2 | Self::Prasanna2020Table2 => {
+                (Prasanna2020, BASE, vec![ready!("prasanna2020.toml"), ready!("prasanna2020-magnitude.toml")])
+            }
+            Self::Prasanna2020Super => (Prasanna2020, BASE, vec![ready!("prasanna2020-super.toml")]),
+            Self::Prasanna2020Methods => (Prasanna2020, BASE, vec![ready!("prasanna2020-methods.toml")]),
+            Self::Chen2020Table2 => {
+                (Chen2020, BASE, vec![ready!("chen2020.toml"), ready!("chen2020-squad.toml")])
+            }
+            Self::Liang2021Table1 | Self::Liang2021Table6 | Self::Liang2021Table7 => {
+                (Liang2021, BASE, vec![ready!("liang2021-levels.toml")])
+            }
+            Self::Liang2021Table1Large | Self::Liang2021Table7Large => {
+                (Liang2021, LARGE, vec![ready!("liang2021-large.toml")])
+            }
+            Self::Liang2021Table3 => (Liang2021, BASE, vec![ready!("liang2021-shared.toml")]),
+            Self::Liang2021Table3Large => (Liang2021, LARGE, vec![ready!("liang2021-shared-large.toml")]),
+            Self::Liang2021Table4 => {
+                let sweeps =
+                    vec![ready!("liang2021-adaptation.toml"), ready!("liang2021-adaptation-shared.toml")];
+                (Liang2021, BASE, sweeps)
+            }
+            Self::Liang2021Table5 => (
+                Liang2021,
+                LARGE,
+                vec![ready!("liang2021-large.toml"), ready!("liang2021-shared-large.toml")],
+            ),
+            Self::Liang2021Table8 => (Liang2021, LARGE, vec![ready!("liang2021-rates.toml")]),
+        };
+        Origin { paper, model, sweeps }
     }
 
     /// Name and text of the files in `configs/sweeps` that have its runs.
     pub fn sweeps(self) -> Vec<(&'static str, &'static str)> {
-        match self {
-            Self::Prasanna2020Figure2 | Self::Prasanna2020Table2 => {
-                vec![ready!("prasanna2020.toml"), ready!("prasanna2020-magnitude.toml")]
-            }
-            Self::Prasanna2020Super => vec![ready!("prasanna2020-super.toml")],
-            Self::Prasanna2020Methods => vec![ready!("prasanna2020-methods.toml")],
-            Self::Chen2020Table2 => vec![ready!("chen2020.toml"), ready!("chen2020-squad.toml")],
-            Self::Liang2021Table1 | Self::Liang2021Table6 | Self::Liang2021Table7 => {
-                vec![ready!("liang2021-levels.toml")]
-            }
-            Self::Liang2021Table1Large | Self::Liang2021Table7Large => vec![ready!("liang2021-large.toml")],
-            Self::Liang2021Table3 => vec![ready!("liang2021-shared.toml")],
-            Self::Liang2021Table3Large => vec![ready!("liang2021-shared-large.toml")],
-            Self::Liang2021Table5 => {
-                vec![ready!("liang2021-large.toml"), ready!("liang2021-shared-large.toml")]
-            }
-            Self::Liang2021Table8 => vec![ready!("liang2021-rates.toml")],
-            Self::Liang2021Table4 => {
-                vec![ready!("liang2021-adaptation.toml"), ready!("liang2021-adaptation-shared.toml")]
-            }
-        }
-    }
-
-    /// The model of its sweeps, as numbers name it.
-    fn model(self) -> &'static str {
-        match self {
-            Self::Liang2021Table1Large
-            | Self::Liang2021Table3Large
-            | Self::Liang2021Table5
-            | Self::Liang2021Table7Large
-            | Self::Liang2021Table8 => "bert-large-uncased",
-            _ => "bert-base-uncased",
-        }
+        self.origin().sweeps
     }
 
     /// Whether the number is one of its own, model aside.
@@ -140,14 +138,13 @@ impl Target {
     /// # Errors
     /// Those of [`Paper::numbers`].
     pub fn numbers(self) -> Result<Published> {
-        let mut published = self.paper().numbers()?;
+        let Origin { paper, model, .. } = self.origin();
+        let mut published = paper.numbers()?;
         if matches!(self, Self::Liang2021Table5 | Self::Liang2021Table6) {
             published.cells = published.cells.iter().filter_map(Number::deviation_over_seeds).collect();
         }
         let usual = published.model.clone();
-        published
-            .cells
-            .retain(|number| self.has(number) && number.model.as_ref().unwrap_or(&usual) == self.model());
+        published.cells.retain(|number| self.has(number) && number.model.as_ref().unwrap_or(&usual) == model);
         Ok(published)
     }
 
@@ -160,7 +157,7 @@ impl Target {
         let mut rows = numbers.beside(&groups);
         rows.iter_mut().for_each(|row| row.altered = altered);
         let mut table = tables::beside(numbers, &rows);
-        if rows.iter().any(|row| row.ours.as_ref().is_some_and(|ours| ours.of.starts_with("levels "))) {
+        if groups.iter().any(has_several_levels) {
             table.notes.push(
                 "Of the levels, each seed's best by its development score stands here, as published: the selection is part \
                  of its gain. `lottery levels` shows how much of it."
@@ -192,8 +189,8 @@ mod tests {
                 assert!(runs.iter().any(|run| number.needs(run)), "{target}: {number:?}");
             }
             assert!(numbers.cells.iter().any(|number| number.part == "retrained"), "{target}");
-            let of = runs.iter().all(|run| run.model.to_string().ends_with(target.model()));
-            assert!(of, "{target}: {}", target.model());
+            let model = target.origin().model;
+            assert!(runs.iter().all(|run| run.model.to_string().ends_with(model)), "{target}: {model}");
         }
     }
 }

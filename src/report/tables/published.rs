@@ -1,10 +1,12 @@
 //! Published numbers beside ours.
 
 use super::{number, text};
-use crate::choice::Choice;
-use crate::report::{
-    published::{Beside, Published},
-    table::{Cell, Column, Join, Shape, Table},
+use crate::{
+    choice::Choice,
+    report::{
+        published::{Beside, Published},
+        table::{Cell, Column, Join, Shape, Table},
+    },
 };
 use std::collections::BTreeSet;
 
